@@ -1,0 +1,1 @@
+"""Everything that people look at: Grafana, Prometheus rules, Alertmanager routes."""

@@ -1,0 +1,163 @@
+"""The contract of a detector: what it says of itself, what it takes, what it returns.
+
+A detector is one file with one class. Findings are facts with their legs; identity, severity and
+words for people are made of them in the alerts room.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Literal
+
+import msgspec
+
+from ingest.events import Batch
+from ingest.state import Snapshot
+
+Scope = Literal["instrument", "platform"]
+EvidenceClass = Literal["breach", "rule", "indicator"]
+Evidence = Literal["proved", "supported", "weak"]
+Status = Literal["provisional", "confirmed", "retracted"]
+CoverageWord = Literal["complete", "incomplete"]
+NotifyClock = Literal["none", "asap", "immediate"]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a detector says of itself; the source of its docs page."""
+
+    id: str
+    version: int
+    title: str
+    scope: Scope
+    evidence_class: EvidenceClass
+    scenarios: tuple[str, ...]
+    looks_for: str
+    legal_basis: tuple[str, ...]
+    look_alikes: tuple[str, ...]
+    """Innocent conduct that resembles it; each has a must-not-fire test."""
+    blind_spots: tuple[str, ...]
+    """Known gaps; each has an xfail test."""
+    runbook: tuple[str, ...]
+    """Triage steps; each names a field and a time window."""
+    needs: tuple[str, ...]
+    """Contract fields without which it sees nothing."""
+    wants: tuple[str, ...] = ()
+    """Optional fields whose absence narrows it."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """Meaning, unit and reason of one parameter's default; put in `Annotated` as metadata."""
+
+    meaning: str
+    unit: str
+    reason: str
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of a detector's parameters: frozen, units in the names, `Parameter` on each field."""
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """One number of a finding, restated for the episode so far."""
+
+    value: float | int | str
+    unit: str
+    baseline: float | int | str | None = None
+
+
+class Ref(msgspec.Struct, frozen=True, order=True):
+    """A source event: instrument code and seq."""
+
+    instrument: int
+    seq: int
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that a detector saw. One episode yields one finding for each fact, in event order.
+
+    `evidence_refs` are what *this* finding adds; every other field restates the episode so far, so
+    that the finding with the highest `revision` describes the episode, and applying a finding
+    twice changes nothing.
+    """
+
+    detector: str
+    detector_version: int
+    scenario: str
+    evidence_class: EvidenceClass
+    evidence: Evidence
+    instrument: int
+    first_seq: int
+    """Seq of the episode's first evidence; with `first_accounts` it fixes the alert's identity."""
+    first_accounts: tuple[int, ...]
+    revision: int
+    """Place in the episode, from 1: a function of events, never of batches."""
+    accounts: tuple[int, ...]
+    window_start_ns: int
+    window_end_ns: int
+    detected_ns: int
+    evidence_refs: tuple[Ref, ...]
+    features: Mapping[str, Feature]
+    score: float
+    """0 to 1, higher is worse."""
+    facets: tuple[str, ...] = ()
+    systematic: bool = False
+    """The conduct is a pattern, not a slip: raises a proved breach to critical."""
+    all_legs: bool = False
+    """Every leg of the case was seen: a single case is then worth an alert of medium."""
+    significant: bool = False
+    """A rate passed its test (indicators), or a materiality mark was passed (rules)."""
+    client_harm: float | None = None
+    """Quote currency; None = not measured."""
+    counterfactual: str = ""
+    notify_clock: NotifyClock = "none"
+    coverage: CoverageWord = "complete"
+    status: Status = "provisional"
+
+
+class Detector(ABC):
+    """One detector with its state.
+
+    Parameters
+    ----------
+    params : Params
+        Instance of the class's `Params`.
+    instruments : Instruments
+        The venue's table; `instrument` codes of batches index it.
+    """
+
+    spec: ClassVar[Spec]
+    Params: ClassVar[type[Params]]
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return what became known, in event order.
+
+        Called once a batch, in order; must not write to the batch. However the same events are cut
+        into batches, the findings over all calls are the same.
+        """
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays that later steps do not write to."""
+
+    @abstractmethod
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a state that `snapshot` returned; raise SnapshotError when it does not fit."""
+
+    @property
+    def overflow(self) -> int:
+        """Count of facts not kept because a bound was reached; 0 where nothing was lost."""
+        return 0
+
+
+SIGNIFICANT_DIGITS: Final = 9
+
+
+def rounded(value: float) -> float:
+    """Return a float as it is emitted: 9 significant digits, minus zero as zero.
+
+    >>> rounded(0.1 + 0.2), rounded(-0.0)
+    (0.3, 0.0)
+    """
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0

@@ -1,0 +1,101 @@
+"""Episodes: facts of one kind about the same accounts, close in event time, counted as one.
+
+An episode opens with its first fact, which fixes its identity; it closes once its instrument's
+event clock has passed the last fact by `gap_ns`. Both depend on events alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ingest.events import Batch
+from ingest.state import Snapshot, pack, unpack
+
+Key = tuple[int, ...]
+"""Instrument code first, then whatever else sets one episode apart (accounts, scenario index)."""
+
+
+class Episode(msgspec.Struct, kw_only=True):
+    """What an open episode remembers; bounded: counts and sums, never lists of events."""
+
+    key: Key
+    first_seq: int
+    first_ns: int
+    first_accounts: tuple[int, ...]
+    last_ns: int
+    facts: int = 0
+    """Facts so far: the `revision` of the finding that the latest one makes."""
+    incomplete: bool = False
+    sums: dict[str, int] = {}
+    """Exact running integers that the detector keeps for its features."""
+
+
+class Episodes:
+    """The open episodes of one detector.
+
+    State is one `Episode` a key with a fact in the last `gap_ns`; a key whose instrument falls
+    silent stays open.
+
+    Parameters
+    ----------
+    gap_ns : int
+        Silence after which an episode is closed, event time, ns.
+    """
+
+    def __init__(self, gap_ns: int) -> None:
+        self._gap_ns = gap_ns
+        self._open: dict[Key, Episode] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def fact(
+        self, key: Key, *, seq: int, at_ns: int, accounts: tuple[int, ...], incomplete: bool = False
+    ) -> tuple[Episode, Episode | None]:
+        """Count a fact; return its episode and the older one that it found expired, if any."""
+        episode = self._open.get(key)
+        expired = None
+        if episode is not None and at_ns - episode.last_ns > self._gap_ns:
+            expired, episode = episode, None
+            expired.facts += 1
+        if episode is None:
+            episode = Episode(
+                key=key, first_seq=seq, first_ns=at_ns, first_accounts=accounts, last_ns=at_ns
+            )
+            self._open[key] = episode
+        episode.facts += 1
+        episode.last_ns = max(episode.last_ns, at_ns)
+        episode.incomplete |= incomplete
+        return episode, expired
+
+    def close_before(self, batch: Batch) -> Iterator[Episode]:
+        """Remove and yield the episodes whose deadline their instrument's clock has passed.
+
+        Call it after the batch's facts. Each yielded episode has had `facts` raised by one: its
+        closing is a revision of its own. Deadline: `last_ns + gap_ns`.
+        """
+        clocks = {code: int(batch["clock_ns"][end - 1]) for code, _, end in batch.by_instrument()}
+        over = [
+            key
+            for key, episode in self._open.items()
+            if clocks.get(key[0], episode.last_ns) - episode.last_ns > self._gap_ns
+        ]
+        for key in over:
+            episode = self._open.pop(key)
+            episode.facts += 1
+            yield episode
+
+    def deadline_ns(self, episode: Episode) -> int:
+        """Return the event time at which an episode closes, ns."""
+        return episode.last_ns + self._gap_ns
+
+    def snapshot(self) -> Snapshot:
+        """Return the open episodes as arrays."""
+        return {"episodes": pack(list(self._open.values()))}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over the episodes of a snapshot."""
+        episodes = unpack(snapshot["episodes"], list[Episode])
+        self._open = {tuple(episode.key): episode for episode in episodes}

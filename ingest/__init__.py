@@ -1,0 +1,1 @@
+"""Bytes in; one validated, tagged, ordered, columnar batch out. Knows feeds, knows no abuse."""

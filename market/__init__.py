@@ -1,0 +1,1 @@
+"""The labelled market: simulator and scoreboard. Seen by monitor only, never by a detector."""

@@ -1,0 +1,1 @@
+"""The only room that wires the others: configuration, pipeline, checkpoints, metrics, commands."""
