@@ -1,0 +1,23 @@
+"""Shared fixtures; puts the repository root on the path so that tests can share support code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real data beside the checkout; tests that need it skip when it is absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data folder {folder.parent.name}/data is not beside the checkout")
+    return folder
