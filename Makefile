@@ -1,0 +1,55 @@
+# Two commands for users: `make run` and `make test`. Each does all of its own set-up.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+STAMP := $(VENV)/.installed
+
+.PHONY: run test check lint types contracts system bench lock docs clean mutants
+
+run: $(STAMP)
+	@$(BIN)/ringfence run $(ARGS)
+
+test: $(STAMP) system
+	$(BIN)/python -m pytest $(ARGS)
+
+# What CI runs: lint, strict types, import contracts, tests.
+check: lint types contracts test
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+# Debian packages that the tests use: installed when run as root, else named in one line.
+system:
+	@scripts/system-packages.sh
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+docs: $(STAMP)
+	$(BIN)/python -m monitor.pages
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements-dev.lock
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ringfence needs Python 3.11 or newer as PYTHON=$(PYTHON)" >&2; exit 2; }
+	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing the locked dependencies (once, about a minute)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "compiling the kernels (once)"
+	@$(BIN)/python -m monitor.warm
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

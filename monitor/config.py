@@ -1,0 +1,135 @@
+"""Configuration: one TOML file into frozen structs; an unknown key is refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from detectors.base import Detector, Params
+from detectors.catalogue import DETECTORS
+from ingest.errors import ConfigurationError
+from ingest.kafka import KafkaSettings
+from monitor.settings import (
+    AlertSettings,
+    CheckpointSettings,
+    RegistrySettings,
+    Section,
+    SequenceSettings,
+    ServiceSettings,
+    VenueSettings,
+)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one run; `root` is the folder that relative paths start from."""
+
+    root: Path
+    venue: VenueSettings = VenueSettings()
+    registry: RegistrySettings = RegistrySettings()
+    kafka: KafkaSettings | None = None
+    sequence: SequenceSettings = SequenceSettings()
+    alerts: AlertSettings = AlertSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    service: ServiceSettings = ServiceSettings()
+    detectors: Mapping[str, Params] = {}
+    """Parameters by detector id; every detector of the catalogue has an entry."""
+
+    def path(self, setting: str) -> Path:
+        """Return a path setting, relative ones from the configuration file's folder."""
+        return self.root / setting
+
+
+SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    "venue": VenueSettings,
+    "registry": RegistrySettings,
+    "kafka": KafkaSettings,
+    "sequence": SequenceSettings,
+    "alerts": AlertSettings,
+    "checkpoint": CheckpointSettings,
+    "service": ServiceSettings,
+}
+"""The tables of the file, beside one `[detectors.ID]` a detector."""
+
+
+def default_config(root: Path) -> Config:
+    """Return the configuration in which every setting has its default and no Kafka is named."""
+    return Config(root=root, detectors=_detectors({}, "defaults"))
+
+
+def load_config(path: Path) -> Config:
+    """Return the configuration in a TOML file.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read or parsed, a key is unknown (the nearest known one is named), or a
+        value has the wrong type or range; one line that names file and key.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"configuration file {path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    _known(tables, {*SECTIONS, "detectors"}, str(path), "")
+    sections = {
+        name: convert(tables[name], kind, str(path), name)
+        for name, kind in SECTIONS.items()
+        if name in tables
+    }
+    detectors = tables.get("detectors", {})
+    if not isinstance(detectors, dict):
+        raise ConfigurationError(f"{path}: detectors must be a table, was {detectors!r}")
+    return Config(
+        root=path.resolve().parent,
+        detectors=_detectors(detectors, str(path)),
+        **typing.cast(Any, sections),
+    )
+
+
+def params_type(detector: type[Detector]) -> type[Params]:
+    """Return the parameters class of a detector."""
+    return detector.Params
+
+
+def _detectors(tables: Mapping[str, Any], where: str) -> dict[str, Params]:
+    _known(tables, set(DETECTORS), where, "detectors.")
+    return {
+        name: convert(tables.get(name, {}), params_type(kind), where, f"detectors.{name}")
+        for name, kind in DETECTORS.items()
+    }
+
+
+S = typing.TypeVar("S", bound=msgspec.Struct)
+
+
+def convert(table: Any, kind: type[S], where: str, prefix: str) -> S:
+    """Return a table as a struct; raises ConfigurationError as `load_config` does."""
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{where}: {prefix} must be a table, was {table!r}")
+    _known(table, set(kind.__struct_fields__), where, f"{prefix}.")
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        text = str(error).replace("`", "")
+        message, _, at = text.partition(" - at $.")
+        key = f"{prefix}.{at}" if at else prefix
+        raise ConfigurationError(f"{where}: {key}: {message[:1].lower()}{message[1:]}") from error
+
+
+def _known(table: Mapping[str, Any], known: set[str], where: str, prefix: str) -> None:
+    for key in table:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
+        hint = f"; the nearest is {prefix}{near[0]}" if near else ""
+        raise ConfigurationError(f"{where}: unknown key {prefix}{key}{hint}")
+
+
+__all__ = ["SECTIONS", "Config", "Section", "convert", "default_config", "load_config"]
