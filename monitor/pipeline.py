@@ -204,7 +204,7 @@ class Pipeline:
             begun = self._tick()
             try:
                 findings[name] = detector.step(batch)
-            except Exception as error:  # noqa: BLE001: one detector's fault must not blind the rest
+            except Exception as error:  # noqa: BLE001 (one fault must not blind the rest)
                 self.quarantined[name] = f"{type(error).__name__}: {error}"
                 _log.exception("detector quarantined", detector=name)
             seconds[name] = self._tick() - begun
