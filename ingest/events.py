@@ -301,6 +301,32 @@ PASSED_OVER: Final[Mapping[str, Column]] = {
 the group or of an unknown account was filled while eligible orders stood there, one row."""
 
 
+class ChangeKind(IntEnum):
+    """How a new version of the register tells an account's time differently."""
+
+    ADDED = 0
+    REMOVED = 1
+    ALTERED = 2
+    BACK_DATED = 3
+    COMPLEX = 4
+    """The account's own row is the same; it joined or left the complex."""
+
+
+REGISTRY_CHANGES: Final[Mapping[str, Column]] = {
+    "account": Column(*_CODE, "account whose rows changed"),
+    "kind": Column(*_ENUM, "how (ChangeKind)"),
+    "from_ns": Column("int64", 0, "first event time told differently, ns; -2**63 = always"),
+    "to_ns": Column("int64", 0, "end of that time, exclusive, ns; 2**63 - 1 = for ever"),
+    "role_before": Column(*_ENUM, "role in the old version; UNKNOWN = no row (Role)"),
+    "role_after": Column(*_ENUM, "role in the new version, likewise"),
+    "owner_before": Column(*_CODE, "owner in the old version"),
+    "owner_after": Column(*_CODE, "owner in the new version"),
+    "complex_before": Column("int8", 0, "1 when of the complex in the old version"),
+    "complex_after": Column("int8", 0, "1 when of the complex in the new version"),
+}
+"""What a reload of the register changed; a batch carries it once, ahead of its own rows."""
+
+
 class Conflict(IntEnum):
     """How a record disagrees with the replayed book."""
 
@@ -328,6 +354,8 @@ class Batch:
         nothing can be said. Drives platform-scope timers only.
     passed_over : mapping of name to array
         The `PASSED_OVER` table; empty until the book has run.
+    registry_changes : mapping of name to array
+        The `REGISTRY_CHANGES` table; empty but in the first batch after a reload.
 
     Notes
     -----
@@ -335,7 +363,14 @@ class Batch:
     to after they are handed on.
     """
 
-    __slots__ = ("_columns", "instruments", "passed_over", "raw", "watermark_ns")
+    __slots__ = (
+        "_columns",
+        "instruments",
+        "passed_over",
+        "raw",
+        "registry_changes",
+        "watermark_ns",
+    )
 
     def __init__(
         self,
@@ -345,12 +380,14 @@ class Batch:
         raw: pl.Series | None = None,
         watermark_ns: int = NULL,
         passed_over: Mapping[str, Array] | None = None,
+        registry_changes: Mapping[str, Array] | None = None,
     ) -> None:
         self._columns = dict(columns)
         self.instruments = instruments
         self.raw = raw
         self.watermark_ns = watermark_ns
         self.passed_over = dict(passed_over) if passed_over is not None else empty(PASSED_OVER)
+        self.registry_changes = dict(registry_changes or empty(REGISTRY_CHANGES))
 
     def __len__(self) -> int:
         return len(self._columns["seq"])
@@ -373,6 +410,7 @@ class Batch:
             raw=self.raw,
             watermark_ns=self.watermark_ns,
             passed_over=self.passed_over if passed_over is None else passed_over,
+            registry_changes=self.registry_changes,
         )
 
     def take(self, rows: Array) -> Batch:
