@@ -1,0 +1,69 @@
+"""Assembly: a configuration into a pipeline; the one place that knows every room's constructor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from alerts.archive import Archive
+from alerts.fold import AlertBook
+from alerts.identity import params_hash
+from alerts.severity import SeverityParams
+from alerts.store import AlertStore
+from detectors.base import Detector
+from detectors.book import Books
+from detectors.catalogue import DETECTORS
+from ingest.events import Topic
+from ingest.instruments import Instruments
+from ingest.names import Names
+from ingest.sequence import Sequencer
+from monitor.config import Config
+from monitor.pipeline import Pipeline
+
+SECOND_NS = 1_000_000_000
+
+
+def build_detectors(config: Config, instruments: Instruments) -> list[Detector]:
+    """Return one of each detector, with the configured parameters, in the catalogue's order."""
+    return [kind(config.detectors[name], instruments) for name, kind in DETECTORS.items()]
+
+
+def build_pipeline(
+    config: Config,
+    *,
+    instruments: Instruments,
+    names: Names,
+    topic_names: Mapping[Topic, str],
+    archive_dir: Path,
+    store: AlertStore | None,
+) -> Pipeline:
+    """Return a pipeline without state, its archive in a folder and its store, if any, attached."""
+    archive = Archive(
+        archive_dir,
+        instruments=instruments,
+        max_bytes=config.alerts.archive_max_bytes,
+        max_age_s=config.alerts.archive_max_age_days * 86_400,
+    )
+    return Pipeline(
+        names=names,
+        sequencer=Sequencer(
+            instruments,
+            gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND_NS),
+            max_pending=config.sequence.max_pending_events,
+            max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND_NS),
+        ),
+        books=Books(instruments),
+        detectors=build_detectors(config, instruments),
+        archive=archive,
+        alerts=AlertBook(
+            archive,
+            names,
+            instruments,
+            params_hashes={name: params_hash(params) for name, params in config.detectors.items()},
+            severity=SeverityParams(harm_limits=config.alerts.harm_limits),
+            topic_names=topic_names,
+            store=store,
+        ),
+        tick=time.perf_counter,
+    )

@@ -1,0 +1,164 @@
+"""The command line: arguments to calls, results to text or JSON, errors to one line.
+
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from ingest.errors import RingfenceError, UsageError
+from monitor.logs import configure_logging
+
+app = typer.Typer(
+    name="ringfence",
+    help="Surveillance of affiliated market makers: did clients come first?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cases = typer.Typer(help="Alerts as case files: list, export, verify.", no_args_is_help=True)
+app.add_typer(cases, name="case")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    tape: Annotated[
+        Path | None, typer.Option(help="read this tape instead of Kafka", show_default=False)
+    ] = None,
+    exit_when_drained: Annotated[
+        bool, typer.Option("--exit-when-drained", help="end once everything there was is processed")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the service. Without -c: embedded, on a sample tape, everything on loopback."""
+    from monitor.run import run_service
+
+    run_service(
+        config, tape, exit_when_drained=exit_when_drained, as_json=as_json, out=out, err=err
+    )
+
+
+@app.command()
+def replay(
+    tape: TapeArgument,
+    out_dir: Annotated[Path, typer.Option("--out", help="folder for alerts.ndjson, summary.json")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a tape through the pipeline as fast as it goes."""
+    from monitor.config import default_config, load_config
+    from monitor.replay import replay as replay_tape
+    from monitor.tables import summary_table
+    from monitor.terminal import progress_bar
+
+    settings = load_config(config) if config else default_config(Path.cwd())
+    with progress_bar(err, "replaying", "events") as progress:
+        summary = replay_tape(tape, out_dir, settings, progress=progress)
+    if as_json:
+        print_json(summary)
+    else:
+        out.print(summary_table(summary))
+    if summary.quarantined:
+        names = ", ".join(sorted(summary.quarantined))
+        raise RingfenceError(f"detectors failed and were quarantined: {names}; see the log above")
+
+
+@app.command()
+def publish(
+    tape: TapeArgument,
+    config: Annotated[
+        Path, typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False)
+    ],
+    speed: Annotated[
+        float, typer.Option(help="multiple of real time; 0 = as fast as it goes", min=0)
+    ] = 0.0,
+    partitions: Annotated[
+        int, typer.Option(help="partitions of a topic that has to be created", min=1)
+    ] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Feed a tape to Kafka."""
+    from monitor.config import load_config
+    from monitor.publish import publish_tape
+    from monitor.terminal import progress_bar
+
+    settings = load_config(config)
+    if settings.kafka is None:
+        raise UsageError(f"{config} has no [kafka] table: publish needs a broker's address")
+    with progress_bar(err, "publishing", "records") as progress:
+        published = publish_tape(
+            tape, settings.kafka, speed=speed, partitions=partitions, progress=progress
+        )
+    if as_json:
+        print_json(published)
+    else:
+        out.print(f"published {published.orders} orders and {published.trades} trades")
+
+
+@app.command("check-config")
+def check_config(
+    config: Annotated[
+        Path, typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False)
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a configuration file and the tables that it names."""
+    from ingest.instruments import read_instruments
+    from ingest.names import Names
+    from ingest.register import read_register
+    from monitor.config import load_config
+
+    settings = load_config(config)
+    instruments = read_instruments(settings.path(settings.registry.instruments))
+    register = read_register(settings.path(settings.registry.accounts), Names())
+    if as_json:
+        print_json({"instruments": len(instruments), "rows": len(register.rows)})
+    else:
+        out.print(
+            f"{config} is valid: {len(instruments)} instruments, "
+            f"{len(register.rows)} registry rows, {len(settings.detectors)} detectors"
+        )
+
+
+def print_json(value: object) -> None:
+    """Print a value as one indented JSON document on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def main() -> None:
+    """Run the command line; a Ringfence error becomes one line and its exit code."""
+    configure_logging()
+    try:
+        app()
+    except UsageError as error:
+        _fail(error, 2)
+    except RingfenceError as error:
+        _fail(error, 1)
+
+
+def _fail(error: RingfenceError, code: int) -> None:
+    line = " ".join(str(error).split())
+    sys.stderr.write(f"ringfence: {line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

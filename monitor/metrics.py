@@ -1,0 +1,397 @@
+"""Every metric of the service, declared in one place.
+
+Names start with `ringfence_`, units are base units (seconds, bytes, records), and labels are only
+detector, severity, topic, reason, outcome and a capped set of instruments. No metric ever carries
+an account, an order, a client or a case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from alerts.record import SEVERITIES, Alert
+from ingest.events import REJECT_REASONS, Array, Batch, Conflict
+from monitor.histogram import BatchHistogram
+from monitor.meter import BatchCounts, traded_quantities
+
+CLOCK_FAULTS: Final = ("step_back", "jump")
+"""Labels of `ringfence_clock_faults_total`: the values 1 and 2 of the column `clock_fault`."""
+CONFLICTS: Final = tuple(c.name.lower() for c in Conflict if c is not Conflict.NONE)
+"""Labels of `ringfence_book_conflicts_total`."""
+OUTCOMES: Final = ("ok", "failed")
+TOPICS: Final = ("orders", "trades")
+OTHER: Final = "other"
+"""Instrument label of every instrument beyond the limit."""
+
+LATENCY_EDGES_S: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    5.0,  # the edge of the alert rule: RTS 6 wants real-time alerts within 5 s
+    *(10.0, 30.0, 60.0, 300.0, 3600.0),
+)
+WORK_EDGES_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+M = TypeVar("M", Counter, Gauge)
+
+
+class Description(msgspec.Struct, frozen=True):
+    """One metric as the documentation lists it."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+class Metrics:
+    """The metrics of one worker.
+
+    State is fixed by the arguments: one series a label value, nothing grows with the feed.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry, optional
+        Where the metrics are registered; a new one by default, never the global one.
+    detectors : sequence of str
+        Ids of the detectors that run; each gets its series at 0.
+    instruments : sequence of str
+        Names in order of importance: the first `instrument_limit` get a label of their own.
+    clock : callable
+        Wall clock, seconds since 1970; read when scraped, and when records arrive.
+    version : str
+        Version of the service, for `ringfence_build_info`.
+    pending_at_start : int
+        Records that a restored sequencer already held back: they were read in an earlier life.
+
+    Examples
+    --------
+    >>> from monitor.meter import BatchCounts
+    >>> metrics = Metrics(detectors=["wash_trading"])
+    >>> metrics.observe_batch(BatchCounts(read={"orders": 3}, processed=2, pending=1))
+    >>> metrics.value("ringfence_events_total", topic="orders")
+    3.0
+    >>> metrics.value("ringfence_unaccounted_records")
+    0.0
+
+    A record that was read and is nowhere is a defect, and shows:
+
+    >>> metrics.observe_batch(BatchCounts(read={"orders": 2}, processed=1, pending=1))
+    >>> metrics.value("ringfence_unaccounted_records")
+    1.0
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        detectors: Sequence[str] = (),
+        instruments: Sequence[str] = (),
+        instrument_limit: int = 50,
+        clock: Callable[[], float] = time.time,
+        version: str = "unknown",
+        pending_at_start: int = 0,
+    ) -> None:
+        self.registry = CollectorRegistry(auto_describe=True) if registry is None else registry
+        self._clock = clock
+        self._described: list[Description] = []
+        self._labelled = frozenset(instruments[:instrument_limit])
+        self._balance = pending_at_start
+        self._last_record = dict.fromkeys(TOPICS, clock())
+        self._started = clock()
+
+        self._declare_feed()
+        self._declare_findings(detectors)
+        self._declare_volume((*sorted(self._labelled), OTHER))
+        self._declare_service(version)
+        process: Collector = ProcessCollector(namespace="ringfence", registry=self.registry)
+        for family in process.collect():
+            name = family.name + ("_total" if family.type == "counter" else "")
+            self._described.append(Description(name, family.type, (), family.documentation))
+
+    # --- what is declared -------------------------------------------------------------------
+
+    def _declare_feed(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        self.events = counter("events", "Records read from the feed.", topic=TOPICS)
+        self.processed = counter("processed", "Rows that went through book and detectors.")
+        self.rejects = counter(
+            "rejects", "Records sent to the dead letters.", reason=REJECT_REASONS
+        )
+        self.duplicates = counter("duplicates", "Records dropped: the same as one already taken.")
+        self.late = counter("late", "Records that came after their gap was declared; not applied.")
+        self.pending = gauge("pending_events", "Records held back for one that should come first.")
+        self.unaccounted = gauge(
+            "unaccounted_records",
+            "Records read less those processed, rejected, duplicate, late and pending; 0 or wrong.",
+        )
+        self.gaps = counter("gaps", "Gaps declared: missing records given up on.")
+        self.gaps_open = gauge("gaps_open", "Instruments whose book is in doubt after a gap.")
+        self.unknown_accounts = counter(
+            "unknown_account_events", "Rows with an account that no registry row covers."
+        )
+        self.unknown_fields = counter(
+            "unknown_fields", "Fields of records that the contract does not name."
+        )
+        self.clock_faults = counter(
+            "clock_faults", "Rows whose engine time stepped back or jumped.", reason=CLOCK_FAULTS
+        )
+        self.book_conflicts = counter(
+            "book_conflicts", "Rows that disagree with the replayed book.", reason=CONFLICTS
+        )
+        self.lag = gauge(
+            "lag_records", "Records that wait in the feed, not yet read.", topic=TOPICS
+        )
+        self.assigned = gauge(
+            "assigned_partitions",
+            "Partitions that this worker reads; 0 when it has none or its tape has ended.",
+            topic=TOPICS,
+        )
+        self.last_event = gauge(
+            "last_event_timestamp_seconds", "Engine time of the newest row, since 1970; 0 = none."
+        )
+        silence = gauge(
+            "silence_seconds",
+            "Wall time since a record arrived, or since the start when none has.",
+            topic=TOPICS,
+        )
+        for topic in TOPICS:
+            silence.labels(topic).set_function(partial(self._silence_s, topic))
+
+    def _declare_findings(self, detectors: Sequence[str]) -> None:
+        counter = self._counter
+        self.detector_seconds = counter(
+            "detector_seconds", "Wall time spent in a detector.", detector=detectors
+        )
+        self.quarantined = self._gauge(
+            "detector_quarantined",
+            "1 when a detector was stopped because it failed.",
+            detector=detectors,
+        )
+        self.detector_overflow = self._gauge(
+            "detector_overflow_facts",
+            "Facts that a detector did not keep because a bound was reached.",
+            detector=detectors,
+        )
+        self.findings = counter("findings", "Findings of a detector.", detector=detectors)
+        self.alerts = counter(
+            "alerts",
+            "Alerts opened, by their severity when opened.",
+            detector=detectors,
+            severity=SEVERITIES,
+        )
+        self.alert_revisions = counter(
+            "alert_revisions", "Revisions of alerts, the first included.", detector=detectors
+        )
+        self.breach_alerts = counter(
+            "breach_alerts",
+            "Alerts of class breach that opened at, or later rose to, a severity.",
+            detector=detectors,
+            severity=SEVERITIES,
+        )
+
+    def _declare_volume(self, instruments: Sequence[str]) -> None:
+        unit = f"base units; `{OTHER}` adds up instruments of different units."
+        self.traded = self._counter(
+            "traded_quantity", f"Quantity traded, busts left out, {unit}", instrument=instruments
+        )
+        self.afmm_traded = self._counter(
+            "afmm_traded_quantity",
+            f"Quantity traded with an affiliated market maker on either side, {unit}",
+            instrument=instruments,
+        )
+
+    def _declare_service(self, version: str) -> None:
+        counter, gauge = self._counter, self._gauge
+        self.end_to_end = self._histogram(
+            "end_to_end_latency_seconds",
+            "From the engine acting on an event until its findings and alerts are durable.",
+            LATENCY_EDGES_S,
+        )
+        self.processing = self._histogram(
+            "processing_latency_seconds",
+            "From a batch having been polled until its findings and alerts are durable.",
+            WORK_EDGES_S,
+        )
+        self.store = self._histogram(
+            "store_seconds", "Wall time of one write to the store.", WORK_EDGES_S
+        )
+        self.store_failures = counter("store_failures", "Writes to the store that failed.")
+        self.outbox_pending = gauge(
+            "outbox_pending_messages", "Messages written to the outbox and not yet delivered."
+        )
+        self.deliveries = counter(
+            "deliveries", "Attempts to deliver a message of the outbox.", outcome=OUTCOMES
+        )
+        self.checkpoint_time = gauge(
+            "checkpoint_timestamp_seconds",
+            "When the last checkpoint was kept, since 1970; 0 = none.",
+        )
+        self.checkpoint_failures = counter("checkpoint_failures", "Checkpoints that failed.")
+        self.registry_reloads = counter(
+            "registry_reloads", "Reloads of the account registry.", outcome=OUTCOMES
+        )
+        self.ready = gauge("ready", "1 when the worker serves: assigned, caught up, store reached.")
+        self.build_info = gauge(
+            "build_info", "Always 1; the label is the running version.", version=(version,)
+        )
+        self.build_info.labels(version).set(1)
+
+    # --- what the pipeline calls ------------------------------------------------------------
+
+    def observe_batch(self, counts: BatchCounts) -> None:
+        """Add what one pass of the pipeline did; call it after the pass is durable."""
+        now = self._clock()
+        for topic, records in counts.read.items():
+            self.events.labels(topic).inc(records)
+            if records:
+                self._last_record[topic] = now
+        self.processed.inc(counts.processed)
+        _add(self.rejects, counts.rejects)
+        self.duplicates.inc(counts.duplicates)
+        self.late.inc(counts.late)
+        self.pending.set(counts.pending)
+        self.gaps.inc(counts.gaps)
+        self.gaps_open.set(counts.gaps_open)
+        self.unknown_accounts.inc(counts.unknown_account_events)
+        self.unknown_fields.inc(counts.unknown_fields)
+        _add(self.clock_faults, counts.clock_faults)
+        _add(self.book_conflicts, counts.book_conflicts)
+        self._balance += sum(counts.read.values()) - (
+            counts.processed + sum(counts.rejects.values()) + counts.duplicates + counts.late
+        )
+        self.unaccounted.set(self._balance - counts.pending)
+        if counts.last_event_ns is not None:
+            self.last_event.set(counts.last_event_ns / 1e9)
+        if counts.seconds is not None:
+            self.processing.observe(np.array([counts.seconds]))
+
+    def observe_latency(self, engine_ns: Array, durable_ns: int) -> None:
+        """Add the end-to-end latency of each row of a batch.
+
+        Parameters
+        ----------
+        engine_ns : int64 array
+            When the engine acted on each row, ns.
+        durable_ns : int
+            Wall clock when what the rows led to was durable, ns.
+        """
+        self.end_to_end.observe(np.maximum((durable_ns - engine_ns) / 1e9, 0.0))
+
+    def observe_volume(self, batch: Batch) -> None:
+        """Add the quantities of a tagged batch's trades."""
+        traded, by_afmm = traded_quantities(batch)
+        for counter, quantities in ((self.traded, traded), (self.afmm_traded, by_afmm)):
+            for instrument, quantity in quantities.items():
+                counter.labels(instrument if instrument in self._labelled else OTHER).inc(quantity)
+
+    def observe_detector(
+        self, detector: str, *, seconds: float, findings: int, overflow: int = 0
+    ) -> None:
+        """Add one step of a detector; `overflow` is its running `Detector.overflow`."""
+        self.detector_seconds.labels(detector).inc(seconds)
+        self.findings.labels(detector).inc(findings)
+        self.detector_overflow.labels(detector).set(overflow)
+
+    def observe_alert(self, alert: Alert, previous: Alert | None) -> None:
+        """Add a revision of an alert that was kept; `previous` is the one it replaces, if any."""
+        self.alert_revisions.labels(alert.detector).inc()
+        if previous is None:
+            self.alerts.labels(alert.detector, alert.severity).inc()
+        rose = previous is None or (
+            SEVERITIES.index(alert.severity) > SEVERITIES.index(previous.severity)
+        )
+        if alert.evidence_class == "breach" and rose:
+            self.breach_alerts.labels(alert.detector, alert.severity).inc()
+
+    def set_quarantined(self, detector: str, *, quarantined: bool = True) -> None:
+        """Say whether a detector was stopped because it failed."""
+        self.quarantined.labels(detector).set(quarantined)
+
+    def set_feed(self, *, lag: Mapping[str, int], assigned: Mapping[str, int]) -> None:
+        """Say, by topic, how many records wait and how many partitions this worker reads."""
+        for topic in TOPICS:
+            self.lag.labels(topic).set(lag.get(topic, 0))
+            self.assigned.labels(topic).set(assigned.get(topic, 0))
+
+    def observe_store(self, seconds: float, *, failed: bool = False) -> None:
+        """Add one write to the store."""
+        self.store.observe(np.array([seconds]))
+        if failed:
+            self.store_failures.inc()
+
+    def observe_delivery(self, *, delivered: bool, pending: int) -> None:
+        """Add one attempt to deliver a message; `pending` is what the outbox still holds."""
+        self.deliveries.labels("ok" if delivered else "failed").inc()
+        self.outbox_pending.set(pending)
+
+    def checkpoint_kept(self) -> None:
+        """Say that a checkpoint was kept now."""
+        self.checkpoint_time.set(self._clock())
+
+    def checkpoint_failed(self) -> None:
+        """Say that a checkpoint could not be kept."""
+        self.checkpoint_failures.inc()
+
+    def registry_reloaded(self, *, accepted: bool) -> None:
+        """Say that the account registry was reloaded, or that a reload was refused."""
+        self.registry_reloads.labels("ok" if accepted else "failed").inc()
+
+    def set_ready(self, ready: bool) -> None:
+        """Say whether the worker serves."""
+        self.ready.set(ready)
+
+    # --- what is read -----------------------------------------------------------------------
+
+    def value(self, sample: str, **labels: str) -> float:
+        """Return one sample as a scrape would; raises KeyError when there is none of that name."""
+        found = self.registry.get_sample_value(sample, labels)
+        if found is None:
+            raise KeyError(f"no sample {sample} with labels {labels}")
+        return found
+
+    def describe(self) -> Sequence[Description]:
+        """Return every metric, by name; what the documentation must list."""
+        return sorted(self._described, key=lambda description: description.name)
+
+    # --- how it is made ---------------------------------------------------------------------
+
+    def _silence_s(self, topic: str) -> float:
+        return max(0.0, self._clock() - self._last_record[topic])
+
+    def _counter(self, name: str, text: str, **values: Iterable[str]) -> Counter:
+        return self._made(Counter, f"ringfence_{name}_total", "counter", text, values)
+
+    def _gauge(self, name: str, text: str, **values: Iterable[str]) -> Gauge:
+        return self._made(Gauge, f"ringfence_{name}", "gauge", text, values)
+
+    def _made(
+        self, kind: type[M], name: str, word: str, text: str, values: Mapping[str, Iterable[str]]
+    ) -> M:
+        # Series exist at 0 from the start: `rate` and `increase` never see the first increment of
+        # a series that is born with it.
+        metric = kind(name, text, tuple(values), registry=self.registry)
+        if values:
+            for labels in itertools.product(*values.values()):
+                metric.labels(*labels)
+        self._described.append(Description(name, word, tuple(values), text))
+        return metric
+
+    def _histogram(self, name: str, text: str, edges: Sequence[float]) -> BatchHistogram:
+        histogram = BatchHistogram(f"ringfence_{name}", text, edges)
+        self.registry.register(histogram)
+        self._described.append(Description(f"ringfence_{name}", "histogram", (), text))
+        return histogram
+
+
+def _add(counter: Counter, counts: Mapping[str, int]) -> None:
+    for label, count in counts.items():
+        counter.labels(label).inc(count)

@@ -1,0 +1,89 @@
+"""Alerts and summaries as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.table import Table
+
+from alerts.record import SEVERITIES, Alert
+from monitor.summary import Summary
+
+COLOURS: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
+
+
+def at(ns: int) -> str:
+    """Return a time in UTC to the second.
+
+    >>> at(1_640_000_000_000_000_000)
+    '2021-12-20 11:33:20Z'
+    """
+    return datetime.fromtimestamp(ns // 1_000_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def short(names: Sequence[str], most: int = 2) -> str:
+    """Return the first names, long ones cut in the middle, and how many more there are.
+
+    >>> short(["0xa53496b67eec749ac41b4666d63228a0fb0409cc", "C7", "C8"])
+    '0xa534…09cc, C7 +1'
+    """
+    shown = [n if len(n) <= 14 else f"{n[:6]}…{n[-4:]}" for n in names[:most]]
+    more = f" +{len(names) - most}" if len(names) > most else ""
+    return ", ".join(shown) + more
+
+
+def alerts_table(alerts: Sequence[Alert], *, most: int = 20) -> Table:
+    """Return a table of the worst alerts first, at most so many."""
+    ranked = sorted(
+        alerts, key=lambda a: (-SEVERITIES.index(a.severity), -a.score, a.detected_ns, a.alert_id)
+    )
+    more = f", worst {most} shown" if len(ranked) > most else ""
+    table = Table(title=f"{len(ranked)} alerts{more}", title_justify="left")
+    for name in ("alert", "severity", "scenario", "evidence", "instrument", "accounts"):
+        table.add_column(name, overflow="fold" if name == "accounts" else "ellipsis", no_wrap=True)
+    table.add_column("trades", justify="right")
+    table.add_column("score 0–1", justify="right")
+    table.add_column("first seen (UTC)", no_wrap=True)
+    table.add_column("status")
+    for alert in ranked[:most]:
+        table.add_row(
+            alert.alert_id[:12],
+            f"[{COLOURS[alert.severity]}]{alert.severity}[/]",
+            alert.scenario,
+            alert.evidence,
+            alert.instrument,
+            short(alert.accounts),
+            str(len(alert.trade_ids)),
+            f"{alert.score:.3f}",
+            at(alert.window_start_ns),
+            alert.status,
+        )
+    return table
+
+
+def summary_table(summary: Summary) -> Table:
+    """Return what a run counted, with units."""
+    table = Table(title="summary", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    rejects = ", ".join(f"{k} {v:,}" for k, v in summary.rejects.items()) or "0"
+    rows = {
+        "records read": f"{summary.events:,}",
+        "processed": f"{summary.processed:,}",
+        "rejected (by reason)": rejects,
+        "duplicates": f"{summary.duplicates:,}",
+        "late": f"{summary.late:,}",
+        "pending": f"{summary.pending:,}",
+        "gaps": f"{summary.gaps:,}",
+        "accounts not in the registry": f"{summary.unknown_accounts:,}",
+        "time": f"{summary.wall_s:.2f} s, {summary.cpu_s:.2f} s of processor",
+        "throughput": f"{summary.events_per_s:,.0f} records/s",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for detector, counts in summary.alerts.items():
+        said = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
+        table.add_row(f"alerts of {detector}", said)
+    return table
