@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 
 from ingest.events import Batch
-from ingest.state import Snapshot, pack, unpack
+from ingest.state import Snapshot, pack_exact, unpack_exact
 
 Key = tuple[int, ...]
 """Instrument code first, then whatever else sets one episode apart (accounts, scenario index)."""
@@ -70,13 +71,35 @@ class Episodes:
         episode.incomplete |= incomplete
         return episode, expired
 
+    def get(self, key: Key) -> Episode | None:
+        """Return the open episode of a key, expired or not."""
+        return self._open.get(key)
+
+    def expire(self, key: Key, at_ns: int) -> Episode | None:
+        """Remove and return the key's episode when its deadline lies before an event time.
+
+        For what is no fact of its own yet must come after the closing: a bust, a mark. `facts` of
+        the returned episode has been raised by one, as in `close_before`.
+        """
+        episode = self._open.get(key)
+        if episode is None or at_ns - episode.last_ns <= self._gap_ns:
+            return None
+        del self._open[key]
+        episode.facts += 1
+        return episode
+
     def close_before(self, batch: Batch) -> Iterator[Episode]:
         """Remove and yield the episodes whose deadline their instrument's clock has passed.
 
         Call it after the batch's facts. Each yielded episode has had `facts` raised by one: its
         closing is a revision of its own. Deadline: `last_ns + gap_ns`.
         """
-        clocks = {code: int(batch["clock_ns"][end - 1]) for code, _, end in batch.by_instrument()}
+        if not self._open:
+            return
+        codes, clock = batch["instrument"], batch["clock_ns"]
+        ends = np.flatnonzero(codes[1:] != codes[:-1])
+        last = np.append(ends, len(codes) - 1) if len(codes) else ends
+        clocks = dict(zip(codes[last].tolist(), clock[last].tolist(), strict=True))
         over = [
             key
             for key, episode in self._open.items()
@@ -87,15 +110,27 @@ class Episodes:
             episode.facts += 1
             yield episode
 
+    def close_passed(self, now_ns: int) -> Iterator[Episode]:
+        """Remove and yield the episodes whose deadline lies before an event time, soonest first.
+
+        For platform scope, whose time is the watermark and not an instrument's clock. `facts` of
+        each has been raised by one, as in `close_before`.
+        """
+        over = [e for e in self._open.values() if now_ns - e.last_ns > self._gap_ns]
+        for episode in sorted(over, key=lambda each: each.last_ns):
+            del self._open[episode.key]
+            episode.facts += 1
+            yield episode
+
     def deadline_ns(self, episode: Episode) -> int:
         """Return the event time at which an episode closes, ns."""
         return episode.last_ns + self._gap_ns
 
     def snapshot(self) -> Snapshot:
         """Return the open episodes as arrays."""
-        return {"episodes": pack(list(self._open.values()))}
+        return {"episodes": pack_exact(list(self._open.values()))}
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over the episodes of a snapshot."""
-        episodes = unpack(snapshot["episodes"], list[Episode])
+        episodes = unpack_exact(snapshot["episodes"], list[Episode])
         self._open = {tuple(episode.key): episode for episode in episodes}

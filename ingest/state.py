@@ -33,3 +33,27 @@ def unpack(packed: Array, kind: type[T]) -> T:
         return msgspec.msgpack.decode(packed.tobytes(), type=kind)
     except msgspec.MsgspecError as error:
         raise SnapshotError(f"state does not fit {kind!r}: {error}") from error
+
+
+def pack_exact(state: Any) -> Array:
+    """Return a state whose integers may pass 64 bits (exact sums of money) as bytes of JSON."""
+    return np.frombuffer(msgspec.json.encode(state), dtype=np.uint8)
+
+
+def unpack_exact(packed: Array, kind: type[T]) -> T:
+    """Return the state that `pack_exact` took.
+
+    Raises
+    ------
+    SnapshotError
+        The bytes do not hold a value of that type.
+
+    Examples
+    --------
+    >>> unpack_exact(pack_exact({"notional": 2**70}), dict[str, int])["notional"] == 2**70
+    True
+    """
+    try:
+        return msgspec.json.decode(packed.tobytes(), type=kind)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"state does not fit {kind!r}: {error}") from error

@@ -1,0 +1,126 @@
+"""What a detector must remember of trades so that a later bust can take them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from detectors.episodes import Episode, Episodes, Key
+from ingest.events import Batch
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+TradeId = tuple[int, int]
+
+
+class CountedTrade(msgspec.Struct, array_like=True, frozen=True):
+    """A trade that an episode has counted."""
+
+    key: Key
+    first_seq: int
+    """With `key`, the episode that counted it."""
+    clock_ns: int
+    lots: int
+    price: int
+    forward: bool
+    """In the direction of the episode's first trade."""
+    auction: bool
+    new_instruction: bool
+
+
+class _State(msgspec.Struct):
+    trades: list[tuple[int, list[tuple[int, int, CountedTrade]]]]
+    closed: list[Episode]
+    overflow: int
+
+
+class BustMemory:
+    """Counted trades and closed episodes, for as long as a bust may come.
+
+    Parameters
+    ----------
+    horizon_ns : int
+        How long after a trade its bust is heard, event time, ns.
+    limit : int
+        Trades kept an instrument; the oldest makes room, counted in `overflow` when a bust could
+        still have come. About 300 B each.
+    """
+
+    def __init__(self, horizon_ns: int, limit: int) -> None:
+        self._horizon_ns = horizon_ns
+        self._limit = limit
+        self._trades: dict[int, dict[TradeId, CountedTrade]] = {}
+        self._closed: dict[Key, Episode] = {}
+        self.overflow = 0
+
+    def keep(self, code: int, trade_id: TradeId, trade: CountedTrade) -> None:
+        """Remember a trade of an instrument; one without an id cannot be busted."""
+        if trade_id == (0, 0):
+            return
+        known = self._trades.setdefault(code, {})
+        known[trade_id] = trade
+        if len(known) > self._limit:
+            oldest = known.pop(next(iter(known)))
+            self.overflow += trade.clock_ns - oldest.clock_ns <= self._horizon_ns
+
+    def keep_closed(self, episode: Episode) -> None:
+        """Remember a closed episode: a bust of one of its trades revises it."""
+        self._closed[(*episode.key, episode.first_seq)] = episode
+
+    def take(self, code: int, trade_id: TradeId, at_ns: int) -> CountedTrade | None:
+        """Forget and return a busted trade, or None when it was not counted or is too old."""
+        trade = self._trades.get(code, {}).pop(trade_id, None)
+        if trade is None or at_ns - trade.clock_ns > self._horizon_ns:
+            return None
+        return trade
+
+    def episode_of(self, trade: CountedTrade, episodes: Episodes) -> tuple[Episode, bool] | None:
+        """Return the episode that counted a trade, and whether it has closed."""
+        episode = episodes.get(trade.key)
+        if episode is not None and episode.first_seq == trade.first_seq:
+            return episode, False
+        episode = self._closed.get((*trade.key, trade.first_seq))
+        return None if episode is None else (episode, True)
+
+    def forget(self, batch: Batch) -> None:
+        """Drop what no bust can reach any more; when that happens changes no finding."""
+        codes, clock = batch["instrument"], batch["clock_ns"]
+        held = {key[0] for key in self._closed} | self._trades.keys()
+        for code in held:
+            rows = np.flatnonzero(codes == code)
+            if not len(rows):
+                continue
+            before_ns = int(clock[rows[-1]]) - self._horizon_ns
+            known = self._trades.get(code, {})
+            for trade_id in [*_older(known, before_ns)]:
+                del known[trade_id]
+            for key in [
+                k for k, e in self._closed.items() if k[0] == code and e.last_ns < before_ns
+            ]:
+                del self._closed[key]
+
+    def snapshot(self) -> Snapshot:
+        """Return what is remembered as arrays."""
+        trades = [
+            (code, [(high, low, trade) for (high, low), trade in known.items()])
+            for code, known in self._trades.items()
+        ]
+        closed = list(self._closed.values())
+        return {"busts": pack_exact(_State(trades, closed, self.overflow))}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot."""
+        state = unpack_exact(snapshot["busts"], _State)
+        self._trades = {
+            code: {(high, low): trade for high, low, trade in known} for code, known in state.trades
+        }
+        self._closed = {(*e.key, e.first_seq): e for e in state.closed}
+        self.overflow = state.overflow
+
+
+def _older(known: dict[TradeId, CountedTrade], before_ns: int) -> Iterator[TradeId]:
+    for trade_id, trade in known.items():  # in order of arrival, so of the clock
+        if trade.clock_ns >= before_ns:
+            return
+        yield trade_id

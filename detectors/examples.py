@@ -1,0 +1,91 @@
+"""Small enriched batches written out by hand, for the examples in docstrings and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ingest.events import (
+    BOOK,
+    ORDERED,
+    PASSED_OVER,
+    TAGS,
+    WIRE,
+    Array,
+    Batch,
+    Column,
+    Kind,
+    Role,
+    Side,
+    empty,
+)
+from ingest.instruments import Instrument, Instruments, Matching
+
+COLUMNS: Mapping[str, Column] = {**WIRE, **TAGS, **ORDERED, **BOOK}
+
+
+def example_instruments(
+    names: Sequence[str] = ("BTC-USD",), matching: Matching = "price_time"
+) -> Instruments:
+    """Return instruments with tick 0.5 and lot 0.001."""
+    return Instruments(
+        Instrument(
+            instrument=name,
+            base=name.split("-")[0],
+            quote="USD",
+            kind="spot",
+            tick_size=Decimal("0.5"),
+            lot_size=Decimal("0.001"),
+            matching=matching,
+        )
+        for name in names
+    )
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> dict[str, Array]:
+    """Return rows as arrays; what a row does not name has its column's absent value."""
+    arrays = empty(columns, len(rows))
+    for place, row in enumerate(rows):
+        for name, value in row.items():
+            arrays[name][place] = value
+    return arrays
+
+
+def batch_of(
+    rows: Iterable[Mapping[str, Any]],
+    instruments: Instruments,
+    *,
+    passed_over: Iterable[Mapping[str, Any]] = (),
+) -> Batch:
+    """Return an enriched batch of rows that name only the columns that matter.
+
+    `seq` counts up an instrument's rows, `clock_ns` is `engine_ns`, `instrument` 0, unless given.
+    """
+    filled: list[dict[str, Any]] = []
+    seqs: dict[int, int] = {}
+    for row in rows:
+        code = row.get("instrument", 0)
+        seqs[code] = row.get("seq", seqs.get(code, 0) + 1)
+        filled.append(
+            {"instrument": code, "seq": seqs[code], "clock_ns": row.get("engine_ns", 0), **row}
+        )
+    judged = [{"instrument": 0, **row} for row in passed_over]
+    return Batch(table(filled, COLUMNS), instruments, passed_over=table(judged, PASSED_OVER))
+
+
+def trade(buyer: int, seller: int, **columns: Any) -> dict[str, Any]:
+    """Return a trade's row: a buyer's aggression at tick 100 for 10 lots, both clients."""
+    row: dict[str, Any] = {
+        "kind": Kind.TRADE,
+        "side": Side.BUY,
+        "price": 100,
+        "quantity": 10,
+        "buy_account": buyer,
+        "sell_account": seller,
+        "buy_owner": buyer,
+        "sell_owner": seller,
+        "buy_role": Role.CLIENT,
+        "sell_role": Role.CLIENT,
+    }
+    return {**row, **columns}
