@@ -44,6 +44,9 @@ class Source(Protocol):
     def seek(self, positions: Mapping[Position, int]) -> None:
         """Continue from given offsets."""
 
+    def commit(self, positions: Mapping[Position, int]) -> bool:
+        """Tell the feed how far state is durable; return whether it took it."""
+
     def lag(self) -> Mapping[Position, int]:
         """Return how many records wait behind each position."""
 

@@ -71,7 +71,7 @@ def reference() -> str:
         "",
         "## Settings",
         "",
-        "One TOML file, given by `-c`; an unknown key is refused with the nearest known one. All of",
+        "One TOML file, given by `-c`; an unknown key is refused, with the nearest known. All of",
         "them, with their defaults, are in `ringfence.example.toml`.",
         "",
     ]

@@ -104,7 +104,7 @@ class Pipeline:
         self.quarantined: dict[str, str] = {}
         """Detectors that failed, with the error. Their state is lost with the event that broke
         them, so they stay out, across restarts, until their version or the checkpoint changes."""
-        self._names = names
+        self.names = names
         self._unknown: set[int] = set()
         self._sequencer = sequencer
         self._books = books
@@ -121,8 +121,21 @@ class Pipeline:
         """Instruments that wait for a missing seq."""
         return self._sequencer.open_gaps
 
-    def take(self, arrivals: Arrivals, register: Register) -> Outcome:
-        """Run arrivals through every room under a registry version."""
+    def overflow(self, detector: str) -> int:
+        """Return how many facts a detector did not keep because a bound was reached."""
+        return next((d.overflow for d in self._detectors if d.spec.id == detector), 0)
+
+    def take(
+        self,
+        arrivals: Arrivals,
+        register: Register,
+        *,
+        changes: Mapping[str, Array] | None = None,
+    ) -> Outcome:
+        """Run arrivals through every room under a registry version.
+
+        `changes` is the `REGISTRY_CHANGES` table when that version is new.
+        """
         totals = self.totals
         totals.read += len(arrivals.batch) + len(arrivals.rejects)
         totals.unknown_fields += arrivals.unknown_fields
@@ -143,6 +156,8 @@ class Pipeline:
             self.archive.append(released.late_batch)
         enriched = self._books.apply(released.batch)
         self._count_conflicts(enriched["conflict"])
+        if changes is not None:
+            enriched.registry_changes = dict(changes)
         findings, seconds = self._detect(enriched)
         changed = self.alerts.apply([f for found in findings.values() for f in found], register)
         return Outcome(
@@ -163,7 +178,7 @@ class Pipeline:
                 "quarantined": pack(self.quarantined),
                 "unknown": pack(sorted(self._unknown)),
             },
-            "names": {"known": pack(self._names.known)},
+            "names": {"known": pack(self.names.known)},
             "sequencer": self._sequencer.snapshot(),
             "book": self._books.snapshot(),
             "alerts": self.alerts.snapshot(),
