@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -49,11 +50,19 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the service. Without -c: embedded, on a sample tape, everything on loopback."""
+    from alerts.record import Alert
     from monitor.run import run_service
+    from monitor.summary import Summary
+    from monitor.tables import alerts_table, summary_table
 
-    run_service(
-        config, tape, exit_when_drained=exit_when_drained, as_json=as_json, out=out, err=err
-    )
+    def show(alerts: Sequence[Alert], summary: Summary) -> None:
+        if as_json:
+            print_json({"summary": summary, "alerts": alerts})
+        else:
+            out.print(alerts_table(alerts))
+            out.print(summary_table(summary))
+
+    run_service(config, tape, exit_when_drained=exit_when_drained, err=err, show=show)
 
 
 @app.command()

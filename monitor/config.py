@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlalchemy import make_url
 
 from detectors.base import Detector, Params
 from detectors.catalogue import DETECTORS
@@ -91,6 +93,22 @@ def load_config(path: Path) -> Config:
         detectors=_detectors(detectors, str(path)),
         **typing.cast(Any, sections),
     )
+
+
+def store_url(config: Config) -> str:
+    """Return the store's URL with its password, if any, from the environment.
+
+    A relative SQLite file is taken from the configuration's folder, which is created.
+    """
+    url = make_url(config.alerts.store_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        path = config.path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = url.set(database=str(path))
+    password = os.environ.get("RINGFENCE_STORE_PASSWORD")
+    if password and url.get_backend_name() != "sqlite":
+        url = url.set(password=password)
+    return url.render_as_string(hide_password=False)
 
 
 def params_type(detector: type[Detector]) -> type[Params]:

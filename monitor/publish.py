@@ -53,8 +53,10 @@ class Pace:
 
     A step of more than a day is a wrong clock.
 
-    >>> pace.due_s(200_000 * 10**9), pace.due_s(200_010 * 10**9)
-    (2.0, 3.0)
+    >>> pace.due_s(200_000 * 10**9), pace.due_s(200_010 * 10**9), pace.due_s(10**9)
+    (2.0, 3.0, 3.0)
+    >>> pace.due_s(11 * 10**9)
+    4.0
     """
 
     def __init__(self, speed: float) -> None:
@@ -66,12 +68,11 @@ class Pace:
         """Return when a record is due, in seconds of wall time since the first."""
         if self._speed <= 0:
             return 0.0
-        if self._last_ns is not None:
-            step_s = (engine_ns - self._last_ns) / 1e9
-            if 0 < step_s <= MAX_WAIT_S:
-                self._due_s += step_s / self._speed
-            elif step_s <= 0:
-                return self._due_s
+        step_s = 0.0 if self._last_ns is None else (engine_ns - self._last_ns) / 1e9
+        if -MAX_WAIT_S <= step_s <= 0 and self._last_ns is not None:
+            return self._due_s
+        if 0 < step_s <= MAX_WAIT_S:
+            self._due_s += step_s / self._speed
         self._last_ns = engine_ns
         return self._due_s
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Protocol
 
@@ -18,7 +18,8 @@ from ingest.errors import RegistryError, RingfenceError
 from ingest.events import Array, Reject, Topic
 from ingest.kafka_group import Reassigned
 from ingest.register import RegisterFile
-from ingest.register_changes import change_table, changes
+from ingest.register_changes import change_table
+from ingest.register_changes import changes as register_changes
 from ingest.source import Arrivals, Position, Source
 from ingest.state import pack, unpack
 from monitor.checkpoint import Checkpoints, Sections
@@ -76,6 +77,7 @@ class Service:
         checkpoint_every_s: float,
         reload_every_s: float,
         live: bool,
+        changes: Mapping[str, Array] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._source = source
@@ -93,7 +95,7 @@ class Service:
         self._store_reachable = True
         self._idle: frozenset[Position] = frozenset()
         self._processed: dict[Position, int] = {}
-        self._changes: Mapping[str, Array] | None = None
+        self._changes = changes
         for name in pipeline.quarantined:
             metrics.set_quarantined(name)
 
@@ -106,10 +108,17 @@ class Service:
             store_reachable=self._store_reachable,
         )
 
-    def run(self, stop: Event, *, exit_when_drained: bool) -> None:
+    def run(
+        self,
+        stop: Event,
+        *,
+        exit_when_drained: bool,
+        caught_up: Callable[[], None] = lambda: None,
+    ) -> None:
         """Process until `stop` is set, or until the source is drained when that is asked for.
 
-        Ends with a checkpoint, so that a later run goes on where this one stopped.
+        `caught_up` is called once, when all that was there at the start has been processed. Ends
+        with a checkpoint, so that a later run goes on where this one stopped.
         """
         while not stop.is_set():
             self._turn_s = time.monotonic()
@@ -117,8 +126,10 @@ class Service:
             self._follow_group()
             if arrivals is not None:
                 self._process(arrivals)
-            self._caught_up = self._caught_up or self._source.drained
             self._housekeeping()
+            if arrivals is None and not self._caught_up and self._source.drained:
+                self._caught_up = True
+                caught_up()
             if exit_when_drained and arrivals is None and self._ended():
                 break
             if arrivals is None and not self._live:
@@ -132,7 +143,13 @@ class Service:
             return
         positions = dict(self._processed)
         try:
-            self._checkpoints.save({**self._pipeline.snapshot(), "source": _positions(positions)})
+            self._checkpoints.save(
+                {
+                    **self._pipeline.snapshot(),
+                    "source": _positions(positions),
+                    "register": {"rows": pack(self._register.current.rows)},
+                }
+            )
         except OSError as error:
             self._metrics.checkpoint_failed()
             _log.error("checkpoint failed", error=str(error))
@@ -174,7 +191,7 @@ class Service:
     def _keep(self, alerts: Sequence[Alert]) -> None:
         begun = time.monotonic()
         try:
-            previous = self._store.save(alerts, self._pipeline.alerts)
+            previous = self._store.save(alerts, self._pipeline.alerts.evidence(alerts))
         except SQLAlchemyError as error:
             self._store_reachable = False
             self._metrics.observe_store(time.monotonic() - begun, failed=True)
@@ -241,7 +258,7 @@ class Service:
             return
         if new is not None:
             self._metrics.registry_reloaded(accepted=True)
-            self._changes = change_table(changes(old, new), self._pipeline.names)
+            self._changes = change_table(register_changes(old, new), self._pipeline.names)
             _log.info("registry reloaded", old=old.version, new=new.version)
 
 

@@ -1,0 +1,261 @@
+"""`ringfence run`: the service on a tape or on Kafka, from start to a graceful stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+import msgspec
+import structlog
+from rich.console import Console
+from sqlalchemy import make_url
+
+from alerts.record import Alert
+from alerts.store import AlertStore
+from detectors.catalogue import DETECTORS
+from ingest.dead_letter import DeadLetterFile
+from ingest.decode import Decoder
+from ingest.errors import UsageError
+from ingest.events import Conflict, Topic
+from ingest.instruments import Instruments, read_instruments
+from ingest.kafka import KafkaSource, from_environment
+from ingest.kafka_settings import KafkaSettings
+from ingest.kafka_sinks import DeadLetterSink, KafkaAlertSink
+from ingest.names import Names
+from ingest.register import Register, RegisterFile
+from ingest.register_changes import change_table, changes
+from ingest.registry import RegistryRow
+from ingest.source import Source
+from ingest.state import unpack
+from ingest.tape import Tape, TapeSource
+from monitor.assembly import build_pipeline
+from monitor.checkpoint import Checkpoints
+from monitor.config import Config, default_config, load_config, store_url
+from monitor.http import serve
+from monitor.logs import configure_logging
+from monitor.metrics import Metrics
+from monitor.service import AlertSink, RejectSink, Service, positions_of
+from monitor.summary import Summary, summarise
+
+SAMPLE: Final = Path("samples/terraforms")
+"""The embedded tape, beside a checkout; samples are not installed."""
+Show = Callable[[Sequence[Alert], Summary], None]
+
+_log = structlog.get_logger()
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where events come from in one mode of running, and where results go beside the store."""
+
+    source: Source
+    instruments: Instruments
+    register: RegisterFile
+    topic_names: Mapping[Topic, str]
+    alert_sinks: Sequence[AlertSink]
+    reject_sink: RejectSink
+    live: bool
+    """Whether engine times are of now; a tape's are of then."""
+
+
+def run_service(
+    config_path: Path | None,
+    tape: Path | None,
+    *,
+    exit_when_drained: bool,
+    err: Console,
+    show: Show,
+) -> None:
+    """Run until told to stop, or until drained; then show what there is.
+
+    Raises
+    ------
+    UsageError
+        Neither a tape nor a broker is configured, or a file named is not there.
+    SourceError
+        The broker cannot be reached.
+    """
+    config = load_config(config_path) if config_path else default_config(Path.cwd())
+    configure_logging(config.service.log_level if config_path else "warning")
+    if tape is None and config_path is None:
+        tape = _sample()
+    if tape is not None:
+        open_feed = partial(_tape, config, tape)
+        clear_tape_state(config)
+    elif config.kafka is not None:
+        open_feed = partial(_kafka, config, config.kafka)
+    else:
+        raise UsageError(f"{config_path} has no [kafka] table: give one, or --tape DIR")
+    with ExitStack() as stack:
+        checkpoints = None
+        if tape is None:
+            directory = config.path(config.checkpoint.directory)
+            checkpoints = Checkpoints(directory, keep=config.checkpoint.keep)
+        _serve(
+            config,
+            open_feed,
+            checkpoints,
+            stack,
+            exit_when_drained=exit_when_drained,
+            err=err,
+            show=show,
+        )
+
+
+def _serve(
+    config: Config,
+    open_feed: Callable[[Names, ExitStack], Feed],
+    checkpoints: Checkpoints | None,
+    stack: ExitStack,
+    *,
+    exit_when_drained: bool,
+    err: Console,
+    show: Show,
+) -> None:
+    sections = checkpoints.latest() if checkpoints else None
+    store = stack.enter_context(open_store(config))
+    names = Names(unpack(sections["names"]["known"], list[str]) if sections else ())
+    feed = open_feed(names, stack)
+    pipeline = build_pipeline(
+        config,
+        instruments=feed.instruments,
+        names=names,
+        topic_names=feed.topic_names,
+        archive_dir=config.path(config.alerts.archive),
+        store=store if feed.live else None,
+    )
+    changed = None
+    if sections is not None:
+        pipeline.restore(sections)
+        feed.source.seek(positions_of(sections))
+        before = Register(unpack(sections["register"]["rows"], list[RegistryRow]), names)
+        changed = change_table(changes(before, feed.register.current), names)
+        _log.info("restored from a checkpoint", records=pipeline.totals.read)
+    metrics = build_metrics(config, feed.instruments, pending=pipeline.totals.pending)
+    service = Service(
+        pipeline=pipeline,
+        source=feed.source,
+        register=feed.register,
+        store=store,
+        alert_sinks=feed.alert_sinks,
+        reject_sink=feed.reject_sink,
+        checkpoints=checkpoints,
+        metrics=metrics,
+        checkpoint_every_s=config.checkpoint.every_s,
+        reload_every_s=config.registry.reload_s,
+        live=feed.live,
+        changes=changed,
+    )
+    server = serve(metrics, config.service.host, config.service.port, service.health)
+    stack.callback(server.close)
+    address = f"http://{config.service.host}:{server.port}"
+    err.print(f"ringfence: metrics and health on {address} (Ctrl-C stops)")
+    begun, worked = time.perf_counter(), time.process_time()
+
+    def caught_up() -> None:
+        if not feed.live:
+            alerts = pipeline.alerts.alerts()
+            wall_s, cpu_s = time.perf_counter() - begun, time.process_time() - worked
+            show(alerts, summarise(pipeline, alerts, wall_s=wall_s, cpu_s=cpu_s))
+
+    with stopping() as stop:
+        service.run(stop, exit_when_drained=exit_when_drained, caught_up=caught_up)
+
+
+def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> Metrics:
+    """Return the metrics of a worker over a venue's instruments."""
+    return Metrics(
+        detectors=tuple(DETECTORS),
+        instruments=[row.instrument for row in instruments.rows],
+        instrument_limit=config.service.metric_instruments,
+        book_conflicts=[c.name.lower() for c in Conflict if c is not Conflict.NONE],
+        version=version("ringfence"),
+        pending_at_start=pending,
+    )
+
+
+@contextmanager
+def open_store(config: Config) -> Iterator[AlertStore]:
+    """Yield the configured store, its tables brought up to date."""
+    store = AlertStore(store_url(config))
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def stopping() -> Iterator[Event]:
+    """Yield an event that SIGTERM and SIGINT set, so that a stop is graceful."""
+    stop = Event()
+    kept = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def clear_tape_state(config: Config) -> None:
+    """Remove what an earlier run of a tape left: a tape is read from its beginning each time."""
+    url = make_url(store_url(config))
+    if url.get_backend_name() != "sqlite" or config.kafka is not None:
+        return
+    shutil.rmtree(config.path(config.alerts.archive), ignore_errors=True)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{url.database}{suffix}").unlink(missing_ok=True)
+
+
+def _sample() -> Path:
+    for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
+        if (root / SAMPLE).is_dir():
+            return root / SAMPLE
+    raise UsageError(f"no sample tape at {SAMPLE}: give --tape DIR, or -c FILE with [kafka]")
+
+
+def _tape(config: Config, folder: Path, names: Names, stack: ExitStack) -> Feed:
+    source = TapeSource(folder, names, batch_rows=config.service.batch_rows)
+    stack.callback(source.close)
+    dead = config.path(config.alerts.archive).parent / "dead-letter.ndjson"
+    dead.parent.mkdir(parents=True, exist_ok=True)
+    return Feed(
+        source=source,
+        instruments=source.instruments,
+        register=RegisterFile(Tape(folder).accounts_path, names),
+        topic_names=source.topic_names,
+        alert_sinks=(),
+        reject_sink=stack.enter_context(DeadLetterFile(dead)),
+        live=False,
+    )
+
+
+def _kafka(config: Config, kafka: KafkaSettings, names: Names, stack: ExitStack) -> Feed:
+    settings = from_environment(kafka, os.environ)
+    instruments = read_instruments(config.path(config.registry.instruments))
+    register = RegisterFile(config.path(config.registry.accounts), names)
+    source = KafkaSource(settings, Decoder(instruments, names))
+    stack.callback(source.close)
+    alerts, rejects = KafkaAlertSink(settings), DeadLetterSink(settings)
+    stack.callback(alerts.close)
+    stack.callback(rejects.close)
+    return Feed(
+        source=source,
+        instruments=instruments,
+        register=register,
+        topic_names={topic: settings.topic(topic) for topic in Topic},
+        alert_sinks=(alerts,),
+        reject_sink=rejects,
+        live=True,
+    )
