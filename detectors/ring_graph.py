@@ -1,0 +1,326 @@
+"""Who traded with whom in a window, and which accounts form closed circles there.
+
+Layered strongly-connected components after Victor & Weintraud, "Detecting and Quantifying Wash
+Trading on Decentralized Cryptocurrency Exchanges", WWW 2021.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from numba import njit
+
+from ingest.events import Array
+
+_EMPTY: Final = -1
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
+    """Seller→buyer multigraph of n trades; nodes and edges numbered by first appearance.
+
+    `codes` (nodes) account code of a node · `src`, `dst`, `weight` (edges) int64 · `edge_of`
+    (trades) edge of each trade · `table` open-addressing table of edges by node pair.
+    """
+
+    codes: Array
+    src: Array
+    dst: Array
+    weight: Array
+    edge_of: Array
+    table: Array
+
+    def degree(self) -> Array:
+        """Return the number of trades that each node took part in, int64."""
+        nodes = len(self.codes)
+        sold = np.bincount(self.src, weights=self.weight, minlength=nodes)
+        return (sold + np.bincount(self.dst, weights=self.weight, minlength=nodes)).astype(np.int64)
+
+
+def graph_of(seller: Array, buyer: Array) -> Graph:
+    """Return the graph of trades between different accounts; arrays of account codes, one a trade.
+
+    Examples
+    --------
+    >>> graph = graph_of(np.array([7, 9, 7]), np.array([9, 7, 9]))
+    >>> graph.codes.tolist(), graph.weight.tolist()
+    ([7, 9], [2, 1])
+    """
+    codes, src, dst, weight, edge_of, table = edges_of(
+        seller.astype(np.int64), buyer.astype(np.int64)
+    )
+    return Graph(codes=codes, src=src, dst=dst, weight=weight, edge_of=edge_of, table=table)
+
+
+@njit(cache=True)
+def _place(key: int, mask: int) -> int:
+    mixed = np.uint64(key) * _MIX
+    return np.int64((mixed >> np.uint64(20)) & np.uint64(mask))  # type: ignore[return-value]
+
+
+@njit(cache=True)
+def _table_size(entries: int) -> int:
+    size = 16
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@njit(cache=True)
+def edges_of(seller: Array, buyer: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return codes, src, dst, weight, edge of each trade, and the table of edges; see `Graph`."""
+    trades = len(seller)
+    size = _table_size(2 * trades)
+    mask = size - 1
+    node_table = np.full(size, _EMPTY, np.int64)
+    codes = np.empty(2 * trades, np.int64)
+    src = np.empty(trades, np.int64)
+    dst = np.empty(trades, np.int64)
+    nodes = 0
+    for i in range(trades):
+        for end in range(2):
+            code = seller[i] if end == 0 else buyer[i]
+            at = _place(code, mask)
+            while node_table[at] != _EMPTY and codes[node_table[at]] != code:
+                at = (at + 1) & mask
+            if node_table[at] == _EMPTY:
+                node_table[at] = nodes
+                codes[nodes] = code
+                nodes += 1
+            if end == 0:
+                src[i] = node_table[at]
+            else:
+                dst[i] = node_table[at]
+    size = _table_size(trades)
+    mask = size - 1
+    table = np.full(size, _EMPTY, np.int64)
+    weight = np.zeros(trades, np.int64)
+    edge_of = np.empty(trades, np.int64)
+    edges = 0
+    for i in range(trades):
+        a, b = src[i], dst[i]
+        at = _place((a << 32) | b, mask)
+        while table[at] != _EMPTY and (src[table[at]] != a or dst[table[at]] != b):
+            at = (at + 1) & mask
+        if table[at] == _EMPTY:
+            table[at] = edges
+            src[edges], dst[edges] = a, b  # edges <= i: never ahead of what is read
+            edges += 1
+        weight[table[at]] += 1
+        edge_of[i] = table[at]
+    return (
+        codes[:nodes].copy(),
+        src[:edges].copy(),
+        dst[:edges].copy(),
+        weight[:edges].copy(),
+        edge_of,
+        table,
+    )
+
+
+@njit(cache=True)
+def edge_between(table: Array, src: Array, dst: Array, a: int, b: int) -> int:
+    """Return the edge from node a to node b, or -1."""
+    mask = len(table) - 1
+    at = _place((a << 32) | b, mask)
+    while table[at] != _EMPTY and (src[table[at]] != a or dst[table[at]] != b):
+        at = (at + 1) & mask
+    edge: int = table[at]
+    return edge
+
+
+@njit(cache=True)
+def _components(  # noqa: PLR0917
+    row: Array, end: Array, dst: Array, starts: Array, index: Array, low: Array, label: Array
+) -> int:
+    """Label strongly-connected components (Tarjan 1972, without recursion); return their count.
+
+    `row` and `end` bound each node's edges in `dst`; only nodes in `starts` have any. `index` must
+    be -1 for them and all they reach. `label` is written.
+    """
+    stack = np.empty(len(index), np.int64)
+    call = np.empty(len(index), np.int64)
+    cursor = np.empty(len(index), np.int64)
+    height = 0
+    counter = 0
+    found = 0
+    for start in starts:
+        if index[start] != -1:
+            continue
+        depth = 0
+        call[0] = start
+        index[start] = low[start] = counter
+        counter += 1
+        cursor[start] = row[start]
+        stack[height] = start
+        height += 1
+        label[start] = -1
+        while depth >= 0:
+            node = call[depth]
+            if cursor[node] < end[node]:
+                other = dst[cursor[node]]
+                cursor[node] += 1
+                if index[other] == -1:
+                    index[other] = low[other] = counter
+                    counter += 1
+                    cursor[other] = row[other]
+                    stack[height] = other
+                    height += 1
+                    label[other] = -1
+                    depth += 1
+                    call[depth] = other
+                elif label[other] == -1:
+                    low[node] = min(low[node], index[other])
+                continue
+            if low[node] == index[node]:
+                while True:
+                    height -= 1
+                    member = stack[height]
+                    label[member] = found
+                    if member == node:
+                        break
+                found += 1
+            depth -= 1
+            if depth >= 0:
+                low[call[depth]] = min(low[call[depth]], low[node])
+    return found
+
+
+@njit(cache=True)
+def layered_sets(  # noqa: PLR0917
+    nodes: int, src: Array, dst: Array, weight: Array, max_members: int, max_edges: int
+) -> tuple[Array, Array, Array, int]:
+    """Return the sets of 2 to `max_members` nodes that appear as components, and how often.
+
+    Repeats: record every component with more than one member; take 1 from every weight; drop zero
+    edges. Between two distinct weights nothing changes, so only those are visited, and only edges
+    inside a component can matter again.
+
+    Parameters
+    ----------
+    nodes : int
+        Number of nodes.
+    src, dst, weight : (edges,) int64
+        Edges with the number of their trades.
+    max_members : int
+        Larger components are peeled further, not returned.
+    max_edges : int
+        While more edges than this are left, lower layers are skipped without being recorded.
+
+    Returns
+    -------
+    members : (total,) int64
+        Nodes of all sets, one set after the other.
+    offsets : (sets + 1,) int64
+        Where each set begins.
+    seen : (sets,) int64
+        Layers in which it was a component.
+    skipped : int
+        Layers skipped for `max_edges`; 0 = none.
+    """
+    skipped = 0
+    if len(src) > max_edges:
+        skipped = np.sort(weight)[len(src) - max_edges - 1]
+    order = np.argsort(src, kind="mergesort")
+    keep = order[weight[order] > skipped]
+    src, dst, weight = src[keep], dst[keep], weight[keep]
+    # A node lies in at most max_members - 1 nested small sets.
+    members = np.empty(nodes * (max_members - 1) + 1, np.int64)
+    offsets = np.zeros(nodes * (max_members - 1) + 2, np.int64)
+    seen = np.zeros(nodes * (max_members - 1) + 1, np.int64)
+    sets = 0
+    row = np.zeros(nodes, np.int64)
+    end = np.zeros(nodes, np.int64)
+    index = np.full(nodes, -1, np.int64)
+    low = np.zeros(nodes, np.int64)
+    label = np.zeros(nodes, np.int64)
+    old_size = np.full(1, nodes + 1, np.int64)
+    old_set = np.full(1, -1, np.int64)
+    level = skipped
+    while len(src):
+        starts = np.empty(len(src), np.int64)
+        count = 0
+        for e in range(len(src)):
+            if e == 0 or src[e] != src[e - 1]:
+                starts[count] = src[e]
+                count += 1
+                row[src[e]] = e
+            end[src[e]] = e + 1
+            index[src[e]] = -1
+            index[dst[e]] = -1
+        before = label[starts[:count]]
+        for e in range(len(src)):  # a node with no edge out is a component of its own
+            label[src[e]] = -2
+            label[dst[e]] = -2
+        found = _components(row, end, dst, starts[:count], index, low, label)
+        size = np.zeros(found, np.int64)
+        for s in starts[:count]:
+            size[label[s]] += 1
+        inside = label[src] == label[dst]
+        new_set = np.full(found, -1, np.int64)
+        src_left, dst_left, weight_left = src[inside], dst[inside], weight[inside]
+        for e in range(len(src)):  # nodes leave `row`, `end` as they were found
+            row[src[e]] = 0
+            end[src[e]] = 0
+        if not len(src_left):
+            break
+        step = weight_left.min() - level
+        for k in range(count):
+            s = starts[k]
+            if size[label[s]] < 2:
+                continue
+            if old_size[before[k]] == size[label[s]]:  # a part can only be smaller: unchanged
+                new_set[label[s]] = old_set[before[k]]
+            elif new_set[label[s]] == -1 and size[label[s]] <= max_members:
+                new_set[label[s]] = sets
+                offsets[sets + 1] = offsets[sets] + size[label[s]]
+                sets += 1
+        filled = np.zeros(found, np.int64)
+        counted = np.zeros(found, np.int64)
+        for k in range(count):
+            s = starts[k]
+            which = new_set[label[s]]
+            if which == -1:
+                continue
+            if old_size[before[k]] != size[label[s]]:
+                members[offsets[which] + filled[label[s]]] = s
+                filled[label[s]] += 1
+            if counted[label[s]] == 0:
+                counted[label[s]] = 1
+                seen[which] += step
+        old_size, old_set = size, new_set
+        level += step
+        stays = weight_left > level
+        src, dst, weight = src_left[stays], dst_left[stays], weight_left[stays]
+    return members[: offsets[sets]].copy(), offsets[: sets + 1].copy(), seen[:sets].copy(), skipped
+
+
+@njit(cache=True)
+def edges_inside(who: Array, table: Array, src: Array, dst: Array) -> Array:
+    """Return the edges between the given nodes, int64."""
+    found = np.empty(len(who) * len(who), np.int64)
+    count = 0
+    for a in who:
+        for b in who:
+            edge = edge_between(table, src, dst, a, b) if a != b else -1
+            if edge >= 0:
+                found[count] = edge
+                count += 1
+    return found[:count]
+
+
+@njit(cache=True)
+def trades_by_edge(edge_of: Array, edges: int) -> tuple[Array, Array]:
+    """Return trade positions sorted by edge (in order within one), and where each edge begins."""
+    begin = np.zeros(edges + 1, np.int64)
+    for e in edge_of:
+        begin[e + 1] += 1
+    begin = np.cumsum(begin)
+    at = begin[:-1].copy()
+    position = np.empty(len(edge_of), np.int64)
+    for i in range(len(edge_of)):
+        position[at[edge_of[i]]] = i
+        at[edge_of[i]] += 1
+    return position, begin

@@ -1,0 +1,124 @@
+"""Parameters of wash_rings, with the reason for each default."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class WashRingsParams(Params, frozen=True):
+    """Thresholds of wash_rings."""
+
+    windows_s: Annotated[
+        tuple[int, ...],
+        Parameter(
+            "lengths of the windows; each also half-shifted",
+            "s",
+            "hour, day and week of Victor & Weintraud 2021; a shift catches what a border cuts",
+        ),
+    ] = (3_600, 86_400, 604_800)
+    max_members: Annotated[
+        int,
+        Parameter(
+            "members of the largest ring",
+            "count",
+            "larger circles are ordinary markets; Victor & Weintraud's largest had 8",
+        ),
+    ] = 8
+    tolerance_ratio: Annotated[
+        float,
+        Parameter(
+            "largest net position of a member over a run, as a share of the mean size",
+            "ratio",
+            "Victor & Weintraud 2021: 1 %",
+        ),
+    ] = 0.01
+    min_layers_unique: Annotated[
+        int,
+        Parameter(
+            "layers in which a set must be a component, unique items",
+            "count",
+            "an item that comes back to its seller is already worth a look, as weak evidence",
+        ),
+    ] = 1
+    min_layers: Annotated[
+        int,
+        Parameter(
+            "layers in which a set must be a component, fungible instruments",
+            "count",
+            "each link of the circle three times; once or twice is a busy day",
+        ),
+    ] = 3
+    min_turns: Annotated[
+        int,
+        Parameter(
+            "trades a member that a run must hold, fungible instruments",
+            "count",
+            "two trades of one round lot balance by themselves; three turns rarely do",
+        ),
+    ] = 3
+    max_probability: Annotated[
+        float,
+        Parameter(
+            "largest probability that members meet so often by chance, fungible instruments",
+            "probability",
+            "10,000 sets in 100 windows a day give 1 such day",
+        ),
+    ] = 1e-6
+    supported_turns: Annotated[
+        int,
+        Parameter(
+            "turns from which evidence is supported and all legs are seen",
+            "count",
+            "once there and back may undo a mistake; twice is a pattern",
+        ),
+    ] = 2
+    significant_turns: Annotated[
+        int,
+        Parameter(
+            "turns from which a material share is significant",
+            "count",
+            "in a thin instrument two turns are already most of the volume",
+        ),
+    ] = 10
+    material_share_ratio: Annotated[
+        float,
+        Parameter(
+            "share of the instrument's volume that is material",
+            "ratio",
+            "the 5 % mark of FINRA 5210.02 [S]",
+        ),
+    ] = 0.05
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence of a ring's windows after which its episode is closed",
+            "s",
+            "the longest window: trades less far apart can lie in one run",
+        ),
+    ] = 604_800
+    max_trades: Annotated[
+        int,
+        Parameter(
+            "trades of an instrument or collection that one window looks at, the last ones",
+            "count",
+            "90 MB of state; past it the week's windows are cut short and say so",
+        ),
+    ] = 1_000_000
+    max_edges: Annotated[
+        int,
+        Parameter(
+            "distinct seller and buyer pairs of a window; the lightest layers are skipped",
+            "count",
+            "bounds a window's work; rings are found in heavier layers",
+        ),
+    ] = 200_000
+    max_set_trades: Annotated[
+        int,
+        Parameter(
+            "trades of one set and window that runs are looked for in, the last ones",
+            "count",
+            "finding runs may take the square of it",
+        ),
+    ] = 20_000

@@ -1,0 +1,149 @@
+"""The rings of one window: candidate sets, the exceptions, and what each set's runs cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from detectors.ring_chance import beyond_chance
+from detectors.ring_graph import (
+    Graph,
+    edges_inside,
+    graph_of,
+    layered_sets,
+    trades_by_edge,
+)
+from detectors.ring_runs import covered_runs
+from ingest.events import Array
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a ring; `min_turns` and `max_probability` hold for fungible instruments only."""
+
+    max_members: int
+    tolerance_ratio: float
+    min_layers: int
+    min_turns: int
+    max_probability: float
+    max_edges: int
+    max_set_trades: int
+
+
+class Ring(msgspec.Struct, frozen=True, kw_only=True):
+    """A set of accounts whose trades balance.
+
+    `rows` are positions in the window's trades that its runs cover, in event order; `accounts` are
+    in order of appearance there. `by_chance`: trades among the candidate set that chance would
+    give, of `met`; 0 for unique items.
+    """
+
+    accounts: tuple[int, ...]
+    rows: Array
+    layers: int
+    met: int
+    by_chance: float
+    cut: bool
+    """Only a part was looked at: edges, or trades of the set, passed their bound."""
+
+
+def rings_of(
+    trades: Array,
+    *,
+    unique: bool,
+    limits: Limits,
+    rings: Callable[[], Array],
+    members_of: Callable[[int], tuple[int, ...]],
+) -> Iterator[Ring]:
+    """Yield the rings of one window, smallest sets first, then by their first trade.
+
+    A trade belongs to the smallest set that explains it, so that no account is named that a
+    smaller ring can do without: a set is judged on trades that no other set has.
+
+    Parameters
+    ----------
+    trades : structured array
+        The window's trades (`TradeStore.trades`), in event order.
+    unique : bool
+        Trades of the items of one collection: balances are kept for each item, and a ring is
+        those members of the set who traded the item. Otherwise all members must take part.
+    limits : Limits
+    rings : callable
+        Returns the number of the ring that has each trade, 0 = none, as it stands when called:
+        the caller writes it down between two yields.
+    members_of : callable
+        Returns the sorted accounts of a ring's number.
+    """
+    graph = graph_of(trades["seller"], trades["buyer"])
+    members, offsets, seen, skipped = layered_sets(
+        len(graph.codes), graph.src, graph.dst, graph.weight, limits.max_members, limits.max_edges
+    )
+    kept = seen >= limits.min_layers
+    by_chance = np.zeros(len(seen), np.float64)
+    if not unique and kept.any():
+        beyond, by_chance = beyond_chance(
+            members, offsets, len(trades), graph.degree(),
+            graph.table, graph.src, graph.dst, graph.weight, math.log(limits.max_probability),
+        )  # fmt: skip
+        kept &= beyond
+    if not kept.any():
+        return
+    position, begin = trades_by_edge(graph.edge_of, len(graph.src))
+    found = []
+    for s in np.flatnonzero(kept).tolist():
+        who = members[offsets[s] : offsets[s + 1]]
+        edges = edges_inside(who, graph.table, graph.src, graph.dst)
+        rows = np.sort(np.concatenate([position[begin[e] : begin[e + 1]] for e in edges]))
+        found.append((len(who), int(rows[0]), s, rows))
+    # Sets of one size share no member, so no two have the same first trade.
+    for size, _, s, rows in sorted(found, key=lambda each: each[:2]):
+        who = members[offsets[s] : offsets[s + 1]]
+        same = tuple(sorted(graph.codes[who].tolist()))
+        taken = rings()[rows]
+        numbers = [n for n in np.unique(taken).tolist() if n == 0 or members_of(n) == same]
+        if 0 not in numbers:
+            continue
+        free = rows[np.isin(taken, numbers)]
+        items = trades["instrument"][free] if unique else np.zeros(len(free), np.int32)
+        for first in np.sort(np.unique(items, return_index=True)[1]).tolist():
+            of_item = free[items == items[first]]
+            cut = len(of_item) > limits.max_set_trades
+            for accounts, covered in _covered(
+                trades, graph, of_item[-limits.max_set_trades :], limits
+            ):
+                if unique or (
+                    len(accounts) == size and len(covered) >= limits.min_turns * len(accounts)
+                ):
+                    yield Ring(
+                        accounts=accounts,
+                        rows=covered,
+                        layers=int(seen[s]),
+                        met=len(rows),
+                        by_chance=float(by_chance[s]),
+                        cut=cut or skipped > 0,
+                    )
+
+
+def _covered(
+    trades: Array, graph: Graph, rows: Array, limits: Limits
+) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """Yield the accounts and trades of the balanced stretches, those of one set together."""
+    if len(rows) < 2:
+        return
+    edges = graph.edge_of[rows]
+    ends = np.stack([graph.src[edges], graph.dst[edges]], axis=1)
+    nodes, local = np.unique(ends, return_inverse=True)
+    local = local.reshape(ends.shape)
+    stretch = covered_runs(
+        local[:, 0].copy(), local[:, 1].copy(), trades["lots"][rows].astype(np.int64),
+        len(nodes), limits.tolerance_ratio,
+    )  # fmt: skip
+    together: dict[frozenset[int], list[int]] = {}
+    for number in range(int(stretch.max()) + 1):
+        together.setdefault(frozenset(ends[stretch == number].ravel().tolist()), []).append(number)
+    for numbers in together.values():
+        inside = np.isin(stretch, numbers)
+        order = dict.fromkeys(ends[inside].ravel().tolist())
+        yield tuple(int(graph.codes[node]) for node in order), rows[inside]

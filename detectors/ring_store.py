@@ -1,0 +1,232 @@
+"""Trades that a window may still need, in event order, and when windows end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from ingest.errors import SnapshotError
+from ingest.events import NO_CODE, Array, Batch, Coverage, Kind
+from ingest.instruments import Instruments
+from ingest.state import Snapshot
+
+TRADE: Final = np.dtype(
+    [
+        ("time_ns", np.int64),
+        ("seq", np.int64),
+        ("instrument", np.int32),
+        ("seller", np.int32),
+        ("buyer", np.int32),
+        ("incomplete", np.int8),
+        ("dead", np.int8),  # cancelled by a bust
+        ("lots", np.int64),
+        ("ticks", np.int64),
+        ("cum_lots", np.int64),  # all the instrument's trades up to and with this one
+        ("ring", np.int64),  # number of the ring that cites it; 0 = none
+        ("trade_hi", np.uint64),
+        ("trade_lo", np.uint64),
+    ]
+)
+BUST: Final = np.dtype(
+    [
+        ("time_ns", np.int64),
+        ("seq", np.int64),
+        ("instrument", np.int32),
+        ("trade_hi", np.uint64),
+        ("trade_lo", np.uint64),
+    ]
+)
+
+
+class TradeStore:
+    """Trades between different accounts, grouped, in order of (event time, instrument name, seq).
+
+    A group is an instrument, or all unique items of one collection. State is what was traded in
+    the last `reach_ns` before the last settled boundary, at most `max_trades` + 1 a group, and all
+    that is newer than that boundary: about 90 bytes a trade.
+
+    Parameters
+    ----------
+    instruments : Instruments
+        The venue's table.
+    reach_ns : int
+        Length of the longest window, ns.
+    max_trades : int
+        Trades of a group that any one window looks at: its last ones.
+    """
+
+    def __init__(self, instruments: Instruments, *, reach_ns: int, max_trades: int) -> None:
+        names = [row.instrument for row in instruments.rows]
+        groups = [
+            (row.collection, "collection") if row.kind == "unique" else (row.instrument, "")
+            for row in instruments.rows
+        ]
+        self._rank = np.argsort(np.argsort(np.array(names))) if names else np.empty(0, np.int64)
+        ranked = {group: rank for rank, group in enumerate(sorted(set(groups)))}
+        self._group = np.array([ranked[group] for group in groups], np.int64)
+        self._unique = np.array([row.kind == "unique" for row in instruments.rows], np.bool_)
+        self._reach_ns = reach_ns
+        self._max_trades = max_trades
+        self._volume = np.zeros(len(names), np.int64)
+        self._pending: list[Array] = []
+        self._pending_busts: list[Array] = []
+        self.trades = np.empty(0, TRADE)
+        """Settled trades; `ring` and `dead` may be written, nothing else."""
+        self.busts = np.empty(0, BUST)
+        """Busts not yet applied, in event order."""
+
+    def add(self, batch: Batch, settled_ns: int) -> int:
+        """Take a batch's trades and busts, each instrument's in seq order.
+
+        Returns how many trades came after the boundary that they lie before had been settled: the
+        watermark was wrong. They are used by the windows that are still open, marked incomplete.
+        """
+        rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
+        if not len(rows):
+            return 0
+        busting = (batch["busts_hi"][rows] != 0) | (batch["busts_lo"][rows] != 0)
+        if busting.any():
+            self._pending_busts.append(_busts(batch, rows[busting]))
+            rows = rows[~busting]
+        codes, lots = batch["instrument"][rows], np.maximum(batch["quantity"][rows], 0)
+        sellers, buyers = batch["sell_account"][rows], batch["buy_account"][rows]
+        cum = self._running(codes, lots)
+        ring_able = (sellers != buyers) & (sellers != NO_CODE) & (buyers != NO_CODE) & (lots > 0)
+        kept = rows[ring_able]
+        taken = np.zeros(len(kept), TRADE)
+        taken["time_ns"], taken["seq"] = batch["clock_ns"][kept], batch["seq"][kept]
+        taken["instrument"] = batch["instrument"][kept]
+        taken["seller"], taken["buyer"] = sellers[ring_able], buyers[ring_able]
+        late = taken["time_ns"] < settled_ns
+        taken["incomplete"] = (batch["coverage"][kept] != Coverage.COMPLETE) | late
+        taken["lots"], taken["ticks"] = lots[ring_able], batch["price"][kept]
+        taken["cum_lots"] = cum[ring_able]
+        taken["trade_hi"], taken["trade_lo"] = batch["trade_hi"][kept], batch["trade_lo"][kept]
+        self._pending.append(taken)
+        return int(late.sum())
+
+    def _running(self, codes: Array, lots: Array) -> Array:
+        """Return each trade's running volume of its instrument; rows are grouped by instrument."""
+        total = np.cumsum(lots)
+        if not len(codes):
+            return total
+        last = np.flatnonzero(np.append(codes[1:] != codes[:-1], True))
+        first = np.append(0, last[:-1] + 1)
+        before = np.repeat(total[first] - lots[first], last - first + 1)
+        running: Array = total - before + self._volume[codes]
+        self._volume[codes[last]] = running[last]
+        return running
+
+    def settle(self) -> Iterator[tuple[slice, bool]]:
+        """Merge what was added; yield where each group stands, and if it is a collection."""
+        if self._pending:
+            merged = np.concatenate([self.trades, *self._pending])
+            codes = merged["instrument"]
+            order = np.lexsort(
+                (merged["seq"], self._rank[codes], merged["time_ns"], self._group[codes])
+            )
+            self.trades, self._pending = merged[order], []
+        if self._pending_busts:
+            merged = np.concatenate([self.busts, *self._pending_busts])
+            order = np.lexsort((merged["seq"], self._rank[merged["instrument"]], merged["time_ns"]))
+            self.busts, self._pending_busts = merged[order], []
+        for start, end in self._bounds():
+            yield slice(start, end), bool(self._unique[self.trades["instrument"][start]])
+
+    def find(self, instrument: int, high: int, low: int) -> int | None:
+        """Return the row of a settled trade, or None when it is not there (any more)."""
+        here = self.trades
+        rows = np.flatnonzero(
+            (here["trade_hi"] == np.uint64(high))
+            & (here["trade_lo"] == np.uint64(low))
+            & (here["instrument"] == instrument)
+        )
+        return int(rows[0]) if len(rows) else None
+
+    def _bounds(self) -> Sequence[tuple[int, int]]:
+        groups = self._group[self.trades["instrument"]]
+        cuts = np.flatnonzero(groups[1:] != groups[:-1]) + 1
+        edges = [0, *cuts.tolist(), len(groups)]
+        return [(a, b) for a, b in pairwise(edges) if b > a]
+
+    def trim(self, until_ns: int) -> None:
+        """Forget what no window that ends after a boundary can hold or look at."""
+        kept = []
+        for start, end in self._bounds():
+            times = self.trades["time_ns"][start:end]
+            oldest = int(np.searchsorted(times, until_ns - self._reach_ns, side="left"))
+            settled = int(np.searchsorted(times, until_ns, side="left"))
+            # One more than a window looks at, so that it is seen to have been cut short.
+            first = max(oldest, settled - self._max_trades - 1)
+            kept.append(self.trades[start + first : end])
+        self.trades = np.concatenate(kept) if kept else self.trades
+
+    def snapshot(self) -> Snapshot:
+        """Return the trades, busts and volumes as plain columns."""
+        trades = np.concatenate([self.trades, *self._pending])
+        busts = np.concatenate([self.busts, *self._pending_busts])
+        return {
+            **{f"trade_{name}": trades[name].copy() for name in TRADE.names or ()},
+            **{f"bust_{name}": busts[name].copy() for name in BUST.names or ()},
+            "volume": self._volume.copy(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over what `snapshot` returned."""
+        if len(snapshot["volume"]) != len(self._volume):
+            raise SnapshotError(
+                f"wash_rings: state must be of {len(self._volume)} instruments, "
+                f"was of {len(snapshot['volume'])}"
+            )
+        self._volume = snapshot["volume"].copy()
+        self.trades, self.busts = np.empty(0, TRADE), np.empty(0, BUST)
+        # The next settling sorts: a total order, so nothing depends on the order kept here.
+        self._pending = [_joined(snapshot, "trade_", TRADE)]
+        self._pending_busts = [_joined(snapshot, "bust_", BUST)]
+
+
+def window_ends(
+    times: Array, sizes_ns: Sequence[int], *, after_ns: int, until_ns: int
+) -> list[tuple[int, int]]:
+    """Return (end, size) of the windows with two trades or more that end in (after, until].
+
+    Windows of size s begin at multiples of s since 1970, and at those plus s / 2; ordered by end,
+    shortest first.
+
+    Examples
+    --------
+    >>> window_ends(np.array([1, 2, 14]), [10], after_ns=0, until_ns=20)
+    [(5, 10), (10, 10)]
+    >>> window_ends(np.array([1, 8, 14]), [10], after_ns=0, until_ns=20)
+    [(10, 10), (15, 10)]
+    """
+    found = []
+    for size in sizes_ns:
+        for shift in (0, size // 2):
+            ends = (times - shift) // size * size + size + shift
+            ends = ends[(ends > after_ns) & (ends <= until_ns)]
+            distinct, count = np.unique(ends, return_counts=True)
+            found += [(end, size) for end in distinct[count > 1].tolist()]
+    return sorted(found)
+
+
+def _busts(batch: Batch, rows: Array) -> Array:
+    taken = np.zeros(len(rows), BUST)
+    taken["time_ns"], taken["seq"] = batch["clock_ns"][rows], batch["seq"][rows]
+    taken["instrument"] = batch["instrument"][rows]
+    taken["trade_hi"], taken["trade_lo"] = batch["busts_hi"][rows], batch["busts_lo"][rows]
+    return taken
+
+
+def _joined(snapshot: Snapshot, prefix: str, dtype: np.dtype[np.void]) -> Array:
+    try:
+        columns = {name: snapshot[prefix + name] for name in dtype.names or ()}
+    except KeyError as error:
+        raise SnapshotError(f"wash_rings: state must hold {error}, it does not") from error
+    joined = np.zeros(len(next(iter(columns.values()))), dtype)
+    for name, column in columns.items():
+        joined[name] = column
+    return joined

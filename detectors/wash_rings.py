@@ -1,0 +1,322 @@
+"""wash_rings: circles of accounts that trade until each stands where it stood before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors.base import (
+    Detector,
+    Finding,
+    Params,
+    Ref,
+    Spec,
+    Status,
+    rounded,
+)
+from detectors.episodes import Episode, Episodes, Key
+from detectors.ring_episode import count, features, measure, score
+from detectors.ring_params import WashRingsParams
+from detectors.ring_search import Limits, Ring, rings_of
+from detectors.ring_store import TradeStore, window_ends
+from ingest.events import NULL, Array, Batch
+from ingest.instruments import Instruments
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+SECOND: Final = 1_000_000_000
+
+
+class _State(msgspec.Struct):
+    settled_ns: int
+    ring: int
+    keys: dict[int, Key]
+    overflow: int
+
+
+class WashRings(Detector):
+    """Rings of 2 to 8 accounts whose trades with each other balance.
+
+    Time is the batch's watermark: a window is judged once every instrument has passed its end, so
+    nothing depends on batches, and what has no end yet is not reported. State is one row of 90 B
+    a trade of the longest window, at most `max_trades` + 1 for an instrument or collection, and
+    one open episode a ring. Windows cut short, lighter layers skipped and late trades are counted
+    as overflow, and mark coverage.
+
+    Examples
+    --------
+    >>> from detectors.examples import batch_of, example_instruments, trade
+    >>> instruments = example_instruments()
+    >>> day = 86_400 * 10**9
+    >>> def run(pairs):
+    ...     batch = batch_of([trade(b, s, engine_ns=i) for i, (s, b) in enumerate(pairs)],
+    ...                      instruments)
+    ...     batch.watermark_ns = day
+    ...     return WashRings(WashRingsParams(), instruments).step(batch)
+    >>> outsiders = [(10 + i, 40 + i) for i in range(20)]
+    >>> hit, *_ = run([(1, 2), (2, 3), (3, 1)] * 10 + outsiders)
+    >>> hit.accounts, hit.features["trades"].value, hit.evidence
+    ((1, 2, 3), 30, 'supported')
+
+    A maker that many clients trade with both ways is no ring:
+
+    >>> run([pair for c in range(10, 30) for pair in ((1, c), (c, 1)) * 3])
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="wash_rings",
+        version=1,
+        title="Wash trading in rings",
+        scope="platform",
+        evidence_class="rule",
+        scenarios=("wash_ring",),
+        looks_for=(
+            "Sets of 2 to 8 accounts that form a closed circle of sellers and buyers (a layered "
+            "strongly-connected component) within an hour, a day or a week, and runs of trades "
+            "among them after which every member's position is back within 1 % of the mean size. "
+            "Of unique items the same item must come back. Each trade counts for the smallest set "
+            "that explains it. In fungible instruments members must meet more often than chance "
+            "gives by everyone's activity (features trades_by_chance, window_trades), at least "
+            "three turns. One there-and-back is weak evidence."
+        ),
+        legal_basis=(
+            "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
+            (
+                "VATP Guidelines 8.1, 8.2, 14.5: controls against manipulation, notice, guard "
+                "against falsification [V]"
+            ),
+            "SFC AML Guideline 12.16.4: same-owner trades in close sequence [V]",
+            "FINRA 5210.02, for its 5 % mark: self-trades as a pattern [S]",
+        ),
+        look_alikes=(
+            "a maker's quotes hit by both sides",
+            "two external makers crossing at a tight spread",
+            "busy accounts that trade both ways with everyone",
+            "an item sold on and never returned",
+            "trade that was busted",
+        ),
+        blind_spots=(
+            "members who trade more with a common maker than with each other, in every window",
+            "a ring that hands more than 1 % of the mean size to outsiders on every turn",
+            "a turn that takes longer than a week",
+            "rings of more than 8 accounts",
+        ),
+        runbook=(
+            (
+                "Read `features.turns`, `features.volume_share` and `features.net_ratio` over "
+                "window_start_ns to window_end_ns: how often did the position come back?"
+            ),
+            (
+                "Read accounts.csv rows (owner, linked_to) of `accounts` in force at "
+                "window_start_ns: is there one owner, or one source of funds?"
+            ),
+            (
+                "Read price of `trade_ids` from window_start_ns to window_end_ns against the mid: "
+                "are they off the market, or at prices that others could have had?"
+            ),
+            (
+                "Compare received_ns, session and user of `order_ids` within 60 s of each trade: "
+                "one hand or several?"
+            ),
+            (
+                "For unique items follow the item through `trade_ids` from window_start_ns, and "
+                "after window_end_ns to the next outside buyer: did the ring's price hold?"
+            ),
+        ),
+        needs=("buy_account", "sell_account", "price", "quantity", "engine_ns"),
+        wants=("owner", "linked_to", "busts"),
+    )
+    Params: ClassVar[type[Params]] = WashRingsParams
+
+    def __init__(self, params: WashRingsParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._sizes = [size * SECOND for size in params.windows_s]
+        self._grid_ns = math.gcd(*(size // 2 for size in self._sizes))
+        self._store = TradeStore(
+            instruments, reach_ns=max(self._sizes), max_trades=params.max_trades
+        )
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._settled_ns = NULL
+        self._ring = 0
+        self._keys: dict[int, Key] = {}
+        self._overflow = 0
+
+    @property
+    def overflow(self) -> int:
+        """Windows cut short, rings judged on a part of their trades, and late trades."""
+        return self._overflow
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next batch; return what the windows that the watermark has passed show."""
+        self._overflow += self._store.add(batch, self._settled_ns)
+        if batch.watermark_ns == NULL:
+            return []
+        until_ns = batch.watermark_ns // self._grid_ns * self._grid_ns
+        return list(self._settle(until_ns)) if until_ns > self._settled_ns else []
+
+    def _settle(self, until_ns: int) -> Iterator[Finding]:
+        """Yield all that the event times up to a boundary close, in that order."""
+        windows = []
+        for rank, (where, unique) in enumerate(self._store.settle()):
+            times = self._store.trades["time_ns"][where]
+            ends = window_ends(times, self._sizes, after_ns=self._settled_ns, until_ns=until_ns)
+            for end, size in ends:
+                first, last = np.searchsorted(times, (end - size, end)).tolist()
+                windows.append((end, rank, size, where.start + first, where.start + last, unique))
+        for end, _, _, first, last, unique in sorted(windows):
+            yield from self._advance(end)
+            yield from self._window(end, first, last, unique=unique)
+        yield from self._advance(until_ns)
+        self._store.trim(until_ns)
+        self._settled_ns = until_ns
+        cited = set(np.unique(self._store.trades["ring"]).tolist())
+        self._keys = {ring: key for ring, key in self._keys.items() if ring in cited}
+
+    def _window(self, end_ns: int, first: int, last: int, *, unique: bool) -> Iterator[Finding]:
+        cut = last - first > self._params.max_trades
+        self._overflow += cut
+        rows = np.arange(max(first, last - self._params.max_trades), last)
+        trades = self._store.trades[rows[0] : last]
+        if trades["dead"].any():
+            rows = rows[trades["dead"] == 0]
+            trades = self._store.trades[rows]
+        limits = self._limits(unique=unique)
+        rings = rings_of(
+            trades,
+            unique=unique,
+            limits=limits,
+            rings=lambda: self._store.trades["ring"][rows],
+            members_of=lambda ring: self._keys[ring][1:],
+        )
+        for ring in rings:
+            self._overflow += ring.cut
+            here = rows[ring.rows]
+            new = here[self._store.trades["ring"][here] == 0]
+            if len(new):
+                yield self._fact(end_ns, ring, new, incomplete=cut or ring.cut)
+
+    def _limits(self, *, unique: bool) -> Limits:
+        params = self._params
+        return Limits(
+            max_members=params.max_members,
+            tolerance_ratio=params.tolerance_ratio,
+            min_layers=params.min_layers_unique if unique else params.min_layers,
+            min_turns=params.min_turns,
+            max_probability=params.max_probability,
+            max_edges=params.max_edges,
+            max_set_trades=params.max_set_trades,
+        )
+
+    def _fact(self, end_ns: int, ring: Ring, new: Array, *, incomplete: bool) -> Finding:
+        """Count what a window newly found of a ring and return it."""
+        trades = self._store.trades[new]
+        code = int(trades["instrument"][0])
+        episode, _ = self._episodes.fact(
+            (code, *sorted(ring.accounts)),
+            seq=int(trades["seq"][0]),
+            at_ns=end_ns,
+            accounts=ring.accounts,
+            incomplete=incomplete or bool(trades["incomplete"].any()),
+        )
+        sums = episode.sums
+        if episode.facts == 1:
+            self._ring += 1
+            sums["ring"] = self._ring
+            self._keys[self._ring] = episode.key
+        self._store.trades["ring"][new] = sums["ring"]
+        for trade in trades:
+            count(episode, trade, 1)
+        sums["windows"] = sums.get("windows", 0) + 1
+        sums["layers"] = max(sums.get("layers", 0), ring.layers)
+        sums["window_trades"], sums["milli_chance"] = ring.met, round(1000 * ring.by_chance)
+        refs = tuple(Ref(code, seq) for seq in trades["seq"].tolist())
+        return self._finding(episode, end_ns, refs)
+
+    def _advance(self, now_ns: int) -> Iterator[Finding]:
+        """Yield the busts and closings that lie before an event time."""
+        while len(self._store.busts) and int(self._store.busts["time_ns"][0]) < now_ns:
+            bust, self._store.busts = self._store.busts[0], self._store.busts[1:]
+            yield from self._close(int(bust["time_ns"]))
+            yield from self._bust(bust)
+        yield from self._close(now_ns)
+
+    def _close(self, now_ns: int) -> Iterator[Finding]:
+        for episode in self._episodes.close_passed(now_ns):
+            yield self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+
+    def _bust(self, bust: Array) -> Iterator[Finding]:
+        code = int(bust["instrument"])
+        row = self._store.find(code, int(bust["trade_hi"]), int(bust["trade_lo"]))
+        if row is None or self._store.trades["dead"][row]:
+            return
+        trade = self._store.trades[row]
+        self._store.trades["dead"][row] = 1
+        ring = int(trade["ring"])
+        episode = self._episodes.get(self._keys[ring]) if ring else None
+        if episode is not None and episode.sums["ring"] == ring:
+            count(episode, trade, -1)
+            episode.sums["busted"] = episode.sums.get("busted", 0) + 1
+            episode.facts += 1
+            yield self._finding(episode, int(bust["time_ns"]), (Ref(code, int(bust["seq"])),))
+
+    def _finding(
+        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+    ) -> Finding:
+        params, sums, code = self._params, episode.sums, episode.key[0]
+        size = measure(episode)
+        legs = size.turns >= params.supported_turns
+        material = size.share_ratio >= params.material_share_ratio
+        status: Status = "provisional"
+        if sums["trades"] == 0:
+            status = "retracted"
+        elif closed and not episode.incomplete:
+            status = "confirmed"
+        return Finding(
+            detector=self.spec.id,
+            detector_version=self.spec.version,
+            scenario="wash_ring",
+            evidence_class="rule",
+            evidence="supported" if legs else "weak",
+            instrument=code,
+            first_seq=episode.first_seq,
+            first_accounts=episode.first_accounts,
+            revision=episode.facts,
+            accounts=episode.first_accounts,
+            window_start_ns=sums["from_ns"],
+            window_end_ns=sums["to_ns"],
+            detected_ns=at_ns,
+            evidence_refs=refs,
+            features=features(episode, size, params, self._instruments),
+            score=rounded(
+                score(size.turns, size.share_ratio / params.material_share_ratio, size.net_ratio)
+            ),
+            all_legs=legs,
+            significant=material and size.turns >= params.significant_turns,
+            coverage="incomplete" if episode.incomplete else "complete",
+            status=status,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Return trades, open episodes and which ring has which trade."""
+        state = _State(
+            settled_ns=self._settled_ns, ring=self._ring, keys=self._keys, overflow=self._overflow
+        )
+        return {
+            **self._store.snapshot(),
+            **self._episodes.snapshot(),
+            "state": pack_exact(state),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._store.restore(snapshot)
+        self._episodes.restore(snapshot)
+        state = unpack_exact(snapshot["state"], _State)
+        self._settled_ns, self._ring = state.settled_ns, state.ring
+        self._keys = {ring: tuple(key) for ring, key in state.keys.items()}
+        self._overflow = state.overflow
