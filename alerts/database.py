@@ -1,0 +1,112 @@
+"""The store's database: an engine for SQLite or PostgreSQL, and its migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ingest.errors import ConfigurationError, RingfenceError
+
+DRIVERS: Final = ("sqlite", "postgresql+pg8000")
+MIGRATION_LOCK: Final = 0x52494E47
+"""Key of PostgreSQL's advisory lock while tables are migrated: "RING"."""
+BUSY_MS: Final = 10_000
+"""How long SQLite waits for another reader or writer."""
+
+
+class StoreError(RingfenceError):
+    """The store cannot be reached, read or written; no password is named."""
+
+
+def parse_url(url: str, password: str | None = None) -> URL:
+    """Return a database URL, with a password that was given apart.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no URL of a database that the store runs on.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "the store's URL must be sqlite:///FILE or postgresql+pg8000://USER@HOST/DATABASE; "
+            "it could not be read"
+        ) from error
+    if parsed.drivername not in DRIVERS:
+        raise ConfigurationError(
+            f"the store's URL must begin with one of {', '.join(DRIVERS)}, "
+            f"was {parsed.drivername!r}"
+        )
+    return parsed.set(password=password) if password else parsed
+
+
+def open_engine(url: URL) -> Engine:
+    """Return an engine: SQLite in WAL mode with every commit on disk, PostgreSQL as it is set up.
+
+    The folder of an SQLite file is created.
+    """
+    engine = create_engine(url, pool_pre_ping=url.get_backend_name() == "postgresql")
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        event.listen(engine, "connect", _configure_sqlite)
+    else:
+        # Many rows a statement also where nothing is returned: evidence comes in thousands.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to the newest version; does nothing when they are.
+
+    Several workers may start at once: on PostgreSQL they take turns.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "alerts:migrations")
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def insert_for(connection: Connection) -> Any:
+    """Return the dialect's `insert`, which knows what to do when a row is there already."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert
+
+
+def failure(action: str, engine: Engine, error: SQLAlchemyError) -> StoreError:
+    """Return an error in one line that names the database without its password."""
+    where = engine.url.render_as_string(hide_password=True)
+    cause = getattr(error, "orig", None) or error
+    detail = " ".join(str(cause).split())[:300]
+    password = engine.url.password
+    if password:
+        detail = detail.replace(str(password), "***")
+    return StoreError(f"the store could not {action} at {where}: {detail}")
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

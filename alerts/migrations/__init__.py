@@ -1,0 +1,1 @@
+"""Versions of the alert store's tables; run from code by `alerts.store`."""

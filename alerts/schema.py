@@ -1,0 +1,120 @@
+"""Tables of the alert store; `alerts/migrations` brings a database to this state."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+METADATA: Final = MetaData()
+
+ALERTS: Final = Table(
+    "alerts",
+    METADATA,
+    Column("alert_id", String(32), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("detected_ns", BigInteger, nullable=False),
+    Column("detector", String(64), nullable=False),
+    Column("scenario", String(64), nullable=False),
+    Column("evidence_class", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("coverage", String(16), nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("merged_into", String(32)),
+    Column("record", Text, nullable=False),
+    Column("status_human", String(32), nullable=False, server_default="new"),
+    Column("assignee", Text),
+    Column("decision", Text),
+    Column("decided_by", Text),
+    Column("decided_ns", BigInteger),
+    Column("reviewed_by", Text),
+    Column("reviewed_ns", BigInteger),
+    Column("note", Text),
+    Index("alerts_by_time", "detected_ns", "alert_id"),
+    Index("alerts_by_severity", "severity", "detected_ns"),
+    Index("alerts_by_instrument", "instrument", "detected_ns"),
+)
+"""One row an alert: its record as JSON, columns to search by, and what people decided."""
+
+HUMAN: Final = (
+    "status_human",
+    "assignee",
+    "decision",
+    "decided_by",
+    "decided_ns",
+    "reviewed_by",
+    "reviewed_ns",
+    "note",
+)
+"""Columns of `alerts` that belong to people; no new revision touches them."""
+
+PARTS: Final = Table(
+    "parts",
+    METADATA,
+    Column("part_id", String(32), primary_key=True),
+    Column("alert_id", String(32), nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Index("parts_by_alert", "alert_id"),
+)
+"""The detectors' episodes behind an alert; a facet's part points at the alert it joined."""
+
+EVIDENCE: Final = Table(
+    "evidence",
+    METADATA,
+    Column("part_id", String(32), primary_key=True),
+    Column("instrument", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("cited_ns", BigInteger, nullable=False),
+    Column("engine_ns", BigInteger, nullable=False),
+    Column("topic", SmallInteger, nullable=False),
+    Column("topic_partition", Integer, nullable=False),
+    Column("topic_offset", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+)
+"""Source events, as they came, by the part that cites them."""
+
+REGISTRY_ROWS: Final = Table(
+    "registry_rows",
+    METADATA,
+    Column("part_id", String(32), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("valid_from_ns", BigInteger, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+"""All registry rows of the accounts in a part, as JSON, of the version then in force."""
+
+PARAMS: Final = Table(
+    "params",
+    METADATA,
+    Column("params_hash", String(32), primary_key=True),
+    Column("detector", String(64), primary_key=True),
+    Column("detector_version", Integer, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+"""Parameters that alerts were found with, as JSON."""
+
+COVERAGE: Final = Table(
+    "coverage",
+    METADATA,
+    Column("instrument", Text, primary_key=True),
+    Column("first_missing_seq", BigInteger, primary_key=True),
+    Column("next_seq", BigInteger, nullable=False),
+    Column("opened_ns", BigInteger, nullable=False),
+    Column("closed_ns", BigInteger),
+    Column("reason", Text, nullable=False),
+)
+"""Gaps: where records are missing, from when to when the book was in doubt."""

@@ -1,0 +1,364 @@
+"""The alert store: alerts with their evidence, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from alerts.compose import MERGED_INTO
+from alerts.database import StoreError, failure, insert_for, migrate, open_engine, parse_url
+from alerts.identity import params_hash
+from alerts.parts import Part
+from alerts.pins import Pins
+from alerts.record import Alert, decode, encode
+from alerts.schema import ALERTS, COVERAGE, EVIDENCE, PARAMS, PARTS, REGISTRY_ROWS
+from alerts.segments import SourceEvent
+from detectors.base import Params
+from ingest.events import Topic
+from ingest.register import RegistryRow
+
+__all__ = ["AlertStore", "CoverageRecord", "StoreError"]
+
+COPIED: Final = (
+    "alert_id",
+    "revision",
+    "detected_ns",
+    "detector",
+    "scenario",
+    "evidence_class",
+    "severity",
+    "status",
+    "coverage",
+    "instrument",
+)
+"""Fields of the record that are columns too."""
+LOOKED_UP: Final = 500
+"""Ids in one query; SQLite takes 32,766 values, PostgreSQL's driver 65,535."""
+
+
+class CoverageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an instrument's records are missing, and while when its book was in doubt."""
+
+    instrument: str
+    first_missing_seq: int
+    next_seq: int
+    """First seq that came after the gap."""
+    opened_ns: int
+    closed_ns: int | None = None
+    """When the book was whole again, event time; None = still in doubt."""
+    reason: str = "gap"
+
+
+class StoredParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters that alerts were found with."""
+
+    detector: str
+    detector_version: int
+    params: msgspec.Raw
+
+
+class AlertStore:
+    """Keeps alerts, their evidence and what they were found with.
+
+    A revision that is not higher than the one stored changes nothing, so a feed that is read again
+    after a crash leaves the store as it was; columns that belong to people are never written here.
+
+    Parameters
+    ----------
+    url : str
+        `sqlite:///FILE` (one worker) or `postgresql+pg8000://USER@HOST/DATABASE`.
+    password : str, optional
+        Given apart so that no configuration file needs it; never shown.
+
+    Raises
+    ------
+    ConfigurationError
+        The URL is of no database that the store runs on.
+    """
+
+    def __init__(self, url: str, *, password: str | None = None) -> None:
+        self._engine = open_engine(parse_url(url, password))
+
+    def __repr__(self) -> str:
+        return f"AlertStore({self._engine.url.render_as_string(hide_password=True)!r})"
+
+    def migrate(self) -> None:
+        """Create or update the tables; safe to call at every start."""
+        try:
+            migrate(self._engine)
+        except SQLAlchemyError as error:
+            raise failure("be set up", self._engine, error) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def save(self, alerts: Sequence[Alert], pins: Pins | None = None) -> None:
+        """Write alerts and what is pinned with them, in one transaction: all or nothing."""
+        with self._transaction("save alerts") as connection:
+            insert = insert_for(connection)
+            if pins is not None:
+                _save_pins(connection, pins)
+            if alerts:
+                statement = insert(ALERTS)
+                values = {c: statement.excluded[c] for c in (*COPIED, "merged_into", "record")}
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["alert_id"],
+                        set_=values,
+                        where=statement.excluded.revision > ALERTS.c.revision,
+                    ),
+                    [_alert_row(alert) for alert in alerts],
+                )
+
+    def save_params(self, detector: str, detector_version: int, params: Params) -> None:
+        """Keep a detector's parameters under their hash."""
+        row = {
+            "params_hash": params_hash(params),
+            "detector": detector,
+            "detector_version": detector_version,
+            "record": msgspec.json.encode(params, order="sorted").decode(),
+        }
+        with self._transaction("save parameters") as connection:
+            insert = insert_for(connection)
+            connection.execute(insert(PARAMS).values(row).on_conflict_do_nothing())
+
+    def save_coverage(self, records: Sequence[CoverageRecord]) -> None:
+        """Keep gaps; one that is there already gets its new end, unless it has one."""
+        if not records:
+            return
+        with self._transaction("save coverage") as connection:
+            statement = insert_for(connection)(COVERAGE)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["instrument", "first_missing_seq"],
+                    set_={"closed_ns": statement.excluded.closed_ns},
+                    where=COVERAGE.c.closed_ns.is_(None),
+                ),
+                [msgspec.structs.asdict(record) for record in records],
+            )
+
+    def get(self, alert_id: str) -> Alert | None:
+        """Return an alert's last revision, or None."""
+        with self._reading() as connection:
+            record = connection.scalar(select(ALERTS.c.record).where(ALERTS.c.alert_id == alert_id))
+        return None if record is None else decode(record)
+
+    def list(
+        self,
+        *,
+        limit: int = 100,
+        severities: Sequence[str] = (),
+        detector: str | None = None,
+        instrument: str | None = None,
+        status: str | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+    ) -> Sequence[Alert]:
+        """Return the latest alerts that meet every condition given, newest first.
+
+        Alerts that were merged into another are left out; times are `detected_ns`, half-open.
+        """
+        query = select(ALERTS.c.record).where(ALERTS.c.merged_into.is_(None))
+        if severities:
+            query = query.where(ALERTS.c.severity.in_(severities))
+        for column, value in (
+            ("detector", detector),
+            ("instrument", instrument),
+            ("status", status),
+        ):
+            if value is not None:
+                query = query.where(ALERTS.c[column] == value)
+        if from_ns is not None:
+            query = query.where(ALERTS.c.detected_ns >= from_ns)
+        if to_ns is not None:
+            query = query.where(ALERTS.c.detected_ns < to_ns)
+        query = query.order_by(ALERTS.c.detected_ns.desc(), ALERTS.c.alert_id.desc()).limit(limit)
+        with self._reading() as connection:
+            return [decode(record) for record in connection.scalars(query)]
+
+    def records(self) -> Iterator[Alert]:
+        """Yield every alert that was not merged into another, by (detected_ns, alert_id)."""
+        query = (
+            select(ALERTS.c.record)
+            .where(ALERTS.c.merged_into.is_(None))
+            .order_by(ALERTS.c.detected_ns, ALERTS.c.alert_id)
+        )
+        with self._reading() as connection:
+            for record in connection.scalars(query.execution_options(yield_per=1_000)):
+                yield decode(record)
+
+    def count(self) -> int:
+        """Return how many alerts there are, without those that were merged into another."""
+        query = select(func.count()).select_from(ALERTS).where(ALERTS.c.merged_into.is_(None))
+        with self._reading() as connection:
+            return connection.scalar(query) or 0
+
+    def evidence(self, alert_id: str) -> Sequence[SourceEvent]:
+        """Return an alert's source events, each once, by (instrument, seq)."""
+        query = (
+            select(EVIDENCE)
+            .join(PARTS, PARTS.c.part_id == EVIDENCE.c.part_id)
+            .where(PARTS.c.alert_id == alert_id)
+        )
+        with self._reading() as connection:
+            events = {(row.instrument, row.seq): _event(row) for row in connection.execute(query)}
+        return [events[place] for place in sorted(events)]
+
+    def registry_rows(self, alert_id: str) -> Sequence[tuple[str, RegistryRow]]:
+        """Return (version, row) of an alert's accounts, by version, account and time."""
+        query = (
+            select(REGISTRY_ROWS)
+            .join(PARTS, PARTS.c.part_id == REGISTRY_ROWS.c.part_id)
+            .where(PARTS.c.alert_id == alert_id)
+        )
+        with self._reading() as connection:
+            rows = {
+                (row.version, row.account, row.valid_from_ns): row.record
+                for row in connection.execute(query)
+            }
+        return [
+            (place[0], msgspec.json.decode(rows[place], type=RegistryRow)) for place in sorted(rows)
+        ]
+
+    def params(self, digest: str, detector: str) -> StoredParams | None:
+        """Return the parameters of a hash, or None when they were never saved."""
+        query = (
+            select(PARAMS)
+            .where(PARAMS.c.params_hash == digest, PARAMS.c.detector == detector)
+            .order_by(PARAMS.c.detector_version.desc())
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        return StoredParams(
+            detector=row.detector,
+            detector_version=row.detector_version,
+            params=msgspec.Raw(row.record.encode()),
+        )
+
+    def coverage(self, instrument: str | None = None) -> Sequence[CoverageRecord]:
+        """Return gaps, of one instrument or of all, by instrument and seq."""
+        query = select(COVERAGE)
+        if instrument is not None:
+            query = query.where(COVERAGE.c.instrument == instrument)
+        with self._reading() as connection:
+            records = [CoverageRecord(**row._mapping) for row in connection.execute(query)]
+        return sorted(records, key=lambda r: (r.instrument, r.first_missing_seq))
+
+    def parts_with(self, part_ids: Sequence[str]) -> Sequence[Part]:
+        """Return every part of the alerts that these parts belong to, evidence included."""
+        parts: dict[str, Part] = {}
+        with self._reading() as connection:
+            for start in range(0, len(part_ids), LOOKED_UP):
+                wanted = part_ids[start : start + LOOKED_UP]
+                alert_ids = select(PARTS.c.alert_id).where(PARTS.c.part_id.in_(wanted))
+                family = select(PARTS).where(PARTS.c.alert_id.in_(alert_ids))
+                for row in connection.execute(family):
+                    parts[row.part_id] = msgspec.msgpack.decode(row.state, type=Part)
+            for part in parts.values():
+                query = select(EVIDENCE).where(EVIDENCE.c.part_id == part.part_id)
+                for row in connection.execute(query):
+                    part.add_event(_event(row), row.cited_ns, part.said.accounts)
+        return [parts[part_id] for part_id in sorted(parts)]
+
+    @contextmanager
+    def _transaction(self, action: str) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise failure(action, self._engine, error) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise failure("be read", self._engine, error) from error
+
+
+def _save_pins(connection: Connection, pins: Pins) -> None:
+    insert = insert_for(connection)
+    if pins.parts:
+        statement = insert(PARTS)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["part_id"],
+                set_={c: statement.excluded[c] for c in ("alert_id", "ordinal", "state")},
+                where=statement.excluded.ordinal >= PARTS.c.ordinal,
+            ),
+            [
+                {
+                    "part_id": part_id,
+                    "alert_id": alert_id,
+                    "ordinal": part.ordinal,
+                    "state": msgspec.msgpack.encode(
+                        msgspec.structs.replace(
+                            part, orders={}, trades={}, cited={}, ranges={}, events=0
+                        )
+                    ),
+                }
+                for part_id, (alert_id, part) in pins.parts.items()
+            ],
+        )
+    if pins.events:
+        connection.execute(
+            insert(EVIDENCE).on_conflict_do_nothing(),
+            [
+                {
+                    "part_id": pin.part_id,
+                    "instrument": pin.event.instrument,
+                    "seq": pin.event.seq,
+                    "cited_ns": pin.cited_ns,
+                    "engine_ns": pin.event.engine_ns,
+                    "topic": int(pin.event.topic),
+                    "topic_partition": pin.event.partition,
+                    "topic_offset": pin.event.offset,
+                    "raw": pin.event.raw,
+                }
+                for pin in pins.events
+            ],
+        )
+    if pins.rows:
+        connection.execute(
+            insert(REGISTRY_ROWS).on_conflict_do_nothing(),
+            [
+                {
+                    "part_id": pin.part_id,
+                    "version": pin.version,
+                    "account": pin.row.account,
+                    "valid_from_ns": pin.row.valid_from_ns,
+                    "record": msgspec.json.encode(pin.row).decode(),
+                }
+                for pin in pins.rows
+            ],
+        )
+
+
+def _alert_row(alert: Alert) -> dict[str, object]:
+    merged = alert.features.get(MERGED_INTO)
+    return {
+        **{name: getattr(alert, name) for name in COPIED},
+        "merged_into": None if merged is None else str(merged.value),
+        "record": encode(alert).decode(),
+    }
+
+
+def _event(row: object) -> SourceEvent:
+    return SourceEvent(
+        instrument=row.instrument,  # type: ignore[attr-defined]
+        seq=row.seq,  # type: ignore[attr-defined]
+        engine_ns=row.engine_ns,  # type: ignore[attr-defined]
+        topic=Topic(row.topic),  # type: ignore[attr-defined]
+        partition=row.topic_partition,  # type: ignore[attr-defined]
+        offset=row.topic_offset,  # type: ignore[attr-defined]
+        raw=bytes(row.raw),  # type: ignore[attr-defined]
+    )

@@ -1,0 +1,120 @@
+"""Two detectors, one fact: one alert, and the stronger one speaks."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerts.compose import MERGED_INTO
+from alerts.facets import Merging
+from tests.support.alerts import SECOND_NS, Venue
+
+
+@pytest.fixture
+def venue(tmp_path):
+    return Venue(tmp_path / "archive")
+
+
+def apply(book, venue, *findings):
+    return book.apply(list(findings), venue.register)
+
+
+def test_a_weaker_view_of_the_same_trade_is_a_facet(venue):
+    book = venue.book()
+    breach = venue.finding("breaches", seqs=(2, 3))
+    rule = venue.finding("rules", seqs=(1, 3), accounts=("MM1", "C2"), score=0.9)
+    (alert,) = apply(book, venue, breach, rule)
+    assert (alert.detector, alert.scenario) == ("breaches", "breaches_scenario")
+    assert alert.facets == ("rules_scenario",)
+    assert alert.revision == 2
+    assert alert.order_ids == ("O1", "O2")
+    assert alert.accounts == ("C1", "C2", "MM1")
+    assert alert.score == 0.9
+    assert alert.features["rules_scenario.volume"].value == 0.3
+    (again,) = apply(book, venue, venue.finding("rules", revision=2, seqs=(6,)))
+    assert again.alert_id == alert.alert_id
+    assert (again.revision, again.trade_ids) == (3, ("T3", "T6"))
+
+
+def test_another_trade_or_no_common_account_makes_two_alerts(venue):
+    breach = venue.finding("breaches")
+    assert len(apply(venue.book(), venue, breach, venue.finding(first=6))) == 2
+    strangers = venue.finding(accounts=("X1", "C2"), first_accounts=("X1", "C2"))
+    assert len(apply(venue.book(), venue, breach, strangers)) == 2
+
+
+def test_a_common_order_alone_is_no_common_fact(venue):
+    breach = venue.finding("breaches", seqs=(2, 3))
+    rule = venue.finding("rules", first=6, seqs=(2, 6))
+    assert len(apply(venue.book(), venue, breach, rule)) == 2
+
+
+def test_two_detectors_of_one_strength_keep_their_alerts(venue):
+    rule = venue.finding("rules", evidence="supported")
+    indicator = venue.finding("indicators", evidence="proved")
+    (alert,) = apply(venue.book(), venue, rule, indicator)
+    assert alert.detector == "rules"  # class goes before evidence
+    equal = venue.finding("indicators", evidence_class="rule", evidence="supported")
+    assert len(apply(venue.book(), venue, rule, equal)) == 2
+
+
+def test_a_breach_that_comes_clearly_later_is_an_alert_of_its_own(venue):
+    book = venue.book()
+    rule = venue.finding("rules", detected=3)
+    assert len(apply(book, venue, rule)) == 1
+    (later,) = apply(book, venue, venue.finding("breaches", detected=5))
+    assert later.detector == "breaches"
+    assert len(book.alerts()) == 2
+
+
+def test_a_facet_may_not_join_long_after(venue):
+    for detected, detector in ((13, "breaches"), (14, "rules")):
+        book = venue.book(merging=Merging(join_ns=10 * SECOND_NS))
+        apply(book, venue, venue.finding("breaches", detected=3))
+        (alert,) = apply(book, venue, venue.finding("rules", detected=detected))
+        assert alert.detector == detector
+
+
+def test_when_the_weaker_reports_first_its_alert_is_told_as_merged(venue):
+    book = venue.book()
+    (early,) = apply(book, venue, venue.finding("rules"))
+    changed = apply(book, venue, venue.finding("breaches"))
+    merged = next(alert for alert in changed if alert.alert_id == early.alert_id)
+    kept = next(alert for alert in changed if alert.alert_id != early.alert_id)
+    assert (merged.status, merged.revision) == ("retracted", 2)
+    assert merged.features[MERGED_INTO].value == kept.alert_id
+    assert (kept.detector, kept.facets, kept.revision) == ("breaches", ("rules_scenario",), 2)
+    assert [alert.alert_id for alert in book.alerts()] == [kept.alert_id]
+    assert book.merged == 1
+
+
+def test_a_chain_ends_in_the_strongest(venue):
+    findings = [venue.finding(name) for name in ("indicators", "rules", "breaches")]
+    (alert,) = apply(venue.book(), venue, *findings)
+    assert alert.detector == "breaches"
+    assert alert.facets == ("indicators_scenario", "rules_scenario")
+    assert alert.revision == 3
+
+
+def test_when_the_breach_is_retracted_the_facet_that_holds_speaks(venue):
+    book = venue.book()
+    (before,) = apply(book, venue, venue.finding("breaches"), venue.finding("rules"))
+    (after,) = apply(
+        book, venue, venue.finding("breaches", revision=2, seqs=(9,), status="retracted")
+    )
+    assert after.alert_id == before.alert_id
+    assert (after.scenario, after.status) == ("rules_scenario", "provisional")
+    assert (after.evidence_class, after.facets) == ("rule", ())
+    assert after.severity == "low"
+    (gone,) = apply(book, venue, venue.finding("rules", revision=2, seqs=(), status="retracted"))
+    assert gone.status == "retracted"
+
+
+def test_severity_is_the_highest_of_the_views_and_harm_is_never_added(venue):
+    breach = venue.finding("breaches", client_harm=400.0, counterfactual="first in the queue")
+    rule = venue.finding("rules", client_harm=700.0, counterfactual="no trade")
+    (alert,) = apply(venue.book(), venue, breach, rule)
+    assert (alert.client_harm, alert.counterfactual) == (400.0, "first in the queue")
+    assert alert.severity == "high"
+    unmeasured = venue.finding("breaches")
+    (alert,) = apply(venue.book(), venue, unmeasured, rule)
+    assert (alert.client_harm, alert.counterfactual) == (700.0, "no trade")
