@@ -1,0 +1,418 @@
+"""The sequencer: each instrument's records in matching order, or a gap that says what is missing.
+
+A row is released once every seq before it has been, or was declared missing. A gap is declared by
+event time and by both topics' progress, at a row of the feed, never because a batch ended: however
+the same arrivals are cut into pushes, the same rows are released with the same counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+
+from ingest import sequence_kernel as kernel
+from ingest.content import content
+from ingest.errors import SnapshotError
+from ingest.events import NULL, Array, Batch, Reject, Topic
+from ingest.held import Held, gather
+from ingest.instruments import Instruments
+from ingest.sequence_kernel import Feed, Lanes, Limits, Out, Rows, Slots
+from ingest.source import Position
+from ingest.state import Snapshot
+
+GapReason = Literal["timeout", "pending_bound", "restated"]
+GAP_REASONS: Final[Sequence[GapReason]] = ("timeout", "pending_bound", "restated")
+"""Both topics passed it; too many rows waited; the feed began with a restatement of the book."""
+CLOCK_FAULTS: Final = ("step_back", "jump")
+"""Names of the values 1 and 2 of the column `clock_fault`."""
+MEMORY: Final = 65_536
+"""Released seqs whose content is remembered an instrument: 8 bytes each."""
+MEMORY_CELLS: Final = 2**28
+"""Bound of the memory of all instruments: 2 GiB of address space, filled only where used."""
+_START_SLOTS: Final = 1_024
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of an instrument that are taken for lost."""
+
+    instrument: int
+    first_missing_seq: int
+    last_missing_seq: int
+    decided_ns: int
+    """Progress of the feed at the decision, event time, ns."""
+    next_ns: int
+    """engine_ns of the row that followed."""
+    reason: GapReason
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument that waits for a missing seq, and since when."""
+
+    instrument: int
+    first_missing_seq: int
+    last_missing_seq: int
+    since_ns: int
+
+
+class Released(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push gave. Rows in = released + rejects + duplicates + late + change of pending."""
+
+    batch: Batch
+    """Rows with the `ORDERED` columns: each instrument's together, in seq order."""
+    rejects: Sequence[Reject]
+    duplicates: int
+    forgotten: int
+    """How many of `duplicates` are older than the memory of content, so were not compared."""
+    late_batch: Batch
+    """Rows of gaps that were declared before they came: for the archive, never applied."""
+    gaps: Sequence[Gap]
+    clock_faults: Mapping[str, int]
+
+    @property
+    def late(self) -> int:
+        """How many rows came after their gap was declared."""
+        return len(self.late_batch)
+
+
+class Sequencer:
+    """Orders a feed's rows by instrument and seq.
+
+    Parameters
+    ----------
+    instruments : Instruments
+        The venue's table.
+    gap_timeout_ns : int
+        A gap is declared once both topics' event time has passed by this much the time at which
+        the row behind it came.
+    max_pending : int
+        Rows that may wait; beyond it the gap that has waited longest is declared.
+    max_clock_jump_ns : int
+        A larger step forward of engine_ns is a fault until the next row confirms it. Instruments
+        of kind `unique` are exempt: items trade weeks apart by nature.
+
+    Notes
+    -----
+    State: the pending rows (at most `max_pending`); for each instrument the hashes of its last
+    65,536 released rows (fewer above 4,096 instruments) and its last 64 gaps. An older duplicate is
+    dropped uncompared; a row of an older gap, or any that differs there, counts as late.
+    """
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        *,
+        gap_timeout_ns: int = 30_000_000_000,
+        max_pending: int = 1_000_000,
+        max_clock_jump_ns: int = 86_400_000_000_000,
+    ) -> None:
+        if max_pending < 1 or gap_timeout_ns < 0 or max_clock_jump_ns < 0:
+            raise ValueError("max_pending must be at least 1 and times must not be negative")
+        self._instruments = instruments
+        self._limits = Limits(gap_timeout_ns, max_pending, max_clock_jump_ns)
+        self._start()
+
+    def _start(self) -> None:
+        self._lanes = _lanes(self._instruments)
+        self._feed = _feed(1)
+        self._slots = _slots(_START_SLOTS)
+        self._heads = np.zeros(2, np.int64)
+        self._held = Held()
+        self._arrived = 0
+        self._watermark_ns = NULL
+
+    @property
+    def pending(self) -> int:
+        """Rows that wait for one before them."""
+        return int(self._heads[0])
+
+    @property
+    def open_gaps(self) -> int:
+        """Instruments that wait for a missing seq."""
+        return int(np.count_nonzero(self._lanes.root >= 0))
+
+    @property
+    def waiting(self) -> Sequence[Waiting]:
+        """What is missing now, before any gap is declared, by instrument."""
+        lanes, slots = self._lanes, self._slots
+        return [
+            Waiting(
+                instrument=int(k),
+                first_missing_seq=int(lanes.next_seq[k]),
+                last_missing_seq=int(slots.seq[lanes.root[k]]) - 1,
+                since_ns=int(slots.held_ns[lanes.root[k]]),
+            )
+            for k in np.flatnonzero(lanes.root >= 0)
+        ]
+
+    def push(self, batch: Batch, idle: frozenset[Position] = frozenset()) -> Released:
+        """Take rows in the order of arrival; return what they release.
+
+        A position in `idle` holds nothing back once its last row here is taken (from the start,
+        when it has none here). `registry_changes` go on with the released batch.
+        """
+        rows, pending = len(batch), self.pending
+        self._grow(batch, idle, pending + rows)
+        out = _out(rows, pending + rows)
+        columns = (np.require(batch[n], None, ("C", "W")) for n in Rows._fields[:-1])
+        kernel.sequence(
+            Rows._make([*columns, content(batch)]),
+            self._arrived,
+            self._idle_from(batch, idle),
+            self._lanes,
+            self._feed,
+            self._slots,
+            self._heads,
+            out,
+            self._limits,
+        )
+        released = self._released(batch, out)
+        self._arrived += rows
+        self._move_watermark()
+        released.watermark_ns = self._watermark_ns
+        released.registry_changes = batch.registry_changes
+        faults = np.bincount(released["clock_fault"], minlength=3).tolist()
+        counts = np.bincount(out.status, minlength=kernel.OUT_OF_RANGE + 1).tolist()
+        return Released(
+            batch=released,
+            rejects=self._rejects(batch, out.status),
+            duplicates=counts[kernel.DUPLICATE] + counts[kernel.FORGOTTEN],
+            forgotten=counts[kernel.FORGOTTEN],
+            late_batch=gather(batch, np.flatnonzero(out.status == kernel.LATE)),
+            gaps=[_gap(row) for row in out.gaps[: out.counts[1]].tolist()],
+            clock_faults={n: c for n, c in zip(CLOCK_FAULTS, faults[1:], strict=True) if c},
+        )
+
+    def _released(self, batch: Batch, out: Out) -> Batch:
+        count = int(out.counts[0])
+        order = kernel.grouped(out.instrument, count, len(self._instruments))
+        arrivals = out.arrival[:count][order]
+        waits = out.status == kernel.PENDING
+        here = arrivals[arrivals >= self._arrived] - self._arrived
+        ordered = self._held.take(arrivals, self._arrived, batch)
+        waits[here] = False
+        kept = np.flatnonzero(waits)
+        self._held.keep(kept + self._arrived, batch, kept)
+        return ordered.with_columns(
+            {"clock_ns": out.clock_ns[:count][order], "clock_fault": out.fault[:count][order]}
+        )
+
+    def _rejects(self, batch: Batch, status: Array) -> Sequence[Reject]:
+        found = []
+        for i in np.flatnonzero(status >= kernel.CONFLICT).tolist():
+            code, seq = int(batch["instrument"][i]), int(batch["seq"][i])
+            topic = Topic(int(batch["topic"][i]))
+            partition, offset = int(batch["partition"][i]), int(batch["offset"][i])
+            name = self._instruments[code].instrument
+            where = f"({topic.name.lower()}/{partition}@{offset})"
+            if status[i] == kernel.CONFLICT:
+                reason = "conflict"
+                detail = f"seq {seq} of {name} was taken before with other content {where}"
+            elif status[i] == kernel.WRONG_PARTITION:
+                reason = "wrong_partition"
+                detail = (
+                    f"{name} must come from partition {self._lanes.partition[code]} of both "
+                    f"topics, as its first record did, came from {partition} {where}"
+                )
+            else:
+                reason = "out_of_range"
+                detail = f"seq of {name} must be at least 1, was {seq} {where}"
+            raw = b"" if batch.raw is None else batch.raw[i]
+            found.append(
+                Reject(
+                    topic=topic,
+                    partition=partition,
+                    offset=offset,
+                    reason=reason,
+                    detail=detail,
+                    raw=raw,
+                )
+            )
+        return found
+
+    def _idle_from(self, batch: Batch, idle: frozenset[Position]) -> Array:
+        """Return the row with which each position becomes idle."""
+        since = np.full(self._feed.idle.shape, kernel.LAST, np.int64)
+        for topic, partition in idle:
+            rows = np.flatnonzero((batch["topic"] == topic) & (batch["partition"] == partition))
+            since[topic, partition] = rows[-1] if len(rows) else -1
+        return since
+
+    def _move_watermark(self) -> None:
+        progress, idle = self._feed.progress_ns, self._feed.idle.astype(np.bool_)
+        known = (progress != NULL).any(axis=0)
+        if not known.any():
+            return
+        held_by = progress[:, known][~idle[:, known]]
+        reached = held_by.min() if len(held_by) else progress.max()
+        if reached != NULL:
+            reached = min(int(reached), kernel.first_pending(self._lanes, self._slots) - 1)
+            self._watermark_ns = max(self._watermark_ns, reached)
+
+    def _grow(self, batch: Batch, idle: frozenset[Position], rows: int) -> None:
+        last = max((partition for _, partition in idle), default=0)
+        if len(batch):
+            last = max(last, int(batch["partition"].max()))
+        if last >= len(self._feed.deadline_ns):
+            wider = _feed(last + 1)
+            for new, old in zip(wider, self._feed, strict=True):
+                new[..., : old.shape[-1]] = old
+            self._feed = wider
+        needed = min(rows, self._limits.max_pending)
+        if needed > len(self._slots.seq):
+            self._refill(1 << (needed - 1).bit_length(), self._pending_rows())
+
+    def _pending_rows(self) -> Sequence[Array]:
+        """Return instrument, seq, engine_ns, held_ns, content, arrival of what waits."""
+        used = self._slots.table[self._slots.table >= 0]
+        used = used[np.argsort(self._slots.arrival[used])]
+        return [column[used] for column in self._slots[:6]]
+
+    def _refill(self, size: int, rows: Sequence[Array]) -> None:
+        self._slots = _slots(size)
+        self._heads[:] = 0
+        self._lanes.root[:] = -1
+        kernel.reinsert(self._lanes, self._slots, self._heads, *rows)
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays that later pushes do not write to."""
+        lanes, feed = self._lanes, self._feed
+        state: dict[str, Array] = {
+            f"lanes/{name}": getattr(lanes, name).copy() for name in _LANE_STATE
+        }
+        state |= {f"feed/{name}": getattr(feed, name).copy() for name in Feed._fields}
+        rows = self._pending_rows()
+        state |= {f"pending/{n}": a for n, a in zip(Slots._fields[:6], rows, strict=True)}
+        state |= {f"rows/{name}": array for name, array in self._held.snapshot().items()}
+        size = lanes.memory.shape[1]
+        used = np.minimum(lanes.next_seq - 1, size)
+        state["memory"] = np.concatenate([m[:n] for m, n in zip(lanes.memory, used, strict=True)])
+        state["scalars"] = np.array([self._arrived, self._watermark_ns, size], np.int64)
+        state["instruments"] = _fingerprint(self._instruments)
+        return state
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over the state of a snapshot.
+
+        Raises
+        ------
+        SnapshotError
+            It was taken with another table of instruments, or does not hold together.
+        """
+        self._start()
+        try:
+            self._restore(snapshot)
+        except (KeyError, ValueError, IndexError) as error:
+            raise SnapshotError(f"sequencer state does not hold together: {error!r}") from error
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        lanes = self._lanes
+        size = lanes.memory.shape[1]
+        if not np.array_equal(snapshot["instruments"], _fingerprint(self._instruments)):
+            raise SnapshotError(
+                "sequencer state was taken with another instruments.csv; expected the same names"
+            )
+        for name in _LANE_STATE:
+            getattr(lanes, name)[...] = snapshot[f"lanes/{name}"]
+        self._feed = Feed(*(snapshot[f"feed/{name}"].copy() for name in Feed._fields))
+        self._arrived, self._watermark_ns, _ = snapshot["scalars"].tolist()
+        used = np.minimum(lanes.next_seq - 1, size)
+        for memory, end, count in zip(lanes.memory, np.cumsum(used), used, strict=True):
+            memory[:count] = snapshot["memory"][end - count : end]
+        rows = [snapshot[f"pending/{name}"] for name in Slots._fields[:6]]
+        size = max(_START_SLOTS, 1 << max(len(rows[0]) - 1, 1).bit_length())
+        self._refill(size, rows)
+        held = {n.removeprefix("rows/"): a for n, a in snapshot.items() if n.startswith("rows/")}
+        self._held.restore(held, self._instruments)
+
+
+_LANE_STATE: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))
+
+
+def _lanes(instruments: Instruments) -> Lanes:
+    count = len(instruments)
+    size = MEMORY
+    while count * size > MEMORY_CELLS:
+        size //= 2
+    gaps = (count, kernel.GAPS_KEPT)
+    return Lanes(
+        next_seq=np.ones(count, np.int64),
+        partition=np.full(count, -1, np.int32),
+        clock_ns=np.full(count, NULL),
+        leap_ns=np.full(count, NULL),
+        exempt=np.array([row.kind == "unique" for row in instruments.rows], np.int8),
+        root=np.full(count, -1, np.int32),
+        floor=np.zeros(count, np.int64),
+        gaps=np.zeros(count, np.int64),
+        gap_first=np.zeros(gaps, np.int64),
+        gap_last=np.zeros(gaps, np.int64),
+        memory=_sparse(count, size),
+    )
+
+
+def _sparse(rows: int, columns: int) -> Array:
+    """Return zeros that take memory only where they are written to, in small pages."""
+    if not rows:
+        return np.zeros((0, columns), np.uint64)
+    pages = mmap.mmap(-1, rows * columns * 8)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, np.uint64).reshape(rows, columns)
+
+
+def _feed(partitions: int) -> Feed:
+    shape = (2, partitions)
+    return Feed(
+        progress_ns=np.full(shape, NULL),
+        leap_ns=np.full(shape, NULL),
+        idle=np.zeros(shape, np.int8),
+        deadline_ns=np.full(partitions, kernel.LAST),
+    )
+
+
+def _slots(size: int) -> Slots:
+    free = np.arange(1, size + 1, dtype=np.int32)
+    free[-1] = -1
+    return Slots(
+        instrument=np.zeros(size, np.int32),
+        seq=np.zeros(size, np.int64),
+        engine_ns=np.zeros(size, np.int64),
+        held_ns=np.zeros(size, np.int64),
+        content=np.zeros(size, np.uint64),
+        arrival=np.zeros(size, np.int64),
+        child=np.full(size, -1, np.int32),
+        sibling=free,
+        table=np.full(2 << (size - 1).bit_length(), -1, np.int32),
+    )
+
+
+def _out(rows: int, most: int) -> Out:
+    return Out(
+        status=np.zeros(rows, np.int8),
+        arrival=np.empty(most, np.int64),
+        instrument=np.empty(most, np.int32),
+        clock_ns=np.empty(most, np.int64),
+        fault=np.empty(most, np.int8),
+        gaps=np.empty((most, 6), np.int64),
+        counts=np.zeros(2, np.int64),
+    )
+
+
+def _gap(row: Sequence[int]) -> Gap:
+    return Gap(
+        instrument=row[0],
+        first_missing_seq=row[1],
+        last_missing_seq=row[2],
+        decided_ns=row[3],
+        reason=GAP_REASONS[row[4]],
+        next_ns=row[5],
+    )
+
+
+def _fingerprint(instruments: Instruments) -> Array:
+    names = "\n".join(row.instrument for row in instruments.rows)
+    return np.frombuffer(hashlib.sha256(names.encode()).digest(), np.uint8)

@@ -1,0 +1,468 @@
+"""The sequencer's kernel: decides row by row, in the order of arrival, what becomes of each.
+
+Pending rows of an instrument form a pairing heap by seq (rows leave it only in that order); an
+open-addressing table finds a pending (instrument, seq). Arrays are grown by the caller, never
+here, except where a comment says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ingest.events import NULL, Array, Kind
+
+PENDING: Final = 0
+RELEASED: Final = 1
+DUPLICATE: Final = 2
+FORGOTTEN: Final = 3
+"""A duplicate whose content is no longer remembered."""
+LATE: Final = 4
+CONFLICT: Final = 5
+WRONG_PARTITION: Final = 6
+OUT_OF_RANGE: Final = 7
+
+TIMEOUT: Final = 0
+FULL: Final = 1
+RESTATED: Final = 2
+
+GAPS_KEPT: Final = 64
+"""Declared gaps kept an instrument; below an older one, rows that differ count as late."""
+LAST: Final = 2**63 - 1
+_BOOK: Final = int(Kind.BOOK)
+_BOOK_END: Final = int(Kind.BOOK_END)
+
+
+class Lanes(NamedTuple):
+    """State of each instrument; one row an instrument code."""
+
+    next_seq: Array
+    partition: Array
+    """-1 until its first row."""
+    clock_ns: Array
+    leap_ns: Array
+    """A jump that waits to be confirmed; NULL when none."""
+    exempt: Array
+    """1 when its clock may jump."""
+    root: Array
+    """Heap of pending rows: slot with the lowest seq; -1 when none."""
+    floor: Array
+    """Last seq of the newest gap that is no longer kept; 0 when none."""
+    gaps: Array
+    """How many gaps were declared."""
+    gap_first: Array
+    gap_last: Array
+    memory: Array
+    """Content hash by (seq - 1) modulo the row's length, which is a power of two."""
+
+
+class Feed(NamedTuple):
+    """State of each position; topic by partition."""
+
+    progress_ns: Array
+    leap_ns: Array
+    idle: Array
+    deadline_ns: Array
+    """By partition: no pending row expires before it, though none may then."""
+
+
+class Slots(NamedTuple):
+    """Pending rows, and the table that finds them."""
+
+    instrument: Array
+    seq: Array
+    engine_ns: Array
+    held_ns: Array
+    """Progress of the row's own position when it arrived: what its time-out runs from."""
+    content: Array
+    arrival: Array
+    child: Array
+    sibling: Array
+    """Also the list of free slots."""
+    table: Array
+
+
+class Out(NamedTuple):
+    """What a call decided, in the order in which it was decided."""
+
+    status: Array
+    """Of each arrival row."""
+    arrival: Array
+    instrument: Array
+    clock_ns: Array
+    fault: Array
+    gaps: Array
+    """Instrument, first and last missing seq, time of the decision, why, next engine_ns."""
+    counts: Array
+    """Rows released, gaps declared."""
+
+
+class Rows(NamedTuple):
+    """The columns of the arrivals that decide."""
+
+    kind: Array
+    instrument: Array
+    seq: Array
+    engine_ns: Array
+    topic: Array
+    partition: Array
+    content: Array
+
+
+class Limits(NamedTuple):
+    """Settings of the sequencer."""
+
+    gap_timeout_ns: int
+    max_pending: int
+    max_clock_jump_ns: int
+
+
+@njit(cache=True)
+def _bucket(instrument, seq, mask):  # type: ignore[no-untyped-def]
+    h = np.uint64(seq) * np.uint64(0x9E3779B97F4A7C15)
+    h ^= np.uint64(instrument) * np.uint64(0xC2B2AE3D27D4EB4F)
+    h ^= h >> np.uint64(32)
+    return np.int64(h & np.uint64(mask))
+
+
+@njit(cache=True)
+def _find(slots, instrument, seq):  # type: ignore[no-untyped-def]
+    mask = slots.table.shape[0] - 1
+    at = _bucket(instrument, seq, mask)
+    while slots.table[at] >= 0:
+        slot = slots.table[at]
+        if slots.seq[slot] == seq and slots.instrument[slot] == instrument:
+            return at
+        at = (at + 1) & mask
+    return -1 - at
+
+
+@njit(cache=True)
+def _forget(slots, at):  # type: ignore[no-untyped-def]
+    """Empty a bucket; move those behind it back so that every search still ends well."""
+    table = slots.table
+    mask = table.shape[0] - 1
+    hole = at
+    at = (at + 1) & mask
+    while table[at] >= 0:
+        home = _bucket(slots.instrument[table[at]], slots.seq[table[at]], mask)
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            table[hole] = table[at]
+            hole = at
+        at = (at + 1) & mask
+    table[hole] = -1
+
+
+@njit(cache=True)
+def _meld(slots, left, right):  # type: ignore[no-untyped-def]
+    if left < 0:
+        return right
+    if right < 0:
+        return left
+    if slots.seq[right] < slots.seq[left]:
+        left, right = right, left
+    slots.sibling[right] = slots.child[left]
+    slots.child[left] = right
+    return left
+
+
+@njit(cache=True)
+def _without_root(slots, root):  # type: ignore[no-untyped-def]
+    paired = -1
+    child = slots.child[root]
+    while child >= 0:
+        mate = slots.sibling[child]
+        slots.sibling[child] = -1
+        rest = -1
+        if mate >= 0:
+            rest = slots.sibling[mate]
+            slots.sibling[mate] = -1
+            child = _meld(slots, child, mate)
+        slots.sibling[child] = paired
+        paired = child
+        child = rest
+    top = -1
+    while paired >= 0:
+        rest = slots.sibling[paired]
+        slots.sibling[paired] = -1
+        top = _meld(slots, top, paired)
+        paired = rest
+    return top
+
+
+@njit(cache=True, inline="always")
+def _release(lanes, out, limits, k, seq, engine_ns, content, arrival):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Give out the next row of an instrument, with its clock."""
+    clock = lanes.clock_ns[k]
+    fault = 0
+    if clock == NULL:
+        clock = engine_ns
+    else:
+        leap = lanes.leap_ns[k]
+        if leap != NULL:
+            lanes.leap_ns[k] = NULL
+            if engine_ns >= leap - limits.max_clock_jump_ns:
+                clock = leap
+        if engine_ns < clock:
+            fault = 1
+        elif lanes.exempt[k] == 0 and engine_ns > clock + limits.max_clock_jump_ns:
+            fault = 2
+            lanes.leap_ns[k] = engine_ns
+        else:
+            clock = engine_ns
+    lanes.clock_ns[k] = clock
+    lanes.next_seq[k] = seq + 1
+    lanes.memory[k, (seq - 1) & (lanes.memory.shape[1] - 1)] = content
+    at = out.counts[0]
+    out.arrival[at] = arrival
+    out.instrument[at] = k
+    out.clock_ns[at] = clock
+    out.fault[at] = fault
+    out.counts[0] = at + 1
+
+
+@njit(cache=True)
+def _drain(lanes, feed, slots, heads, out, limits, k):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Give out the pending rows that follow on; then the new first one decides the deadline."""
+    root = lanes.root[k]
+    while root >= 0 and slots.seq[root] == lanes.next_seq[k]:
+        _forget(slots, _find(slots, k, slots.seq[root]))
+        rest = _without_root(slots, root)
+        _release(
+            lanes, out, limits, k, slots.seq[root], slots.engine_ns[root], slots.content[root],
+            slots.arrival[root],
+        )  # fmt: skip
+        slots.child[root] = -1
+        slots.sibling[root] = heads[1]
+        heads[1] = root
+        heads[0] -= 1
+        root = rest
+    lanes.root[k] = root
+    if root >= 0:
+        p = lanes.partition[k]
+        due = slots.held_ns[root] + limits.gap_timeout_ns
+        feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
+
+
+@njit(cache=True)
+def _keep_gap(lanes, k, first, last):  # type: ignore[no-untyped-def]
+    at = lanes.gaps[k] % GAPS_KEPT
+    if lanes.gaps[k] >= GAPS_KEPT:
+        lanes.floor[k] = lanes.gap_last[k, at]
+    lanes.gap_first[k, at] = first
+    lanes.gap_last[k, at] = last
+    lanes.gaps[k] += 1
+
+
+@njit(cache=True)
+def _declare(lanes, feed, slots, heads, out, limits, k, now, why):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Call what is missing before an instrument's first pending row a gap; go on from that row."""
+    root = lanes.root[k]
+    _keep_gap(lanes, k, lanes.next_seq[k], slots.seq[root] - 1)
+    row = out.gaps[out.counts[1]]
+    row[0] = k
+    row[1] = lanes.next_seq[k]
+    row[2] = slots.seq[root] - 1
+    row[3] = now
+    row[4] = why
+    row[5] = slots.engine_ns[root]
+    out.counts[1] += 1
+    lanes.next_seq[k] = slots.seq[root]
+    _drain(lanes, feed, slots, heads, out, limits, k)
+
+
+@njit(cache=True, inline="always")
+def _progress(feed, p):  # type: ignore[no-untyped-def]
+    orders, trades = feed.progress_ns[0, p], feed.progress_ns[1, p]
+    if feed.idle[0, p] == feed.idle[1, p]:
+        return max(orders, trades) if feed.idle[0, p] else min(orders, trades)
+    return trades if feed.idle[0, p] else orders
+
+
+@njit(cache=True)
+def _expire(lanes, feed, slots, heads, out, limits, p):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Declare the gaps of a partition that both topics have passed by the time-out."""
+    now = _progress(feed, p)
+    if now < feed.deadline_ns[p]:
+        return
+    feed.deadline_ns[p] = LAST
+    for k in range(lanes.root.shape[0]):
+        if lanes.partition[k] != p:
+            continue
+        while lanes.root[k] >= 0:
+            due = slots.held_ns[lanes.root[k]] + limits.gap_timeout_ns
+            if now < due:
+                feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
+                break
+            _declare(lanes, feed, slots, heads, out, limits, k, now, TIMEOUT)
+
+
+@njit(cache=True)
+def _make_room(lanes, feed, slots, heads, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Declare the gap whose first pending row has waited longest, by arrival."""
+    oldest = -1
+    for k in range(lanes.root.shape[0]):
+        root = lanes.root[k]
+        if root >= 0 and (oldest < 0 or slots.arrival[root] < slots.arrival[lanes.root[oldest]]):
+            oldest = k
+    now = _progress(feed, lanes.partition[oldest])
+    _declare(lanes, feed, slots, heads, out, limits, oldest, now, FULL)
+
+
+@njit(cache=True)
+def _judge_passed(lanes, k, seq, content):  # type: ignore[no-untyped-def]
+    """Say what a row is whose seq the instrument has passed."""
+    if seq < 1:
+        return OUT_OF_RANGE
+    for at in range(min(lanes.gaps[k], GAPS_KEPT)):
+        if lanes.gap_first[k, at] <= seq <= lanes.gap_last[k, at]:
+            return LATE
+    size = lanes.memory.shape[1]
+    remembered = seq >= lanes.next_seq[k] - size
+    same = remembered and lanes.memory[k, (seq - 1) & (size - 1)] == content
+    if seq <= lanes.floor[k] and not same:
+        return LATE  # released and forgotten, or of a forgotten gap: archived rather than lost
+    if not remembered:
+        return FORGOTTEN
+    return DUPLICATE if same else CONFLICT
+
+
+@njit(cache=True, inline="always")
+def _move(feed, t, p, engine_ns, limits):  # type: ignore[no-untyped-def]
+    """Move a position's progress, but not by one row that jumps until the next confirms it."""
+    now = feed.progress_ns[t, p]
+    if now == NULL:
+        feed.progress_ns[t, p] = engine_ns
+        return
+    leap = feed.leap_ns[t, p]
+    if leap != NULL:
+        feed.leap_ns[t, p] = NULL
+        if engine_ns >= leap - limits.max_clock_jump_ns:
+            now = leap
+    if engine_ns > now + limits.max_clock_jump_ns:
+        feed.leap_ns[t, p] = engine_ns
+    else:
+        now = max(now, engine_ns)
+    feed.progress_ns[t, p] = now
+
+
+@njit(cache=True)
+def _insert(lanes, slots, heads, k, seq, engine_ns, held_ns, content, arrival, bucket):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    slot = heads[1]
+    heads[1] = slots.sibling[slot]
+    heads[0] += 1
+    slots.instrument[slot] = k
+    slots.seq[slot] = seq
+    slots.engine_ns[slot] = engine_ns
+    slots.held_ns[slot] = held_ns
+    slots.content[slot] = content
+    slots.arrival[slot] = arrival
+    slots.child[slot] = -1
+    slots.sibling[slot] = -1
+    slots.table[bucket] = slot
+    lanes.root[k] = _meld(slots, lanes.root[k], slot)
+
+
+@njit(cache=True)
+def reinsert(lanes, slots, heads, instrument, seq, engine_ns, held_ns, content, arrival):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Make rows pending again that a snapshot, or smaller arrays, held."""
+    for i in range(seq.shape[0]):
+        bucket = -1 - _find(slots, instrument[i], seq[i])
+        _insert(
+            lanes, slots, heads, instrument[i], seq[i], engine_ns[i], held_ns[i], content[i],
+            arrival[i], bucket,
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def first_pending(lanes, slots):  # type: ignore[no-untyped-def]
+    """Return the earliest time at which a pending row may still be released, ns; LAST if none."""
+    first = LAST
+    for k in range(lanes.root.shape[0]):
+        root = lanes.root[k]
+        if root >= 0:
+            at = max(min(slots.engine_ns[root], slots.held_ns[root]), lanes.clock_ns[k])
+            first = min(first, at)
+    return first
+
+
+@njit(cache=True)
+def grouped(instrument, count, instruments):  # type: ignore[no-untyped-def]
+    """Return the stable order that brings each instrument's rows together."""
+    starts = np.zeros(instruments + 1, np.int64)
+    for i in range(count):
+        starts[instrument[i] + 1] += 1
+    for k in range(instruments):
+        starts[k + 1] += starts[k]
+    order = np.empty(count, np.int64)
+    for i in range(count):
+        k = instrument[i]
+        order[starts[k]] = i
+        starts[k] += 1
+    return order
+
+
+@njit(cache=True)
+def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Take arrival rows, the first numbered `base`; `heads` is pending count and first free slot.
+
+    `idle_from`, topic by partition: the row with which a position becomes idle; -1 = before the
+    first row; LAST = not at all.
+    """
+    for p in range(feed.deadline_ns.shape[0]):
+        for t in range(2):
+            feed.idle[t, p] = idle_from[t, p] < 0
+    for p in range(feed.deadline_ns.shape[0]):
+        _expire(lanes, feed, slots, heads, out, limits, p)
+    kind, instrument, seqs = rows.kind, rows.instrument, rows.seq
+    engine_ns, topic, partition, contents = (
+        rows.engine_ns, rows.topic, rows.partition, rows.content,
+    )  # fmt: skip
+    for i in range(seqs.shape[0]):
+        t, p, k, seq = topic[i], partition[i], instrument[i], seqs[i]
+        _move(feed, t, p, engine_ns[i], limits)
+        if lanes.partition[k] < 0:
+            lanes.partition[k] = p
+            if seq > 1 and (kind[i] == _BOOK or kind[i] == _BOOK_END):
+                row = out.gaps[out.counts[1]]
+                row[0], row[1], row[2] = k, 1, seq - 1
+                row[3], row[4], row[5] = engine_ns[i], RESTATED, engine_ns[i]
+                out.counts[1] += 1
+                _keep_gap(lanes, k, 1, seq - 1)
+                lanes.next_seq[k] = seq
+        if lanes.partition[k] != p:
+            out.status[i] = WRONG_PARTITION
+        else:
+            while True:
+                if seq == lanes.next_seq[k]:
+                    _release(lanes, out, limits, k, seq, engine_ns[i], contents[i], base + i)
+                    out.status[i] = RELEASED
+                    if lanes.root[k] >= 0:
+                        _drain(lanes, feed, slots, heads, out, limits, k)
+                    break
+                if seq < lanes.next_seq[k]:
+                    out.status[i] = _judge_passed(lanes, k, seq, contents[i])
+                    break
+                bucket = _find(slots, k, seq)
+                if bucket >= 0:
+                    same = slots.content[slots.table[bucket]] == contents[i]
+                    out.status[i] = DUPLICATE if same else CONFLICT
+                    break
+                if heads[0] >= limits.max_pending:
+                    _make_room(lanes, feed, slots, heads, out, limits)
+                    continue
+                held = feed.progress_ns[t, p]
+                _insert(
+                    lanes, slots, heads, k, seq, engine_ns[i], held, contents[i], base + i,
+                    -1 - bucket,
+                )  # fmt: skip
+                out.status[i] = PENDING
+                due = slots.held_ns[lanes.root[k]] + limits.gap_timeout_ns
+                feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
+                break
+        if idle_from[t, p] == i:
+            feed.idle[t, p] = 1
+        if _progress(feed, p) >= feed.deadline_ns[p]:
+            _expire(lanes, feed, slots, heads, out, limits, p)
