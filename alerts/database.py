@@ -64,7 +64,7 @@ def open_engine(url: URL) -> Engine:
 def migrate(engine: Engine) -> None:
     """Bring the tables to the newest version; does nothing when they are.
 
-    Several workers may start at once: on PostgreSQL they take turns.
+    All or nothing; several workers that start at once take turns.
     """
     from alembic import command
     from alembic.config import Config
@@ -77,6 +77,9 @@ def migrate(engine: Engine) -> None:
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
             )
+        else:
+            # Python's driver opens no transaction for DDL: half a migration would stay.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

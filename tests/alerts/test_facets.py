@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from alerts.compose import MERGED_INTO
 from alerts.facets import Merging
-from tests.support.alerts import SECOND_NS, Venue
-
-
-@pytest.fixture
-def venue(tmp_path):
-    return Venue(tmp_path / "archive")
+from tests.support.alerts import SECOND_NS
 
 
 def apply(book, venue, *findings):

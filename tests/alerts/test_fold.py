@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,11 +11,6 @@ from alerts.parts import MAX_EVIDENCE
 from alerts.record import Source, encode
 from detectors.base import Feature, Ref
 from tests.support.alerts import HASHES, Venue, at
-
-
-@pytest.fixture
-def venue(tmp_path):
-    return Venue(tmp_path / "archive")
 
 
 def lines(book):
