@@ -110,12 +110,12 @@ HEALTH: Final = Row(
             steps=(("yellow", 10_000), ("red", 100_000)),
         ),
         Panel(
-            title="Open gaps",
-            todo="Instruments that miss records. No breach is confirmed there meanwhile. Ask the "
-            "venue to restate those books (`book` records); see the log for the missing seq.",
+            title="Books in doubt",
+            todo="Instruments whose book is not known whole, after a gap or late start. No breach "
+            "is confirmed there. Ask the venue to restate those books (`book` records).",
             shape="stat",
             unit="short",
-            queries=(Query(f"sum(ringfence_gaps_open{{{W}}})", "gaps"),),
+            queries=(Query(f"sum(ringfence_incomplete_instruments{{{W}}})", "instruments"),),
             width=3,
             steps=ALERTED,
         ),
@@ -310,12 +310,13 @@ FEED: Final = Row(
         ),
         Panel(
             title="Gaps",
-            todo="Instruments in doubt now, and gaps declared since the start. Many small ones: "
-            "raise sequence.gap_timeout_s; a large one: ask for the books to be restated.",
+            todo="Instruments waiting for a record, with a book in doubt, and gaps declared since "
+            "the start. Many: compare sequence.gap_timeout_s with the producers' retries.",
             shape="timeseries",
             unit="short",
             queries=(
-                Query(f"sum(ringfence_gaps_open{{{W}}})", "open"),
+                Query(f"sum(ringfence_gaps_open{{{W}}})", "waiting"),
+                Query(f"sum(ringfence_incomplete_instruments{{{W}}})", "in doubt"),
                 Query(f"sum(ringfence_gaps_total{{{W}}})", "declared"),
             ),
             width=8,
@@ -439,18 +440,14 @@ SPEED: Final = Row(
             steps=(("yellow", 120), ("red", 600)),
         ),
         Panel(
-            title="Failures to keep or deliver",
-            todo="Totals since the start, and messages that wait in the outbox. Deliveries "
-            "failing: pages and alerts are safe in the store and late; check pager and broker.",
+            title="Failures to keep state",
+            todo="Totals since the start. A worker that cannot write to its store ends and starts "
+            "again from its checkpoint: check the database and the free space of the disks.",
             shape="timeseries",
             unit="short",
             queries=(
                 Query(f"sum(ringfence_store_failures_total{{{W}}})", "store writes failed"),
                 Query(f"sum(ringfence_checkpoint_failures_total{{{W}}})", "checkpoints failed"),
-                Query(
-                    f'sum(ringfence_deliveries_total{{{W}, outcome="failed"}})', "deliveries failed"
-                ),
-                Query(f"sum(ringfence_outbox_pending_messages{{{W}}})", "waiting in the outbox"),
             ),
             width=8,
         ),

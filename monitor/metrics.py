@@ -20,7 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from alerts.record import SEVERITIES, Alert
-from ingest.events import REJECT_REASONS, Array, Batch, Conflict
+from ingest.events import REJECT_REASONS, Array, Batch, Conflict, Coverage
 from monitor.histogram import BatchHistogram
 from monitor.meter import BatchCounts, traded_quantities
 
@@ -55,7 +55,8 @@ class Description(msgspec.Struct, frozen=True):
 class Metrics:
     """The metrics of one worker.
 
-    State is fixed by the arguments: one series a label value, nothing grows with the feed.
+    State is one series a label value and one entry an instrument whose book is in doubt; nothing
+    grows with the feed.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class Metrics:
         self._labelled = frozenset(instruments[:instrument_limit])
         self._balance = pending_at_start
         self._last_record = dict.fromkeys(TOPICS, clock())
-        self._started = clock()
+        self._in_doubt: set[int] = set()
 
         self._declare_feed()
         self._declare_findings(detectors)
@@ -134,7 +135,11 @@ class Metrics:
             "Records read less those processed, rejected, duplicate, late and pending; 0 or wrong.",
         )
         self.gaps = counter("gaps", "Gaps declared: missing records given up on.")
-        self.gaps_open = gauge("gaps_open", "Instruments whose book is in doubt after a gap.")
+        self.gaps_open = gauge("gaps_open", "Instruments that wait for a missing record.")
+        self.incomplete = gauge(
+            "incomplete_instruments",
+            "Instruments whose book is in doubt: after a gap, or a start in mid-stream.",
+        )
         self.unknown_accounts = counter(
             "unknown_account_events", "Rows with an account that no registry row covers."
         )
@@ -225,12 +230,6 @@ class Metrics:
             "store_seconds", "Wall time of one write to the store.", WORK_EDGES_S
         )
         self.store_failures = counter("store_failures", "Writes to the store that failed.")
-        self.outbox_pending = gauge(
-            "outbox_pending_messages", "Messages written to the outbox and not yet delivered."
-        )
-        self.deliveries = counter(
-            "deliveries", "Attempts to deliver a message of the outbox.", outcome=OUTCOMES
-        )
         self.checkpoint_time = gauge(
             "checkpoint_timestamp_seconds",
             "When the last checkpoint was kept, since 1970; 0 = none.",
@@ -293,6 +292,13 @@ class Metrics:
             for instrument, quantity in quantities.items():
                 counter.labels(instrument if instrument in self._labelled else OTHER).inc(quantity)
 
+    def observe_coverage(self, batch: Batch) -> None:
+        """Take note of which instruments an enriched batch left with a book in doubt."""
+        for code, _, end in batch.by_instrument():
+            known = batch["coverage"][end - 1] == Coverage.COMPLETE
+            (self._in_doubt.discard if known else self._in_doubt.add)(code)
+        self.incomplete.set(len(self._in_doubt))
+
     def observe_detector(
         self, detector: str, *, seconds: float, findings: int, overflow: int = 0
     ) -> None:
@@ -327,11 +333,6 @@ class Metrics:
         self.store.observe(np.array([seconds]))
         if failed:
             self.store_failures.inc()
-
-    def observe_delivery(self, *, delivered: bool, pending: int) -> None:
-        """Add one attempt to deliver a message; `pending` is what the outbox still holds."""
-        self.deliveries.labels("ok" if delivered else "failed").inc()
-        self.outbox_pending.set(pending)
 
     def checkpoint_kept(self) -> None:
         """Say that a checkpoint was kept now."""

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.record import SEVERITIES, Alert
-from ingest.events import REJECT_REASONS, TAGS, WIRE, Batch, Kind, Role, empty
+from ingest.events import REJECT_REASONS, TAGS, WIRE, Batch, Coverage, Kind, Role, empty
 from ingest.instruments import Instrument, Instruments
 from monitor.histogram import BatchHistogram
 from monitor.meter import BatchCounts, traded_quantities
@@ -218,6 +218,22 @@ def test_volume_leaves_out_busts_and_orders_and_counts_a_maker_self_trade_once()
     )
     batch["kind"][4] = Kind.NEW
     assert traded_quantities(batch) == ({"A": 2.0, "B": 0.25}, {"A": 1.5, "B": 0.25})
+
+
+def test_a_book_is_in_doubt_until_the_instruments_next_row_says_it_is_whole() -> None:
+    table = _instruments("A", "B")
+    rows = [("A", 1, Role.CLIENT, Role.CLIENT, 0), ("B", 1, Role.CLIENT, Role.CLIENT, 0)]
+    metrics = Metrics()
+
+    def see(rows: list[tuple[str, int, Role, Role, int]], *coverage: Coverage) -> float:
+        batch = _trades(table, *rows).with_columns({"coverage": np.array(coverage, dtype=np.int8)})
+        metrics.observe_coverage(batch)
+        return metrics.value("ringfence_incomplete_instruments")
+
+    assert see(rows, Coverage.INCOMPLETE, Coverage.INCOMPLETE) == 2
+    assert see(rows[:1], Coverage.COMPLETE) == 1
+    assert see([]) == 1
+    assert see(rows[1:], Coverage.COMPLETE) == 0
 
 
 def test_instruments_beyond_the_limit_share_one_label() -> None:
