@@ -89,3 +89,21 @@ def trade(buyer: int, seller: int, **columns: Any) -> dict[str, Any]:
         "sell_role": Role.CLIENT,
     }
     return {**row, **columns}
+
+
+def jumped(group: int, client: int, **columns: Any) -> dict[str, Any]:
+    """Return a `passed_over` row: a maker's ask filled for 5 lots past a client's 20."""
+    row: dict[str, Any] = {
+        "done_seq": 1,
+        "side": Side.SELL,
+        "price": 100,
+        "group_account": group,
+        "group_role": Role.AFFILIATED_MM,
+        "group_lots": 5,
+        "group_trade_seq": 1,
+        "client_account": client,
+        "client_role": Role.CLIENT,
+        "client_lots": 20,
+        "client_orders": 1,
+    }
+    return {**row, **columns}

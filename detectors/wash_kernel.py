@@ -71,9 +71,9 @@ def scan(  # noqa: PLR0917
     """Scan rows from `first`; return (row to go on from, slots used, hits written).
 
     It stops early when `table` is half full or `out` is full; the caller grows or empties them and
-    goes on. `columns` are the `COLUMNS` of the batch. `out` rows: row, bits, volume high, volume low, volume before the window high, low.
-    `totals` is (instruments, 2) limbs; `marks` (instruments, MARKS, 3): ns and the two limbs of the
-    volume before it; `marked` counts marks made, an instrument each.
+    goes on. `columns` are the `COLUMNS` of the batch. `out` rows: row, bits, volume high and low,
+    volume before the window high and low. `totals` is (instruments, 2) limbs; `marks`
+    (instruments, MARKS, 3): ns and the two limbs of the volume before it; `marked` counts marks.
     """
     (
         kind, instrument, clock, lots, busts_hi, busts_lo, order_account, order_originator,

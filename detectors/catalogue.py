@@ -1,0 +1,18 @@
+"""The one list of detectors. A new detector is one new file, its tests and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from detectors.base import Detector
+from detectors.client_priority import ClientPriority
+from detectors.tag_integrity import TagIntegrity
+from detectors.wash_trading import WashTrading
+
+DETECTORS: Final[Mapping[str, type[Detector]]] = {
+    "client_priority": ClientPriority,
+    "tag_integrity": TagIntegrity,
+    "wash_trading": WashTrading,
+}
+"""Detectors by id; each runs in every pipeline."""

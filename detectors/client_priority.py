@@ -1,0 +1,477 @@
+"""client_priority: at one price level, client orders come before the group's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Annotated, ClassVar, Final
+
+from detectors.arrivals import Arrivals, Inversion
+from detectors.base import (
+    Detector,
+    Evidence,
+    Feature,
+    Finding,
+    Parameter,
+    Params,
+    Ref,
+    Spec,
+    rounded,
+)
+from detectors.configuration_days import ConfigurationDays
+from detectors.episodes import Episode, Episodes
+from detectors.harm import Harm, Settled, Watch
+from detectors.passed_over import (
+    AFFILIATE_UNKNOWN,
+    CLIENT_UNKNOWN,
+    PROVED,
+    TIMING,
+    Displacement,
+    PassedOver,
+)
+from detectors.trades import quantity, shown
+from ingest.events import NULL, Batch, Role
+from ingest.instruments import Instruments
+from ingest.state import Snapshot
+
+SECOND: Final = 1_000_000_000
+CONDITIONS: Final = {
+    CLIENT_UNKNOWN: "breach if client",
+    AFFILIATE_UNKNOWN: "breach if affiliate",
+    TIMING: "breach if the clocks are right",
+}
+COUNTERFACTUAL: Final = (
+    "the client filled at the group's price when the group was, all else unchanged; what stayed "
+    "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
+)
+MAX_ACCOUNTS: Final = 17
+
+
+class ClientPriorityParams(Params, frozen=True):
+    """Thresholds of client_priority; tolerance for a breach is 0 and no parameter."""
+
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence of a group account after which its episode is closed",
+            "s",
+            "three times the horizon of harm, so that every mark falls into its episode",
+        ),
+    ] = 900
+    clock_uncertainty_ns: Annotated[
+        int,
+        Parameter(
+            "δ: uncertainty of received_ns; a gap up to δ is none, up to 2 δ is downgraded",
+            "ns",
+            "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
+        ),
+    ] = 100_000
+    flight_s: Annotated[
+        int,
+        Parameter(
+            "longest time that an instruction is expected between gateway and engine",
+            "s",
+            "above any gateway queue seen in stress; only counts what a full ring loses",
+        ),
+    ] = 10
+    entry_horizon_s: Annotated[
+        int,
+        Parameter(
+            "age of a resting order up to which its arrival is known beyond doubt",
+            "s",
+            "bounds what is kept of held and late instructions; older ones are downgraded",
+        ),
+    ] = 3600
+    harm_horizon_s: Annotated[
+        int,
+        Parameter(
+            "time after which an unfilled client is marked to mid",
+            "s",
+            "300 s, the product's rule for unfilled clients",
+        ),
+    ] = 300
+    max_watches: Annotated[
+        int,
+        Parameter(
+            "passed-over client orders followed at once, an instrument",
+            "count",
+            "about 500 B each; more than that at once is a systematic breach anyway",
+        ),
+    ] = 4096
+    systematic_incidents: Annotated[
+        int,
+        Parameter(
+            "proved incidents in an episode that make it systematic",
+            "count",
+            "ten within quarter-hour gaps are how the engine or gateway works, not a slip",
+        ),
+    ] = 10
+
+    def __post_init__(self) -> None:
+        """Refuse a gap in which a mark of harm could outlive its episode."""
+        if self.episode_gap_s <= self.harm_horizon_s:
+            raise ValueError(
+                f"episode_gap_s must be greater than harm_horizon_s {self.harm_horizon_s}, "
+                f"was {self.episode_gap_s}"
+            )
+
+
+class ClientPriority(Detector):
+    """Fills of the group's orders that were due to clients.
+
+    State: open episodes; one watch a passed-over order for `harm_horizon_s`; 6 kB an instrument of
+    recent executions; held and late instructions of the last `entry_horizon_s`.
+
+    Examples
+    --------
+    >>> from detectors.examples import batch_of, example_instruments, jumped, trade
+    >>> instruments = example_instruments()
+    >>> batch = batch_of([trade(3, 1)], instruments, passed_over=[jumped(1, 2, older=1)])
+    >>> hit, = ClientPriority(ClientPriorityParams(), instruments).step(batch)
+    >>> hit.scenario, hit.evidence, hit.facets, hit.features["displaced"].value
+    ('client_priority', 'proved', ('queue_jump',), 0.005)
+
+    The client joined the queue later, on a venue that matches by price and time:
+
+    >>> batch = batch_of([trade(3, 1)], instruments, passed_over=[jumped(1, 2, older=0)])
+    >>> hit, = ClientPriority(ClientPriorityParams(), instruments).step(batch)
+    >>> hit.scenario, hit.evidence_class
+    ('matching_configuration', 'indicator')
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="client_priority",
+        version=1,
+        title="Client priority",
+        scope="instrument",
+        evidence_class="breach",
+        scenarios=("client_priority", "matching_configuration"),
+        looks_for=(
+            "queue_jump: once an incoming order is done, an order of the group (affiliated_mm, "
+            "affiliated, house, staff) was filled at a price where an eligible client order still "
+            "shows quantity. A client order of earlier priority makes it a breach on every venue, "
+            "a younger one where the instrument's matching is price_class_time; on a price_time "
+            "venue the engine gives clients no priority, which is one matching_configuration "
+            "alert an instrument and UTC day. arrival_inversion: a client instruction reached "
+            "the gateway more than δ before a group instruction for the same side, the group's "
+            "was matched first and took quantity that the client's would have taken, and the "
+            "client was filled less or worse; both aggressive, or both resting at one price. "
+            "Unknown accounts are judged both ways, as weak. Exempt, each by a rule of the "
+            "venue, and counted: hidden quantity (never owed priority), the incoming owner's own "
+            "orders (self-trade prevention), instructions held by a speed bump. Minimum quantity "
+            "is not in the contract. Auctions are not judged."
+        ),
+        legal_basis=(
+            (
+                "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders "
+                "at the same price level [V]"
+            ),
+            "VATP Guidelines 7.18-7.21: orders handled promptly, fairly, in the order received [V]",
+            "VATP Guidelines 13.1-13.9: client priority over staff [V]",
+            "VATP Guidelines 16.7(d): notify immediately of a material or suspected breach [V]",
+        ),
+        look_alikes=(
+            "a maker's quotes hit by both sides",
+            "client order younger than the group's on a price_time venue",
+            "self-trade-prevention skip",
+            "hidden against displayed quantity",
+            "client amending after the match",
+            "instruction held by a speed bump",
+            "gap within the clock uncertainty",
+            "auction or halt",
+            "iceberg tranche that queued again",
+        ),
+        blind_spots=(
+            "allocation at an uncross",
+            (
+                "an aggressive group instruction that takes what a passive client instruction, "
+                "still in the gateway, would have waited for"
+            ),
+            "orders in front of which quantity arrived while the client's instruction was held",
+        ),
+        runbook=(
+            (
+                "Read seq and priority_ns of both orders in order_ids from an hour before "
+                "window_start_ns: was the client's order amended, and when?"
+            ),
+            (
+                "Read `features.older`, `features.younger`, `features.arrival_inversions` over "
+                "window_start_ns to window_end_ns; compare matching in instruments.csv with the "
+                "venue's rulebook."
+            ),
+            (
+                "For arrival_inversion compare received_ns and engine_ns of both instructions, 1 s "
+                "on "
+                "each side of detected_ns, with the gateway's own log and its clock report."
+            ),
+            (
+                "Read `features.displaced` and client_harm for the window; list the clients for "
+                "restitution by account from trade_ids and order_ids."
+            ),
+            (
+                "Decide on suspending the AFMM (26EC6 10(b)) within the hour of detected_ns if "
+                "client "
+                "impact is significant; record its live orders at that time."
+            ),
+        ),
+        needs=("account", "side", "price", "quantity", "leaves", "order_id", "engine_ns"),
+        wants=("received_ns", "display", "reason", "matching"),
+    )
+    Params: ClassVar[type[Params]] = ClientPriorityParams
+
+    def __init__(self, params: ClientPriorityParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._arrivals = Arrivals(
+            len(instruments), params.clock_uncertainty_ns, params.flight_s * SECOND
+        )
+        self._passed = PassedOver(
+            instruments, params.clock_uncertainty_ns, params.entry_horizon_s * SECOND
+        )
+        self._harm = Harm(params.harm_horizon_s * SECOND, params.max_watches)
+        self._days = ConfigurationDays(self.spec.id, self.spec.version, len(instruments))
+
+    @property
+    def overflow(self) -> int:
+        """Executions pushed out of the ring in flight, and orders not watched."""
+        return self._arrivals.overflow + self._harm.overflow
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return incidents, marks of harm and closings."""
+        inversions = list(self._arrivals.scan(batch))
+        displaced, younger = self._passed.judge(batch)
+        displaced.extend(_of_inversions(inversions, self._params.clock_uncertainty_ns))
+        findings: list[Finding] = []
+        active = {fact.instrument for fact in displaced} | self._harm.codes()
+        if active:
+            facts: dict[int, list[Displacement]] = {}
+            for fact in displaced:
+                facts.setdefault(fact.instrument, []).append(fact)
+            for code, start, end in batch.by_instrument():
+                if code in active:
+                    findings.extend(self._run(batch, code, start, end, facts.get(code, [])))
+        findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
+        findings.extend(self._days.step(batch, younger))
+        return findings
+
+    def _run(
+        self, batch: Batch, code: int, start: int, end: int, facts: Sequence[Displacement]
+    ) -> Iterator[Finding]:
+        """Yield one instrument's findings, its facts, clients' own records and marks in order."""
+        rows = self._harm.rows(batch, code, start, end, [fact.entry_seq for fact in facts])
+        events: list[tuple[int, int, int, int]] = [
+            (int(batch["seq"][row]), 0, int(batch["clock_ns"][row]), row) for row in rows
+        ]
+        events += [(fact.done_seq, 1, fact.done_ns, at) for at, fact in enumerate(facts)]
+        for _, kind, at_ns, place in sorted(events):
+            for settled in self._harm.due(batch, code, start, end, at_ns):
+                yield self._marked(settled)
+            if kind == 0:
+                for settled in self._harm.record(batch, code, place):
+                    yield self._marked(settled)
+            else:
+                yield from self._incident(facts[place])
+        last_ns = int(batch["clock_ns"][end - 1])
+        for settled in self._harm.due(batch, code, start, end, last_ns):
+            yield self._marked(settled)
+
+    def _incident(self, fact: Displacement) -> Iterator[Finding]:
+        key = (fact.instrument, fact.group_account, fact.condition)
+        episode, expired = self._episodes.fact(
+            key,
+            seq=fact.first_seq,
+            at_ns=fact.done_ns,
+            accounts=(fact.group_account, fact.client_account),
+            incomplete=fact.incomplete,
+        )
+        if expired is not None:
+            yield self._closing(expired)
+        sums = episode.sums
+        for name, amount in fact.counts.items():
+            sums[name] = sums.get(name, 0) + amount
+        for name in ("role", "gap_ns"):
+            sums[name] = max(sums.get(name, 0), getattr(fact, name))
+        sums["displaced"] = sums.get("displaced", 0) + fact.lots
+        sums["worse"] = sums.get("worse", 0) + fact.worse
+        known = [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
+        for account in (fact.group_account, fact.client_account):
+            if account not in known and len(known) < MAX_ACCOUNTS:
+                sums[f"account{len(known)}"] = account
+                known.append(account)
+        watched = fact.open_lots == 0 or (
+            fact.leaves != NULL
+            and self._harm.watch(
+                fact.instrument,
+                Watch(
+                    key=key,
+                    first_seq=episode.first_seq,
+                    entry_seq=fact.entry_seq,
+                    side=fact.side,
+                    displaced=fact.open_lots,
+                    cost=fact.open_cost,
+                    leaves=fact.leaves,
+                    price=fact.limit,
+                    deadline_ns=fact.done_ns + self._params.harm_horizon_s * SECOND,
+                    since_seq=fact.done_seq,
+                ),
+            )
+        )
+        if not watched:
+            sums["unmeasured"] = sums.get("unmeasured", 0) + fact.open_lots
+        if fact.worse:
+            sums["measured"] = sums.get("measured", 0) + 1
+        refs = tuple(Ref(fact.instrument, seq) for seq in sorted(set(fact.seqs) - {0}))
+        yield self._finding(episode, fact.done_ns, refs)
+
+    def _marked(self, settled: Settled) -> Finding:
+        watch = settled.watch
+        episode = self._episodes.get(watch.key)
+        # The gap exceeds the horizon, so the episode that opened the watch is still open.
+        assert episode is not None  # noqa: S101
+        sums = episode.sums
+        if settled.measured:
+            sums["harm"] = sums.get("harm", 0) + max(0, watch.harm)
+            sums["measured"] = sums.get("measured", 0) + 1
+        else:
+            sums["unmeasured"] = sums.get("unmeasured", 0) + watch.displaced
+        episode.facts += 1
+        episode.incomplete |= settled.incomplete
+        refs = (Ref(watch.key[0], settled.seq),) if settled.seq else ()
+        return self._finding(episode, settled.at_ns, refs)
+
+    def _closing(self, episode: Episode) -> Finding:
+        return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+
+    def _finding(
+        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+    ) -> Finding:
+        code, _, condition = episode.key
+        sums = episode.sums
+        incidents = sums["older"] + sums["younger"] + sums["arrival_inversions"]
+        evidence: Evidence = "weak"
+        if condition in (PROVED, TIMING):
+            evidence = "proved" if condition == PROVED else "supported"
+        jumps = sums["older"] + sums["class_time"]
+        facets = [name for name, n in (
+            ("queue_jump", jumps), ("arrival_inversion", sums["arrival_inversions"]),
+        ) if n]  # fmt: skip
+        features = {
+            name: Feature(sums[name], "count")
+            for name in ("older", "younger", "arrival_inversions")
+        }
+        features["incidents"] = Feature(incidents, "count", 0)
+        features["displaced"] = quantity(self._instruments, code, sums["displaced"])
+        features["unmeasured"] = quantity(self._instruments, code, sums.get("unmeasured", 0))
+        features["exempt_hidden"] = Feature(
+            sums["exempt_hidden"], "orders", "venue rule: hidden quantity has no priority"
+        )
+        features["exempt_stp"] = Feature(
+            sums["exempt_stp"], "orders", "venue rule: self-trade prevention"
+        )
+        if sums["arrival_inversions"]:
+            features["largest_gap"] = Feature(
+                sums["gap_ns"], "ns", self._params.clock_uncertainty_ns
+            )
+        if condition != PROVED:
+            features["condition"] = Feature(CONDITIONS[condition], "text")
+        harm = sums.get("harm", 0) + sums["worse"]
+        base_score = {"proved": 0.6, "supported": 0.3, "weak": 0.1}[evidence]
+        accounts = [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
+        return Finding(
+            detector=self.spec.id,
+            detector_version=self.spec.version,
+            scenario="client_priority",
+            facets=tuple(facets),
+            evidence_class="breach",
+            evidence=evidence,
+            instrument=code,
+            first_seq=episode.first_seq,
+            first_accounts=episode.first_accounts,
+            revision=episode.facts,
+            accounts=tuple(accounts),
+            window_start_ns=episode.first_ns,
+            window_end_ns=episode.last_ns,
+            detected_ns=at_ns,
+            evidence_refs=refs,
+            features=features,
+            score=rounded(base_score + 0.4 * incidents / (incidents + 4)),
+            systematic=evidence == "proved" and incidents >= self._params.systematic_incidents,
+            all_legs=evidence == "proved",
+            client_harm=(
+                shown(self._instruments.money(code, harm) / 2) if sums.get("measured") else None
+            ),
+            counterfactual=COUNTERFACTUAL,
+            notify_clock="immediate" if evidence == "proved" else "none",
+            coverage="incomplete" if episode.incomplete else "complete",
+            status="confirmed" if closed and not episode.incomplete else "provisional",
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        return {
+            **self._episodes.snapshot(),
+            **self._arrivals.snapshot(),
+            **self._passed.snapshot(),
+            **self._harm.snapshot(),
+            **self._days.snapshot(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._arrivals.restore(snapshot)
+        self._episodes.restore(snapshot)
+        self._passed.restore(snapshot)
+        self._harm.restore(snapshot)
+        self._days.restore(snapshot)
+
+
+def _of_inversions(found: Sequence[Inversion], delta_ns: int) -> Iterator[Displacement]:
+    """Yield one displacement a client instruction and group instruction, in order."""
+    for _, of_client in groupby(found, lambda row: (row.instrument, row.client_seq)):
+        taken: dict[int, list[Inversion]] = {}
+        for row in of_client:
+            taken.setdefault(row.group_seq, []).append(row)
+        for rows in taken.values():
+            yield _displacement(rows, delta_ns)
+
+
+def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
+    one = rows[0]
+    gap_ns = one.group_received_ns - one.client_received_ns
+    unfilled = [row for row in rows if row.client_price == NULL]
+    condition = PROVED
+    if one.client_role == Role.UNKNOWN:
+        condition = CLIENT_UNKNOWN
+    elif one.group_role == Role.UNKNOWN:
+        condition = AFFILIATE_UNKNOWN
+    elif one.late or gap_ns <= 2 * delta_ns:
+        condition = TIMING
+    return Displacement(
+        instrument=one.instrument,
+        condition=condition,
+        side=one.side,
+        done_seq=one.done_seq,
+        done_ns=one.done_ns,
+        first_seq=one.group_trade_seq,
+        group_account=one.group_account,
+        client_account=one.client_account,
+        role=one.group_role,
+        seqs=tuple(
+            {one.client_seq, one.group_seq, one.done_seq, *(row.group_trade_seq for row in rows)}
+        ),
+        lots=sum(row.lots for row in rows),
+        open_lots=sum(row.lots for row in unfilled),
+        open_cost=sum(row.lots * row.group_price for row in unfilled),
+        worse=sum(
+            2 * row.side * (row.client_price - row.group_price) * row.lots
+            for row in rows
+            if row.client_price != NULL
+        ),
+        entry_seq=one.client_seq,
+        leaves=one.client_open,
+        limit=one.client_limit,
+        gap_ns=gap_ns,
+        arrival_inversions=1,
+        incomplete=bool(one.incomplete),
+    )

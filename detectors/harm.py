@@ -1,0 +1,200 @@
+"""What being passed over cost a client, by one exact counterfactual.
+
+The client would have been filled for the displaced quantity at the group's price, and all else
+would have gone as it did. So of a client order with L lots left, of which d were displaced, the
+quantity harmed is min(d, L) as L falls by later fills: what a later fill takes out of it is harmed
+by the difference in price, and what is still open is marked to mid when the client cancels or
+moves the order, or after the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.episodes import Key
+from ingest.events import NULL, Batch, Kind
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+Cell = dict[str, int]
+READ: Final = ("seq", "clock_ns", "kind", "price", "quantity", "leaves", "leaves_before",
+               "best_bid", "best_ask", "coverage")  # fmt: skip
+
+
+class Watch(msgspec.Struct, kw_only=True):
+    """A client order that was passed over and is still open."""
+
+    key: Key
+    """The episode that it belongs to."""
+    first_seq: int
+    entry_seq: int
+    side: int
+    displaced: int
+    """Lots displaced."""
+    cost: int
+    """Ticks times lots at which they would have been filled."""
+    leaves: int
+    """Lots that the order has left."""
+    price: int
+    """Limit of the order, ticks; NULL = none."""
+    deadline_ns: int
+    since_seq: int
+    """Only later events count."""
+    harm: int = 0
+    """So far, half ticks times lots; may be negative until it is settled."""
+
+    @property
+    def harmed(self) -> int:
+        """Lots displaced and not yet made good by later fills."""
+        return min(self.displaced, self.leaves)
+
+    def filled(self, lots: int, price: int) -> None:
+        """Take a later fill of the order into account."""
+        before = self.harmed
+        self.leaves = max(self.leaves - lots, 0)
+        self._charge(before - self.harmed, 2 * price)
+
+    def reduced(self, leaves: int, double_mid: int) -> None:
+        """Mark what the client gives up by reducing the order."""
+        before = self.harmed
+        self.leaves = leaves
+        self._charge(before - self.harmed, double_mid)
+
+    def _charge(self, lots: int, double_price: int) -> None:
+        # Twice the cost of the lots at the mean group price, to the nearest half tick.
+        reference = (4 * self.cost * lots + self.displaced) // (2 * self.displaced)
+        self.harm += self.side * (double_price * lots - reference)
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A watch that has ended, with what it came to."""
+
+    watch: Watch
+    at_ns: int
+    seq: int
+    """Of the client's own record that ended it; 0 when the horizon did."""
+    measured: bool
+    """False when the book had no mid to mark to."""
+    incomplete: bool
+
+
+class Harm:
+    """The watched client orders.
+
+    State: one `Watch` a client order passed over in the last `horizon_ns` of its instrument's
+    event time, at most `limit` an instrument; one more is not measured, and counted.
+
+    Parameters
+    ----------
+    horizon_ns : int
+        After which an unfilled client is marked to mid, event time, ns.
+    limit : int
+        Watches kept an instrument.
+    """
+
+    def __init__(self, horizon_ns: int, limit: int) -> None:
+        self._horizon_ns = horizon_ns
+        self._limit = limit
+        self._open: dict[int, list[Watch]] = {}
+        self.overflow = 0
+
+    def codes(self) -> set[int]:
+        """Return the instruments with an open watch."""
+        return set(self._open)
+
+    def watch(self, code: int, watch: Watch) -> bool:
+        """Watch an order; False when it is not measured. Quantity already watched counts once."""
+        watches = self._open.setdefault(code, [])
+        taken = sum(w.harmed for w in watches if w.entry_seq == watch.entry_seq)
+        lots = min(watch.displaced, watch.leaves - taken)
+        if len(watches) >= self._limit:
+            self.overflow += 1
+            return False
+        if lots > 0:
+            watch.cost = watch.cost * lots // watch.displaced
+            watch.displaced = lots
+            watches.append(watch)
+        elif not watches:
+            del self._open[code]
+        return True
+
+    def rows(self, batch: Batch, code: int, start: int, end: int, new: list[int]) -> list[int]:
+        """Return the rows of [start, end) that name a watched order, or one of `new`."""
+        entries = [w.entry_seq for w in self._open.get(code, ())] + new
+        if not entries:
+            return []
+        found = np.isin(batch["entry_seq"][start:end], np.array(entries, np.int64))
+        return [start + int(row) for row in np.flatnonzero(found)]
+
+    def due(
+        self, batch: Batch, code: int, start: int, end: int, before_ns: int
+    ) -> Iterator[Settled]:
+        """Settle the watches whose horizon ends before an event time, in order of deadline."""
+        over = [w for w in self._open.get(code, ()) if w.deadline_ns < before_ns]
+        for watch in sorted(over, key=lambda w: w.deadline_ns):
+            clock = batch["clock_ns"][start:end]
+            row = start + int(np.searchsorted(clock, watch.deadline_ns, side="right"))
+            cell = _cell(batch, row)
+            yield self._settle(code, watch, watch.deadline_ns, cell, 0)
+
+    def record(self, batch: Batch, code: int, row: int) -> Iterator[Settled]:
+        """Take a row that names a watched order into account; settle what it ends."""
+        cell = _cell(batch, row)
+        entry = int(batch["entry_seq"][row])
+        for watch in [w for w in self._open.get(code, ()) if w.entry_seq == entry]:
+            if cell["seq"] <= watch.since_seq:
+                continue
+            if cell["kind"] == Kind.TRADE:
+                watch.filled(cell["quantity"], cell["price"])
+            elif _keeps_place(cell, watch) and _double_mid(cell) is not None:
+                watch.reduced(cell["leaves"], _double_mid(cell) or 0)
+            elif cell["kind"] != Kind.REJECT:
+                yield self._settle(code, watch, cell["clock_ns"], cell, cell["seq"])
+                continue
+            if watch.harmed == 0:
+                yield self._settle(code, watch, cell["clock_ns"], cell, cell["seq"])
+
+    def _settle(self, code: int, watch: Watch, at_ns: int, cell: Cell, seq: int) -> Settled:
+        double_mid = _double_mid(cell)
+        measured = double_mid is not None or watch.harmed == 0
+        watch.reduced(0, double_mid or 0)
+        self._open[code].remove(watch)
+        if not self._open[code]:
+            del self._open[code]
+        return Settled(watch, at_ns, seq, measured, bool(cell["coverage"]))
+
+    def snapshot(self) -> Snapshot:
+        """Return the open watches as arrays."""
+        return {
+            "watches": pack_exact(list(self._open.items())),
+            "unwatched": np.array([self.overflow], np.int64),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot."""
+        self._open = dict(unpack_exact(snapshot["watches"], list[tuple[int, list[Watch]]]))
+        self.overflow = int(snapshot["unwatched"][0])
+
+
+def _cell(batch: Batch, row: int) -> Cell:
+    return {name: int(batch[name][row]) for name in READ}
+
+
+def _double_mid(cell: Cell) -> int | None:
+    """Return twice the mid before the event, ticks; None when a side is empty."""
+    if NULL in (cell["best_bid"], cell["best_ask"]):
+        return None
+    return cell["best_bid"] + cell["best_ask"]
+
+
+def _keeps_place(cell: Cell, watch: Watch) -> bool:
+    """Return whether a replace only lowers the quantity."""
+    return (
+        cell["kind"] == Kind.REPLACE
+        and cell["price"] in (NULL, watch.price)
+        and cell["leaves"] != NULL
+        and 0 < cell["leaves"] < cell["leaves_before"]
+    )

@@ -1,0 +1,256 @@
+"""Rows of `passed_over` judged: which of them are breaches, which say how the engine matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from ingest.events import (
+    NULL,
+    Array,
+    Batch,
+    Coverage,
+    Kind,
+    Phase,
+    Reason,
+    Role,
+)
+from ingest.instruments import Instruments
+from ingest.state import Snapshot
+
+PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING = range(4)
+"""What a displacement's standing as a breach depends on."""
+LATE, HELD = 1, 2
+"""Bits of an entry: received_ns after engine_ns; held by a speed bump."""
+_CODE, _SEQ, _CLOCK, _BITS = range(4)
+_PRUNE_ABOVE: Final = 4096
+
+
+class Displacement(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident: quantity that the group got and a client should have had."""
+
+    instrument: int
+    condition: int
+    side: int
+    """Of the client's order: +1 buy, -1 sell."""
+    done_seq: int
+    done_ns: int
+    first_seq: int
+    """Seq of the group's first fill: the first evidence."""
+    group_account: int
+    client_account: int
+    role: int
+    seqs: tuple[int, ...]
+    """Records that prove it; 0 = unknown."""
+    lots: int
+    open_lots: int
+    """Of them, not filled when the incoming order was done."""
+    open_cost: int
+    """Ticks times lots at which those would have been filled."""
+    worse: int = 0
+    """Half ticks times lots lost on what was filled worse."""
+    entry_seq: int
+    leaves: int
+    """Open lots of that one client order; NULL when several share `open_lots`."""
+    limit: int
+    gap_ns: int = 0
+    """By how much the client's instruction arrived first; 0 when that is not the point."""
+    older: int = 0
+    class_time: int = 0
+    arrival_inversions: int = 0
+    exempt_hidden: int = 0
+    exempt_stp: int = 0
+    incomplete: bool = False
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What an episode adds up."""
+        return {
+            "older": self.older,
+            "younger": int(self.class_time and not self.arrival_inversions),
+            "class_time": self.class_time,
+            "arrival_inversions": self.arrival_inversions,
+            "exempt_hidden": self.exempt_hidden,
+            "exempt_stp": self.exempt_stp,
+        }
+
+
+class PassedOver:
+    """Judges the book's facts.
+
+    State: the last status time of each instrument, and one row of 32 B for each instruction of the
+    last `horizon_ns` that was held by a speed bump or whose received_ns is after its engine_ns.
+
+    Parameters
+    ----------
+    instruments : Instruments
+        Tells which match by class.
+    delta_ns : int
+        Clock uncertainty, ns.
+    horizon_ns : int
+        Age of an order up to which its entry is known beyond doubt, ns.
+    """
+
+    def __init__(self, instruments: Instruments, delta_ns: int, horizon_ns: int) -> None:
+        self._delta_ns = delta_ns
+        self._horizon_ns = horizon_ns
+        self._class_time = np.array(
+            [row.matching == "price_class_time" for row in instruments.rows]
+        )
+        self._status_ns = np.full(len(instruments), NULL, np.int64)
+        self._clock = np.full(len(instruments), NULL, np.int64)
+        self._late = np.zeros((0, 4), np.int64)
+        self._prune_at = _PRUNE_ABOVE
+
+    def judge(self, batch: Batch) -> tuple[list[Displacement], Array]:
+        """Return the breaches among the batch's rows, and the rows of younger clients that are not.
+
+        The latter index `batch.passed_over`: on a price_time venue they say how the engine matches.
+        """
+        self._note_late(batch)
+        table = batch.passed_over
+        breaches: list[Displacement] = []
+        younger = np.zeros(0, np.int64)
+        if len(table["older"]):
+            code, older = table["instrument"], table["older"] == 1
+            continuous = table["phase"] == Phase.CONTINUOUS
+            by_class = self._class_time[code]
+            known = (table["client_role"] != Role.UNKNOWN) & (table["group_role"] != Role.UNKNOWN)
+            received, group_received = table["client_received_ns"], table["group_received_ns"]
+            timed = (received != NULL) & (group_received != NULL)
+            gap = np.where(timed, group_received - np.where(timed, received, 0), 0)
+            inverted = (
+                ~older & (gap > self._delta_ns)
+                & (table["client_entry_seq"] > table["group_entry_seq"])
+                & (table["group_entry_seq"] > 0)
+            )  # fmt: skip
+            stays = continuous & ~older & ~by_class & known
+            for row in np.flatnonzero(continuous & (older | by_class | inverted)):
+                breach = self._breach(batch, int(row), int(gap[row]) if inverted[row] else 0)
+                if breach is not None:
+                    breaches.append(breach)
+                    stays[row] = False
+            younger = np.flatnonzero(stays)
+        self._note_status(batch)
+        return breaches, younger
+
+    def _breach(self, batch: Batch, row: int, gap_ns: int) -> Displacement | None:
+        cell = {name: int(column[row]) for name, column in batch.passed_over.items()}
+        code = cell["instrument"]
+        by_class = bool(self._class_time[code]) and not cell["older"]
+        doubt = False
+        if gap_ns:
+            arrived_first, doubt = self._arrived_first(batch, cell, gap_ns)
+            gap_ns = gap_ns if arrived_first else 0
+        if not (cell["older"] or by_class or gap_ns):
+            return None
+        condition = PROVED
+        if cell["client_role"] == Role.UNKNOWN:
+            condition = CLIENT_UNKNOWN
+        elif cell["group_role"] == Role.UNKNOWN:
+            condition = AFFILIATE_UNKNOWN
+        elif doubt and not (cell["older"] or by_class):
+            condition = TIMING
+        lots = min(cell["group_lots"], cell["client_lots"])
+        return Displacement(
+            instrument=code,
+            condition=condition,
+            side=cell["side"],
+            done_seq=cell["done_seq"],
+            done_ns=cell["done_ns"],
+            first_seq=cell["group_trade_seq"],
+            group_account=cell["group_account"],
+            client_account=cell["client_account"],
+            role=cell["group_role"],
+            seqs=tuple(
+                cell[f"{name}_seq"]
+                for name in ("incoming", "done", "group_trade", "group_entry", "client_entry")
+            ),
+            lots=lots,
+            open_lots=lots,
+            open_cost=lots * cell["price"],
+            entry_seq=cell["client_entry_seq"],
+            leaves=cell["client_lots"] if cell["client_orders"] == 1 else NULL,
+            limit=cell["price"],
+            gap_ns=gap_ns,
+            older=cell["older"],
+            class_time=int(by_class),
+            arrival_inversions=int(gap_ns > 0),
+            exempt_hidden=cell["exempt_hidden"],
+            exempt_stp=cell["exempt_stp"],
+            incomplete=cell["coverage"] == Coverage.INCOMPLETE,
+        )
+
+    def _arrived_first(
+        self, batch: Batch, cell: Mapping[str, int], gap_ns: int
+    ) -> tuple[bool, bool]:
+        """Return whether the client's instruction came first, and whether clocks leave doubt.
+
+        Not when it was held by a speed bump, or arrived before the last change of phase.
+        """
+        code, done_ns = cell["instrument"], cell["done_ns"]
+        client = self._bits(code, cell["client_entry_seq"])
+        group = self._bits(code, cell["group_entry_seq"])
+        if client & HELD or cell["client_received_ns"] < self._status_at(batch, cell):
+            return False, False
+        oldest = min(cell["client_received_ns"], cell["group_received_ns"])
+        doubt = gap_ns <= 2 * self._delta_ns or done_ns - oldest > self._horizon_ns
+        return True, doubt or bool((client | group) & LATE)
+
+    def _bits(self, code: int, seq: int) -> int:
+        late = self._late
+        found = np.flatnonzero((late[:, _SEQ] == seq) & (late[:, _CODE] == code))
+        return int(late[found[0], _BITS]) if len(found) else 0
+
+    def _status_at(self, batch: Batch, cell: Mapping[str, int]) -> int:
+        """Return the clock of the last status record up to the incoming order's last trade."""
+        rows = np.flatnonzero(
+            (batch["kind"] == Kind.STATUS)
+            & (batch["instrument"] == cell["instrument"])
+            & (batch["seq"] <= cell["done_seq"])
+        )
+        if len(rows):
+            return int(batch["clock_ns"][rows[-1]])
+        return int(self._status_ns[cell["instrument"]])
+
+    def _note_status(self, batch: Batch) -> None:
+        rows = np.flatnonzero(batch["kind"] == Kind.STATUS)
+        self._status_ns[batch["instrument"][rows]] = batch["clock_ns"][rows]
+
+    def _note_late(self, batch: Batch) -> None:
+        received, code = batch["received_ns"], batch["instrument"]
+        odd = (received > batch["engine_ns"]) | (batch["reason"] == Reason.SPEED_BUMP)
+        rows = np.flatnonzero(odd)
+        rows = rows[np.isin(batch["kind"][rows], (Kind.NEW, Kind.REPLACE))]
+        if not len(code):
+            return
+        ends = np.append(np.flatnonzero(code[1:] != code[:-1]), len(code) - 1)
+        self._clock[code[ends]] = batch["clock_ns"][ends]
+        if not len(rows):
+            return
+        bits = (received[rows] > batch["engine_ns"][rows]) * LATE
+        bits += (batch["reason"][rows] == Reason.SPEED_BUMP) * HELD
+        noted = np.stack([code[rows], batch["seq"][rows], batch["clock_ns"][rows], bits], axis=1)
+        self._late = np.concatenate([self._late, noted.astype(np.int64)])
+        if len(self._late) > self._prune_at:
+            # Beyond the horizon an entry is in doubt anyway: when it is dropped changes nothing.
+            age = self._clock[self._late[:, _CODE]] - self._late[:, _CLOCK]
+            self._late = self._late[age <= self._horizon_ns]
+            self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        return {
+            "status_ns": self._status_ns.copy(),
+            "clock": self._clock.copy(),
+            "late": self._late.copy(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot."""
+        self._status_ns, self._clock = snapshot["status_ns"].copy(), snapshot["clock"].copy()
+        self._late = snapshot["late"].copy()
+        self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))

@@ -1,0 +1,301 @@
+"""tag_integrity: the public tape, the register and the trades say the same of every account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Final
+
+import numpy as np
+
+from detectors.base import (
+    Detector,
+    Evidence,
+    Feature,
+    Finding,
+    Parameter,
+    Params,
+    Ref,
+    Spec,
+    rounded,
+)
+from detectors.episodes import Episode, Episodes
+from detectors.tag_kernel import (
+    COLUMNS,
+    FALSE,
+    FIRST_NS,
+    FIRST_SEQ,
+    LAPSED,
+    LAST_NS,
+    LAST_SEQ,
+    OMITTED,
+    STATS,
+    UNREGISTERED,
+    grown,
+    scan,
+)
+from ingest.errors import SnapshotError
+from ingest.events import Batch, ChangeKind, Coverage
+from ingest.instruments import Instruments
+from ingest.state import Snapshot
+
+SECOND: Final = 1_000_000_000
+FLAG, REGISTRATION, CHANGE = 0, 1, 2
+"""Kinds of episode; each an alert of its own."""
+FAULT_NAMES: Final = {
+    OMITTED: "omitted_flags",
+    FALSE: "false_flags",
+    UNREGISTERED: "never_registered",
+    LAPSED: "registration_lapsed",
+}
+TOLD_EACH: Final = 64
+"""Facts of an episode told one by one; after that only every power of two and the closing."""
+
+
+class TagIntegrityParams(Params, frozen=True):
+    """Thresholds of tag_integrity; tolerance for a wrong tag is 0 and no parameter."""
+
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence of an account's faults after which its episode is closed",
+            "s",
+            "a wrong tag lasts until somebody mends it: an hour keeps a quiet account in one alert",
+        ),
+    ] = 3600
+    systematic_trades: Annotated[
+        int,
+        Parameter(
+            "wrong flags or unregistered trades in an episode that make it systematic",
+            "count",
+            "a hundred wrong prints are a broken feed or register, not a slip",
+        ),
+    ] = 100
+
+
+class TagIntegrity(Detector):
+    """Tape flags, register rows and trades that contradict one another.
+
+    State grows by one slot of 48 B for each (instrument, account) that has traded, and one open
+    episode an account, instrument and kind of fault.
+
+    Examples
+    --------
+    >>> from detectors.examples import batch_of, example_instruments, trade
+    >>> from ingest.events import AfmmFlag, Role
+    >>> instruments = example_instruments()
+    >>> rows = [trade(1, 2, buy_role=Role.AFFILIATED_MM, afmm_flag=flag)
+    ...         for flag in (AfmmFlag.NONE, AfmmFlag.BUY)]
+    >>> wrong, right = rows
+    >>> hit, = TagIntegrity(TagIntegrityParams(), instruments).step(batch_of([wrong], instruments))
+    >>> hit.scenario, hit.accounts, hit.features["omitted_flags"].value
+    ('tag_error', (1,), 1)
+    >>> TagIntegrity(TagIntegrityParams(), instruments).step(batch_of([right], instruments))
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="tag_integrity",
+        version=1,
+        title="Tag integrity",
+        scope="instrument",
+        evidence_class="breach",
+        scenarios=("tag_error",),
+        looks_for=(
+            "Trades on which the tape's afmm_flag is not the side, or sides, that the register "
+            "calls affiliated_mm (once an instrument's tape has carried flags, a trade without "
+            "one says none); accounts that trade with no register row in force, never or no "
+            "longer registered; register rows altered, removed, added or back-dated over times "
+            "at which the account had already traded. One alert an account, instrument and kind "
+            "of fault, never one a trade."
+        ),
+        legal_basis=(
+            "SFC circular 26EC6 para 7(f): identify AFMM trades in post-trade data [V]",
+            "VATP Guidelines 14.5: guard against falsification [V]",
+            "VATP Guidelines 14.7: evidence of clients and originators kept [V]",
+        ),
+        look_alikes=(
+            "feed without afmm_flag",
+            "external maker flagged none",
+            "both sides the affiliated market maker, flagged both",
+            "register row added for a time to come",
+            "unregistered account that never trades",
+        ),
+        blind_spots=(
+            "an account registered under a wrong role from the start (hidden_affiliates)",
+            "a tape that never carries the flag in an instrument",
+        ),
+        runbook=(
+            (
+                "Compare afmm_flag of trade_ids in the trades topic, window_start_ns to "
+                "window_end_ns, with role of both accounts in accounts.csv at engine_ns."
+            ),
+            (
+                "Read `features.omitted_flags` and `features.false_flags` over the episode: one "
+                "side "
+                "only points at the tape's writer, both at the register."
+            ),
+            (
+                "For `features.never_registered` and `features.registration_lapsed` read "
+                "valid_from "
+                "and valid_to of the account's rows, a day on each side of window_start_ns."
+            ),
+            (
+                "For `features.registry_changes` read who changed the register between "
+                "registry_version before and after detected_ns, and on what approval."
+            ),
+            "Correct the public tape for the window and record when it was corrected.",
+        ),
+        needs=("buy_account", "sell_account", "engine_ns"),
+        wants=("afmm_flag",),
+    )
+    Params: ClassVar[type[Params]] = TagIntegrityParams
+
+    def __init__(self, params: TagIntegrityParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._flagged = np.zeros(len(instruments), np.int8)
+        self._clock = np.zeros(len(instruments), np.int64)
+        self._keys = np.zeros(1024, np.int64)
+        self._stats = np.zeros((1024, STATS), np.int64)
+        self._used = 0
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return faults, changes over trades, and closings."""
+        findings = [*self._changes(batch)]
+        for row, side, fault in self._faults(batch):
+            findings.extend(self._fault(batch, row, side, fault))
+        findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
+        codes = batch["instrument"]
+        if len(codes):
+            ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]), len(codes) - 1)
+            self._clock[codes[ends]] = batch["clock_ns"][ends]
+        return findings
+
+    def _faults(self, batch: Batch) -> Iterator[tuple[int, int, int]]:
+        columns = tuple(batch[name] for name in COLUMNS)
+        out = np.zeros((4096, 3), np.int64)
+        row = 0
+        while row < len(batch):
+            if 2 * (self._used + 1) >= len(self._keys):
+                self._keys, self._stats = grown(self._keys, self._stats)
+            row, self._used, faults = scan(
+                columns, row, self._flagged, self._keys, self._stats, self._used, out
+            )
+            yield from out[:faults].tolist()
+
+    def _fault(self, batch: Batch, row: int, side: int, fault: int) -> Iterator[Finding]:
+        code, seq = int(batch["instrument"][row]), int(batch["seq"][row])
+        at_ns = int(batch["clock_ns"][row])
+        account = int(batch["buy_account" if side > 0 else "sell_account"][row])
+        kind = FLAG if fault in (OMITTED, FALSE) else REGISTRATION
+        episode, expired = self._episodes.fact(
+            (code, account, kind),
+            seq=seq,
+            at_ns=at_ns,
+            accounts=(account,),
+            incomplete=bool(batch["coverage"][row] == Coverage.INCOMPLETE),
+        )
+        if expired is not None:
+            yield self._closing(expired)
+        name = FAULT_NAMES[fault]
+        episode.sums[name] = episode.sums.get(name, 0) + 1
+        if episode.facts <= TOLD_EACH or episode.facts & (episode.facts - 1) == 0:
+            yield self._finding(episode, at_ns, (Ref(code, seq),))
+
+    def _changes(self, batch: Batch) -> Iterator[Finding]:
+        """Yield what a reload of the register changed over trades already made."""
+        changes = batch.registry_changes
+        for row in range(len(changes["account"])):
+            if changes["kind"][row] == ChangeKind.COMPLEX:
+                continue  # the row that moved the complex is told under its own account
+            account = int(changes["account"][row])
+            from_ns, to_ns = int(changes["from_ns"][row]), int(changes["to_ns"][row])
+            for key, stats in self._traded(account):
+                code = (key >> 32) - 1
+                if from_ns > stats[LAST_NS] or to_ns <= stats[FIRST_NS]:
+                    continue
+                inside = sorted(
+                    {
+                        stats[seq]
+                        for seq, ns in ((FIRST_SEQ, FIRST_NS), (LAST_SEQ, LAST_NS))
+                        if from_ns <= stats[ns] < to_ns
+                    }
+                )
+                at_ns = int(self._clock[code])
+                episode, expired = self._episodes.fact(
+                    (code, account, CHANGE),
+                    seq=inside[0] if inside else stats[FIRST_SEQ],
+                    at_ns=at_ns,
+                    accounts=(account,),
+                )
+                if expired is not None:
+                    yield self._closing(expired)
+                sums = episode.sums
+                sums["registry_changes"] = sums.get("registry_changes", 0) + 1
+                sums["certain"] = sums.get("certain", 0) + bool(inside)
+                yield self._finding(episode, at_ns, tuple(Ref(code, seq) for seq in inside))
+
+    def _traded(self, account: int) -> list[tuple[int, list[int]]]:
+        """Return (key, stats) of every instrument in which an account has traded."""
+        found = np.flatnonzero((self._keys != 0) & ((self._keys & 0xFFFFFFFF) == account))
+        return sorted((int(self._keys[at]), self._stats[at].tolist()) for at in found)
+
+    def _closing(self, episode: Episode) -> Finding:
+        return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+
+    def _finding(
+        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+    ) -> Finding:
+        faults = {n: v for n, v in sorted(episode.sums.items()) if n != "certain"}
+        count = sum(faults.values())
+        systematic = count >= self._params.systematic_trades
+        evidence: Evidence = "proved"
+        if episode.key[-1] == CHANGE and not episode.sums["certain"]:
+            evidence = "supported"
+        return Finding(
+            detector=self.spec.id,
+            detector_version=self.spec.version,
+            scenario="tag_error",
+            evidence_class="breach",
+            evidence=evidence,
+            instrument=episode.key[0],
+            first_seq=episode.first_seq,
+            first_accounts=episode.first_accounts,
+            revision=episode.facts,
+            accounts=episode.first_accounts,
+            window_start_ns=episode.first_ns,
+            window_end_ns=episode.last_ns,
+            detected_ns=at_ns,
+            evidence_refs=refs,
+            features={name: Feature(value, "count", 0) for name, value in faults.items()},
+            score=rounded((0.6 if evidence == "proved" else 0.3) + 0.4 * count / (count + 20)),
+            systematic=systematic,
+            all_legs=evidence == "proved",
+            notify_clock="immediate" if systematic else "asap",
+            coverage="incomplete" if episode.incomplete else "complete",
+            status="confirmed" if closed and not episode.incomplete else "provisional",
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Return the accounts that have traded, the flags seen, and the open episodes."""
+        return {
+            **self._episodes.snapshot(),
+            "flagged": self._flagged.copy(),
+            "clock": self._clock.copy(),
+            "keys": self._keys.copy(),
+            "stats": self._stats.copy(),
+            "used": np.array([self._used], np.int64),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        if snapshot["flagged"].shape != self._flagged.shape:
+            raise SnapshotError(
+                f"tag_integrity: expected state of {len(self._flagged)} instruments, "
+                f"found {len(snapshot['flagged'])}"
+            )
+        self._episodes.restore(snapshot)
+        self._flagged, self._clock = snapshot["flagged"].copy(), snapshot["clock"].copy()
+        self._keys, self._stats = snapshot["keys"].copy(), snapshot["stats"].copy()
+        self._used = int(snapshot["used"][0])
