@@ -15,6 +15,9 @@ from numba import njit
 from ingest.events import Array
 
 _EMPTY: Final = -1
+_START: Final = 1024
+_HALF: Final = 32
+_LOW: Final = 2**32 - 1
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
 
 
@@ -61,70 +64,63 @@ def _place(key: int, mask: int) -> int:
 
 
 @njit(cache=True)
-def _table_size(entries: int) -> int:
-    size = 16
-    while size < 2 * entries:
-        size *= 2
-    return size
+def _grown(table: Array, keys: Array) -> Array:
+    """Return a table twice as large; `keys` holds the key of each entry."""
+    wider = np.full(2 * len(table), _EMPTY, np.int64)
+    mask = len(wider) - 1
+    for entry in range(len(keys)):
+        at = _place(keys[entry], mask)
+        while wider[at] != _EMPTY:
+            at = (at + 1) & mask
+        wider[at] = entry
+    return wider
+
+
+@njit(cache=True)
+def _numbered(keys: Array) -> tuple[Array, Array, Array]:
+    """Return the number of each key by first appearance, the distinct keys, and their table."""
+    table = np.full(_START, _EMPTY, np.int64)
+    distinct = np.empty(_START, np.int64)
+    number = np.empty(len(keys), np.int64)
+    count = 0
+    for i in range(len(keys)):
+        mask = len(table) - 1
+        at = _place(keys[i], mask)
+        while table[at] != _EMPTY and distinct[table[at]] != keys[i]:
+            at = (at + 1) & mask
+        if table[at] == _EMPTY:
+            table[at] = count
+            distinct[count] = keys[i]
+            number[i] = count
+            count += 1
+            if 2 * count >= len(table):  # small tables stay in cache: grow with what is distinct
+                table = _grown(table, distinct[:count])
+                distinct = np.concatenate((distinct, np.empty(len(distinct), np.int64)))
+        else:
+            number[i] = table[at]
+    return number, distinct[:count].copy(), table
 
 
 @njit(cache=True)
 def edges_of(seller: Array, buyer: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Return codes, src, dst, weight, edge of each trade, and the table of edges; see `Graph`."""
     trades = len(seller)
-    size = _table_size(2 * trades)
-    mask = size - 1
-    node_table = np.full(size, _EMPTY, np.int64)
-    codes = np.empty(2 * trades, np.int64)
-    src = np.empty(trades, np.int64)
-    dst = np.empty(trades, np.int64)
-    nodes = 0
-    for i in range(trades):
-        for end in range(2):
-            code = seller[i] if end == 0 else buyer[i]
-            at = _place(code, mask)
-            while node_table[at] != _EMPTY and codes[node_table[at]] != code:
-                at = (at + 1) & mask
-            if node_table[at] == _EMPTY:
-                node_table[at] = nodes
-                codes[nodes] = code
-                nodes += 1
-            if end == 0:
-                src[i] = node_table[at]
-            else:
-                dst[i] = node_table[at]
-    size = _table_size(trades)
-    mask = size - 1
-    table = np.full(size, _EMPTY, np.int64)
-    weight = np.zeros(trades, np.int64)
-    edge_of = np.empty(trades, np.int64)
-    edges = 0
-    for i in range(trades):
-        a, b = src[i], dst[i]
-        at = _place((a << 32) | b, mask)
-        while table[at] != _EMPTY and (src[table[at]] != a or dst[table[at]] != b):
-            at = (at + 1) & mask
-        if table[at] == _EMPTY:
-            table[at] = edges
-            src[edges], dst[edges] = a, b  # edges <= i: never ahead of what is read
-            edges += 1
-        weight[table[at]] += 1
-        edge_of[i] = table[at]
-    return (
-        codes[:nodes].copy(),
-        src[:edges].copy(),
-        dst[:edges].copy(),
-        weight[:edges].copy(),
-        edge_of,
-        table,
-    )
+    ends = np.empty(2 * trades, np.int64)
+    ends[0::2] = seller
+    ends[1::2] = buyer
+    node, codes, _ = _numbered(ends)
+    edge_of, pairs, table = _numbered((node[0::2] << _HALF) | node[1::2])
+    weight = np.zeros(len(pairs), np.int64)
+    for edge in edge_of:
+        weight[edge] += 1
+    return codes, pairs >> _HALF, pairs & _LOW, weight, edge_of, table
 
 
 @njit(cache=True)
 def edge_between(table: Array, src: Array, dst: Array, a: int, b: int) -> int:
     """Return the edge from node a to node b, or -1."""
     mask = len(table) - 1
-    at = _place((a << 32) | b, mask)
+    at = _place((a << _HALF) | b, mask)
     while table[at] != _EMPTY and (src[table[at]] != a or dst[table[at]] != b):
         at = (at + 1) & mask
     edge: int = table[at]

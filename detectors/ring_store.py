@@ -1,35 +1,18 @@
-"""Trades that a window may still need, in event order, and when windows end."""
+"""Trades that a window may still need, by group, and the busts that may still cancel them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from detectors.ring_lane import TRADE, Lane
 from ingest.errors import SnapshotError
 from ingest.events import NO_CODE, Array, Batch, Coverage, Kind
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
-TRADE: Final = np.dtype(
-    [
-        ("time_ns", np.int64),
-        ("seq", np.int64),
-        ("instrument", np.int32),
-        ("seller", np.int32),
-        ("buyer", np.int32),
-        ("incomplete", np.int8),
-        ("dead", np.int8),  # cancelled by a bust
-        ("lots", np.int64),
-        ("ticks", np.int64),
-        ("cum_lots", np.int64),  # all the instrument's trades up to and with this one
-        ("ring", np.int64),  # number of the ring that cites it; 0 = none
-        ("trade_hi", np.uint64),
-        ("trade_lo", np.uint64),
-    ]
-)
 BUST: Final = np.dtype(
     [
         ("time_ns", np.int64),
@@ -73,8 +56,7 @@ class TradeStore:
         self._volume = np.zeros(len(names), np.int64)
         self._pending: list[Array] = []
         self._pending_busts: list[Array] = []
-        self.trades = np.empty(0, TRADE)
-        """Settled trades; `ring` and `dead` may be written, nothing else."""
+        self._lanes: dict[int, Lane] = {}
         self.busts = np.empty(0, BUST)
         """Busts not yet applied, in event order."""
 
@@ -120,53 +102,57 @@ class TradeStore:
         self._volume[codes[last]] = running[last]
         return running
 
-    def settle(self) -> Iterator[tuple[slice, bool]]:
-        """Merge what was added; yield where each group stands, and if it is a collection."""
+    def settle(self) -> Sequence[tuple[int, Lane]]:
+        """Merge what was added; return each group's rank by name and lane, in that order."""
         if self._pending:
-            merged = np.concatenate([self.trades, *self._pending])
-            codes = merged["instrument"]
-            order = np.lexsort(
-                (merged["seq"], self._rank[codes], merged["time_ns"], self._group[codes])
-            )
-            self.trades, self._pending = merged[order], []
+            rows = np.concatenate(self._pending)
+            self._pending = []
+            groups = self._group[rows["instrument"]]
+            for group in np.unique(groups).tolist():
+                mine = rows[groups == group]
+                if group not in self._lanes:
+                    unique = bool(self._unique[mine["instrument"][0]])
+                    self._lanes[group] = Lane(unique=unique)
+                self._lanes[group].merge(mine, self._rank)
         if self._pending_busts:
             merged = np.concatenate([self.busts, *self._pending_busts])
             order = np.lexsort((merged["seq"], self._rank[merged["instrument"]], merged["time_ns"]))
             self.busts, self._pending_busts = merged[order], []
-        for start, end in self._bounds():
-            yield slice(start, end), bool(self._unique[self.trades["instrument"][start]])
+        return sorted(self._lanes.items())
 
-    def find(self, instrument: int, high: int, low: int) -> int | None:
-        """Return the row of a settled trade, or None when it is not there (any more)."""
-        here = self.trades
+    def find(self, instrument: int, high: int, low: int) -> tuple[Array, int] | None:
+        """Return a settled trade's array and row, or None when it is not there (any more)."""
+        lane = self._lanes.get(int(self._group[instrument]))
+        if lane is None:
+            return None
         rows = np.flatnonzero(
-            (here["trade_hi"] == np.uint64(high))
-            & (here["trade_lo"] == np.uint64(low))
-            & (here["instrument"] == instrument)
+            (lane.trades["trade_hi"] == np.uint64(high))
+            & (lane.trades["trade_lo"] == np.uint64(low))
+            & (lane.trades["instrument"] == instrument)
         )
-        return int(rows[0]) if len(rows) else None
+        return (lane.trades, int(rows[0])) if len(rows) else None
 
-    def _bounds(self) -> Sequence[tuple[int, int]]:
-        groups = self._group[self.trades["instrument"]]
-        cuts = np.flatnonzero(groups[1:] != groups[:-1]) + 1
-        edges = [0, *cuts.tolist(), len(groups)]
-        return [(a, b) for a, b in pairwise(edges) if b > a]
+    def trim(self, until_ns: int) -> set[int]:
+        """Forget what no window that ends after a boundary can hold or look at.
 
-    def trim(self, until_ns: int) -> None:
-        """Forget what no window that ends after a boundary can hold or look at."""
-        kept = []
-        for start, end in self._bounds():
-            times = self.trades["time_ns"][start:end]
-            oldest = int(np.searchsorted(times, until_ns - self._reach_ns, side="left"))
-            settled = int(np.searchsorted(times, until_ns, side="left"))
+        Returns the numbers of the rings that still have a trade here.
+        """
+        cited: set[int] = set()
+        for group, lane in list(self._lanes.items()):
+            oldest = int(np.searchsorted(lane.times, until_ns - self._reach_ns, side="left"))
+            settled = int(np.searchsorted(lane.times, until_ns, side="left"))
             # One more than a window looks at, so that it is seen to have been cut short.
-            first = max(oldest, settled - self._max_trades - 1)
-            kept.append(self.trades[start + first : end])
-        self.trades = np.concatenate(kept) if kept else self.trades
+            lane.drop(max(oldest, settled - self._max_trades - 1))
+            if not len(lane.times):
+                del self._lanes[group]
+            rings = lane.trades["ring"]
+            cited.update(rings[rings != 0].tolist())
+        return cited
 
     def snapshot(self) -> Snapshot:
         """Return the trades, busts and volumes as plain columns."""
-        trades = np.concatenate([self.trades, *self._pending])
+        lanes = [lane.trades for _, lane in sorted(self._lanes.items())]
+        trades = np.concatenate([np.empty(0, TRADE), *lanes, *self._pending])
         busts = np.concatenate([self.busts, *self._pending_busts])
         return {
             **{f"trade_{name}": trades[name].copy() for name in TRADE.names or ()},
@@ -182,35 +168,10 @@ class TradeStore:
                 f"was of {len(snapshot['volume'])}"
             )
         self._volume = snapshot["volume"].copy()
-        self.trades, self.busts = np.empty(0, TRADE), np.empty(0, BUST)
+        self._lanes, self.busts = {}, np.empty(0, BUST)
         # The next settling sorts: a total order, so nothing depends on the order kept here.
         self._pending = [_joined(snapshot, "trade_", TRADE)]
         self._pending_busts = [_joined(snapshot, "bust_", BUST)]
-
-
-def window_ends(
-    times: Array, sizes_ns: Sequence[int], *, after_ns: int, until_ns: int
-) -> list[tuple[int, int]]:
-    """Return (end, size) of the windows with two trades or more that end in (after, until].
-
-    Windows of size s begin at multiples of s since 1970, and at those plus s / 2; ordered by end,
-    shortest first.
-
-    Examples
-    --------
-    >>> window_ends(np.array([1, 2, 14]), [10], after_ns=0, until_ns=20)
-    [(5, 10), (10, 10)]
-    >>> window_ends(np.array([1, 8, 14]), [10], after_ns=0, until_ns=20)
-    [(10, 10), (15, 10)]
-    """
-    found = []
-    for size in sizes_ns:
-        for shift in (0, size // 2):
-            ends = (times - shift) // size * size + size + shift
-            ends = ends[(ends > after_ns) & (ends <= until_ns)]
-            distinct, count = np.unique(ends, return_counts=True)
-            found += [(end, size) for end in distinct[count > 1].tolist()]
-    return sorted(found)
 
 
 def _busts(batch: Batch, rows: Array) -> Array:

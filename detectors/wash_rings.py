@@ -20,9 +20,10 @@ from detectors.base import (
 )
 from detectors.episodes import Episode, Episodes, Key
 from detectors.ring_episode import count, features, measure, score
+from detectors.ring_lane import Lane, windows_of
 from detectors.ring_params import WashRingsParams
 from detectors.ring_search import Limits, Ring, rings_of
-from detectors.ring_store import TradeStore, window_ends
+from detectors.ring_store import TradeStore
 from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
 from ingest.state import Snapshot, pack_exact, unpack_exact
@@ -162,43 +163,36 @@ class WashRings(Detector):
     def _settle(self, until_ns: int) -> Iterator[Finding]:
         """Yield all that the event times up to a boundary close, in that order."""
         windows = []
-        for rank, (where, unique) in enumerate(self._store.settle()):
-            times = self._store.trades["time_ns"][where]
-            ends = window_ends(times, self._sizes, after_ns=self._settled_ns, until_ns=until_ns)
-            for end, size in ends:
-                first, last = np.searchsorted(times, (end - size, end)).tolist()
-                windows.append((end, rank, size, where.start + first, where.start + last, unique))
-        for end, _, _, first, last, unique in sorted(windows):
+        for rank, lane in self._store.settle():
+            for end, size, first, last in windows_of(
+                lane.times, self._sizes, after_ns=self._settled_ns, until_ns=until_ns
+            ):
+                windows.append(((end, rank, size), lane, first, last))
+        for (end, _, _), lane, first, last in sorted(windows, key=lambda each: each[0]):
             yield from self._advance(end)
-            yield from self._window(end, first, last, unique=unique)
+            yield from self._window(end, lane, first, last)
         yield from self._advance(until_ns)
-        self._store.trim(until_ns)
         self._settled_ns = until_ns
-        cited = set(np.unique(self._store.trades["ring"]).tolist())
+        cited = self._store.trim(until_ns)
         self._keys = {ring: key for ring, key in self._keys.items() if ring in cited}
 
-    def _window(self, end_ns: int, first: int, last: int, *, unique: bool) -> Iterator[Finding]:
+    def _window(self, end_ns: int, lane: Lane, first: int, last: int) -> Iterator[Finding]:
         cut = last - first > self._params.max_trades
         self._overflow += cut
-        rows = np.arange(max(first, last - self._params.max_trades), last)
-        trades = self._store.trades[rows[0] : last]
-        if trades["dead"].any():
-            rows = rows[trades["dead"] == 0]
-            trades = self._store.trades[rows]
-        limits = self._limits(unique=unique)
-        rings = rings_of(
-            trades,
-            unique=unique,
-            limits=limits,
-            rings=lambda: self._store.trades["ring"][rows],
-            members_of=lambda ring: self._keys[ring][1:],
-        )
-        for ring in rings:
+        here = lane.trades[max(first, last - self._params.max_trades) : last]
+        alive = np.flatnonzero(here["dead"] == 0)
+        for ring in rings_of(
+            here[alive] if len(alive) < len(here) else here,
+            unique=lane.unique,
+            limits=self._limits(unique=lane.unique),
+            rings=lambda: here["ring"][alive],
+            members_of=lambda number: self._keys[number][1:],
+        ):
             self._overflow += ring.cut
-            here = rows[ring.rows]
-            new = here[self._store.trades["ring"][here] == 0]
+            covered = alive[ring.rows]
+            new = covered[here["ring"][covered] == 0]
             if len(new):
-                yield self._fact(end_ns, ring, new, incomplete=cut or ring.cut)
+                yield self._fact(end_ns, ring, here, new, incomplete=cut or ring.cut)
 
     def _limits(self, *, unique: bool) -> Limits:
         params = self._params
@@ -212,9 +206,11 @@ class WashRings(Detector):
             max_set_trades=params.max_set_trades,
         )
 
-    def _fact(self, end_ns: int, ring: Ring, new: Array, *, incomplete: bool) -> Finding:
-        """Count what a window newly found of a ring and return it."""
-        trades = self._store.trades[new]
+    def _fact(
+        self, end_ns: int, ring: Ring, here: Array, new: Array, *, incomplete: bool
+    ) -> Finding:
+        """Count what a window newly found of a ring, mark it as cited, and return it."""
+        trades = here[new]
         code = int(trades["instrument"][0])
         episode, _ = self._episodes.fact(
             (code, *sorted(ring.accounts)),
@@ -227,8 +223,8 @@ class WashRings(Detector):
         if episode.facts == 1:
             self._ring += 1
             sums["ring"] = self._ring
-            self._keys[self._ring] = episode.key
-        self._store.trades["ring"][new] = sums["ring"]
+        self._keys[sums["ring"]] = episode.key
+        here["ring"][new] = sums["ring"]
         for trade in trades:
             count(episode, trade, 1)
         sums["windows"] = sums.get("windows", 0) + 1
@@ -251,11 +247,12 @@ class WashRings(Detector):
 
     def _bust(self, bust: Array) -> Iterator[Finding]:
         code = int(bust["instrument"])
-        row = self._store.find(code, int(bust["trade_hi"]), int(bust["trade_lo"]))
-        if row is None or self._store.trades["dead"][row]:
+        found = self._store.find(code, int(bust["trade_hi"]), int(bust["trade_lo"]))
+        if found is None or found[0]["dead"][found[1]]:
             return
-        trade = self._store.trades[row]
-        self._store.trades["dead"][row] = 1
+        trades, row = found
+        trade = trades[row]
+        trades["dead"][row] = 1
         ring = int(trade["ring"])
         episode = self._episodes.get(self._keys[ring]) if ring else None
         if episode is not None and episode.sums["ring"] == ring:

@@ -1,0 +1,123 @@
+"""The ring kernels against the plain reference of the definition."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from detectors import ring_chance, ring_graph, ring_runs
+from tests.support import ring_reference as plain
+from tests.support.ring_reference import Sale
+
+
+def random_sales(seed, *, accounts, trades, sizes=(1,)):
+    draw = random.Random(seed)
+    sales = []
+    while len(sales) < trades:
+        seller, buyer = draw.randrange(accounts), draw.randrange(accounts)
+        if seller != buyer:
+            # Codes are spread out, as those of a register are.
+            lots = draw.choice(sizes)
+            sales.append(Sale(len(sales), "X", len(sales) + 1, seller * 977, buyer * 977, lots))
+    return sales
+
+
+def graph_of(sales):
+    return ring_graph.graph_of(
+        np.array([s.seller for s in sales], np.int32), np.array([s.buyer for s in sales], np.int32)
+    )
+
+
+def kernel_sets(graph, max_members=8, max_edges=10_000):
+    members, offsets, seen, skipped = ring_graph.layered_sets(
+        len(graph.codes), graph.src, graph.dst, graph.weight, max_members, max_edges
+    )
+    found = [frozenset(graph.codes[members[a:b]].tolist()) for a, b in pairwise(offsets)]
+    assert len(set(found)) == len(found)
+    return dict(zip(found, seen.tolist(), strict=True)), skipped, (members, offsets)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_layers_are_those_of_peeling_one_from_every_weight(seed):
+    accounts = 3 + seed % 14
+    sales = random_sales(seed, accounts=accounts, trades=5 + 7 * (seed % 30))
+    expected = plain.layered_sets(Counter((s.seller, s.buyer) for s in sales), 8)
+    assert kernel_sets(graph_of(sales))[0] == dict(expected)
+
+
+def test_a_large_component_is_peeled_until_small_ones_show():
+    ring = [(i, (i + 1) % 12) for i in range(12)]
+    pair = [(3, 4), (4, 3)] * 4
+    sales = [Sale(i, "X", i + 1, a, b, 1) for i, (a, b) in enumerate(ring + pair)]
+    assert kernel_sets(graph_of(sales))[0] == {frozenset({3, 4}): 3}
+
+
+def test_past_the_edge_bound_the_lightest_layers_are_skipped():
+    sales = random_sales(5, accounts=6, trades=400)
+    weights = Counter((s.seller, s.buyer) for s in sales)
+    found, skipped, _ = kernel_sets(graph_of(sales), max_edges=10)
+    assert skipped > 0
+    assert sum(w > skipped for w in weights.values()) <= 10
+    left = {edge: w - skipped for edge, w in weights.items() if w > skipped}
+    assert found == dict(plain.layered_sets(left, 8))
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_covered_trades_are_those_of_trying_every_run(seed):
+    members = 2 + seed % 4
+    sizes = ((1,), (100, 101, 200), (50, 100, 150, 300), (995, 1000, 1003))[seed % 4]
+    sales = random_sales(seed, accounts=members, trades=4 + seed % 37, sizes=sizes)
+    tolerance = (0.01, 0.0, 0.05)[seed % 3]
+    expected = np.full(len(sales), -1)
+    for number, stretch in enumerate(plain.covered_runs(sales, tolerance)):
+        expected[stretch] = number
+    found = ring_runs.covered_runs(
+        np.array([s.seller // 977 for s in sales]),
+        np.array([s.buyer // 977 for s in sales]),
+        np.array([s.lots for s in sales]),
+        members,
+        tolerance,
+    )
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_chance_is_judged_as_the_formula_says(seed):
+    sales = random_sales(seed, accounts=9, trades=120)
+    draw = random.Random(seed)
+    pair = draw.sample(range(9), 2 + seed % 3)
+    for i in range(seed):
+        a, b = pair[i % len(pair)], pair[(i + 1) % len(pair)]
+        sales.append(Sale(200 + i, "X", 200 + i, a * 977, b * 977, 1))
+    graph = graph_of(sales)
+    sets, _, (members, offsets) = kernel_sets(graph)
+    beyond, expected = ring_chance.beyond_chance(
+        members, offsets, len(sales), graph.degree(), graph.table, graph.src, graph.dst,
+        graph.weight, math.log(1e-3),
+    )  # fmt: skip
+    assert beyond.tolist() == [plain.beyond_chance(sales, who, 1e-3) for who in sets]
+    assert (expected > 0).all()
+
+
+def test_a_lookup_of_edges_survives_growing_tables():
+    sales = random_sales(1, accounts=3000, trades=20_000)
+    graph = graph_of(sales)
+    node = {code: n for n, code in enumerate(graph.codes.tolist())}
+    for s in sales[:500]:
+        edge = ring_graph.edge_between(
+            graph.table, graph.src, graph.dst, node[s.seller], node[s.buyer]
+        )
+        assert (graph.src[edge], graph.dst[edge]) == (node[s.seller], node[s.buyer])
+    weights = Counter((node[s.seller], node[s.buyer]) for s in sales)
+    assert dict(
+        zip(zip(graph.src.tolist(), graph.dst.tolist(), strict=True), graph.weight.tolist(),
+            strict=True)
+    ) == dict(weights)  # fmt: skip
+    position, begin = ring_graph.trades_by_edge(graph.edge_of, len(graph.src))
+    assert (np.diff(begin) == graph.weight).all()
+    assert (graph.edge_of[position] == np.repeat(np.arange(len(graph.src)), graph.weight)).all()
