@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from ingest.events import Batch
+from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
 Scope = Literal["instrument", "platform"]
@@ -128,6 +129,9 @@ class Detector(ABC):
 
     spec: ClassVar[Spec]
     Params: ClassVar[type[Params]]
+
+    @abstractmethod
+    def __init__(self, params: Any, instruments: Instruments) -> None: ...
 
     @abstractmethod
     def step(self, batch: Batch) -> Sequence[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -96,7 +95,7 @@ def load_config(path: Path) -> Config:
 
 
 def store_url(config: Config) -> str:
-    """Return the store's URL with its password, if any, from the environment.
+    """Return the store's URL.
 
     A relative SQLite file is taken from the configuration's folder, which is created.
     """
@@ -105,9 +104,6 @@ def store_url(config: Config) -> str:
         path = config.path(url.database)
         path.parent.mkdir(parents=True, exist_ok=True)
         url = url.set(database=str(path))
-    password = os.environ.get("RINGFENCE_STORE_PASSWORD")
-    if password and url.get_backend_name() != "sqlite":
-        url = url.set(password=password)
     return url.render_as_string(hide_password=False)
 
 

@@ -25,7 +25,7 @@ from detectors.catalogue import DETECTORS
 from ingest.dead_letter import DeadLetterFile
 from ingest.decode import Decoder
 from ingest.errors import UsageError
-from ingest.events import Conflict, Topic
+from ingest.events import Topic
 from ingest.instruments import Instruments, read_instruments
 from ingest.kafka import KafkaSource, from_environment
 from ingest.kafka_settings import KafkaSettings
@@ -152,6 +152,7 @@ def _serve(
         checkpoint_every_s=config.checkpoint.every_s,
         reload_every_s=config.registry.reload_s,
         live=feed.live,
+        instruments=feed.instruments,
         changes=changed,
     )
     server = serve(metrics, config.service.host, config.service.port, service.health)
@@ -176,7 +177,6 @@ def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> 
         detectors=tuple(DETECTORS),
         instruments=[row.instrument for row in instruments.rows],
         instrument_limit=config.service.metric_instruments,
-        book_conflicts=[c.name.lower() for c in Conflict if c is not Conflict.NONE],
         version=version("ringfence"),
         pending_at_start=pending,
     )
@@ -185,9 +185,11 @@ def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> 
 @contextmanager
 def open_store(config: Config) -> Iterator[AlertStore]:
     """Yield the configured store, its tables brought up to date."""
-    store = AlertStore(store_url(config))
+    store = AlertStore(store_url(config), password=os.environ.get("RINGFENCE_STORE_PASSWORD"))
     try:
         store.migrate()
+        for name, params in config.detectors.items():
+            store.save_params(name, DETECTORS[name].spec.version, params)
         yield store
     finally:
         store.close()

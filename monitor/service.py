@@ -10,16 +10,17 @@ from typing import Protocol
 import msgspec
 import numpy as np
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.record import Alert, encode
-from alerts.store import AlertStore
+from alerts.store import AlertStore, CoverageRecord
 from ingest.errors import RegistryError, RingfenceError
 from ingest.events import Array, Reject, Topic
+from ingest.instruments import Instruments
 from ingest.kafka_group import Reassigned
 from ingest.register import RegisterFile
 from ingest.register_changes import change_table
 from ingest.register_changes import changes as register_changes
+from ingest.sequence import Gap
 from ingest.source import Arrivals, Position, Source
 from ingest.state import pack, unpack
 from monitor.checkpoint import Checkpoints, Sections
@@ -77,6 +78,7 @@ class Service:
         checkpoint_every_s: float,
         reload_every_s: float,
         live: bool,
+        instruments: Instruments,
         changes: Mapping[str, Array] | None = None,
     ) -> None:
         self._pipeline = pipeline
@@ -90,6 +92,7 @@ class Service:
         self._checkpoint_every_s = checkpoint_every_s
         self._reload_every_s = reload_every_s
         self._live = live
+        self._instruments = instruments
         self._turn_s = self._saved_s = self._reloaded_s = time.monotonic()
         self._caught_up = False
         self._store_reachable = True
@@ -182,6 +185,8 @@ class Service:
         outcome = self._pipeline.take(arrivals, self._register.current, changes=changed)
         if outcome.alerts:
             self._keep(outcome.alerts)
+        if outcome.gaps:
+            self._store.save_coverage([self._coverage(gap) for gap in outcome.gaps])
         if outcome.rejects:
             self._reject_sink.write(outcome.rejects)
         self._idle = arrivals.idle
@@ -191,20 +196,29 @@ class Service:
     def _keep(self, alerts: Sequence[Alert]) -> None:
         begun = time.monotonic()
         try:
-            previous = self._store.save(alerts, self._pipeline.alerts.evidence(alerts))
-        except SQLAlchemyError as error:
+            previous = {alert.alert_id: self._store.get(alert.alert_id) for alert in alerts}
+            self._store.save(alerts, self._pipeline.alerts.evidence(alerts))
+        except RingfenceError:
             self._store_reachable = False
             self._metrics.observe_store(time.monotonic() - begun, failed=True)
-            raise RingfenceError(
-                f"the alert store refused {len(alerts)} alerts: {type(error).__name__}; nothing is "
-                "lost: the feed is read again from the last checkpoint"
-            ) from error
+            raise
         self._metrics.observe_store(time.monotonic() - begun)
         for alert in alerts:
-            self._metrics.observe_alert(alert, previous.get(alert.alert_id))
+            before = previous[alert.alert_id]
+            if before is None or alert.revision > before.revision:
+                self._metrics.observe_alert(alert, before)
         records = [(alert.alert_id, encode(alert)) for alert in alerts]
         for sink in self._alert_sinks:
             sink.send(records)
+
+    def _coverage(self, gap: Gap) -> CoverageRecord:
+        return CoverageRecord(
+            instrument=self._instruments[gap.instrument].instrument,
+            first_missing_seq=gap.first_missing_seq,
+            next_seq=gap.last_missing_seq + 1,
+            opened_ns=gap.next_ns,
+            reason=gap.reason,
+        )
 
     def _measure(
         self, arrivals: Arrivals, outcome: Outcome, before: Totals, seconds: float
@@ -224,6 +238,7 @@ class Service:
             )
         )
         metrics.observe_volume(outcome.batch)
+        metrics.observe_coverage(outcome.batch)
         if self._live:
             metrics.observe_latency(engine_ns, time.time_ns())
         for name, spent in outcome.seconds.items():

@@ -48,9 +48,3 @@ def test_relative_paths_start_at_the_configuration_file(tmp_path):
     config = load(tmp_path, '[registry]\naccounts = "x/accounts.csv"')
     assert config.path(config.registry.accounts) == tmp_path.resolve() / "x/accounts.csv"
     assert store_url(config) == f"sqlite:///{tmp_path.resolve()}/var/ringfence.sqlite"
-
-
-def test_the_store_password_comes_from_the_environment(tmp_path, monkeypatch):
-    config = load(tmp_path, '[alerts]\nstore_url = "postgresql+pg8000://u@127.0.0.1/db"')
-    monkeypatch.setenv("RINGFENCE_STORE_PASSWORD", "s3:/@")
-    assert store_url(config) == "postgresql+pg8000://u:s3%3A%2F%40@127.0.0.1/db"
