@@ -8,7 +8,6 @@ the same arrivals are cut into pushes, the same rows are released with the same 
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
@@ -21,7 +20,18 @@ from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch, Reject, Topic
 from ingest.held import Held, gather
 from ingest.instruments import Instruments
-from ingest.sequence_kernel import Feed, Lanes, Limits, Out, Rows, Slots
+from ingest.sequence_state import (
+    Feed,
+    Lanes,
+    Limits,
+    Out,
+    Rows,
+    Slots,
+    new_feed,
+    new_lanes,
+    new_out,
+    new_slots,
+)
 from ingest.source import Position
 from ingest.state import Snapshot
 
@@ -30,10 +40,6 @@ GAP_REASONS: Final[Sequence[GapReason]] = ("timeout", "pending_bound", "restated
 """Both topics passed it; too many rows waited; the feed began with a restatement of the book."""
 CLOCK_FAULTS: Final = ("step_back", "jump")
 """Names of the values 1 and 2 of the column `clock_fault`."""
-MEMORY: Final = 65_536
-"""Released seqs whose content is remembered an instrument: 8 bytes each."""
-MEMORY_CELLS: Final = 2**28
-"""Bound of the memory of all instruments: 2 GiB of address space, filled only where used."""
 _START_SLOTS: Final = 1_024
 
 
@@ -117,9 +123,9 @@ class Sequencer:
         self._start()
 
     def _start(self) -> None:
-        self._lanes = _lanes(self._instruments)
-        self._feed = _feed(1)
-        self._slots = _slots(_START_SLOTS)
+        self._lanes = new_lanes(self._instruments)
+        self._feed = new_feed(1)
+        self._slots = new_slots(_START_SLOTS)
         self._heads = np.zeros(2, np.int64)
         self._held = Held()
         self._arrived = 0
@@ -157,7 +163,7 @@ class Sequencer:
         """
         rows, pending = len(batch), self.pending
         self._grow(batch, idle, pending + rows)
-        out = _out(rows, pending + rows)
+        out = new_out(rows, pending + rows)
         columns = (np.require(batch[n], None, ("C", "W")) for n in Rows._fields[:-1])
         kernel.sequence(
             Rows._make([*columns, content(batch)]),
@@ -258,7 +264,7 @@ class Sequencer:
         if len(batch):
             last = max(last, int(batch["partition"].max()))
         if last >= len(self._feed.deadline_ns):
-            wider = _feed(last + 1)
+            wider = new_feed(last + 1)
             for new, old in zip(wider, self._feed, strict=True):
                 new[..., : old.shape[-1]] = old
             self._feed = wider
@@ -273,7 +279,7 @@ class Sequencer:
         return [column[used] for column in self._slots[:6]]
 
     def _refill(self, size: int, rows: Sequence[Array]) -> None:
-        self._slots = _slots(size)
+        self._slots = new_slots(size)
         self._heads[:] = 0
         self._lanes.root[:] = -1
         kernel.reinsert(self._lanes, self._slots, self._heads, *rows)
@@ -331,75 +337,6 @@ class Sequencer:
 
 
 _LANE_STATE: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))
-
-
-def _lanes(instruments: Instruments) -> Lanes:
-    count = len(instruments)
-    size = MEMORY
-    while count * size > MEMORY_CELLS:
-        size //= 2
-    gaps = (count, kernel.GAPS_KEPT)
-    return Lanes(
-        next_seq=np.ones(count, np.int64),
-        partition=np.full(count, -1, np.int32),
-        clock_ns=np.full(count, NULL),
-        leap_ns=np.full(count, NULL),
-        exempt=np.array([row.kind == "unique" for row in instruments.rows], np.int8),
-        root=np.full(count, -1, np.int32),
-        floor=np.zeros(count, np.int64),
-        gaps=np.zeros(count, np.int64),
-        gap_first=np.zeros(gaps, np.int64),
-        gap_last=np.zeros(gaps, np.int64),
-        memory=_sparse(count, size),
-    )
-
-
-def _sparse(rows: int, columns: int) -> Array:
-    """Return zeros that take memory only where they are written to, in small pages."""
-    if not rows:
-        return np.zeros((0, columns), np.uint64)
-    pages = mmap.mmap(-1, rows * columns * 8)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        pages.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(pages, np.uint64).reshape(rows, columns)
-
-
-def _feed(partitions: int) -> Feed:
-    shape = (2, partitions)
-    return Feed(
-        progress_ns=np.full(shape, NULL),
-        leap_ns=np.full(shape, NULL),
-        idle=np.zeros(shape, np.int8),
-        deadline_ns=np.full(partitions, kernel.LAST),
-    )
-
-
-def _slots(size: int) -> Slots:
-    free = np.arange(1, size + 1, dtype=np.int32)
-    free[-1] = -1
-    return Slots(
-        instrument=np.zeros(size, np.int32),
-        seq=np.zeros(size, np.int64),
-        engine_ns=np.zeros(size, np.int64),
-        held_ns=np.zeros(size, np.int64),
-        content=np.zeros(size, np.uint64),
-        arrival=np.zeros(size, np.int64),
-        child=np.full(size, -1, np.int32),
-        sibling=free,
-        table=np.full(2 << (size - 1).bit_length(), -1, np.int32),
-    )
-
-
-def _out(rows: int, most: int) -> Out:
-    return Out(
-        status=np.zeros(rows, np.int8),
-        arrival=np.empty(most, np.int64),
-        instrument=np.empty(most, np.int32),
-        clock_ns=np.empty(most, np.int64),
-        fault=np.empty(most, np.int8),
-        gaps=np.empty((most, 6), np.int64),
-        counts=np.zeros(2, np.int64),
-    )
 
 
 def _gap(row: Sequence[int]) -> Gap:

@@ -2,17 +2,17 @@
 
 Pending rows of an instrument form a pairing heap by seq (rows leave it only in that order); an
 open-addressing table finds a pending (instrument, seq). Arrays are grown by the caller, never
-here, except where a comment says otherwise.
+here.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numba import njit
 
-from ingest.events import NULL, Array, Kind
+from ingest.events import NULL, Kind
 
 PENDING: Final = 0
 RELEASED: Final = 1
@@ -33,90 +33,6 @@ GAPS_KEPT: Final = 64
 LAST: Final = 2**63 - 1
 _BOOK: Final = int(Kind.BOOK)
 _BOOK_END: Final = int(Kind.BOOK_END)
-
-
-class Lanes(NamedTuple):
-    """State of each instrument; one row an instrument code."""
-
-    next_seq: Array
-    partition: Array
-    """-1 until its first row."""
-    clock_ns: Array
-    leap_ns: Array
-    """A jump that waits to be confirmed; NULL when none."""
-    exempt: Array
-    """1 when its clock may jump."""
-    root: Array
-    """Heap of pending rows: slot with the lowest seq; -1 when none."""
-    floor: Array
-    """Last seq of the newest gap that is no longer kept; 0 when none."""
-    gaps: Array
-    """How many gaps were declared."""
-    gap_first: Array
-    gap_last: Array
-    memory: Array
-    """Content hash by (seq - 1) modulo the row's length, which is a power of two."""
-
-
-class Feed(NamedTuple):
-    """State of each position; topic by partition."""
-
-    progress_ns: Array
-    leap_ns: Array
-    idle: Array
-    deadline_ns: Array
-    """By partition: no pending row expires before it, though none may then."""
-
-
-class Slots(NamedTuple):
-    """Pending rows, and the table that finds them."""
-
-    instrument: Array
-    seq: Array
-    engine_ns: Array
-    held_ns: Array
-    """Progress of the row's own position when it arrived: what its time-out runs from."""
-    content: Array
-    arrival: Array
-    child: Array
-    sibling: Array
-    """Also the list of free slots."""
-    table: Array
-
-
-class Out(NamedTuple):
-    """What a call decided, in the order in which it was decided."""
-
-    status: Array
-    """Of each arrival row."""
-    arrival: Array
-    instrument: Array
-    clock_ns: Array
-    fault: Array
-    gaps: Array
-    """Instrument, first and last missing seq, time of the decision, why, next engine_ns."""
-    counts: Array
-    """Rows released, gaps declared."""
-
-
-class Rows(NamedTuple):
-    """The columns of the arrivals that decide."""
-
-    kind: Array
-    instrument: Array
-    seq: Array
-    engine_ns: Array
-    topic: Array
-    partition: Array
-    content: Array
-
-
-class Limits(NamedTuple):
-    """Settings of the sequencer."""
-
-    gap_timeout_ns: int
-    max_pending: int
-    max_clock_jump_ns: int
 
 
 @njit(cache=True)
