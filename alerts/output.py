@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from alerts.record import Alert, encode
+from alerts.record import Alert, decode, encode
 
 
 def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
@@ -28,3 +28,8 @@ def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
         os.fsync(file.fileno())
     partial.replace(path)
     return len(last)
+
+
+def read_alerts(path: Path) -> list[Alert]:
+    """Return the alerts of an `alerts.ndjson`; raises msgspec.ValidationError on a foreign line."""
+    return [decode(line) for line in path.read_bytes().splitlines() if line]

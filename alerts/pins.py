@@ -6,7 +6,7 @@ import msgspec
 
 from alerts.parts import Part
 from alerts.segments import SourceEvent
-from ingest.register import RegistryRow
+from ingest.registry import RegistryRow
 
 
 class PinnedEvent(msgspec.Struct, frozen=True):

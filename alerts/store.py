@@ -20,7 +20,7 @@ from alerts.schema import ALERTS, COVERAGE, EVIDENCE, PARAMS, PARTS, REGISTRY_RO
 from alerts.segments import SourceEvent
 from detectors.base import Params
 from ingest.events import Topic
-from ingest.register import RegistryRow
+from ingest.registry import RegistryRow
 
 __all__ = ["AlertStore", "CoverageRecord", "StoreError"]
 

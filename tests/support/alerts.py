@@ -16,7 +16,8 @@ from detectors.base import Feature, Finding, Ref
 from ingest.events import ORDERED, WIRE, Batch, Kind, Role, Topic, empty
 from ingest.instruments import Instrument, Instruments
 from ingest.names import Names
-from ingest.register import Register, RegistryRow
+from ingest.register import Register
+from ingest.registry import RegistryRow
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
