@@ -1,9 +1,8 @@
 """Arrival inversions of instructions in flight: the group matched first, a client arrived first.
 
 One compiled pass keeps, for each instrument, the latest executions of the group's incoming
-instructions, and judges every client instruction once it is done: quantity that the group took
-from orders standing when the client's instruction arrived, at a price within the client's limit,
-that the client then did not get, or got at a worse price.
+instructions, and judges every client instruction once it is done: quantity that the group took at
+a price within the client's limit, that the client then did not get, or got at a worse price.
 """
 
 from __future__ import annotations
@@ -101,16 +100,17 @@ def _judge(  # noqa: PLR0917
     if own[C_FOK] != 0 and reach < left:
         return written
     while True:
-        best = -1
+        best, price = -1, np.int64(0)
         for back in range(held):
             e = (own[MADE] - held + back) % KEPT
-            better = best < 0 or side * (ring[e, E_PRICE] - ring[best, E_PRICE]) < 0
-            if better and ring[e, E_LOTS] > 0 and _qualifies(ring[e], own, side, limit, delta):
-                best = e
+            if ring[e, E_LOTS] <= 0 or not _qualifies(ring[e], own, side, limit, delta):
+                continue
+            at = _price(ring[e], own, limit)
+            if best < 0 or side * (at - price) < 0:
+                best, price = e, at
         if best < 0:
             return written
         took = ring[best]
-        price = took[E_PRICE]
         worse = _NULL
         if left > 0:
             lots = min(left, took[E_LOTS])
@@ -141,11 +141,22 @@ def _judge(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def _price(took: Array, own: Array, limit: int) -> int:
+    """Return the price at which the client would have traded, had it come first.
+
+    The group's, where the order that the group took already stood; an order that came later would
+    have met the client's at the client's own limit.
+    """
+    if took[E_STOOD] <= own[C_RECEIVED] or limit == _NULL:
+        return int(took[E_PRICE])
+    return limit
+
+
+@njit(cache=True)
 def _qualifies(took: Array, own: Array, side: int, limit: int, delta: int) -> bool:
     return bool(
         took[E_SIDE] == side
         and took[E_RECEIVED] - own[C_RECEIVED] > delta
-        and took[E_STOOD] <= own[C_RECEIVED]
         and took[E_ACCOUNT] != own[C_ACCOUNT]
         and (took[E_ROLE] != _UNKNOWN or own[C_ROLE] != _UNKNOWN)
         and (limit == _NULL or side * (limit - took[E_PRICE]) >= 0)

@@ -187,7 +187,7 @@ class ClientPriority(Detector):
                 "an aggressive group instruction that takes what a passive client instruction, "
                 "still in the gateway, would have waited for"
             ),
-            "orders in front of which quantity arrived while the client's instruction was held",
+            "an instruction held before the gateway stamps it (quote_fading looks at its effects)",
         ),
         runbook=(
             (

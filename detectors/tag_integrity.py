@@ -143,7 +143,10 @@ class TagIntegrity(Detector):
                 "For `features.registry_changes` read who changed the register between "
                 "registry_version before and after detected_ns, and on what approval."
             ),
-            "Correct the public tape for the window and record when it was corrected.",
+            (
+                "Correct afmm_flag on the public tape from window_start_ns to window_end_ns, and "
+                "record when."
+            ),
         ),
         needs=("buy_account", "sell_account", "engine_ns"),
         wants=("afmm_flag",),

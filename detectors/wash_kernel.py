@@ -1,8 +1,8 @@
 """The compiled scan behind wash_trading: which trades match on both sides, and traded volume.
 
 One pass over a batch keeps, for each instrument, the running traded volume with marks along it (so
-that the volume of any recent window is a subtraction), and the set of accounts on whose orders an
-originator has been seen.
+that the volume of any recent window is a subtraction), and of every account on whose orders an
+originator has been seen that originator, or that there were several.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 _TRADE: Final = int(Kind.TRADE)
 _ABSENT: Final = int(NO_CODE)
+_SEVERAL: Final = -2
+"""In place of an account's originator: more than one has been seen, so it is an omnibus account."""
 _MIX: Final = -7046029254386353131  # 2^64 / golden ratio, as int64: Fibonacci hashing
 
 
@@ -47,13 +49,15 @@ def slot(table: Array, key: int) -> int:
 
 
 @njit(cache=True)
-def grown(table: Array) -> Array:
-    """Return a table of twice the size with the same keys."""
+def grown(table: Array, origin: Array) -> tuple[Array, Array]:
+    """Return a table of twice the size with the same keys and originators."""
     bigger = np.zeros(2 * len(table), np.int64)
-    for key in table:
-        if key != 0:
-            bigger[slot(bigger, key)] = key
-    return bigger
+    moved = np.zeros(2 * len(table), np.int64)
+    for i in range(len(table)):
+        if table[i] != 0:
+            at = slot(bigger, table[i])
+            bigger[at], moved[at] = table[i], origin[i]
+    return bigger, moved
 
 
 @njit(cache=True)
@@ -65,6 +69,7 @@ def scan(  # noqa: PLR0917
     marks: Array,
     marked: Array,
     table: Array,
+    origin: Array,
     used: int,
     out: Array,
 ) -> tuple[int, int, int]:
@@ -92,7 +97,10 @@ def scan(  # noqa: PLR0917
                 place = slot(table, key)
                 if table[place] == 0:
                     table[place] = key
+                    origin[place] = order_originator[i]
                     used += 1
+                elif origin[place] != order_originator[i]:
+                    origin[place] = _SEVERAL
             continue
         if busts_hi[i] != 0 or busts_lo[i] != 0:
             out[hits, 0] = i
@@ -126,11 +134,13 @@ def scan(  # noqa: PLR0917
             if buy_originator[i] != _ABSENT and sell_originator[i] != _ABSENT:
                 if buy_originator[i] != sell_originator[i]:
                     continue
+            elif buy_originator[i] != _ABSENT or sell_originator[i] != _ABSENT:
+                bits |= OMNIBUS
             else:
-                key_buy = ((x + np.int64(1)) << 32) | max(buyer, 0)
-                key_sell = ((x + np.int64(1)) << 32) | max(seller, 0)
-                if table[slot(table, key_buy)] != 0 or table[slot(table, key_sell)] != 0:
-                    bits |= OMNIBUS
+                for account in (buyer, seller):
+                    at = slot(table, ((x + np.int64(1)) << 32) | max(account, 0))
+                    if table[at] != 0 and origin[at] == _SEVERAL:
+                        bits |= OMNIBUS
         out[hits, 0] = i
         out[hits, 1] = bits
         out[hits, 2] = totals[x, 0]

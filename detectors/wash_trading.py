@@ -129,9 +129,11 @@ class WashTrading(Detector):
             "Trades whose buyer and seller are the same account (wash_self), have the same "
             "beneficial owner in the register (wash_common_owner), or both belong to the complex "
             "(wash_affiliate). The strongest names the alert, the others are facets. One alert a "
-            "pair, in either direction, and episode. Where the clients behind an omnibus account "
-            "cannot be told apart (an originator has been seen on an order of the account, but "
-            "not on both orders of the trade) the trade is an indicator only. A match in an "
+            "pair, in either direction, and episode. An omnibus account is one on whose orders "
+            "in the instrument several originators have been seen; where originators are missing "
+            "on the orders of a trade of its own, or on one of two, the clients behind it cannot "
+            "be told apart and the trade is an indicator, weak until it is material. Where both "
+            "are present and differ there are two owners, except inside the complex. A match in an "
             "auction is supported, not proved: the uncross, not the trader, chose the counterparty."
         ),
         legal_basis=(
@@ -193,6 +195,7 @@ class WashTrading(Detector):
         self._marks = np.zeros((len(instruments), MARKS, 3), np.int64)
         self._marked = np.zeros(len(instruments), np.int64)
         self._table = np.zeros(1024, np.int64)
+        self._origin = np.zeros(1024, np.int64)
         self._used = 0
 
     @property
@@ -219,10 +222,10 @@ class WashTrading(Detector):
         row = 0
         while row < len(batch):
             if 2 * self._used >= len(self._table):
-                self._table = grown(self._table)
+                self._table, self._origin = grown(self._table, self._origin)
             row, self._used, hits = scan(
                 columns, self._params.volume_window_s * SECOND, row,
-                self._totals, self._marks, self._marked, self._table, self._used, out,
+                self._totals, self._marks, self._marked, self._table, self._origin, self._used, out,
             )  # fmt: skip
             for at, bits, high, low, base_high, base_low in out[:hits].tolist():
                 yield at, bits, wide(high, low), wide(base_high, base_low)
@@ -292,9 +295,9 @@ class WashTrading(Detector):
         trades, lots = sums["trades"], sums["forward_lots"] + sums["backward_lots"]
         volume = sums["total"] - sums["base"] - sums.get("busted_lots", 0)
         share = lots / volume if volume > 0 else 0.0
-        evidence = _evidence(bits, trades, sums["auction"])
         pattern = sums["instructions"] >= self._params.pattern_instructions
         material = pattern and share >= self._params.material_share_ratio
+        evidence = _evidence(bits, trades, sums["auction"], material)
         names = [name for bit, name in SCENARIOS if bits & bit]
         status: Status = "provisional"
         if trades == 0:
@@ -337,7 +340,7 @@ class WashTrading(Detector):
             },
             score=rounded(score if trades else 0.0),
             all_legs=evidence == "proved",
-            significant=material and evidence != "weak",
+            significant=material,
             notify_clock="asap" if evidence == "proved" else "none",
             coverage="incomplete" if episode.incomplete else "complete",
             status=status,
@@ -352,7 +355,8 @@ class WashTrading(Detector):
             "totals": self._totals.copy(),
             "marks": self._marks.copy(),
             "marked": self._marked.copy(),
-            "originators": self._table.copy(),
+            "omnibus": self._table.copy(),
+            "originators": self._origin.copy(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -366,12 +370,13 @@ class WashTrading(Detector):
         self._memory.restore(snapshot)
         self._used = int(snapshot["used"][0])
         self._totals, self._marks = snapshot["totals"].copy(), snapshot["marks"].copy()
-        self._marked, self._table = snapshot["marked"].copy(), snapshot["originators"].copy()
+        self._marked = snapshot["marked"].copy()
+        self._table, self._origin = snapshot["omnibus"].copy(), snapshot["originators"].copy()
 
 
-def _evidence(bits: int, trades: int, auction: int) -> Evidence:
+def _evidence(bits: int, trades: int, auction: int, material: bool) -> Evidence:
     if bits & OMNIBUS:
-        return "weak"
+        return "supported" if material else "weak"
     return "proved" if trades > auction else "supported"
 
 

@@ -1,0 +1,205 @@
+"""What every detector is put through: a tape on which all fire, and ways to cut and compare it.
+
+The tape is simulated. On it an episode is open at nearly every cut, watches on passed-over clients
+run into their horizon, a gap is open for a while, a trade of an alert is busted, time jumps past
+episode ends and a day's end, and a ring trades in an instrument of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from detectors.base import Detector, Finding
+from detectors.book import Books
+from ingest.events import Batch
+from ingest.instruments import Instruments
+from ingest.names import Names
+from tests.support.vectors import to_batch
+from tests.support.venue import ABUSES, Tape, random_tape
+
+SECOND = 10**9
+DAY = 86_400 * SECOND
+RING = ("R1", "R2", "R3")
+
+
+@cache
+def conformance_tape(events: int = 1_500) -> Tape:
+    """Return the tape on which every detector fires: of the first seed that draws every abuse."""
+    for seed in range(1_000):
+        tape = random_tape(seed, events, instruments=2, accounts=8, abuse=ABUSES, gaps=1)
+        drawn = {entry["scenario"] for entry in tape.injected}
+        if drawn == set(ABUSES) and any(r.get("action") == "status" for r in tape.records):
+            return _with_ring(_with_silences(_with_a_bust(tape)))
+    raise AssertionError("no seed draws every abuse")
+
+
+def _with_a_bust(tape: Tape) -> Tape:
+    """Bust the trades of one injected self-trade at the end of its instrument's records."""
+    hit = next(i for i in tape.injected if i["scenario"] == "wash_self")
+    name = hit["instrument"]
+    busted = next(
+        r
+        for r in tape.records
+        if r["instrument"] == name and "trade_id" in r and r["seq"] > hit["first_seq"]
+    )
+    last = max(r["seq"] for r in tape.records if r["instrument"] == name)
+    bust = {
+        **busted,
+        "seq": last + 1,
+        "trade_id": "bust-1",
+        "busts": busted["trade_id"],
+        "engine_ns": tape.records[-1]["engine_ns"] + 1,
+    }
+    return Tape([*tape.records, bust], tape.accounts, tape.instruments, tape.injected)
+
+
+def _with_silences(tape: Tape) -> Tape:
+    """Let time jump: past the horizon of harm, past every episode's gap, into the next day."""
+    at = [len(tape.records) * k // 6 for k in (1, 2, 3, 4, 5)]
+    jumps = dict(zip(at, (310, 700, 4_000, DAY // SECOND, 1_000), strict=True))
+    records, ahead = [], 0
+    for place, record in enumerate(tape.records):
+        ahead += jumps.get(place, 0) * SECOND
+        moved = {
+            field: record[field] + ahead
+            for field in ("engine_ns", "received_ns", "priority_ns")
+            if record.get(field) is not None
+        }
+        records.append({**record, **moved})
+    return Tape(records, tape.accounts, tape.instruments, tape.injected)
+
+
+def _with_ring(tape: Tape) -> Tape:
+    """Mix in an instrument in which three accounts hand the same quantity round and round."""
+    row = {**tape.instruments[0], "instrument": "RING-USD", "base": "RING"}
+    rows = [
+        {**dict.fromkeys(tape.accounts[0], ""), "account": name, "owner": f"O-{name}"}
+        | {"legal_entity": name, "role": "client", "valid_from": "2020-01-01T00:00:00Z"}
+        for name in (*RING, "R4", "R5")
+    ]
+    rng = random.Random(3)
+    records: list[dict[str, Any]] = []
+    seq = 0
+    for place, record in enumerate(tape.records):
+        records.append(record)
+        if place % 9 == 0 and place < len(tape.records) // 2:
+            turn = seq % len(RING)
+            pair = (RING[turn], RING[(turn + 1) % len(RING)])
+        elif place % 31 == 0:
+            pair = ("R4", "R5") if rng.random() < 0.7 else ("R5", "R4")
+        else:
+            continue
+        seq += 1
+        tick = 2 if seq % 2 else 3
+        records.append(
+            {
+                "v": 1,
+                "instrument": "RING-USD",
+                "seq": seq,
+                "trade_id": f"ring-{seq}",
+                "price": str(tick),
+                "quantity": row["lot_size"],
+                "aggressor": "buy",
+                "sell_account": pair[0],
+                "buy_account": pair[1],
+                "engine_ns": record["engine_ns"],
+            }
+        )
+    return Tape(records, tape.accounts + rows, [*tape.instruments, row], tape.injected)
+
+
+def tape_batch(tape: Tape, names: Names | None = None) -> tuple[Batch, Names]:
+    """Return a tape as one batch in arrival order, and the names behind its codes."""
+    names = Names() if names is None else names
+    return to_batch(tape.records, tape.table, tape.accounts, names), names
+
+
+def cut(batch: Batch, sizes: Iterable[int], *, backwards: bool = False) -> Iterator[Batch]:
+    """Yield rows in arrival order in cuts of the given sizes, the last one repeated.
+
+    Each is grouped by instrument, `backwards` in the opposite order of codes, and carries the
+    watermark that its last row allows.
+    """
+    start, size = 0, 1
+    rest = iter(sizes)
+    while start < len(batch):
+        size = next(rest, size)
+        rows = np.arange(start, min(start + size, len(batch)))
+        codes = batch["instrument"][rows]
+        part = batch.take(rows[np.argsort(-codes if backwards else codes, kind="stable")])
+        part.watermark_ns = int(batch["clock_ns"][rows[-1]]) - 1
+        yield part
+        start += size
+
+
+def run(
+    kind: type[Detector],
+    batches: Iterable[Batch],
+    instruments: Instruments,
+    *,
+    restart: bool = False,
+    watch: Callable[[Detector], None] | None = None,
+) -> list[Finding]:
+    """Return what a detector finds, with the book before it.
+
+    With `restart` book and detector are made anew from their snapshots after every batch.
+    """
+    books, detector = Books(instruments), kind(kind.Params(), instruments)
+    found: list[Finding] = []
+    for batch in batches:
+        found.extend(detector.step(books.apply(batch)))
+        if restart:
+            kept, told = books.snapshot(), detector.snapshot()
+            books, detector = Books(instruments), kind(kind.Params(), instruments)
+            books.restore(kept)
+            detector.restore(told)
+        if watch is not None:
+            watch(detector)
+    return found
+
+
+def canonical(
+    found: Sequence[Finding], instruments: Instruments, names: Names, *, shift_ns: int = 0
+) -> list[Mapping[str, Any]]:
+    """Return findings with names in place of codes, in an order that owes nothing to codes."""
+
+    def told(finding: Finding) -> Mapping[str, Any]:
+        fields = msgspec.to_builtins(finding)
+        fields["instrument"] = instruments[finding.instrument].instrument
+        for field in ("accounts", "first_accounts"):
+            fields[field] = [names.name(code) for code in fields[field]]
+        fields["evidence_refs"] = [
+            (instruments[ref.instrument].instrument, ref.seq) for ref in finding.evidence_refs
+        ]
+        for field in ("window_start_ns", "window_end_ns", "detected_ns"):
+            fields[field] -= shift_ns
+        return fields
+
+    return sorted(
+        (told(finding) for finding in found),
+        key=lambda f: (
+            f["detected_ns"],
+            f["instrument"],
+            f["first_seq"],
+            f["scenario"],
+            f["first_accounts"],
+            f["revision"],
+        ),
+    )
+
+
+def revisions_in_order(found: Sequence[Finding]) -> bool:
+    """Return whether each episode's revisions came out rising."""
+    last: dict[tuple[Any, ...], int] = {}
+    for f in found:
+        key = (f.instrument, f.scenario, f.first_seq, f.first_accounts, f.evidence_class)
+        if f.revision <= last.get(key, 0):
+            return False
+        last[key] = f.revision
+    return True
