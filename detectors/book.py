@@ -53,7 +53,8 @@ class Books:
     An order stands alone; the next one at its price finds three lots ahead.
 
     >>> from decimal import Decimal
-    >>> from ingest.events import ORDERED, TAGS, WIRE
+    >>> import numpy as np
+    >>> from ingest.events import ORDERED, TAGS, WIRE, Batch, empty
     >>> from ingest.instruments import Instrument
     >>> table = Instruments([Instrument(instrument="BTC-USD", base="BTC", quote="USD", kind="spot",
     ...     tick_size=Decimal(1), lot_size=Decimal(1))])

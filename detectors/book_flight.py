@@ -5,8 +5,7 @@ An incoming order is in flight from its record until its remainder rests.
 
 from __future__ import annotations
 
-from numba import njit
-
+from detectors.book_compile import compiled
 from detectors.book_layout import (
     A_ASK_LOTS,
     A_BEST_ASK,
@@ -73,13 +72,13 @@ _FOK = 3
 _NULL = -(2**63)
 
 
-@njit(cache=True)
+@compiled
 def best(m: Array, book: int, side: int) -> int:
     """Return the address of a side's best displayed level, or NONE."""
     return int(m[list_of(book, side, False) + LINKS])
 
 
-@njit(cache=True)
+@compiled
 def crosses(m: Array, book: int, side: int, price: int) -> bool:
     """Return whether an order at a price could trade, hidden orders included."""
     bound = key_of(-side, price)
@@ -90,7 +89,7 @@ def crosses(m: Array, book: int, side: int, price: int) -> bool:
     )
 
 
-@njit(cache=True)
+@compiled
 def rest(m: Array, order: int) -> None:
     """Put an order at the back of the queue at its price."""
     book, side = m[order + BOOK], m[order + SIDE]
@@ -106,7 +105,7 @@ def rest(m: Array, order: int) -> None:
     push(m, order, level)
 
 
-@njit(cache=True)
+@compiled
 def take_priority(m: Array, order: int) -> None:
     """Give an order the next place in its instrument's order of joining."""
     book = m[order + BOOK]
@@ -114,7 +113,7 @@ def take_priority(m: Array, order: int) -> None:
     m[order + PRIORITY] = m[book + NEXT_PRIORITY]
 
 
-@njit(cache=True)
+@compiled
 def park(m: Array, order: int) -> None:
     """Keep an order live outside the book: an untriggered stop, a market order in an auction."""
     book = m[order + BOOK]
@@ -123,14 +122,14 @@ def park(m: Array, order: int) -> None:
     push(m, order, book + PARKED)
 
 
-@njit(cache=True)
+@compiled
 def never_rests(m: Array, order: int) -> bool:
     """Return whether an order's remainder must not rest: market, IOC, FOK, no price."""
     tif = m[order + TIF]
     return bool(m[order + TYPE] == _MARKET or m[order + PRICE] == _NULL or tif in (_IOC, _FOK))
 
 
-@njit(cache=True)
+@compiled
 def refreshed(m: Array, order: int) -> None:
     """Count off an order from before a gap that is gone or restated."""
     book = m[order + BOOK]
@@ -140,7 +139,7 @@ def refreshed(m: Array, order: int) -> None:
             m[book + DOUBT] = 0
 
 
-@njit(cache=True)
+@compiled
 def remove(m: Array, order: int) -> None:
     """Take a live order away altogether."""
     if m[order + LEVEL] != NONE:
@@ -153,7 +152,7 @@ def remove(m: Array, order: int) -> None:
     free_order(m, order)
 
 
-@njit(cache=True)
+@compiled
 def reduce(m: Array, order: int, lots: int) -> bool:
     """Fill part of an order; return whether more was filled than it had open."""
     leaves = m[order + LEAVES]
@@ -176,7 +175,7 @@ def reduce(m: Array, order: int, lots: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@compiled
 def take_off(m: Array, order: int) -> None:
     """Begin an order's flight; its trades see the touch as this record found it."""
     book = m[order + BOOK]
@@ -190,7 +189,7 @@ def take_off(m: Array, order: int) -> None:
     freeze_touch(m, book)
 
 
-@njit(cache=True)
+@compiled
 def freeze_touch(m: Array, book: int) -> None:
     """Keep a row's best prices for the trades of the flight that begins with it."""
     m[book + F_BID], m[book + F_ASK] = m[A_BEST_BID], m[A_BEST_ASK]
@@ -198,7 +197,7 @@ def freeze_touch(m: Array, book: int) -> None:
     m[book + F_ASK_LOTS] = m[A_ASK_LOTS]
 
 
-@njit(cache=True)
+@compiled
 def land(m: Array, book: int) -> bool:
     """End the flight: judge it and let its remainder rest; return whether that crosses the book."""
     judge(m, book)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from detectors.book_compile import compiled
 from detectors.book_flight import (
     best,
     land,
@@ -113,7 +112,7 @@ _TRADE = 9
 _CROSSED = 5
 
 
-@njit(cache=True)
+@compiled
 def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
     """Apply rows from `start` on; return the row before which room ran out, or their number."""
     for row in range(start, len(rows.seq)):
@@ -183,7 +182,7 @@ def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
     return len(rows.seq)
 
 
-@njit(cache=True)
+@compiled
 def step(m: Array) -> None:
     """Apply the record at hand, and say of it what the book knows."""
     book, kind = m[E_BOOK], m[E_KIND]
@@ -217,14 +216,14 @@ def step(m: Array) -> None:
     m[A_CONFLICT] = _CROSSED if crossed and conflict == _AGREES else conflict
 
 
-@njit(cache=True)
+@compiled
 def has_room(m: Array, book: int) -> bool:
     """Return whether any record fits: an order, a row for each fill to judge, a few levels."""
     words = BIG * (m[book + F_FILLS] + 4) + 4 * SMALL
     return bool(m[END] + words <= len(m) and 2 * (m[ORDERS_LIVE] + 1) <= m[INDEX_SIZE])
 
 
-@njit(cache=True)
+@compiled
 def continuity(m: Array) -> bool:
     """Note whether a record follows the last one of its instrument; return True where it doesn't.
 
@@ -248,7 +247,7 @@ def continuity(m: Array) -> bool:
     return bool(gap)
 
 
-@njit(cache=True)
+@compiled
 def restated(m: Array, book: int, gap: bool) -> None:
     """Apply `book_end`: the book is known whole, unless part of its restatement was lost."""
     if m[book + RUN] == 0 and not gap:
@@ -261,7 +260,7 @@ def restated(m: Array, book: int, gap: bool) -> None:
     m[book + RUN] = 0
 
 
-@njit(cache=True)
+@compiled
 def clear(m: Array, book: int) -> None:
     """Take every live order of an instrument away."""
     for head in range(book + LISTS, book + PARKED, SMALL):
@@ -271,7 +270,7 @@ def clear(m: Array, book: int) -> None:
         remove(m, m[book + PARKED + HEAD])
 
 
-@njit(cache=True)
+@compiled
 def touch(m: Array, book: int) -> None:
     """Write the best displayed prices and quantities as they stand."""
     bid, ask = best(m, book, _BUY), best(m, book, _SELL)

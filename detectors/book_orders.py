@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from detectors.book_compile import compiled
 from detectors.book_flight import (
     crosses,
     never_rests,
@@ -98,7 +97,7 @@ _REJECT = 3
 _NEW = 0
 
 
-@njit(cache=True)
+@compiled
 def describe(m: Array, order: int, engine_ns: int) -> None:
     """Write what is known of a live order as it stands, before the record touches it."""
     m[A_ENTRY_SEQ] = m[order + ENTRY_SEQ]
@@ -121,7 +120,7 @@ def describe(m: Array, order: int, engine_ns: int) -> None:
         m[A_QUEUE_AHEAD] = lots_ahead(m, order)
 
 
-@njit(cache=True)
+@compiled
 def describe_joining(m: Array, order: int) -> None:
     """Write the queue that an order finds at its price, itself not yet in it."""
     m[A_QUEUE_AHEAD] = _NULL
@@ -136,7 +135,7 @@ def describe_joining(m: Array, order: int) -> None:
         m[A_QUEUE_AHEAD] = m[level + LOTS] if level != NONE else 0
 
 
-@njit(cache=True)
+@compiled
 def place(m: Array, order: int) -> None:
     """Send an order where it goes: into flight, to rest, or to wait outside the book."""
     book = m[order + BOOK]
@@ -159,7 +158,7 @@ def place(m: Array, order: int) -> None:
         rest(m, order)
 
 
-@njit(cache=True)
+@compiled
 def enter(m: Array) -> int:
     """Take in an order that is not live: new, restated, or amended though never seen."""
     book, kind = m[E_BOOK], m[E_KIND]
@@ -186,7 +185,7 @@ def enter(m: Array) -> int:
     return conflict
 
 
-@njit(cache=True)
+@compiled
 def released(type_: int) -> int:
     """Return what a stop becomes once triggered; any other type is itself."""
     if type_ == _STOP:
@@ -194,7 +193,7 @@ def released(type_: int) -> int:
     return _LIMIT if type_ == _STOP_LIMIT else type_
 
 
-@njit(cache=True)
+@compiled
 def new(m: Array) -> int:
     """Apply `new` or `book`; the id it replaces, and one it duplicates, leave in the same step."""
     book, engine_ns = m[E_BOOK], m[E_ENGINE_NS]
@@ -220,7 +219,7 @@ def new(m: Array) -> int:
     return conflict if conflict != _AGREES else entered
 
 
-@njit(cache=True)
+@compiled
 def amend(m: Array, order: int) -> int:
     """Apply `replace` to a live order: it keeps its place when only its quantity falls."""
     book = m[order + BOOK]
@@ -269,7 +268,7 @@ def amend(m: Array, order: int) -> int:
     return conflict
 
 
-@njit(cache=True)
+@compiled
 def trigger(m: Array, order: int) -> int:
     """Apply `trigger`: the stop becomes a market or limit order, with priority from here."""
     describe(m, order, m[E_ENGINE_NS])
@@ -290,7 +289,7 @@ def trigger(m: Array, order: int) -> int:
     return conflict
 
 
-@njit(cache=True)
+@compiled
 def end(m: Array, order: int) -> None:
     """Take an order away; if it was the one in flight, its flight is over and judged."""
     book = m[order + BOOK]
@@ -300,7 +299,7 @@ def end(m: Array, order: int) -> None:
     remove(m, order)
 
 
-@njit(cache=True)
+@compiled
 def withdraw(m: Array, order: int) -> int:
     """Apply `cancel` or `expire`."""
     describe(m, order, m[E_ENGINE_NS])
@@ -308,7 +307,7 @@ def withdraw(m: Array, order: int) -> int:
     return _LEAVES_MISMATCH if m[E_LEAVES] not in (_NULL, 0) else _AGREES
 
 
-@njit(cache=True)
+@compiled
 def refuse(m: Array, order: int) -> int:
     """Apply `reject`: it ends the order in flight (a post-only that would have traded), no other.
 
@@ -321,7 +320,7 @@ def refuse(m: Array, order: int) -> int:
     return _AGREES
 
 
-@njit(cache=True)
+@compiled
 def order_record(m: Array) -> int:
     """Apply a new, replace, cancel, reject, expire, trigger or book record; return its conflict."""
     book, kind = m[E_BOOK], m[E_KIND]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from detectors.book_compile import compiled
 from detectors.book_layout import (
     ACCOUNT,
     BIG,
@@ -72,7 +71,7 @@ _NULL = -(2**63)
 _NO_CODE = -1
 
 
-@njit(cache=True)
+@compiled
 def keep_fill(m: Array, side: int, resting: int) -> None:
     """Keep a fill of the group or an unknown account for judgement; one an order and priority."""
     book, price, lots = m[E_BOOK], m[E_PRICE], max(m[E_QUANTITY], 0)
@@ -110,7 +109,7 @@ def keep_fill(m: Array, side: int, resting: int) -> None:
     m[book + F_FILLS] += 1
 
 
-@njit(cache=True)
+@compiled
 def judge(m: Array, book: int) -> None:
     """Write the rows of who was passed over by the order in flight, and forget its fills."""
     row = m[book + F_FIRST]
@@ -130,7 +129,7 @@ def judge(m: Array, book: int) -> None:
     m[book + F_FILLS] = 0
 
 
-@njit(cache=True)
+@compiled
 def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
     """Write the row of one price and filled account, when eligible orders still stand there."""
     price, account = m[first + FILL_PRICE], m[first + FILL_ACCOUNT]
@@ -191,7 +190,7 @@ def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
     m[out + 21], m[out + 22] = m[book + PHASE], m[book + F_COVERAGE]
 
 
-@njit(cache=True)
+@compiled
 def own_order(m: Array, book: int, order: int) -> bool:
     """Return whether an order is the incoming order's own: self-trade prevention skips it."""
     account, owner = m[book + F_ACCOUNT], m[book + F_OWNER]

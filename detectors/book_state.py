@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from detectors.book_compile import compiled
 from detectors.book_layout import (
     BIG,
     BOOK,
@@ -140,7 +140,7 @@ def load(snapshot: Snapshot, instruments: int) -> Array:
     return m
 
 
-@njit(cache=True)
+@compiled
 def load_orders(m: Array, saved: Array) -> None:
     """Put saved orders back, queue by queue in the order of joining."""
     for row in range(len(saved)):
@@ -163,7 +163,7 @@ def load_orders(m: Array, saved: Array) -> None:
             push(m, order, level)
 
 
-@njit(cache=True)
+@compiled
 def load_fills(m: Array, saved: Array, instruments: int) -> None:
     """Put saved fills back, each instrument's in their order."""
     row = 0

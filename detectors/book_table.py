@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from detectors.book_compile import compiled
 from detectors.book_layout import (
     BIG,
     BIG_FREE,
@@ -49,13 +48,13 @@ _SELL = -1
 _BUY = 1
 
 
-@njit(cache=True)
+@compiled
 def tag_of(book: int, hi: int, lo: int) -> int:
     """Return 31 bits of an order's identity; ids are hashes, so mixing is only for instruments."""
     return int((lo ^ (hi >> 29) ^ (book * 0x9E3779B1)) & 0x7FFFFFFF)
 
 
-@njit(cache=True)
+@compiled
 def find_order(m: Array, book: int, hi: int, lo: int) -> int:
     """Return the address of a live order, or NONE."""
     index, mask = m[INDEX_AT], m[INDEX_SIZE] - 1
@@ -70,7 +69,7 @@ def find_order(m: Array, book: int, hi: int, lo: int) -> int:
     return NONE
 
 
-@njit(cache=True)
+@compiled
 def take_words(m: Array, chain: int, words: int) -> int:
     """Return the address of an object's words: given back ones first, else from the end."""
     found = m[chain]
@@ -82,14 +81,14 @@ def take_words(m: Array, chain: int, words: int) -> int:
     return int(found)
 
 
-@njit(cache=True)
+@compiled
 def give_back(m: Array, chain: int, at: int) -> None:
     """Put an object's words on the chain for the next of its size."""
     m[at] = m[chain]
     m[chain] = at
 
 
-@njit(cache=True)
+@compiled
 def add_order(m: Array, book: int, hi: int, lo: int) -> int:
     """Give an order its words and an entry in the index; room was made before."""
     order = take_words(m, BIG_FREE, BIG)
@@ -100,7 +99,7 @@ def add_order(m: Array, book: int, hi: int, lo: int) -> int:
     return order
 
 
-@njit(cache=True)
+@compiled
 def index_order(m: Array, order: int) -> None:
     """Put an order into the index."""
     index, mask = m[INDEX_AT], m[INDEX_SIZE] - 1
@@ -111,7 +110,7 @@ def index_order(m: Array, order: int) -> None:
     m[index + at] = (tag << 32) | order
 
 
-@njit(cache=True)
+@compiled
 def free_order(m: Array, order: int) -> None:
     """Take an order out of the index and give its words back."""
     index, mask = m[INDEX_AT], m[INDEX_SIZE] - 1
@@ -132,7 +131,7 @@ def free_order(m: Array, order: int) -> None:
     m[ORDERS_LIVE] -= 1
 
 
-@njit(cache=True)
+@compiled
 def enlarge_index(m: Array) -> None:
     """Move the index to twice its size at the end of the memory; its old words serve orders."""
     old, size = m[INDEX_AT], m[INDEX_SIZE]
@@ -145,13 +144,13 @@ def enlarge_index(m: Array) -> None:
         give_back(m, BIG_FREE, at)
 
 
-@njit(cache=True)
+@compiled
 def list_of(book: int, side: int, hidden: bool) -> int:
     """Return the address of the head of an instrument's list of levels."""
     return book + LISTS + (SMALL if side == _SELL else 0) + (HIDDEN if hidden else 0)
 
 
-@njit(cache=True)
+@compiled
 def find_level(m: Array, head: int, key: int) -> int:
     """Return the address of the level with that key, or NONE; PATH holds what precedes it."""
     at = head
@@ -167,7 +166,7 @@ def find_level(m: Array, head: int, key: int) -> int:
     return NONE
 
 
-@njit(cache=True)
+@compiled
 def height_of(key: int) -> int:
     """Return how high a level's node rises: fixed by its price, 1/4 of the nodes at each step."""
     mixed = (key ^ (key >> 32)) & 0xFFFFFFFF
@@ -181,7 +180,7 @@ def height_of(key: int) -> int:
     return height
 
 
-@njit(cache=True)
+@compiled
 def add_level(m: Array, head: int, key: int) -> int:
     """Insert a level where the last `find_level` on this list ended."""
     level = take_words(m, SMALL_FREE, SMALL)
@@ -199,7 +198,7 @@ def add_level(m: Array, head: int, key: int) -> int:
     return level
 
 
-@njit(cache=True)
+@compiled
 def drop_level(m: Array, head: int, level: int) -> None:
     """Take an empty level out of its list."""
     find_level(m, head, m[level + KEY])
@@ -208,7 +207,7 @@ def drop_level(m: Array, head: int, level: int) -> None:
     give_back(m, SMALL_FREE, level)
 
 
-@njit(cache=True)
+@compiled
 def push(m: Array, order: int, level: int) -> None:
     """Append an order to a queue; what it shows counts in the level."""
     tail = m[level + TAIL]
@@ -225,7 +224,7 @@ def push(m: Array, order: int, level: int) -> None:
     show(m, order, m[order + SHOWN])
 
 
-@njit(cache=True)
+@compiled
 def show(m: Array, order: int, change: int) -> None:
     """Change what a queued order's level shows."""
     level = m[order + LEVEL]
@@ -234,7 +233,7 @@ def show(m: Array, order: int, change: int) -> None:
         m[level + CLIENT_LOTS] += change
 
 
-@njit(cache=True)
+@compiled
 def unlink(m: Array, order: int) -> None:
     """Take an order out of its queue; an empty level goes too."""
     level, before, after = m[order + LEVEL], m[order + PREV], m[order + NEXT]
@@ -257,7 +256,7 @@ def unlink(m: Array, order: int) -> None:
     m[order + LEVEL] = NONE
 
 
-@njit(cache=True)
+@compiled
 def lots_ahead(m: Array, order: int) -> int:
     """Return the lots shown before an order in its queue; walks from the nearer end."""
     ahead = behind = 0
@@ -272,13 +271,13 @@ def lots_ahead(m: Array, order: int) -> int:
     return int(ahead)
 
 
-@njit(cache=True)
+@compiled
 def key_of(side: int, price: int) -> int:
     """Return a price as the key of its side's list: ascending is best first."""
     return -price if side == _BUY else price
 
 
-@njit(cache=True)
+@compiled
 def level_at(m: Array, book: int, side: int, price: int) -> int:
     """Return the address of the displayed level at a price, or NONE."""
     return find_level(m, list_of(book, side, False), key_of(side, price))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from detectors.book_compile import compiled
 from detectors.book_flight import (
     freeze_touch,
     reduce,
@@ -86,7 +85,7 @@ _TRADE = 9
 _OVERFILL = 3
 
 
-@njit(cache=True)
+@compiled
 def nameless(m: Array) -> bool:
     """Return whether a trade names no order at all."""
     bought = m[E_BUY_HI] != 0 or m[E_BUY_LO] != 0
@@ -94,7 +93,7 @@ def nameless(m: Array) -> bool:
     return not bought and not sold
 
 
-@njit(cache=True)
+@compiled
 def continues(m: Array) -> bool:
     """Return whether a record belongs to the flight: a trade of it, its end, or an stp step."""
     book, kind = m[E_BOOK], m[E_KIND]
@@ -111,7 +110,7 @@ def continues(m: Array) -> bool:
     return bool(own and m[book + FLIGHT] == 1 and kind in (_CANCEL, _EXPIRE, _REJECT))
 
 
-@njit(cache=True)
+@compiled
 def announce(m: Array) -> None:
     """Begin a flight of an aggressor that no record announced: its trades are judged as one."""
     book = m[E_BOOK]
@@ -126,7 +125,7 @@ def announce(m: Array) -> None:
     freeze_touch(m, book)
 
 
-@njit(cache=True)
+@compiled
 def trade(m: Array, coverage: int) -> int:
     """Apply a trade: both orders shrink; a bust or a trade of nameless orders changes nothing."""
     if m[E_BUSTS_HI] != 0 or m[E_BUSTS_LO] != 0 or nameless(m):
