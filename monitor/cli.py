@@ -34,7 +34,9 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
 
-out = Console(highlight=False)
+WIDTH = None if sys.stdout.isatty() else 120
+"""Columns of a table where no terminal says how many it has."""
+out = Console(highlight=False, width=WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
@@ -120,6 +122,47 @@ def publish(
         print_json(published)
     else:
         out.print(f"published {published.orders} orders and {published.trades} trades")
+
+
+@app.command()
+def onboard(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="samples (CSV, NDJSON, FIX drop copy) and tables", show_default=False),
+    ],
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="mapping file (TOML)", show_default=False)
+    ] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="keep the preview tape and its alerts here", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a feed lacks, which detectors go blind for it, and show first alerts."""
+    from monitor.config import default_config
+    from monitor.onboard.mapping import read_map
+    from monitor.onboard.report import onboard as look_at
+    from monitor.tables import alerts_table, detectors_table, fields_table, summary_table
+
+    feed = read_map(mapping) if mapping else None
+    report = look_at(files, feed, default_config(Path.cwd()), keep=out_dir)
+    if as_json:
+        print_json(report)
+        return
+    out.print(
+        f"{report.rows} rows: {report.orders} orders, {report.trades} trades; "
+        f"{report.unassigned} of no known kind, {report.unreadable} unreadable lines"
+    )
+    out.print(fields_table(report.fields))
+    out.print(detectors_table(report.detectors))
+    for title, lines in (("assumed for this look only", report.assumed), ("notes", report.notes)):
+        if lines:
+            out.print(title)
+            for line in lines:
+                out.print(f"  - {line}", markup=False)
+    out.print(alerts_table(report.alerts))
+    out.print(summary_table(report.summary))
 
 
 @app.command("check-config")

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from alerts.record import SEVERITIES, Alert
+from monitor.onboard.report import DetectorReport, FieldReport
 from monitor.summary import Summary
 
 COLOURS: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
@@ -40,32 +42,29 @@ def alerts_table(alerts: Sequence[Alert], *, most: int = 20) -> Table:
         alerts, key=lambda a: (-SEVERITIES.index(a.severity), -a.score, a.detected_ns, a.alert_id)
     )
     more = f", worst {most} shown" if len(ranked) > most else ""
-    table = Table(title=f"{len(ranked)} alerts{more}", title_justify="left")
-    for name in ("alert", "severity", "scenario", "evidence", "instrument", "accounts"):
-        table.add_column(name, overflow="fold" if name == "accounts" else "ellipsis", no_wrap=True)
-    table.add_column("trades", justify="right")
-    table.add_column("score 0–1", justify="right")
+    table = Table(title=f"{len(ranked)} alerts{more}", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("alert", "severity", "scenario", "instrument", "accounts"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("trades", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
     table.add_column("first seen (UTC)", no_wrap=True)
-    table.add_column("status")
     for alert in ranked[:most]:
         table.add_row(
             alert.alert_id[:12],
             f"[{COLOURS[alert.severity]}]{alert.severity}[/]",
             alert.scenario,
-            alert.evidence,
             alert.instrument,
             short(alert.accounts),
             str(len(alert.trade_ids)),
             f"{alert.score:.3f}",
             at(alert.window_start_ns),
-            alert.status,
         )
     return table
 
 
 def summary_table(summary: Summary) -> Table:
     """Return what a run counted, with units."""
-    table = Table(title="summary", title_justify="left", show_header=False)
+    table = Table(title="summary", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     table.add_column()
     table.add_column(justify="right")
     rejects = ", ".join(f"{k} {v:,}" for k, v in summary.rejects.items()) or "0"
@@ -86,4 +85,39 @@ def summary_table(summary: Summary) -> Table:
     for detector, counts in summary.alerts.items():
         said = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
         table.add_row(f"alerts of {detector}", said)
+    return table
+
+
+def fields_table(fields: Sequence[FieldReport]) -> Table:
+    """Return which contract fields a sample carries, required ones first marked."""
+    table = Table(title="contract fields", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("topic", "field", "required", "in the sample"):
+        table.add_column(name, no_wrap=True)
+    absent = {f.topic for f in fields} - {f.topic for f in fields if f.present_ratio}
+    for topic in sorted(absent):
+        table.add_row(topic, "all", "yes", f"[red]no {topic} in the sample[/]")
+    for field in (f for f in fields if f.topic not in absent):
+        colour = "green" if field.present_ratio == 1 else "yellow"
+        if field.present_ratio == 0:
+            colour = "red" if field.required else "dim"
+        share = f"{field.present_ratio:.0%} of records" if field.present_ratio else "missing"
+        table.add_row(
+            field.topic, field.field, "yes" if field.required else "", f"[{colour}]{share}[/]"
+        )
+    return table
+
+
+def detectors_table(detectors: Sequence[DetectorReport]) -> Table:
+    """Return which detectors see, see less, or are blind with a sample, and why."""
+    table = Table(title="detectors", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("detector", no_wrap=True)
+    table.add_column("sight", no_wrap=True)
+    table.add_column("why")
+    colours = {"sees": "green", "narrowed": "yellow", "blind": "red"}
+    for detector in detectors:
+        why = f"needs {', '.join(detector.missing)}" if detector.missing else ""
+        if detector.narrowed_by and not why:
+            why = f"sees less without {', '.join(detector.narrowed_by)}"
+        colour = colours[detector.sight]
+        table.add_row(detector.detector, f"[{colour}]{detector.sight}[/]", why)
     return table
