@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
+
 from detectors.base import Parameter, Params
 
 
@@ -11,12 +13,13 @@ class WashRingsParams(Params, frozen=True):
     """Thresholds of wash_rings."""
 
     windows_s: Annotated[
-        tuple[int, ...],
+        tuple[Annotated[int, msgspec.Meta(ge=2)], ...],
         Parameter(
             "lengths of the windows; each also half-shifted",
             "s",
             "hour, day and week of Victor & Weintraud 2021; a shift catches what a border cuts",
         ),
+        msgspec.Meta(min_length=1),
     ] = (3_600, 86_400, 604_800)
     max_members: Annotated[
         int,
@@ -25,6 +28,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "larger circles are ordinary markets; Victor & Weintraud's largest had 8",
         ),
+        msgspec.Meta(ge=2, le=64),
     ] = 8
     tolerance_ratio: Annotated[
         float,
@@ -33,6 +37,7 @@ class WashRingsParams(Params, frozen=True):
             "ratio",
             "Victor & Weintraud 2021: 1 %",
         ),
+        msgspec.Meta(ge=0, lt=1),
     ] = 0.01
     min_layers_unique: Annotated[
         int,
@@ -41,6 +46,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "an item that comes back to its seller is already worth a look, as weak evidence",
         ),
+        msgspec.Meta(ge=1),
     ] = 1
     min_layers: Annotated[
         int,
@@ -49,6 +55,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "each link of the circle three times; once or twice is a busy day",
         ),
+        msgspec.Meta(ge=1),
     ] = 3
     min_turns: Annotated[
         int,
@@ -57,6 +64,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "two trades of one round lot balance by themselves; three turns rarely do",
         ),
+        msgspec.Meta(ge=1),
     ] = 3
     max_probability: Annotated[
         float,
@@ -65,6 +73,7 @@ class WashRingsParams(Params, frozen=True):
             "probability",
             "10,000 sets in 100 windows a day give 1 such day",
         ),
+        msgspec.Meta(gt=0, le=1),
     ] = 1e-6
     supported_turns: Annotated[
         int,
@@ -73,6 +82,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "once there and back may undo a mistake; twice is a pattern",
         ),
+        msgspec.Meta(ge=1),
     ] = 2
     significant_turns: Annotated[
         int,
@@ -81,6 +91,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "in a thin instrument two turns are already most of the volume",
         ),
+        msgspec.Meta(ge=1),
     ] = 10
     material_share_ratio: Annotated[
         float,
@@ -89,6 +100,7 @@ class WashRingsParams(Params, frozen=True):
             "ratio",
             "the 5 % mark of FINRA 5210.02 [S]",
         ),
+        msgspec.Meta(gt=0, le=1),
     ] = 0.05
     episode_gap_s: Annotated[
         int,
@@ -97,6 +109,7 @@ class WashRingsParams(Params, frozen=True):
             "s",
             "the longest window: trades less far apart can lie in one run",
         ),
+        msgspec.Meta(gt=0),
     ] = 604_800
     max_trades: Annotated[
         int,
@@ -105,6 +118,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "90 MB of state; past it the week's windows are cut short and say so",
         ),
+        msgspec.Meta(ge=2),
     ] = 1_000_000
     max_edges: Annotated[
         int,
@@ -113,6 +127,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "bounds a window's work; rings are found in heavier layers",
         ),
+        msgspec.Meta(ge=2),
     ] = 200_000
     max_set_trades: Annotated[
         int,
@@ -121,4 +136,5 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "finding runs may take the square of it",
         ),
+        msgspec.Meta(ge=2),
     ] = 20_000

@@ -45,7 +45,7 @@ def covered_runs(seller: Array, buyer: Array, lots: Array, members: int, toleran
     """
     n = len(seller)
     balance = np.zeros((n + 1, members), np.int64)
-    total = np.zeros(n + 1, np.int64)
+    total = np.zeros(n + 1, np.float64)  # may pass 64 bits; only its 1 % matters
     for i in range(n):
         balance[i + 1] = balance[i]
         balance[i + 1, seller[i]] -= lots[i]
@@ -80,7 +80,7 @@ def covered_runs(seller: Array, buyer: Array, lots: Array, members: int, toleran
             balanced = True
             for m in range(members):
                 net = abs(balance[j, m] - balance[i, m])
-                if net * float(j - i) > tolerance * float(total[j] - total[i]):
+                if net * float(j - i) > tolerance * (total[j] - total[i]):
                     balanced = False
                     break
             if balanced:

@@ -164,8 +164,8 @@ class TradeStore:
         """Take over what `snapshot` returned."""
         if len(snapshot["volume"]) != len(self._volume):
             raise SnapshotError(
-                f"wash_rings: state must be of {len(self._volume)} instruments, "
-                f"was of {len(snapshot['volume'])}"
+                f"wash_rings: expected state of {len(self._volume)} instruments, "
+                f"found {len(snapshot['volume'])}"
             )
         self._volume = snapshot["volume"].copy()
         self._lanes, self.busts = {}, np.empty(0, BUST)
@@ -186,7 +186,7 @@ def _joined(snapshot: Snapshot, prefix: str, dtype: np.dtype[np.void]) -> Array:
     try:
         columns = {name: snapshot[prefix + name] for name in dtype.names or ()}
     except KeyError as error:
-        raise SnapshotError(f"wash_rings: state must hold {error}, it does not") from error
+        raise SnapshotError(f"wash_rings: expected state to hold {error}, found none") from error
     joined = np.zeros(len(next(iter(columns.values()))), dtype)
     for name, column in columns.items():
         joined[name] = column

@@ -124,9 +124,11 @@ def test_a_turn_across_the_border_of_a_window_lies_in_the_shifted_one():
 
 
 def test_money_past_64_bits_is_exact():
-    findings = run(sales_of(circle([1, 2], 50, lots=2**61) + crowd()), COIN, until_ns=BORDER + DAY)
-    lots = 100 * 2**61
-    assert last_of_each(findings)[0].features["notional"].value == float(f"{lots:.9g}")
+    findings = run(sales_of(circle([1, 2], 50, lots=2**50) + crowd()), COIN, until_ns=BORDER + DAY)
+    ticks_lots = 100 * 100 * 2**50  # of a tick of 0.01
+    assert ticks_lots > 2**63
+    notional = last_of_each(findings)[0].features["notional"].value
+    assert notional == float(f"{ticks_lots / 100:.9g}")
 
 
 # Look-alikes
@@ -204,6 +206,27 @@ def test_a_trade_busted_before_its_window_ends_is_never_counted():
     made.watermark_ns = BORDER + 2 * DAY
     (finding,) = WashRings(WashRingsParams(), ITEMS).step(made)
     assert [ref.seq for ref in finding.evidence_refs] == [2, 3]
+
+
+def test_busts_come_in_event_order_however_the_tape_is_cut():
+    rows = busted(3)
+    whole = batch_of(rows, ITEMS)
+    whole.watermark_ns = BORDER + 3 * WEEK
+    expected = WashRings(WashRingsParams(), ITEMS).step(whole)
+    detector, found = WashRings(WashRingsParams(), ITEMS), []
+    for seq, row in enumerate(rows, 1):
+        one = batch_of([dict(row, seq=seq)], ITEMS)
+        one.watermark_ns = row["engine_ns"]
+        found += detector.step(one)
+        state = detector.snapshot()
+        detector = WashRings(WashRingsParams(), ITEMS)
+        detector.restore(state)
+    nothing = batch_of([], ITEMS)
+    nothing.watermark_ns = BORDER + 3 * WEEK
+    found += detector.step(nothing)
+    assert written(found) == written(expected)
+    assert [f.status for f in expected] == ["provisional"] * 4 + ["confirmed"]
+    assert expected[-1].features["busted_trades"].value == 3
 
 
 # Time
@@ -393,9 +416,15 @@ def test_a_long_quiet_tape_leaves_no_state():
     assert sum(array.nbytes for array in state.values()) < 200
 
 
+def test_a_parameter_out_of_range_is_refused():
+    for wrong in ({"windows_s": []}, {"max_members": 1}, {"max_probability": 0.0}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(wrong, WashRingsParams)
+
+
 def test_a_snapshot_of_another_table_is_refused():
     state = WashRings(WashRingsParams(), ITEMS).snapshot()
-    with pytest.raises(SnapshotError, match="1 instruments, was of 3"):
+    with pytest.raises(SnapshotError, match="1 instruments, found 3"):
         WashRings(WashRingsParams(), COIN).restore(state)
 
 
