@@ -241,10 +241,10 @@ class AlertBook:
         new = part.meet(said.accounts, who)
         rows = register.rows_of([self._names.find(name) for name in new]) if new else ()
         self._pins.rows.extend(PinnedRow(part.part_id, register.version, row) for row in rows)
-        instrument = part.opening.instrument
-        self._latest_ns[instrument] = max(
-            self._latest_ns.get(instrument, finding.detected_ns), finding.detected_ns
-        )
+        self._reached(part.opening.instrument, finding.detected_ns)
+
+    def _reached(self, instrument: str, at_ns: int) -> None:
+        self._latest_ns[instrument] = max(self._latest_ns.get(instrument, at_ns), at_ns)
 
     def _fold(self, opened: Iterable[Part], touched: dict[str, None]) -> list[Alert]:
         """Put new parts, and parts whose first trades were cited anew, where they belong."""
@@ -329,6 +329,7 @@ class AlertBook:
     def _adopt(self, parts: Iterable[Part]) -> None:
         for part in parts:
             self._parts[part.part_id] = part
+            self._reached(part.opening.instrument, part.last_ns)
             if part.root:
                 self._facets.setdefault(part.root, []).append(part.part_id)
             for place in part.cited:

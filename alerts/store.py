@@ -10,33 +10,19 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerts.compose import MERGED_INTO
 from alerts.database import StoreError, failure, insert_for, migrate, open_engine, parse_url
 from alerts.identity import params_hash
 from alerts.parts import Part
 from alerts.pins import Pins
-from alerts.record import Alert, decode, encode
+from alerts.record import Alert, decode
 from alerts.schema import ALERTS, COVERAGE, EVIDENCE, PARAMS, PARTS, REGISTRY_ROWS
 from alerts.segments import SourceEvent
+from alerts.store_rows import COPIED, alert_row, save_pins, source_event
 from detectors.base import Params
-from ingest.events import Topic
 from ingest.registry import RegistryRow
 
 __all__ = ["AlertStore", "CoverageRecord", "StoreError"]
 
-COPIED: Final = (
-    "alert_id",
-    "revision",
-    "detected_ns",
-    "detector",
-    "scenario",
-    "evidence_class",
-    "severity",
-    "status",
-    "coverage",
-    "instrument",
-)
-"""Fields of the record that are columns too."""
 LOOKED_UP: Final = 500
 """Ids in one query; SQLite takes 32,766 values, PostgreSQL's driver 65,535."""
 
@@ -103,7 +89,7 @@ class AlertStore:
         with self._transaction("save alerts") as connection:
             insert = insert_for(connection)
             if pins is not None:
-                _save_pins(connection, pins)
+                save_pins(connection, pins)
             if alerts:
                 statement = insert(ALERTS)
                 values = {c: statement.excluded[c] for c in (*COPIED, "merged_into", "record")}
@@ -113,7 +99,7 @@ class AlertStore:
                         set_=values,
                         where=statement.excluded.revision > ALERTS.c.revision,
                     ),
-                    [_alert_row(alert) for alert in alerts],
+                    [alert_row(alert) for alert in alerts],
                 )
 
     def save_params(self, detector: str, detector_version: int, params: Params) -> None:
@@ -207,7 +193,9 @@ class AlertStore:
             .where(PARTS.c.alert_id == alert_id)
         )
         with self._reading() as connection:
-            events = {(row.instrument, row.seq): _event(row) for row in connection.execute(query)}
+            events = {
+                (row.instrument, row.seq): source_event(row) for row in connection.execute(query)
+            }
         return [events[place] for place in sorted(events)]
 
     def registry_rows(self, alert_id: str) -> Sequence[tuple[str, RegistryRow]]:
@@ -265,7 +253,7 @@ class AlertStore:
             for part in parts.values():
                 query = select(EVIDENCE).where(EVIDENCE.c.part_id == part.part_id)
                 for row in connection.execute(query):
-                    part.add_event(_event(row), row.cited_ns, part.said.accounts)
+                    part.add_event(source_event(row), row.cited_ns, part.said.accounts)
         return [parts[part_id] for part_id in sorted(parts)]
 
     @contextmanager
@@ -283,82 +271,3 @@ class AlertStore:
                 yield connection
         except SQLAlchemyError as error:
             raise failure("be read", self._engine, error) from error
-
-
-def _save_pins(connection: Connection, pins: Pins) -> None:
-    insert = insert_for(connection)
-    if pins.parts:
-        statement = insert(PARTS)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["part_id"],
-                set_={c: statement.excluded[c] for c in ("alert_id", "ordinal", "state")},
-                where=statement.excluded.ordinal >= PARTS.c.ordinal,
-            ),
-            [
-                {
-                    "part_id": part_id,
-                    "alert_id": alert_id,
-                    "ordinal": part.ordinal,
-                    "state": msgspec.msgpack.encode(
-                        msgspec.structs.replace(
-                            part, orders={}, trades={}, cited={}, ranges={}, events=0
-                        )
-                    ),
-                }
-                for part_id, (alert_id, part) in pins.parts.items()
-            ],
-        )
-    if pins.events:
-        connection.execute(
-            insert(EVIDENCE).on_conflict_do_nothing(),
-            [
-                {
-                    "part_id": pin.part_id,
-                    "instrument": pin.event.instrument,
-                    "seq": pin.event.seq,
-                    "cited_ns": pin.cited_ns,
-                    "engine_ns": pin.event.engine_ns,
-                    "topic": int(pin.event.topic),
-                    "topic_partition": pin.event.partition,
-                    "topic_offset": pin.event.offset,
-                    "raw": pin.event.raw,
-                }
-                for pin in pins.events
-            ],
-        )
-    if pins.rows:
-        connection.execute(
-            insert(REGISTRY_ROWS).on_conflict_do_nothing(),
-            [
-                {
-                    "part_id": pin.part_id,
-                    "version": pin.version,
-                    "account": pin.row.account,
-                    "valid_from_ns": pin.row.valid_from_ns,
-                    "record": msgspec.json.encode(pin.row).decode(),
-                }
-                for pin in pins.rows
-            ],
-        )
-
-
-def _alert_row(alert: Alert) -> dict[str, object]:
-    merged = alert.features.get(MERGED_INTO)
-    return {
-        **{name: getattr(alert, name) for name in COPIED},
-        "merged_into": None if merged is None else str(merged.value),
-        "record": encode(alert).decode(),
-    }
-
-
-def _event(row: object) -> SourceEvent:
-    return SourceEvent(
-        instrument=row.instrument,  # type: ignore[attr-defined]
-        seq=row.seq,  # type: ignore[attr-defined]
-        engine_ns=row.engine_ns,  # type: ignore[attr-defined]
-        topic=Topic(row.topic),  # type: ignore[attr-defined]
-        partition=row.topic_partition,  # type: ignore[attr-defined]
-        offset=row.topic_offset,  # type: ignore[attr-defined]
-        raw=bytes(row.raw),  # type: ignore[attr-defined]
-    )

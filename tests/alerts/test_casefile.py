@@ -20,12 +20,13 @@ from alerts.casefile.layout import (
     CaseFileError,
     write_tag_manifest,
 )
-from alerts.casefile.legal import asset_class_of, legal_basis
+from alerts.casefile.legal import applies, asset_class_of, legal_basis
 from alerts.casefile.verify import verify_case
 from alerts.identity import params_hash
 from alerts.record import decode
 from alerts.store import AlertStore
 from detectors.base import Feature, Params, Spec
+from detectors.catalogue import DETECTORS
 from ingest.instruments import Instrument, Instruments
 from tests.support.alerts import HASHES, Venue, record
 
@@ -247,6 +248,16 @@ def test_no_securities_law_stands_on_a_bitcoin_case(kept, tmp_path):
         assert "SFO" not in text
         assert "s.274" not in text
     assert "AMLO s.53ZRF" in (folder / "data" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_every_detectors_words_are_fit_for_a_bitcoin_case(name):
+    spec = DETECTORS[name].spec
+    basis = legal_basis(spec.legal_basis, "virtual_asset")
+    assert any("53ZRF" in text for text in basis)
+    for text in (*basis, spec.title, spec.looks_for, *spec.look_alikes, *spec.blind_spots):
+        assert applies(text, "virtual_asset"), text
+        assert "SFO" not in text
 
 
 def test_a_listed_security_is_judged_by_securities_law(kept, tmp_path):

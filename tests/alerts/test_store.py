@@ -100,6 +100,17 @@ def test_an_alert_that_left_memory_goes_on_where_it_was(tmp_path, store):
     assert replayed == []
 
 
+def test_a_worker_without_memory_reads_back_lets_go_and_changes_nothing(tmp_path, store):
+    venue = Venue(tmp_path / "archive", events=3_000)
+    findings = [venue.finding("rules", first=3 * n, seqs=(3 * n,)) for n in range(1, 300)]
+    save(store, venue.book(), venue, *findings)
+    again = venue.book(store=store, linger_ns=10 * SECOND_NS)
+    for finding in findings:
+        assert save(store, again, venue, finding) == []
+    assert again.replayed == len(findings)
+    assert len(again) < 100
+
+
 def test_a_merged_alert_is_kept_but_not_listed(venue, store):
     book = venue.book(store=store)
     (early,) = save(store, book, venue, venue.finding("rules", seqs=(1, 3)))
