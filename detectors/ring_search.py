@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from detectors.ring_chance import beyond_chance
+from detectors.ring_chance import beyond_chance, chance_by_hour
 from detectors.ring_graph import (
     Graph,
     edges_inside,
@@ -28,6 +28,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     min_layers: int
     min_turns: int
     max_probability: float
+    hour_ns: int
+    """Within which activity is taken to be even: the shortest window."""
     max_edges: int
     max_set_trades: int
 
@@ -81,15 +83,16 @@ def rings_of(
         len(graph.codes), graph.src, graph.dst, graph.weight, limits.max_members, limits.max_edges
     )
     kept = seen >= limits.min_layers
-    by_chance = np.zeros(len(seen), np.float64)
+    surprise = math.log(limits.max_probability)
     if not unique and kept.any():
-        beyond, by_chance = beyond_chance(
+        kept &= beyond_chance(
             members, offsets, len(trades), graph.degree(),
-            graph.table, graph.src, graph.dst, graph.weight, math.log(limits.max_probability),
-        )  # fmt: skip
-        kept &= beyond
+            graph.table, graph.src, graph.dst, graph.weight, surprise,
+        )[0]  # fmt: skip
     if not kept.any():
         return
+    hour = trades["time_ns"] // limits.hour_ns
+    hour -= hour[0]
     position, begin = trades_by_edge(graph.edge_of, len(graph.src))
     found = []
     for s in np.flatnonzero(kept).tolist():
@@ -113,17 +116,23 @@ def rings_of(
             for accounts, covered in _covered(
                 trades, graph, of_item[-limits.max_set_trades :], limits
             ):
-                if unique or (
-                    len(accounts) == size and len(covered) >= limits.min_turns * len(accounts)
-                ):
-                    yield Ring(
-                        accounts=accounts,
-                        rows=covered,
-                        layers=int(seen[s]),
-                        met=len(rows),
-                        by_chance=float(by_chance[s]),
-                        cut=cut or skipped > 0,
+                by_chance = 0.0
+                if not unique:
+                    if len(accounts) < size or len(covered) < limits.min_turns * size:
+                        continue
+                    log_p, by_chance = chance_by_hour(
+                        who, graph.src[graph.edge_of], graph.dst[graph.edge_of], hour
                     )
+                    if log_p > surprise:
+                        continue
+                yield Ring(
+                    accounts=accounts,
+                    rows=covered,
+                    layers=int(seen[s]),
+                    met=len(rows),
+                    by_chance=by_chance,
+                    cut=cut or skipped > 0,
+                )
 
 
 def _covered(

@@ -81,8 +81,8 @@ class WashRings(Detector):
             "among them after which every member's position is back within 1 % of the mean size. "
             "Of unique items the same item must come back. Each trade counts for the smallest set "
             "that explains it. In fungible instruments members must meet more often than chance "
-            "gives by everyone's activity (features trades_by_chance, window_trades), at least "
-            "three turns. One there-and-back is weak evidence."
+            "gives by everyone's activity, hour by hour (feature window_trades and its baseline), "
+            "for at least three turns. One there-and-back is weak evidence."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -97,6 +97,7 @@ class WashRings(Detector):
             "a maker's quotes hit by both sides",
             "two external makers crossing at a tight spread",
             "busy accounts that trade both ways with everyone",
+            "a day trader in the hours of one maker",
             "an item sold on and never returned",
             "trade that was busted",
         ),
@@ -202,6 +203,7 @@ class WashRings(Detector):
             min_layers=params.min_layers_unique if unique else params.min_layers,
             min_turns=params.min_turns,
             max_probability=params.max_probability,
+            hour_ns=min(self._sizes),
             max_edges=params.max_edges,
             max_set_trades=params.max_set_trades,
         )

@@ -104,6 +104,29 @@ def test_chance_is_judged_as_the_formula_says(seed):
     assert (expected > 0).all()
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_chance_hour_by_hour_is_judged_as_the_formula_says(seed):
+    sales = random_sales(seed, accounts=9, trades=120)
+    draw = random.Random(seed)
+    members = draw.sample(range(9), 2 + seed % 3)
+    for i in range(2 * seed):
+        a, b = members[i % len(members)], members[(i + 1) % len(members)]
+        sales.append(Sale(draw.randrange(120), "X", 200 + i, a * 977, b * 977, 1))
+    sales.sort(key=lambda s: (s.time_ns, s.seq))
+    graph = graph_of(sales)
+    node = {code: n for n, code in enumerate(graph.codes.tolist())}
+    who = frozenset(m * 977 for m in members)
+    log_p, expected = ring_chance.chance_by_hour(
+        np.array([node[code] for code in who]),
+        graph.src[graph.edge_of],
+        graph.dst[graph.edge_of],
+        np.array([s.time_ns // 40 for s in sales]),
+    )
+    assert expected > 0
+    for limit in (0.5, 1e-2, 1e-4):
+        assert (log_p <= math.log(limit)) == plain.beyond_chance(sales, who, limit, 40)
+
+
 def test_a_lookup_of_edges_survives_growing_tables():
     sales = random_sales(1, accounts=3000, trades=20_000)
     graph = graph_of(sales)

@@ -162,6 +162,18 @@ def test_busy_accounts_that_trade_both_ways_with_everyone_are_no_ring():
         assert alerts(crowd(seed, accounts=6, trades=1500, span=DAY)) == []
 
 
+def test_a_day_trader_in_the_hours_of_one_maker_is_no_ring():
+    """Over the day maker 1 has a third of the market; in the trader's hour it is the market."""
+    draw = random.Random(8)
+    trades = circle([1, 50], 20, step=80 * 10**9)
+    for hour in range(6):
+        maker = 1 if hour in (0, 1) else 2
+        for _ in range(300):
+            pair = draw.choice([(maker, c := draw.randrange(100, 160)), (c, maker)])
+            trades.append((BORDER + hour * HOUR + draw.randrange(HOUR), "BTC-USD", *pair, 100))
+    assert alerts(trades) == []
+
+
 def test_an_item_sold_on_and_never_returned_is_no_ring():
     chain = [(BORDER + i * MINUTE, "ITEM-1", i, i + 1, 1) for i in range(30)]
     other = [(BORDER + i * MINUTE, "ITEM-2", i + 1, i, 1) for i in range(0, 30, 2)]

@@ -72,8 +72,12 @@ class Reference:
             rows = [i for i, s in enumerate(sales) if {s.seller, s.buyer} <= members]
             if layers < (rules.layers_unique if unique else rules.layers):
                 continue
-            if not unique and not beyond_chance(sales, members, rules.probability):
-                continue
+            if not unique:
+                hour = min(rules.sizes_ns)
+                if not beyond_chance(sales, members, rules.probability):
+                    continue
+                if not beyond_chance(sales, members, rules.probability, hour):
+                    continue
             sets.append((len(members), rows[0], members, rows))
         for size, _, members, rows in sorted(sets, key=lambda each: each[:2]):
             free = [i for i in rows if self.cited.get(key(sales[i]), members) == members]
@@ -155,18 +159,26 @@ def covered_runs(sales, tolerance):
     return [*stretches, current] if current else stretches
 
 
-def beyond_chance(sales, members, probability):
+def beyond_chance(sales, members, probability, hour_ns=None):
     """Whether for each member meeting the others so often is less likely than the limit."""
-    inside = [s for s in sales if {s.seller, s.buyer} <= members]
-    crossing = [s for s in sales if len({s.seller, s.buyer} & members) == 1]
-    outside = len(sales) - len(inside) - len(crossing)
+
+    def parts(hour):
+        here = [s for s in sales if hour is None or s.time_ns // hour_ns == hour]
+        inside = [s for s in here if {s.seller, s.buyer} <= members]
+        crossing = [s for s in here if len({s.seller, s.buyer} & members) == 1]
+        return inside, crossing, len(here) - len(inside) - len(crossing)
+
+    hours = [None] if hour_ns is None else sorted({s.time_ns // hour_ns for s in sales})
     for member in members:
-        with_others = sum(member in (s.seller, s.buyer) for s in inside)
-        with_outsiders = sum(member in (s.seller, s.buyer) for s in crossing)
-        n = with_others + with_outsiders
-        hits = len(crossing) - with_outsiders
-        q = (hits + 1) / (hits + outside + 2)
-        x = with_others / n
+        n = met = expected = 0
+        for inside, crossing, outside in map(parts, hours):
+            with_others = sum(member in (s.seller, s.buyer) for s in inside)
+            with_outsiders = sum(member in (s.seller, s.buyer) for s in crossing)
+            hits = len(crossing) - with_outsiders
+            n += with_others + with_outsiders
+            met += with_others
+            expected += (with_others + with_outsiders) * (hits + 1) / (hits + outside + 2)
+        x, q = met / n, expected / n
         if x <= q:
             return False
         divergence = x * math.log(x / q)
