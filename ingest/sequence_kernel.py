@@ -86,7 +86,7 @@ def _meld(slots, left, right):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _without_root(slots, root):  # type: ignore[no-untyped-def]
-    paired = -1
+    paired = np.int64(-1)
     child = slots.child[root]
     while child >= 0:
         mate = slots.sibling[child]
@@ -99,7 +99,7 @@ def _without_root(slots, root):  # type: ignore[no-untyped-def]
         slots.sibling[child] = paired
         paired = child
         child = rest
-    top = -1
+    top = np.int64(-1)
     while paired >= 0:
         rest = slots.sibling[paired]
         slots.sibling[paired] = -1
@@ -218,11 +218,11 @@ def _expire(lanes, feed, slots, heads, out, limits, p):  # type: ignore[no-untyp
 @njit(cache=True)
 def _make_room(lanes, feed, slots, heads, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Declare the gap whose first pending row has waited longest, by arrival."""
-    oldest = -1
+    oldest = np.int64(-1)
     for k in range(lanes.root.shape[0]):
         root = lanes.root[k]
         if root >= 0 and (oldest < 0 or slots.arrival[root] < slots.arrival[lanes.root[oldest]]):
-            oldest = k
+            oldest = np.int64(k)
     now = _progress(feed, lanes.partition[oldest])
     _declare(lanes, feed, slots, heads, out, limits, oldest, now, FULL)
 
@@ -337,31 +337,33 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
         rows.engine_ns, rows.topic, rows.partition, rows.content,
     )  # fmt: skip
     for i in range(seqs.shape[0]):
-        t, p, k, seq = topic[i], partition[i], instrument[i], seqs[i]
+        # One integer type throughout: each helper is then compiled once.
+        t, p = np.int64(topic[i]), np.int64(partition[i])
+        code, seq = np.int64(instrument[i]), seqs[i]
         _move(feed, t, p, engine_ns[i], limits)
-        if lanes.partition[k] < 0:
-            lanes.partition[k] = p
+        if lanes.partition[code] < 0:
+            lanes.partition[code] = p
             if seq > 1 and (kind[i] == _BOOK or kind[i] == _BOOK_END):
                 row = out.gaps[out.counts[1]]
-                row[0], row[1], row[2] = k, 1, seq - 1
+                row[0], row[1], row[2] = code, 1, seq - 1
                 row[3], row[4], row[5] = engine_ns[i], RESTATED, engine_ns[i]
                 out.counts[1] += 1
-                _keep_gap(lanes, k, 1, seq - 1)
-                lanes.next_seq[k] = seq
-        if lanes.partition[k] != p:
+                _keep_gap(lanes, code, np.int64(1), seq - 1)
+                lanes.next_seq[code] = seq
+        if lanes.partition[code] != p:
             out.status[i] = WRONG_PARTITION
         else:
             while True:
-                if seq == lanes.next_seq[k]:
-                    _release(lanes, out, limits, k, seq, engine_ns[i], contents[i], base + i)
+                if seq == lanes.next_seq[code]:
+                    _release(lanes, out, limits, code, seq, engine_ns[i], contents[i], base + i)
                     out.status[i] = RELEASED
-                    if lanes.root[k] >= 0:
-                        _drain(lanes, feed, slots, heads, out, limits, k)
+                    if lanes.root[code] >= 0:
+                        _drain(lanes, feed, slots, heads, out, limits, code)
                     break
-                if seq < lanes.next_seq[k]:
-                    out.status[i] = _judge_passed(lanes, k, seq, contents[i])
+                if seq < lanes.next_seq[code]:
+                    out.status[i] = _judge_passed(lanes, code, seq, contents[i])
                     break
-                bucket = _find(slots, k, seq)
+                bucket = _find(slots, code, seq)
                 if bucket >= 0:
                     same = slots.content[slots.table[bucket]] == contents[i]
                     out.status[i] = DUPLICATE if same else CONFLICT
@@ -371,11 +373,11 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
                     continue
                 held = feed.progress_ns[t, p]
                 _insert(
-                    lanes, slots, heads, k, seq, engine_ns[i], held, contents[i], base + i,
+                    lanes, slots, heads, code, seq, engine_ns[i], held, contents[i], base + i,
                     -1 - bucket,
                 )  # fmt: skip
                 out.status[i] = PENDING
-                due = slots.held_ns[lanes.root[k]] + limits.gap_timeout_ns
+                due = slots.held_ns[lanes.root[code]] + limits.gap_timeout_ns
                 feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
                 break
         if idle_from[t, p] == i:

@@ -110,11 +110,11 @@ def new_lanes(instruments: Instruments) -> Lanes:
     gaps = (count, GAPS_KEPT)
     return Lanes(
         next_seq=np.ones(count, np.int64),
-        partition=np.full(count, -1, np.int32),
+        partition=np.full(count, -1, np.int64),
         clock_ns=np.full(count, NULL),
         leap_ns=np.full(count, NULL),
         exempt=np.array([row.kind == "unique" for row in instruments.rows], np.int8),
-        root=np.full(count, -1, np.int32),
+        root=np.full(count, -1, np.int64),
         floor=np.zeros(count, np.int64),
         gaps=np.zeros(count, np.int64),
         gap_first=np.zeros(gaps, np.int64),
@@ -146,18 +146,18 @@ def new_feed(partitions: int) -> Feed:
 
 def new_slots(size: int) -> Slots:
     """Return room for so many pending rows; the free list begins at slot 0."""
-    free = np.arange(1, size + 1, dtype=np.int32)
+    free = np.arange(1, size + 1, dtype=np.int64)
     free[-1] = -1
     return Slots(
-        instrument=np.zeros(size, np.int32),
+        instrument=np.zeros(size, np.int64),
         seq=np.zeros(size, np.int64),
         engine_ns=np.zeros(size, np.int64),
         held_ns=np.zeros(size, np.int64),
         content=np.zeros(size, np.uint64),
         arrival=np.zeros(size, np.int64),
-        child=np.full(size, -1, np.int32),
+        child=np.full(size, -1, np.int64),
         sibling=free,
-        table=np.full(2 << (size - 1).bit_length(), -1, np.int32),
+        table=np.full(2 << (size - 1).bit_length(), -1, np.int64),
     )
 
 
@@ -166,7 +166,7 @@ def new_out(rows: int, most: int) -> Out:
     return Out(
         status=np.zeros(rows, np.int8),
         arrival=np.empty(most, np.int64),
-        instrument=np.empty(most, np.int32),
+        instrument=np.empty(most, np.int64),
         clock_ns=np.empty(most, np.int64),
         fault=np.empty(most, np.int8),
         gaps=np.empty((most, 6), np.int64),
