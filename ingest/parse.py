@@ -16,7 +16,8 @@ import polars as pl
 from ingest.careful import Record, Refusal, read
 from ingest.events import NULL, Array, Topic
 from ingest.records import OrderRecord, TradeRecord
-from ingest.scan import ODD, PADDING, PLAIN_IF_UTF8, Layout, Scan, layout, scan
+from ingest.scan import PADDING, Layout, Scan, layout, scan
+from ingest.scan_kernel import ODD, PLAIN_IF_UTF8
 
 CROSSOVER: Final = 2_000
 """Plain messages from which Polars is the faster reader; measured by benchmarks/decode.py."""
