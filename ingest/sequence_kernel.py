@@ -327,11 +327,10 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
     `idle_from`, topic by partition: the row with which a position becomes idle; -1 = before the
     first row; LAST = not at all.
     """
-    for p in range(feed.deadline_ns.shape[0]):
-        for t in range(2):
-            feed.idle[t, p] = idle_from[t, p] < 0
-    for p in range(feed.deadline_ns.shape[0]):
-        _expire(lanes, feed, slots, heads, out, limits, p)
+    for at in range(feed.deadline_ns.shape[0]):
+        feed.idle[0, at] = idle_from[0, at] < 0
+        feed.idle[1, at] = idle_from[1, at] < 0
+        _expire(lanes, feed, slots, heads, out, limits, at)
     kind, instrument, seqs = rows.kind, rows.instrument, rows.seq
     engine_ns, topic, partition, contents = (
         rows.engine_ns, rows.topic, rows.partition, rows.content,
