@@ -87,7 +87,7 @@ def random_tape(
     abuse: Collection[str] = (),
     *,
     stp: str | None = None,
-    phases: bool = True,
+    phases: float = 0.002,
     gaps: int = 0,
     busts: bool = True,
     matching: str | None = None,
@@ -103,6 +103,8 @@ def random_tape(
         Members of `ABUSES`; each is put in about once per 500 records and listed in `injected`.
     stp : str
         Self-trade prevention; by default one of `STP` by seed.
+    phases : float
+        Chance, at each step, that an instrument's auction, halt or cancel-only phase begins.
     gaps : int
         How many times a few records are lost; each is followed by a restated book.
     matching : str
@@ -167,7 +169,7 @@ class _Market:
             if at >= restate_at.get(name, events + 1):
                 del restate_at[name]
                 venue.restate(name)
-            if phases and self.left[name] <= 0 and rng.random() < 0.002:
+            if phases and self.left[name] <= 0 and rng.random() < phases:
                 venue.status(name, rng.choice(("auction", "auction", "halt", "cancel_only")))
                 self.left[name] = rng.randrange(5, 40)
             elif self.left[name] > 0:
