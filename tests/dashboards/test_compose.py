@@ -315,10 +315,11 @@ def test_kafka_starts_with_the_environment_of_its_container(tmp_path: Path) -> N
         "1@kafka:9093": f"1@127.0.0.1:{controller}",
         "/var/lib/kafka/data": str(tmp_path / "data"),
     }
-    environment = dict(SERVICES["kafka"]["environment"])
-    for name in environment:
-        for ours, here in places.items():
-            environment[name] = environment[name].replace(ours, here)
+    ours = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))))
+    environment = {
+        name: ours.sub(lambda found: places[found.group()], value)
+        for name, value in SERVICES["kafka"]["environment"].items()
+    }
     for name in ("default", "mounted", "final"):
         (tmp_path / name).mkdir()
     for name in ("server.properties", "log4j.properties", "tools-log4j.properties"):
