@@ -364,6 +364,12 @@ def test_a_step_back_is_a_fault_and_the_clock_stays():
     assert driver.faults == {"step_back": 1}
 
 
+def test_records_of_one_moment_are_no_fault():
+    driver = drive()
+    driver.push([row(1, 10), row(2, 10), row(3, 10)])
+    assert [fault for _, fault in clocks(driver)] == [0, 0, 0]
+
+
 def test_a_jump_is_a_fault_until_the_next_row_confirms_it():
     day = DAY // SECOND
     driver = drive()
@@ -426,7 +432,7 @@ def feeds(draw):
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     count = draw(st.integers(1, 120))
-    step = draw(st.sampled_from([0.05, 1.0, 4.0]))
+    step = draw(st.sampled_from([0.0, 0.05, 1.0, 4.0]))
     rows = []
     following = [draw(st.sampled_from([1, 1, 7])) for _ in range(3)]
     for i in range(count):
