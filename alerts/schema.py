@@ -118,3 +118,11 @@ COVERAGE: Final = Table(
     Column("reason", Text, nullable=False),
 )
 """Gaps: where records are missing, from when to when the book was in doubt."""
+
+INSTRUMENTS: Final = Table(
+    "instruments",
+    METADATA,
+    Column("instrument", Text, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+"""The instruments that alerts speak of, as JSON: what a case file needs of instruments.csv."""

@@ -15,10 +15,11 @@ from alerts.identity import params_hash
 from alerts.parts import Part
 from alerts.pins import Pins
 from alerts.record import Alert, decode
-from alerts.schema import ALERTS, COVERAGE, EVIDENCE, PARAMS, PARTS, REGISTRY_ROWS
+from alerts.schema import ALERTS, COVERAGE, EVIDENCE, INSTRUMENTS, PARAMS, PARTS, REGISTRY_ROWS
 from alerts.segments import SourceEvent
 from alerts.store_rows import COPIED, alert_row, save_pins, source_event
 from detectors.base import Params
+from ingest.instruments import Instrument, Instruments
 from ingest.registry import RegistryRow
 
 __all__ = ["AlertStore", "CoverageRecord", "StoreError"]
@@ -113,6 +114,39 @@ class AlertStore:
         with self._transaction("save parameters") as connection:
             insert = insert_for(connection)
             connection.execute(insert(PARAMS).values(row).on_conflict_do_nothing())
+
+    def save_instruments(self, instruments: Instruments) -> None:
+        """Keep the instruments table, for case files; a changed row replaces the old one."""
+        if not len(instruments):
+            return
+        with self._transaction("save instruments") as connection:
+            statement = insert_for(connection)(INSTRUMENTS)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["instrument"], set_={"record": statement.excluded.record}
+                ),
+                [
+                    {"instrument": row.instrument, "record": msgspec.json.encode(row).decode()}
+                    for row in instruments.rows
+                ],
+            )
+
+    def instruments(self) -> Instruments:
+        """Return the instruments that were kept."""
+        with self._reading() as connection:
+            records = connection.scalars(select(INSTRUMENTS.c.record))
+            return Instruments(msgspec.json.decode(r, type=Instrument) for r in records)
+
+    def find(self, prefix: str) -> Sequence[str]:
+        """Return the ids that begin with a prefix, at most ten."""
+        query = (
+            select(ALERTS.c.alert_id)
+            .where(ALERTS.c.alert_id.startswith(prefix, autoescape=True))
+            .order_by(ALERTS.c.alert_id)
+            .limit(10)
+        )
+        with self._reading() as connection:
+            return list(connection.scalars(query))
 
     def save_coverage(self, records: Sequence[CoverageRecord]) -> None:
         """Keep gaps; one that is there already gets its new end, unless it has one."""

@@ -190,6 +190,86 @@ def check_config(
         )
 
 
+@cases.command("list")
+def case_list(
+    config: ConfigOption = None,
+    severity: Annotated[
+        list[str] | None, typer.Option(help="only these severities", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(help="alerts at most", min=1)] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest alerts of the store."""
+    from alerts.record import SEVERITIES
+    from monitor.run import existing_store
+    from monitor.tables import alerts_table
+
+    unknown = sorted(set(severity or ()) - set(SEVERITIES))
+    if unknown:
+        raise UsageError(f"--severity must be one of {', '.join(SEVERITIES)}, was {unknown[0]}")
+    with existing_store(config) as store:
+        alerts = store.list(limit=limit, severities=severity or ())
+    if as_json:
+        print_json(alerts)
+    else:
+        out.print(alerts_table(alerts, most=limit))
+
+
+@cases.command("export")
+def case_export(
+    alert_id: Annotated[str, typer.Argument(help="alert id, or how it begins")],
+    out_dir: Annotated[Path, typer.Option("--out", help="folder for the case file")],
+    config: ConfigOption = None,
+) -> None:
+    """Write an alert with its evidence as a case file that can be verified offline."""
+    from alerts.casefile.export import CaseSettings, export_case
+    from detectors.catalogue import DETECTORS
+    from monitor.config import default_config, load_config
+    from monitor.run import existing_store
+
+    venue = (load_config(config) if config else default_config(Path.cwd())).venue
+    with existing_store(config) as store:
+        found = store.find(alert_id)
+        if len(found) != 1:
+            said = "is the beginning of several" if found else "is not in the store"
+            raise UsageError(f"alert {alert_id} {said}; `ringfence case list` shows the ids")
+        folder = export_case(
+            store,
+            found[0],
+            out_dir,
+            specs={name: detector.spec for name, detector in DETECTORS.items()},
+            instruments=store.instruments(),
+            settings=CaseSettings(
+                platform=venue.name,
+                legal_entity=venue.legal_entity,
+                conflicts_officer=venue.conflicts_officer,
+                securities=venue.securities,
+            ),
+        )
+    out.print(str(folder), markup=False, soft_wrap=True)
+
+
+@cases.command("verify")
+def case_verify(
+    case: Annotated[Path, typer.Argument(help="folder of a case file", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a case file without network or store; exit 1 when anything is wrong."""
+    from alerts.casefile.verify import verify_case
+
+    if not case.is_dir():
+        raise UsageError(f"case file {case} is not a folder")
+    problems = verify_case(case)
+    if as_json:
+        print_json({"case": case.name, "problems": problems})
+    for problem in problems if not as_json else ():
+        out.print(problem, markup=False, soft_wrap=True)
+    if problems:
+        raise RingfenceError(f"{case.name} does not hold: {len(problems)} problems")
+    if not as_json:
+        out.print(f"{case.name} holds: every file, checksum and citation was checked", markup=False)
+
+
 def print_json(value: object) -> None:
     """Print a value as one indented JSON document on stdout."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")

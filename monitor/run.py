@@ -122,8 +122,10 @@ def _serve(
 ) -> None:
     sections = checkpoints.latest() if checkpoints else None
     store = stack.enter_context(open_store(config))
+    # Codes in a checkpoint are codes of its own table of names: it is taken over first.
     names = Names(unpack(sections["names"]["known"], list[str]) if sections else ())
     feed = open_feed(names, stack)
+    store.save_instruments(feed.instruments)
     pipeline = build_pipeline(
         config,
         instruments=feed.instruments,
@@ -193,6 +195,23 @@ def open_store(config: Config) -> Iterator[AlertStore]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def existing_store(config_path: Path | None) -> Iterator[AlertStore]:
+    """Yield the store that a run has left: of a configuration, or of the embedded service.
+
+    Raises
+    ------
+    UsageError
+        There is none yet.
+    """
+    config = load_config(config_path) if config_path else default_config(Path.cwd())
+    url = make_url(store_url(config))
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise UsageError(f"no alert store at {config.alerts.store_url} yet: `ringfence run` first")
+    with open_store(config) as store:
+        yield store
 
 
 @contextmanager

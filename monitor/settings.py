@@ -32,6 +32,14 @@ class VenueSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "SFC circular 26EC6 7(c) wants a named one; printed in every case file",
         ),
     ] = ""
+    securities: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "instruments, or their base, that are securities or futures contracts",
+            "names",
+            "the legal basis in a case file depends on it; bitcoin and ether are none",
+        ),
+    ] = ()
 
 
 class RegistrySettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

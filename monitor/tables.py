@@ -42,7 +42,12 @@ def alerts_table(alerts: Sequence[Alert], *, most: int = 20) -> Table:
         alerts, key=lambda a: (-SEVERITIES.index(a.severity), -a.score, a.detected_ns, a.alert_id)
     )
     more = f", worst {most} shown" if len(ranked) > most else ""
-    table = Table(title=f"{len(ranked)} alerts{more}", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"{len(ranked)} alerts{more}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for name in ("alert", "severity", "scenario", "instrument", "accounts"):
         table.add_column(name, no_wrap=True)
     table.add_column("trades", justify="right", no_wrap=True)
@@ -57,7 +62,7 @@ def alerts_table(alerts: Sequence[Alert], *, most: int = 20) -> Table:
             short(alert.accounts),
             str(len(alert.trade_ids)),
             f"{alert.score:.3f}",
-            at(alert.window_start_ns),
+            at(alert.window_start_ns)[:16],
         )
     return table
 

@@ -78,3 +78,9 @@ def upgrade() -> None:
         sa.Column("closed_ns", sa.BigInteger),
         sa.Column("reason", sa.Text, nullable=False),
     )
+    op.create_table(
+        "instruments",
+        sa.Column("instrument", sa.Text, primary_key=True),
+        sa.Column("record", sa.Text, nullable=False),
+    )
+
