@@ -21,7 +21,7 @@ from ingest.state import Snapshot
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "engine_ns", "received_ns", "account", "role", "side",
     "type", "tif", "price", "quantity", "leaves", "reason", "phase", "coverage", "busts_hi",
-    "busts_lo", "incoming_seq", "lifetime_ns", "entry_seq",
+    "busts_lo", "incoming_seq", "lifetime_ns", "buy_account", "sell_account",
 )  # fmt: skip
 KEPT: Final = 64
 """Executions of the group, and fills of one client instruction, kept an instrument."""
@@ -33,7 +33,9 @@ C_LAST_SEQ, C_LAST_NS, C_FILLS, C_FOK, C_DOUBT, MADE, MAX_BUY, MAX_SELL = range(
 FIELDS: Final = 22
 # Fields of an execution of the group.
 E_SEQ, E_RECEIVED, E_SIDE, E_PRICE, E_LOTS, E_ACCOUNT, E_ROLE, E_TRADE, E_LATE, E_STOOD = range(10)
-EXECUTION_FIELDS: Final = 10
+E_FROM: Final = 10
+"""Account whose order was taken."""
+EXECUTION_FIELDS: Final = 11
 
 _NULL: Final = int(NULL)
 _NEW, _REPLACE, _CANCEL = int(Kind.NEW), int(Kind.REPLACE), int(Kind.CANCEL)
@@ -105,7 +107,7 @@ def _judge(  # noqa: PLR0917
             e = (own[MADE] - held + back) % KEPT
             if ring[e, E_LOTS] <= 0 or not _qualifies(ring[e], own, side, limit, delta):
                 continue
-            at = _price(ring[e], own, limit)
+            at = np.int64(_price(ring[e], own, limit))
             if best < 0 or side * (at - price) < 0:
                 best, price = e, at
         if best < 0:
@@ -158,6 +160,7 @@ def _qualifies(took: Array, own: Array, side: int, limit: int, delta: int) -> bo
         took[E_SIDE] == side
         and took[E_RECEIVED] - own[C_RECEIVED] > delta
         and took[E_ACCOUNT] != own[C_ACCOUNT]
+        and took[E_FROM] != own[C_ACCOUNT]  # its own order: self-trade prevention, not the group
         and (took[E_ROLE] != _UNKNOWN or own[C_ROLE] != _UNKNOWN)
         and (limit == _NULL or side * (limit - took[E_PRICE]) >= 0)
     )
@@ -178,7 +181,8 @@ def _scan(  # noqa: PLR0917
     """Scan rows from `first`; return (row to go on from, rows of `out` written)."""
     (
         kind, instrument, seq, clock, engine, received, account, role, side, order_type, tif, price,
-        quantity, leaves, reason, phase, coverage, busts_hi, busts_lo, incoming, lifetime, entry,
+        quantity, leaves, reason, phase, coverage, busts_hi, busts_lo, incoming, lifetime,
+        buyer, seller,
     ) = columns  # fmt: skip
     written = 0
     for i in range(first, len(kind)):
@@ -186,10 +190,7 @@ def _scan(  # noqa: PLR0917
         own = state[x]
         k = kind[i]
         if own[C_SEQ] != 0 and reason[i] == _STP and k in (_CANCEL, _REPLACE):
-            # A step of the flight; what it takes from the client's order the group did not take.
-            if entry[i] == own[C_SEQ]:
-                own[C_OPEN] = max(leaves[i], 0)
-            continue
+            continue  # a step of the flight
         if own[C_SEQ] != 0 and not (k == _TRADE and incoming[i] == own[C_SEQ]):
             if written + 2 * KEPT + 2 > len(out):
                 return i, written
@@ -201,8 +202,14 @@ def _scan(  # noqa: PLR0917
                 continue
             if flying == own[G_SEQ]:
                 stood = clock[i] - lifetime[i] if lifetime[i] != _NULL else _NULL
+                taken = seller[i] if side[i] > 0 else buyer[i]
                 newest = executions[x, (own[MADE] - 1) % KEPT]
-                if own[MADE] > 0 and newest[E_SEQ] == flying and newest[E_PRICE] == price[i]:
+                if (
+                    own[MADE] > 0
+                    and newest[E_SEQ] == flying
+                    and newest[E_PRICE] == price[i]
+                    and newest[E_FROM] == taken
+                ):
                     newest[E_LOTS] += quantity[i]
                     newest[E_STOOD] = max(newest[E_STOOD], stood)
                 else:
@@ -213,6 +220,7 @@ def _scan(  # noqa: PLR0917
                     entry[E_SIDE], entry[E_PRICE], entry[E_LOTS] = side[i], price[i], quantity[i]
                     entry[E_ACCOUNT], entry[E_ROLE] = own[G_ACCOUNT], own[G_ROLE]
                     entry[E_TRADE], entry[E_LATE], entry[E_STOOD] = seq[i], own[G_LATE], stood
+                    entry[E_FROM] = taken
                     own[MADE] += 1
                     at = MAX_BUY if side[i] > 0 else MAX_SELL
                     own[at] = max(own[at], own[G_RECEIVED])

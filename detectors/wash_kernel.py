@@ -145,12 +145,13 @@ def scan(  # noqa: PLR0917
         out[hits, 1] = bits
         out[hits, 2] = totals[x, 0]
         out[hits, 3] = totals[x, 1]
-        held = min(marked[x], MARKS)
+        # The oldest mark inside the window: at most one step of the window is left out.
         at = newest
-        for back in range(held):
-            at = (marked[x] - 1 - back) % MARKS
-            if marks[x, at, 0] <= clock[i] - window_ns:
+        for back in range(1, min(marked[x], MARKS)):
+            older = (marked[x] - 1 - back) % MARKS
+            if marks[x, older, 0] < clock[i] - window_ns:
                 break
+            at = older
         out[hits, 4] = marks[x, at, 1]
         out[hits, 5] = marks[x, at, 2]
         hits += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from detectors.base import Parameter
 from detectors.book import Books
 from detectors.catalogue import DETECTORS
+from detectors.pages import detector_page
 from ingest.errors import SnapshotError
 from ingest.events import Kind
 from ingest.names import Names
@@ -82,7 +82,7 @@ def test_the_names_of_a_detector_agree(kind):
 
 @every_detector
 def test_a_docs_page_says_what_the_spec_says(kind):
-    page = importlib.import_module("monitor.pages").detector_page(kind)
+    page = detector_page(kind)
     written = ROOT / "docs" / "detectors" / f"{kind.spec.id}.md"
     assert written.is_file(), "run `make docs`"
     assert written.read_text(encoding="utf-8") == page

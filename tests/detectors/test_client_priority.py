@@ -1,0 +1,604 @@
+"""client_priority: hits, near misses, one innocent case per look-alike, one xfail per blind spot.
+
+Orders go through the test venue and the book, so that what is judged is what a feed would show.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.book import Books
+from detectors.client_priority import ClientPriority, ClientPriorityParams
+from detectors.examples import batch_of, example_instruments, jumped, trade
+from ingest.events import Coverage, Phase, Role
+from ingest.names import Names
+from tests.support.matching import Venue
+from tests.support.vectors import instruments_of, to_batch
+
+SECOND, MS = 10**9, 10**6
+START = 1_763_900_000 * SECOND
+ROLES = {
+    "MM": "affiliated_mm",
+    "STAFF": "staff",
+    "XM": "external_mm",
+    "A": "client",
+    "B": "client",
+    "S": "client",
+}
+LOOK_ALIKES = {}
+BLIND_SPOTS = {}
+
+
+def look_alike(text):
+    return lambda test: LOOK_ALIKES.setdefault(text, test)
+
+
+def blind_spot(text):
+    return lambda test: BLIND_SPOTS.setdefault(text, test)
+
+
+class Scene:
+    """A venue with one instrument, tick and lot 1, and what the detector says of its feed."""
+
+    def __init__(self, matching="price_time", stp="off", roles=ROLES):
+        self.rows = [
+            {
+                "instrument": "X-USD",
+                "base": "X",
+                "quote": "USD",
+                "kind": "spot",
+                "tick_size": "1",
+                "lot_size": "1",
+                "matching": matching,
+            }
+        ]
+        self.roles = roles
+        self.venue = Venue(self.rows, roles, {n: n for n in roles}, stp=stp, start_ns=START)
+
+    def new(self, account, side, lots, price=None, *, came=0.05, **options):
+        """Enter an order that reached the gateway `came` ms ago."""
+        received = self.venue.now_ns - int(came * MS)
+        return self.venue.new("X-USD", account, side, lots, price, received_ns=received, **options)
+
+    def wait(self, ms):
+        self.venue.now_ns += int(ms * MS)
+
+    def found(self, **params):
+        table = instruments_of(self.rows)
+        accounts = [{"account": a, "owner": a, "role": r} for a, r in self.roles.items()]
+        self.names = Names()
+        batch = Books(table).apply(to_batch(self.venue.records, table, accounts, self.names))
+        found = ClientPriority(ClientPriorityParams(**params), table).step(batch)
+        return [f for f in found if f.scenario == "client_priority"], [
+            f for f in found if f.scenario == "matching_configuration"
+        ]
+
+
+def queue_jump(**options):
+    """A client's ask, then the maker's behind it; a buyer for 5 is matched with the maker."""
+    scene = Scene(**options)
+    scene.new("S", "buy", 50, 90)
+    scene.client = scene.new("A", "sell", 20, 100)
+    scene.wait(1)
+    scene.new("MM", "sell", 5, 100)
+    scene.wait(1)
+    scene.venue.favoured = "MM"
+    scene.new("B", "buy", 5, 100, tif="IOC")
+    scene.venue.favoured = None
+    scene.wait(1)
+    return scene
+
+
+def inversion(gap_ms=5.0, client_tif="IOC", client_lots=10, depth=10, **client):
+    """An ask for 10; the maker's buy is matched first, the client's came `gap_ms` earlier."""
+    scene = Scene()
+    scene.new("S", "sell", depth, 100)
+    scene.new("S", "sell", 10, 103)
+    scene.new("XM", "buy", 50, 90)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC", came=0.05)
+    scene.new("A", "buy", client_lots, 103, tif=client_tif, came=0.05 + gap_ms, **client)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    return scene
+
+
+# --- queue jump -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("matching", ["price_time", "price_class_time"])
+def test_an_older_client_passed_over_is_a_breach_on_every_venue(matching):
+    (hit,), _ = queue_jump(matching=matching).found()
+    assert (hit.evidence, hit.evidence_class, hit.facets) == ("proved", "breach", ("queue_jump",))
+    assert hit.features["older"].value == 1
+    assert hit.features["displaced"].value == 5.0
+    assert hit.notify_clock == "immediate"
+    assert {ref.seq for ref in hit.evidence_refs} == {2, 3, 4, 5}
+
+
+def test_displaced_is_no_more_than_the_client_has_left():
+    batch = batch_of([trade(3, 1)], example_instruments(), passed_over=[
+        jumped(1, 2, older=1, client_lots=3),
+    ])  # fmt: skip
+    (hit,) = ClientPriority(ClientPriorityParams(), example_instruments()).step(batch)
+    assert hit.features["displaced"].value == 0.003
+
+
+def test_staff_are_held_to_the_same_test():
+    batch = batch_of([trade(3, 1)], example_instruments(), passed_over=[
+        jumped(1, 2, older=1, group_role=Role.STAFF),
+    ])  # fmt: skip
+    (hit,) = ClientPriority(ClientPriorityParams(), example_instruments()).step(batch)
+    assert hit.evidence == "proved"
+
+
+def test_a_younger_client_is_owed_priority_where_matching_is_by_class():
+    table = example_instruments(matching="price_class_time")
+    rows = [jumped(1, 2, older=0)]
+    (hit,) = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of([trade(3, 1)], table, passed_over=rows)
+    )
+    assert (hit.scenario, hit.evidence) == ("client_priority", "proved")
+    assert hit.features["younger"].value == 1
+
+
+def test_a_younger_client_on_a_price_time_venue_is_one_alert_a_day():
+    day = 86_400 * SECOND
+    table = example_instruments()
+    rows = [jumped(1, 2, done_seq=n + 1, done_ns=n * SECOND) for n in range(500)]
+    events = [trade(3, 1, engine_ns=n * SECOND) for n in range(500)]
+    found = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of([*events, trade(3, 4, engine_ns=day)], table, passed_over=rows)
+    )
+    assert [(f.scenario, f.revision, f.status) for f in found] == [
+        ("matching_configuration", 1, "provisional"),
+        ("matching_configuration", 2, "confirmed"),
+    ]
+    assert found[1].features["younger"].value == 500
+    assert found[1].detected_ns == day
+    assert found[0].evidence_class == "indicator"
+    assert not found[0].all_legs
+
+
+def test_incidents_of_one_group_account_are_one_alert():
+    table = example_instruments()
+    rows = [
+        jumped(1, 2 + n % 3, older=1, done_seq=n + 1, done_ns=n * SECOND, side=1 - 2 * (n % 2))
+        for n in range(12)
+    ]
+    events = [trade(3, 1, engine_ns=n * SECOND) for n in range(12)]
+    found = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of(events, table, passed_over=rows)
+    )
+    assert len({(f.first_seq, f.first_accounts) for f in found}) == 1
+    assert found[-1].systematic
+    assert not found[8].systematic
+    assert found[-1].accounts == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("roles", "condition"),
+    [
+        ({"client_role": Role.UNKNOWN}, "breach if client"),
+        ({"group_role": Role.UNKNOWN}, "breach if affiliate"),
+    ],
+)
+def test_unknown_accounts_are_judged_both_ways_as_weak(roles, condition):
+    table = example_instruments()
+    rows = [jumped(1, 2, older=1, **roles)]
+    (hit,) = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of([trade(3, 1)], table, passed_over=rows)
+    )
+    assert (hit.evidence, hit.features["condition"].value) == ("weak", condition)
+    assert hit.notify_clock == "none"
+
+
+def test_a_breach_while_a_gap_is_open_is_never_confirmed():
+    table = example_instruments()
+    rows = [jumped(1, 2, older=1, coverage=Coverage.INCOMPLETE)]
+    found = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of([trade(3, 1), trade(3, 4, engine_ns=2_000 * SECOND)], table, passed_over=rows)
+    )
+    assert {(f.coverage, f.status) for f in found} == {("incomplete", "provisional")}
+
+
+def test_exemptions_are_counted_and_name_their_rule():
+    table = example_instruments()
+    rows = [jumped(1, 2, older=1, exempt_hidden=2, exempt_stp=1)]
+    (hit,) = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of([trade(3, 1)], table, passed_over=rows)
+    )
+    assert (hit.features["exempt_hidden"].value, hit.features["exempt_stp"].value) == (2, 1)
+    assert "venue rule" in hit.features["exempt_hidden"].baseline
+
+
+# --- arrival inversion ----------------------------------------------------------------------------
+
+
+def test_a_client_who_came_first_and_was_filled_worse_is_a_breach():
+    (hit,), _ = inversion(client_lots=10, client_tif="IOC", depth=10).found()
+    # It took 103 instead of 100 for 10 lots: known at once, nothing is left to mark.
+    assert (hit.facets, hit.evidence) == (("arrival_inversion",), "proved")
+    assert hit.features["largest_gap"].value == 5 * MS
+    assert hit.client_harm == 30.0
+    assert hit.features["displaced"].value == 10.0
+
+
+def test_only_what_the_group_took_is_displaced():
+    scene = Scene()
+    scene.new("S", "sell", 12, 100)
+    scene.new("S", "sell", 50, 103)
+    scene.wait(50)
+    scene.new("MM", "buy", 4, 100, tif="IOC")
+    scene.new("A", "buy", 20, 103, tif="IOC", came=6)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert found[0].features["displaced"].value == 4.0
+    assert found[0].client_harm == 12.0
+
+
+def test_an_unfilled_client_who_cancels_is_marked_to_mid():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.new("S", "sell", 1, 110)
+    scene.new("XM", "buy", 1, 90)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 10, 100, tif="IOC", came=6)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    (hit, mark), _ = scene.found()
+    assert (hit.client_harm, hit.revision, mark.revision) == (None, 1, 2)
+    # Mid (90 + 110) / 2 is the price itself: nothing was lost.
+    assert mark.client_harm == 0.0
+
+
+def test_two_clients_do_not_claim_the_same_quantity_twice():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 8, 100, tif="IOC", came=6)
+    scene.new("B", "buy", 8, 100, tif="IOC", came=7)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert found[-1].features["displaced"].value == 10.0
+
+
+def test_a_client_filled_in_full_at_the_same_price_lost_nothing():
+    assert inversion(depth=20).found() == ([], [])
+
+
+def test_a_client_whose_limit_does_not_reach_lost_nothing():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 10, 99, tif="IOC", came=6)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    assert scene.found() == ([], [])
+
+
+def test_a_fill_or_kill_that_could_not_have_been_filled_lost_nothing():
+    assert inversion(client_tif="FOK", client_lots=30).found() == ([], [])
+
+
+def test_a_gap_near_the_uncertainty_is_downgraded_and_says_so():
+    found, _ = inversion(gap_ms=0.15).found()
+    assert found[0].evidence == "supported"
+    assert found[0].features["condition"].value == "breach if the clocks are right"
+
+
+def test_a_received_time_after_the_engine_is_downgraded():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.new("S", "sell", 10, 103)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC", came=-1)
+    scene.new("A", "buy", 10, 103, tif="IOC", came=6)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert found[0].evidence == "supported"
+
+
+def test_a_received_time_that_is_not_known_is_no_finding():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.venue.new("X-USD", "A", "buy", 10, 100, tif="IOC")
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    assert scene.found() == ([], [])
+
+
+def passive(gap_ms, **client):
+    """Both rest at 100: the maker joined first though the client's came `gap_ms` earlier."""
+    scene = Scene()
+    scene.new("S", "buy", 50, 90)
+    scene.wait(50)
+    scene.new("MM", "sell", 5, 100, came=0.05)
+    scene.new("A", "sell", 20, 100, came=0.05 + gap_ms, **client)
+    scene.wait(1)
+    scene.new("B", "buy", 5, 100, tif="IOC")
+    scene.wait(1)
+    return scene
+
+
+def test_a_client_that_came_first_and_was_queued_last_is_a_breach():
+    (hit,), younger = passive(5).found()
+    assert (hit.facets, hit.evidence) == (("arrival_inversion",), "proved")
+    assert hit.features["largest_gap"].value == 5 * MS
+    assert younger == []
+
+
+def test_a_passive_client_that_came_later_is_only_configuration():
+    found, younger = passive(-0.02).found()
+    assert found == []
+    assert len(younger) == 1
+
+
+# --- harm -----------------------------------------------------------------------------------------
+
+
+def last_harm(scene, **params):
+    found, _ = scene.found(**params)
+    return found[-1].client_harm
+
+
+def test_a_client_filled_later_at_its_own_price_lost_nothing():
+    scene = queue_jump()
+    scene.new("B", "buy", 20, 100, tif="IOC")
+    assert last_harm(scene) == 0.0
+
+
+def test_what_stays_open_is_marked_to_mid_when_the_client_cancels():
+    scene = queue_jump()
+    scene.new("S", "sell", 5, 110)
+    scene.new("S", "buy", 5, 94)
+    scene.wait(1)
+    scene.venue.cancel("X-USD", scene.client, received_ns=scene.venue.now_ns)
+    # Sold at 100 it would have been; mid is (94 + 100) / 2 = 97: 5 lots lost 3 each.
+    assert last_harm(scene) == 15.0
+
+
+def test_what_stays_open_is_marked_to_mid_after_the_horizon_and_not_before():
+    scene = queue_jump()
+    scene.new("S", "buy", 5, 96)
+    scene.wait(299_990)
+    scene.new("XM", "buy", 1, 80)
+    assert last_harm(scene) is None
+    scene.wait(20)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert found[-1].client_harm == 10.0  # 5 lots at 100 less the mid 98
+    assert found[-1].detected_ns == found[0].detected_ns + 300 * SECOND
+
+
+def test_later_fills_go_first_to_what_was_not_displaced():
+    scene = queue_jump()
+    scene.new("B", "buy", 15, 100, tif="IOC")  # leaves 5 of 20: all that was displaced
+    scene.new("S", "buy", 5, 96)
+    scene.wait(1)
+    scene.venue.cancel("X-USD", scene.client, received_ns=scene.venue.now_ns)
+    found, _ = scene.found()
+    assert found[-1].client_harm is not None
+    assert found[-1].client_harm == 10.0
+
+
+def test_a_gain_never_nets_harm():
+    scene = queue_jump()
+    scene.new("S", "buy", 5, 99)
+    scene.venue.cancel("X-USD", scene.client, received_ns=scene.venue.now_ns)
+    lost = last_harm(scene)
+    assert lost == 2.5
+    gained = queue_jump()
+    gained.venue.replace("X-USD", gained.client, price=120, received_ns=gained.venue.now_ns)
+    assert last_harm(gained) >= 0.0
+
+
+def test_one_quantity_jumped_twice_is_harmed_once():
+    scene = queue_jump()
+    scene.new("B", "buy", 17, 100, tif="IOC")  # the client has 3 left
+    scene.new("MM", "sell", 5, 100)
+    scene.venue.favoured = "MM"
+    scene.new("B", "buy", 5, 100, tif="IOC")
+    scene.venue.favoured = None
+    scene.new("S", "buy", 5, 90)
+    scene.wait(1)
+    scene.venue.cancel("X-USD", scene.client, received_ns=scene.venue.now_ns)
+    found, _ = scene.found()
+    assert found[-1].features["older"].value == 2
+    assert found[-1].client_harm == 15.0  # 3 lots, not 8: (100 − 95) × 3
+
+
+def test_harm_shared_by_several_clients_is_not_guessed():
+    scene = Scene()
+    scene.new("S", "buy", 50, 90)
+    scene.new("A", "sell", 20, 100)
+    scene.new("B", "sell", 20, 100)
+    scene.new("MM", "sell", 5, 100)
+    scene.venue.favoured = "MM"
+    scene.new("S", "buy", 5, 100, tif="IOC")
+    scene.venue.favoured = None
+    (hit,), _ = scene.found()
+    assert hit.client_harm is None
+    assert hit.features["unmeasured"].value == 5.0
+
+
+def test_parameters_that_let_harm_outlive_its_episode_are_refused():
+    with pytest.raises(ValueError, match="greater than harm_horizon_s 300, was 300"):
+        ClientPriorityParams(episode_gap_s=300)
+
+
+# --- innocent look-alikes -------------------------------------------------------------------------
+
+
+@look_alike("a maker's quotes hit by both sides")
+def test_a_maker_hit_by_both_sides_does_not_fire():
+    scene = Scene()
+    for _ in range(20):
+        scene.new("MM", "sell", 5, 101)
+        scene.new("MM", "buy", 5, 99)
+        scene.new("A", "buy", 5, 101, tif="IOC")
+        scene.new("B", "sell", 5, 99, tif="IOC")
+        scene.wait(20)
+    assert scene.found() == ([], [])
+
+
+@look_alike("client order younger than the group's on a price_time venue")
+def test_a_younger_client_is_no_breach_on_a_price_time_venue():
+    found, younger = passive(-0.02).found()
+    assert found == []
+    assert younger[0].evidence_class == "indicator"
+
+
+@look_alike("self-trade-prevention skip")
+def test_an_order_skipped_because_it_is_the_incoming_owners_does_not_fire():
+    scene = Scene(stp="off")
+    scene.new("A", "sell", 20, 100)
+    scene.wait(1)
+    scene.new("MM", "sell", 5, 100)
+    scene.wait(1)
+    scene.venue.favoured = "MM"
+    scene.new("A", "buy", 5, 100, tif="IOC")
+    scene.venue.favoured = None
+    assert scene.found() == ([], [])
+
+
+@pytest.mark.parametrize(("own_price", "fires"), [(100, False), (101, True)])
+def test_what_the_group_took_from_the_clients_own_order_was_not_its_to_have(own_price, fires):
+    """At 100 the client would have met its own order; at 101 it was overtaken, then stopped."""
+    scene = Scene(stp="cancel_incoming")
+    scene.new("A" if own_price == 100 else "S", "sell", 10, 100)
+    scene.new("A", "sell", 10, 101)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 10, 101, tif="IOC", came=6)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert bool(found) == fires
+
+
+@look_alike("hidden against displayed quantity")
+def test_hidden_client_quantity_is_owed_nothing():
+    scene = Scene()
+    scene.new("A", "sell", 20, 100, display=0)
+    scene.wait(1)
+    scene.new("MM", "sell", 5, 100)
+    scene.wait(1)
+    scene.new("B", "buy", 5, 100, tif="IOC")
+    assert scene.found() == ([], [])
+
+
+@look_alike("client amending after the match")
+def test_a_client_who_amends_after_the_match_does_not_fire():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    resting = scene.new("A", "buy", 10, 95)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.wait(1)
+    scene.venue.replace("X-USD", resting, price=100, received_ns=scene.venue.now_ns - 50_000)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    assert scene.found() == ([], [])
+
+
+@look_alike("instruction held by a speed bump")
+@pytest.mark.parametrize("scene", [inversion, passive])
+def test_a_held_instruction_does_not_fire(scene):
+    made = inversion(reason="speed_bump") if scene is inversion else passive(5, reason="speed_bump")
+    found, _ = made.found()
+    assert found == []
+
+
+@look_alike("gap within the clock uncertainty")
+@pytest.mark.parametrize("make", [inversion, passive])
+def test_a_gap_within_the_uncertainty_does_not_fire(make):
+    found, _ = make(gap_ms=0.1).found()
+    assert found == []
+    found, _ = make(gap_ms=5).found(clock_uncertainty_ns=5 * MS)
+    assert found == []
+
+
+@look_alike("auction or halt")
+def test_nothing_is_judged_across_an_auction_or_halt():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.venue.status("X-USD", "halt")
+    scene.wait(50)
+    scene.venue.status("X-USD", "continuous")
+    scene.wait(1)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 10, 100, tif="IOC", came=20)  # came while the instrument was halted
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    assert scene.found() == ([], [])
+    table = example_instruments()
+    batch = batch_of([trade(3, 1)], table, passed_over=[jumped(1, 2, older=1, phase=Phase.AUCTION)])
+    assert ClientPriority(ClientPriorityParams(), table).step(batch) == []
+
+
+@look_alike("iceberg tranche that queued again")
+def test_a_further_tranche_queues_last_without_a_finding():
+    scene = Scene()
+    scene.new("A", "sell", 20, 100, display=5)
+    scene.wait(10)
+    scene.new("MM", "sell", 5, 100)
+    scene.wait(10)
+    scene.new("B", "buy", 5, 100, tif="IOC")  # the first tranche; the next stands behind the maker
+    scene.wait(10)
+    scene.new("B", "buy", 5, 100, tif="IOC")
+    scene.wait(1)
+    found, _ = scene.found()
+    assert found == []
+
+
+# --- blind spots ----------------------------------------------------------------------------------
+
+
+@blind_spot("allocation at an uncross")
+@pytest.mark.xfail(strict=True, reason="auctions are not judged")
+def test_a_client_passed_over_at_the_uncross_fires():
+    scene = Scene()
+    scene.venue.status("X-USD", "auction")
+    scene.new("A", "sell", 20, 100)
+    scene.new("MM", "sell", 5, 100)
+    scene.new("B", "buy", 5, 100)
+    scene.venue.favoured = "MM"
+    scene.venue.status("X-USD", "continuous")
+    scene.venue.favoured = None
+    assert scene.found()[0]
+
+
+@blind_spot(
+    "an aggressive group instruction that takes what a passive client instruction, "
+    "still in the gateway, would have waited for"
+)
+@pytest.mark.xfail(strict=True, reason="only like instructions are compared")
+def test_a_passive_client_overtaken_by_an_aggressive_group_order_fires():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 10, 99, came=6)
+    scene.wait(1)
+    scene.new("S", "sell", 5, 101)
+    assert scene.found()[0]
+
+
+@blind_spot("an instruction held before the gateway stamps it (quote_fading looks at its effects)")
+@pytest.mark.xfail(strict=True, reason="received_ns is taken at its word")
+def test_an_instruction_stamped_late_fires():
+    assert inversion(gap_ms=-0.02).found()[0]
+
+
+def test_every_look_alike_and_blind_spot_of_the_spec_has_its_test():
+    assert set(LOOK_ALIKES) == set(ClientPriority.spec.look_alikes)
+    assert set(BLIND_SPOTS) == set(ClientPriority.spec.blind_spots)

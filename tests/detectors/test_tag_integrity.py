@@ -1,0 +1,203 @@
+"""tag_integrity: hits, near misses, one innocent case per look-alike, one xfail per blind spot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors.examples import batch_of, example_instruments, table, trade
+from detectors.tag_integrity import TagIntegrity, TagIntegrityParams
+from ingest.events import REGISTRY_CHANGES, AfmmFlag, Batch, ChangeKind, Coverage, Kind, Role
+
+SECOND = 10**9
+TABLE = example_instruments()
+MM = Role.AFFILIATED_MM
+LOOK_ALIKES = {}
+BLIND_SPOTS = {}
+
+
+def look_alike(text):
+    return lambda test: LOOK_ALIKES.setdefault(text, test)
+
+
+def blind_spot(text):
+    return lambda test: BLIND_SPOTS.setdefault(text, test)
+
+
+def play(*rows, **params):
+    return TagIntegrity(TagIntegrityParams(**params), TABLE).step(batch_of(rows, TABLE))
+
+
+def flagged(flag, buy=Role.CLIENT, sell=Role.CLIENT, **columns):
+    return trade(1, 2, buy_role=buy, sell_role=sell, afmm_flag=flag, **columns)
+
+
+def changed(batch, **change):
+    changes = table([{"account": 1, "kind": ChangeKind.ALTERED, **change}], REGISTRY_CHANGES)
+    names = {name: batch[name] for name in batch.names}
+    return Batch(names, TABLE, registry_changes=changes)
+
+
+@pytest.mark.parametrize(
+    ("flag", "buy", "sell", "wrong"),
+    [
+        (AfmmFlag.NONE, MM, Role.CLIENT, {1: "omitted_flags"}),
+        (AfmmFlag.SELL, MM, Role.CLIENT, {1: "omitted_flags", 2: "false_flags"}),
+        (AfmmFlag.BUY, MM, MM, {2: "omitted_flags"}),
+        (AfmmFlag.BOTH, MM, Role.CLIENT, {2: "false_flags"}),
+        (AfmmFlag.BUY, Role.AFFILIATED, Role.CLIENT, {1: "false_flags"}),
+    ],
+)
+def test_a_flag_that_is_not_the_register_is_told_of_each_account(flag, buy, sell, wrong):
+    found = play(flagged(flag, buy, sell))
+    assert {f.accounts[0]: next(iter(f.features)) for f in found} == wrong
+    assert all((f.scenario, f.evidence) == ("tag_error", "proved") for f in found)
+
+
+@pytest.mark.parametrize(
+    ("flag", "buy", "sell"),
+    [
+        (AfmmFlag.NONE, Role.CLIENT, Role.HOUSE),
+        (AfmmFlag.BUY, MM, Role.CLIENT),
+        (AfmmFlag.SELL, Role.STAFF, MM),
+    ],
+)
+def test_a_flag_that_is_the_register_is_no_finding(flag, buy, sell):
+    assert play(flagged(flag, buy, sell)) == []
+
+
+def test_a_tape_that_stops_flagging_is_told():
+    found = play(flagged(AfmmFlag.BUY, MM), flagged(AfmmFlag.ABSENT, MM))
+    assert [f.features["omitted_flags"].value for f in found] == [1]
+
+
+def test_many_wrong_trades_are_one_alert():
+    found = play(*[flagged(AfmmFlag.NONE, MM, engine_ns=n * SECOND) for n in range(200)])
+    assert {(f.first_seq, f.first_accounts) for f in found} == {(1, (1,))}
+    assert found[-1].systematic
+    assert not found[0].systematic
+    # Told one by one up to 64, then at 128: the alert never lags by more than half.
+    assert [f.revision for f in found] == [*range(1, 65), 128]
+
+
+def test_silence_closes_the_alert_with_its_whole_count():
+    rows = [flagged(AfmmFlag.NONE, MM, engine_ns=n) for n in range(100)]
+    *_, last = play(*rows, trade(5, 6, engine_ns=3_601 * SECOND))
+    assert (last.status, last.features["omitted_flags"].value) == ("confirmed", 100)
+    assert last.detected_ns == 3_600 * SECOND + 99
+
+
+def test_an_account_without_a_row_is_told_when_it_trades():
+    (hit,) = play(trade(1, 2, buy_role=Role.UNKNOWN))
+    assert hit.accounts == (1,)
+    assert hit.features["never_registered"].value == 1
+
+
+def test_a_row_that_has_lapsed_is_told_apart_from_none_at_all():
+    found = play(trade(1, 2), trade(1, 2, buy_role=Role.UNKNOWN, engine_ns=SECOND))
+    assert [dict(f.features).keys() for f in found] == [{"registration_lapsed"}]
+
+
+def test_a_flag_says_nothing_about_an_unknown_account():
+    found = play(flagged(AfmmFlag.BUY, Role.UNKNOWN))
+    assert [next(iter(f.features)) for f in found] == ["never_registered"]
+
+
+def test_a_bust_is_no_trade():
+    assert play(flagged(AfmmFlag.NONE, MM, busts_lo=7)) == []
+
+
+def test_a_row_altered_over_trades_is_told_with_those_trades():
+    detector = TagIntegrity(TagIntegrityParams(), TABLE)
+    assert detector.step(batch_of([trade(1, 2, engine_ns=50)], TABLE)) == []
+    later = changed(batch_of([trade(3, 4, engine_ns=90, seq=2)], TABLE), from_ns=0, to_ns=60)
+    (hit,) = detector.step(later)
+    assert hit.accounts == (1,)
+    assert hit.evidence == "proved"
+    assert [ref.seq for ref in hit.evidence_refs] == [1]
+    assert hit.detected_ns == 50, "at the instrument's clock when the change came"
+
+
+def test_a_change_between_the_first_and_last_trade_is_only_supported():
+    detector = TagIntegrity(TagIntegrityParams(), TABLE)
+    detector.step(batch_of([trade(1, 2, engine_ns=50), trade(1, 2, engine_ns=90)], TABLE))
+    later = changed(batch_of([trade(3, 4, engine_ns=95, seq=3)], TABLE), from_ns=60, to_ns=70)
+    (hit,) = detector.step(later)
+    assert hit.evidence == "supported"
+
+
+def test_a_back_dated_row_of_an_account_that_had_none_is_told():
+    detector = TagIntegrity(TagIntegrityParams(), TABLE)
+    detector.step(batch_of([trade(1, 2, buy_role=Role.UNKNOWN, engine_ns=50)], TABLE))
+    later = changed(
+        batch_of([], TABLE), kind=ChangeKind.BACK_DATED, from_ns=-(2**63), to_ns=2**63 - 1
+    )
+    (hit,) = detector.step(later)
+    assert hit.features["registry_changes"].value == 1
+
+
+def test_a_gap_is_never_confirmed():
+    rows = [flagged(AfmmFlag.NONE, MM, coverage=Coverage.INCOMPLETE)]
+    found = play(*rows, trade(5, 6, engine_ns=9_000 * SECOND))
+    assert {(f.coverage, f.status) for f in found} == {("incomplete", "provisional")}
+
+
+def test_thousands_of_accounts_are_remembered():
+    rows = [trade(n, n + 10_000) for n in range(5_000)]
+    detector = TagIntegrity(TagIntegrityParams(), TABLE)
+    detector.step(batch_of(rows, TABLE))
+    late = batch_of([trade(0, 14_999, buy_role=Role.UNKNOWN, seq=6_000)], TABLE)
+    (hit,) = detector.step(late)
+    assert next(iter(hit.features)) == "registration_lapsed"
+    assert np.count_nonzero(detector.snapshot()["keys"]) == 10_000
+
+
+# --- innocent look-alikes -------------------------------------------------------------------------
+
+
+@look_alike("feed without afmm_flag")
+def test_a_feed_that_never_carries_the_flag_does_not_fire():
+    assert play(*[flagged(AfmmFlag.ABSENT, MM)] * 10) == []
+
+
+@look_alike("external maker flagged none")
+def test_an_external_maker_flagged_none_does_not_fire():
+    assert play(flagged(AfmmFlag.NONE, Role.EXTERNAL_MM)) == []
+
+
+@look_alike("both sides the affiliated market maker, flagged both")
+def test_both_sides_flagged_both_do_not_fire():
+    assert play(flagged(AfmmFlag.BOTH, MM, MM)) == []
+
+
+@look_alike("register row added for a time to come")
+def test_a_row_for_a_time_to_come_does_not_fire():
+    detector = TagIntegrity(TagIntegrityParams(), TABLE)
+    detector.step(batch_of([trade(1, 2, engine_ns=50)], TABLE))
+    later = changed(batch_of([], TABLE), kind=ChangeKind.ADDED, from_ns=51, to_ns=2**63 - 1)
+    assert detector.step(later) == []
+
+
+@look_alike("unregistered account that never trades")
+def test_orders_of_an_unregistered_account_do_not_fire():
+    assert play({"kind": Kind.NEW, "account": 1, "role": Role.UNKNOWN}) == []
+
+
+# --- blind spots ----------------------------------------------------------------------------------
+
+
+@blind_spot("an account registered under a wrong role from the start (hidden_affiliates)")
+@pytest.mark.xfail(strict=True, reason="the register is taken at its word")
+def test_a_maker_of_the_group_registered_as_client_fires():
+    assert play(*[flagged(AfmmFlag.NONE, Role.CLIENT)] * 50)
+
+
+@blind_spot("a tape that never carries the flag in an instrument")
+@pytest.mark.xfail(strict=True, reason="an optional field that is never there says nothing")
+def test_a_tape_that_never_flags_the_maker_fires():
+    assert play(*[flagged(AfmmFlag.ABSENT, MM)] * 50)
+
+
+def test_every_look_alike_and_blind_spot_of_the_spec_has_its_test():
+    assert set(LOOK_ALIKES) == set(TagIntegrity.spec.look_alikes)
+    assert set(BLIND_SPOTS) == set(TagIntegrity.spec.blind_spots)
