@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
-import numpy as np
 
 from detectors.episodes import Episode, Episodes, Key
 from ingest.events import Batch
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 TradeId = tuple[int, int]
+FORGET_EVERY: Final = 16
+"""Batches between two looks for what is too old."""
 
 
 class CountedTrade(msgspec.Struct, array_like=True, frozen=True):
@@ -52,6 +54,7 @@ class BustMemory:
         self._limit = limit
         self._trades: dict[int, dict[TradeId, CountedTrade]] = {}
         self._closed: dict[Key, Episode] = {}
+        self._batches = 0
         self.overflow = 0
 
     def keep(self, code: int, trade_id: TradeId, trade: CountedTrade) -> None:
@@ -84,14 +87,15 @@ class BustMemory:
         return None if episode is None else (episode, True)
 
     def forget(self, batch: Batch) -> None:
-        """Drop what no bust can reach any more; when that happens changes no finding."""
-        codes, clock = batch["instrument"], batch["clock_ns"]
-        held = {key[0] for key in self._closed} | self._trades.keys()
-        for code in held:
-            rows = np.flatnonzero(codes == code)
-            if not len(rows):
-                continue
-            before_ns = int(clock[rows[-1]]) - self._horizon_ns
+        """Drop, every so many batches, what no bust can reach any more.
+
+        When that happens changes no finding: `take` asks for the trade's age.
+        """
+        self._batches += 1
+        if self._batches % FORGET_EVERY:
+            return
+        for code, _, end in batch.by_instrument():
+            before_ns = int(batch["clock_ns"][end - 1]) - self._horizon_ns
             known = self._trades.get(code, {})
             for trade_id in [*_older(known, before_ns)]:
                 del known[trade_id]

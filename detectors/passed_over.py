@@ -25,7 +25,7 @@ PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING = range(4)
 """What a displacement's standing as a breach depends on."""
 LATE, HELD = 1, 2
 """Bits of an entry: received_ns after engine_ns; held by a speed bump."""
-_CODE, _SEQ, _CLOCK, _BITS = range(4)
+_CODE, _SEQ, _RECEIVED, _BITS = range(4)
 _PRUNE_ABOVE: Final = 4096
 
 
@@ -101,7 +101,6 @@ class PassedOver:
             [row.matching == "price_class_time" for row in instruments.rows]
         )
         self._status_ns = np.full(len(instruments), NULL, np.int64)
-        self._clock = np.full(len(instruments), NULL, np.int64)
         self._late = np.zeros((0, 4), np.int64)
         self._prune_at = _PRUNE_ABOVE
 
@@ -135,6 +134,7 @@ class PassedOver:
                     stays[row] = False
             younger = np.flatnonzero(stays)
         self._note_status(batch)
+        self._prune(batch)
         return breaches, younger
 
     def _breach(self, batch: Batch, row: int, gap_ns: int) -> Displacement | None:
@@ -192,13 +192,17 @@ class PassedOver:
         Not when it was held by a speed bump, or arrived before the last change of phase.
         """
         code, done_ns = cell["instrument"], cell["done_ns"]
-        client = self._bits(code, cell["client_entry_seq"])
-        group = self._bits(code, cell["group_entry_seq"])
-        if client & HELD or cell["client_received_ns"] < self._status_at(batch, cell):
+        bits = {
+            who: self._bits(code, cell[f"{who}_entry_seq"])
+            for who in ("client", "group")
+            if done_ns - cell[f"{who}_received_ns"] <= self._horizon_ns
+        }
+        if bits.get("client", 0) & HELD or cell["client_received_ns"] < self._status_at(
+            batch, cell
+        ):
             return False, False
-        oldest = min(cell["client_received_ns"], cell["group_received_ns"])
-        doubt = gap_ns <= 2 * self._delta_ns or done_ns - oldest > self._horizon_ns
-        return True, doubt or bool((client | group) & LATE)
+        doubt = gap_ns <= 2 * self._delta_ns or len(bits) < 2
+        return True, doubt or any(bit & LATE for bit in bits.values())
 
     def _bits(self, code: int, seq: int) -> int:
         late = self._late
@@ -223,34 +227,36 @@ class PassedOver:
     def _note_late(self, batch: Batch) -> None:
         received, code = batch["received_ns"], batch["instrument"]
         odd = (received > batch["engine_ns"]) | (batch["reason"] == Reason.SPEED_BUMP)
-        rows = np.flatnonzero(odd)
-        rows = rows[np.isin(batch["kind"][rows], (Kind.NEW, Kind.REPLACE))]
-        if not len(code):
+        if not odd.any():
             return
-        ends = np.append(np.flatnonzero(code[1:] != code[:-1]), len(code) - 1)
-        self._clock[code[ends]] = batch["clock_ns"][ends]
-        if not len(rows):
-            return
+        rows = np.flatnonzero(odd & np.isin(batch["kind"], (Kind.NEW, Kind.REPLACE)))
         bits = (received[rows] > batch["engine_ns"][rows]) * LATE
         bits += (batch["reason"][rows] == Reason.SPEED_BUMP) * HELD
-        noted = np.stack([code[rows], batch["seq"][rows], batch["clock_ns"][rows], bits], axis=1)
+        noted = np.stack([code[rows], batch["seq"][rows], received[rows], bits], axis=1)
         self._late = np.concatenate([self._late, noted.astype(np.int64)])
-        if len(self._late) > self._prune_at:
-            # Beyond the horizon an entry is in doubt anyway: when it is dropped changes nothing.
-            age = self._clock[self._late[:, _CODE]] - self._late[:, _CLOCK]
-            self._late = self._late[age <= self._horizon_ns]
-            self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))
+
+    def _prune(self, batch: Batch) -> None:
+        """Drop entries beyond the horizon: they are in doubt anyway, so that changes nothing."""
+        if len(self._late) <= self._prune_at:
+            return
+        code = batch["instrument"]
+        now_ns = np.full(len(self._status_ns), NULL, np.int64)
+        ends = np.append(np.flatnonzero(code[1:] != code[:-1]), len(code) - 1)
+        now_ns[code[ends]] = batch["clock_ns"][ends]
+        at_ns = now_ns[self._late[:, _CODE]]
+        young = self._late[:, _RECEIVED] >= at_ns - self._horizon_ns
+        self._late = self._late[young | (at_ns == NULL)]
+        self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
         return {
             "status_ns": self._status_ns.copy(),
-            "clock": self._clock.copy(),
             "late": self._late.copy(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
-        self._status_ns, self._clock = snapshot["status_ns"].copy(), snapshot["clock"].copy()
+        self._status_ns = snapshot["status_ns"].copy()
         self._late = snapshot["late"].copy()
         self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))

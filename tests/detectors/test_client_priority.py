@@ -5,12 +5,13 @@ Orders go through the test venue and the book, so that what is judged is what a 
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from detectors.book import Books
 from detectors.client_priority import ClientPriority, ClientPriorityParams
 from detectors.examples import batch_of, example_instruments, jumped, trade
-from ingest.events import Coverage, Phase, Role
+from ingest.events import Coverage, Kind, Phase, Role
 from ingest.names import Names
 from tests.support.matching import Venue
 from tests.support.vectors import instruments_of, to_batch
@@ -602,3 +603,36 @@ def test_an_instruction_stamped_late_fires():
 def test_every_look_alike_and_blind_spot_of_the_spec_has_its_test():
     assert set(LOOK_ALIKES) == set(ClientPriority.spec.look_alikes)
     assert set(BLIND_SPOTS) == set(ClientPriority.spec.blind_spots)
+
+
+def test_held_instructions_are_remembered_only_for_the_horizon():
+    """Ten thousand late instructions an hour; what is kept is those of the last hour."""
+    table = example_instruments()
+    detector = ClientPriority(ClientPriorityParams(), table)
+    sizes = []
+    for hour in range(6):
+        at = hour * 3_600 * SECOND
+        rows = [
+            {"kind": Kind.NEW, "account": 1, "seq": 1 + hour * 6_000 + n, "engine_ns": at + n}
+            | {"received_ns": at + n + 1, "role": Role.CLIENT}
+            for n in range(6_000)
+        ]
+        detector.step(batch_of(rows, table))
+        sizes.append(len(detector.snapshot()["late"]))
+    assert max(sizes) <= 18_000
+
+
+def test_executions_pushed_out_of_the_ring_in_flight_are_counted():
+    scene = Scene()
+    for n in range(70):
+        scene.new("S", "sell", 1, 100 + n)
+    scene.wait(1)
+    scene.new("MM", "buy", 70, 200, tif="IOC")
+    table = instruments_of(scene.rows)
+    batch = Books(table).apply(to_batch(scene.venue.records, table, []))
+    tagged = batch.with_columns(
+        {"role": np.where(batch["account"] >= 0, int(Role.AFFILIATED_MM), 0).astype(np.int8)}
+    )
+    detector = ClientPriority(ClientPriorityParams(), table)
+    detector.step(tagged)
+    assert detector.overflow == 6
