@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
-from detectors.arrivals import Arrivals, Inversion
+from detectors.arrivals import Arrivals
 from detectors.base import (
     Detector,
     Evidence,
     Feature,
     Finding,
-    Parameter,
     Params,
     Ref,
     Spec,
     rounded,
 )
 from detectors.configuration_days import ConfigurationDays
-from detectors.episodes import Episode, Episodes
-from detectors.harm import Harm, Settled, Watch
-from detectors.passed_over import (
+from detectors.displacement import (
     AFFILIATE_UNKNOWN,
     CLIENT_UNKNOWN,
     PROVED,
     TIMING,
     Displacement,
-    PassedOver,
+    of_inversions,
 )
+from detectors.episodes import Episode, Episodes
+from detectors.harm import Harm, Settled, Watch
+from detectors.passed_over import PassedOver
+from detectors.priority_params import ClientPriorityParams
 from detectors.trades import quantity, shown
-from ingest.events import NULL, Batch, Role
+from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
@@ -45,75 +45,6 @@ COUNTERFACTUAL: Final = (
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
 )
 MAX_ACCOUNTS: Final = 17
-
-
-class ClientPriorityParams(Params, frozen=True):
-    """Thresholds of client_priority; tolerance for a breach is 0 and no parameter."""
-
-    episode_gap_s: Annotated[
-        int,
-        Parameter(
-            "silence of a group account after which its episode is closed",
-            "s",
-            "three times the horizon of harm, so that every mark falls into its episode",
-        ),
-    ] = 900
-    clock_uncertainty_ns: Annotated[
-        int,
-        Parameter(
-            "δ: uncertainty of received_ns; a gap up to δ is none, up to 2 δ is downgraded",
-            "ns",
-            "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
-        ),
-    ] = 100_000
-    flight_s: Annotated[
-        int,
-        Parameter(
-            "longest time that an instruction is expected between gateway and engine",
-            "s",
-            "above any gateway queue seen in stress; only counts what a full ring loses",
-        ),
-    ] = 10
-    entry_horizon_s: Annotated[
-        int,
-        Parameter(
-            "age of a resting order up to which its arrival is known beyond doubt",
-            "s",
-            "bounds what is kept of held and late instructions; older ones are downgraded",
-        ),
-    ] = 3600
-    harm_horizon_s: Annotated[
-        int,
-        Parameter(
-            "time after which an unfilled client is marked to mid",
-            "s",
-            "300 s, the product's rule for unfilled clients",
-        ),
-    ] = 300
-    max_watches: Annotated[
-        int,
-        Parameter(
-            "passed-over client orders followed at once, an instrument",
-            "count",
-            "about 500 B each; more than that at once is a systematic breach anyway",
-        ),
-    ] = 4096
-    systematic_incidents: Annotated[
-        int,
-        Parameter(
-            "proved incidents in an episode that make it systematic",
-            "count",
-            "ten within quarter-hour gaps are how the engine or gateway works, not a slip",
-        ),
-    ] = 10
-
-    def __post_init__(self) -> None:
-        """Refuse a gap in which a mark of harm could outlive its episode."""
-        if self.episode_gap_s <= self.harm_horizon_s:
-            raise ValueError(
-                f"episode_gap_s must be greater than harm_horizon_s {self.harm_horizon_s}, "
-                f"was {self.episode_gap_s}"
-            )
 
 
 class ClientPriority(Detector):
@@ -241,7 +172,7 @@ class ClientPriority(Detector):
         """Take the next enriched batch; return incidents, marks of harm and closings."""
         inversions = list(self._arrivals.scan(batch))
         displaced, younger = self._passed.judge(batch)
-        displaced.extend(_of_inversions(inversions, self._params.clock_uncertainty_ns))
+        displaced.extend(of_inversions(inversions, self._params.clock_uncertainty_ns))
         findings: list[Finding] = []
         active = {fact.instrument for fact in displaced} | self._harm.codes()
         if active:
@@ -313,7 +244,6 @@ class ClientPriority(Detector):
                     leaves=fact.leaves,
                     price=fact.limit,
                     deadline_ns=fact.done_ns + self._params.harm_horizon_s * SECOND,
-                    since_seq=fact.done_seq,
                 ),
             )
         )
@@ -424,54 +354,3 @@ class ClientPriority(Detector):
         self._passed.restore(snapshot)
         self._harm.restore(snapshot)
         self._days.restore(snapshot)
-
-
-def _of_inversions(found: Sequence[Inversion], delta_ns: int) -> Iterator[Displacement]:
-    """Yield one displacement a client instruction and group instruction, in order."""
-    for _, of_client in groupby(found, lambda row: (row.instrument, row.client_seq)):
-        taken: dict[int, list[Inversion]] = {}
-        for row in of_client:
-            taken.setdefault(row.group_seq, []).append(row)
-        for rows in taken.values():
-            yield _displacement(rows, delta_ns)
-
-
-def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
-    one = rows[0]
-    gap_ns = one.group_received_ns - one.client_received_ns
-    unfilled = [row for row in rows if row.client_price == NULL]
-    condition = PROVED
-    if one.client_role == Role.UNKNOWN:
-        condition = CLIENT_UNKNOWN
-    elif one.group_role == Role.UNKNOWN:
-        condition = AFFILIATE_UNKNOWN
-    elif one.late or gap_ns <= 2 * delta_ns:
-        condition = TIMING
-    return Displacement(
-        instrument=one.instrument,
-        condition=condition,
-        side=one.side,
-        done_seq=one.done_seq,
-        done_ns=one.done_ns,
-        first_seq=one.group_trade_seq,
-        group_account=one.group_account,
-        client_account=one.client_account,
-        role=one.group_role,
-        seqs=tuple(
-            {one.client_seq, one.group_seq, one.done_seq, *(row.group_trade_seq for row in rows)}
-        ),
-        lots=sum(row.lots for row in rows),
-        open_lots=sum(row.lots for row in unfilled),
-        open_cost=sum(row.lots * row.group_price for row in unfilled),
-        worse=sum(
-            2 * row.side * (row.client_price - row.group_price) * row.lots
-            for row in rows
-            if row.client_price != NULL
-        ),
-        entry_seq=one.client_seq,
-        leaves=one.client_open,
-        limit=one.client_limit,
-        gap_ns=gap_ns,
-        arrival_inversions=1,
-        incomplete=bool(one.incomplete),
-    )

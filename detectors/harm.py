@@ -41,8 +41,6 @@ class Watch(msgspec.Struct, kw_only=True):
     price: int
     """Limit of the order, ticks; NULL = none."""
     deadline_ns: int
-    since_seq: int
-    """Only later events count."""
     harm: int = 0
     """So far, half ticks times lots; may be negative until it is settled."""
 
@@ -145,8 +143,6 @@ class Harm:
         cell = _cell(batch, row)
         entry = int(batch["entry_seq"][row])
         for watch in [w for w in self._open.get(code, ()) if w.entry_seq == entry]:
-            if cell["seq"] <= watch.since_seq:
-                continue
             if cell["kind"] == Kind.TRADE:
                 watch.filled(cell["quantity"], cell["price"])
             elif _keeps_place(cell, watch) and _double_mid(cell) is not None:

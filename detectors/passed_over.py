@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 import numpy as np
 
+from detectors.displacement import (
+    AFFILIATE_UNKNOWN,
+    CLIENT_UNKNOWN,
+    PROVED,
+    TIMING,
+    Displacement,
+)
 from ingest.events import (
     NULL,
     Array,
@@ -21,61 +27,10 @@ from ingest.events import (
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
-PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING = range(4)
-"""What a displacement's standing as a breach depends on."""
 LATE, HELD = 1, 2
 """Bits of an entry: received_ns after engine_ns; held by a speed bump."""
 _CODE, _SEQ, _RECEIVED, _BITS = range(4)
 _PRUNE_ABOVE: Final = 4096
-
-
-class Displacement(msgspec.Struct, frozen=True, kw_only=True):
-    """One incident: quantity that the group got and a client should have had."""
-
-    instrument: int
-    condition: int
-    side: int
-    """Of the client's order: +1 buy, -1 sell."""
-    done_seq: int
-    done_ns: int
-    first_seq: int
-    """Seq of the group's first fill: the first evidence."""
-    group_account: int
-    client_account: int
-    role: int
-    seqs: tuple[int, ...]
-    """Records that prove it; 0 = unknown."""
-    lots: int
-    open_lots: int
-    """Of them, not filled when the incoming order was done."""
-    open_cost: int
-    """Ticks times lots at which those would have been filled."""
-    worse: int = 0
-    """Half ticks times lots lost on what was filled worse."""
-    entry_seq: int
-    leaves: int
-    """Open lots of that one client order; NULL when several share `open_lots`."""
-    limit: int
-    gap_ns: int = 0
-    """By how much the client's instruction arrived first; 0 when that is not the point."""
-    older: int = 0
-    class_time: int = 0
-    arrival_inversions: int = 0
-    exempt_hidden: int = 0
-    exempt_stp: int = 0
-    incomplete: bool = False
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """What an episode adds up."""
-        return {
-            "older": self.older,
-            "younger": int(self.class_time and not self.arrival_inversions),
-            "class_time": self.class_time,
-            "arrival_inversions": self.arrival_inversions,
-            "exempt_hidden": self.exempt_hidden,
-            "exempt_stp": self.exempt_stp,
-        }
 
 
 class PassedOver:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from detectors.base import (
     Evidence,
     Feature,
     Finding,
-    Parameter,
     Params,
     Ref,
     Spec,
@@ -23,6 +22,7 @@ from detectors.busts import BustMemory, CountedTrade
 from detectors.episodes import Episode, Episodes
 from detectors.trades import money, quantity, wide
 from detectors.wash_kernel import BUST, COLUMNS, COMPLEX, MARKS, OMNIBUS, OWNER, SELF, grown, scan
+from detectors.wash_params import WashTradingParams
 from ingest.errors import SnapshotError
 from ingest.events import Batch, Coverage, Phase
 from ingest.instruments import Instruments
@@ -40,59 +40,6 @@ TRADED: Final = (
     "instrument", "seq", "clock_ns", "quantity", "price", "phase", "coverage", "buy_account",
     "sell_account", "incoming_seq", "entry_seq", "trade_hi", "trade_lo",
 )  # fmt: skip
-
-
-class WashTradingParams(Params, frozen=True):
-    """Thresholds of wash_trading; every one is Ringfence's own."""
-
-    episode_gap_s: Annotated[
-        int,
-        Parameter(
-            "silence of a pair after which its episode is closed",
-            "s",
-            "above the minutes that a bot waits between prints; an hour's pause is another story",
-        ),
-    ] = 900
-    volume_window_s: Annotated[
-        int,
-        Parameter(
-            "how far before an episode's first trade the volume it is compared with begins",
-            "s",
-            "an hour: without it a lone trade would be 100 % of its own window",
-        ),
-    ] = 3600
-    material_share_ratio: Annotated[
-        float,
-        Parameter(
-            "share of the instrument's volume from which an episode is material",
-            "ratio",
-            "the 5 % mark of FINRA 5210.02 [S]",
-        ),
-    ] = 0.05
-    pattern_instructions: Annotated[
-        int,
-        Parameter(
-            "incoming instructions that make a pattern; below it no share is material",
-            "count",
-            "FINRA 5210.02 [S] speaks of a pattern; a sweep of own quotes is one instruction",
-        ),
-    ] = 3
-    bust_horizon_s: Annotated[
-        int,
-        Parameter(
-            "how long after a trade its bust is still taken back from the alert",
-            "s",
-            "venues bust within the trading day",
-        ),
-    ] = 86_400
-    max_trades: Annotated[
-        int,
-        Parameter(
-            "trades remembered for busts, an instrument",
-            "count",
-            "about 300 B each: 30 MB for an instrument in which all trades are wash trades",
-        ),
-    ] = 100_000
 
 
 class WashTrading(Detector):

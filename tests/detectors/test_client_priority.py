@@ -12,9 +12,8 @@ from detectors.book import Books
 from detectors.client_priority import ClientPriority, ClientPriorityParams
 from detectors.examples import batch_of, example_instruments, jumped, trade
 from ingest.events import Coverage, Kind, Phase, Role
-from ingest.names import Names
 from tests.support.matching import Venue
-from tests.support.vectors import instruments_of, to_batch
+from tests.support.vectors import batches, instruments_of, to_batch
 
 SECOND, MS = 10**9, 10**6
 START = 1_763_900_000 * SECOND
@@ -64,12 +63,14 @@ class Scene:
     def wait(self, ms):
         self.venue.now_ns += int(ms * MS)
 
-    def found(self, **params):
+    def found(self, size=None, **params):
+        """Return breaches and configuration alerts, over the feed cut every `size` records."""
         table = instruments_of(self.rows)
         accounts = [{"account": a, "owner": a, "role": r} for a, r in self.roles.items()]
-        self.names = Names()
-        batch = Books(table).apply(to_batch(self.venue.records, table, accounts, self.names))
-        found = ClientPriority(ClientPriorityParams(**params), table).step(batch)
+        books = Books(table)
+        detector = ClientPriority(ClientPriorityParams(**params), table)
+        batch = to_batch(self.venue.records, table, accounts)
+        found = [f for part in batches(batch, size) for f in detector.step(books.apply(part))]
         return [f for f in found if f.scenario == "client_priority"], [
             f for f in found if f.scenario == "matching_configuration"
         ]
@@ -239,10 +240,11 @@ def test_only_what_the_group_took_is_displaced():
     assert found[0].client_harm == 12.0
 
 
-def test_an_unfilled_client_who_cancels_is_marked_to_mid():
+@pytest.mark.parametrize(("ask", "harm"), [(130, 100.0), (104, 0.0)])
+def test_an_unfilled_client_is_marked_to_mid_and_a_gain_is_no_harm(ask, harm):
     scene = Scene()
     scene.new("S", "sell", 10, 100)
-    scene.new("S", "sell", 1, 110)
+    scene.new("S", "sell", 1, ask)
     scene.new("XM", "buy", 1, 90)
     scene.wait(50)
     scene.new("MM", "buy", 10, 100, tif="IOC")
@@ -251,8 +253,8 @@ def test_an_unfilled_client_who_cancels_is_marked_to_mid():
     scene.new("XM", "buy", 1, 80)
     (hit, mark), _ = scene.found()
     assert (hit.client_harm, hit.revision, mark.revision) == (None, 1, 2)
-    # Mid (90 + 110) / 2 is the price itself: nothing was lost.
-    assert mark.client_harm == 0.0
+    # It would have bought at 100; mid is 110 (lost 10 on each of 10 lots), or 97 (a gain).
+    assert mark.client_harm == harm
 
 
 def test_two_clients_do_not_claim_the_same_quantity_twice():
@@ -391,15 +393,20 @@ def test_later_fills_go_first_to_what_was_not_displaced():
     assert found[-1].client_harm == 10.0
 
 
-def test_a_gain_never_nets_harm():
+def test_a_client_who_moves_the_order_gives_up_the_price():
     scene = queue_jump()
     scene.new("S", "buy", 5, 99)
-    scene.venue.cancel("X-USD", scene.client, received_ns=scene.venue.now_ns)
-    lost = last_harm(scene)
-    assert lost == 2.5
-    gained = queue_jump()
-    gained.venue.replace("X-USD", gained.client, price=120, received_ns=gained.venue.now_ns)
-    assert last_harm(gained) >= 0.0
+    scene.venue.replace("X-USD", scene.client, price=120, received_ns=scene.venue.now_ns)
+    assert last_harm(scene) == 2.5  # 5 lots at 100 less the mid 99.5
+
+
+def test_a_client_who_only_reduces_the_order_is_marked_for_what_it_gives_up():
+    scene = queue_jump()
+    scene.new("S", "buy", 5, 96)
+    scene.venue.replace("X-USD", scene.client, quantity=2, received_ns=scene.venue.now_ns)
+    assert last_harm(scene) is None  # 2 are still open
+    scene.new("B", "buy", 2, 100, tif="IOC")
+    assert last_harm(scene) == 6.0  # 3 lots at 100 less the mid 98; 2 were filled after all
 
 
 def test_one_quantity_jumped_twice_is_harmed_once():
@@ -484,6 +491,19 @@ def test_what_the_group_took_from_the_clients_own_order_was_not_its_to_have(own_
     scene.new("XM", "buy", 1, 80)
     found, _ = scene.found()
     assert bool(found) == fires
+
+
+def test_a_clients_own_order_cancelled_on_the_way_is_a_step_of_its_flight():
+    scene = Scene(stp="cancel_resting")
+    scene.new("S", "sell", 10, 100)
+    scene.new("A", "sell", 5, 100)
+    scene.new("S", "sell", 10, 100)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.new("A", "buy", 10, 100, tif="IOC", came=6)  # past its own order, filled in full
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    assert scene.found() == ([], [])
 
 
 @look_alike("hidden against displayed quantity")

@@ -71,6 +71,15 @@ def test_a_tape_that_stops_flagging_is_told():
     assert [f.features["omitted_flags"].value for f in found] == [1]
 
 
+def test_what_the_tape_once_flagged_is_remembered_over_a_restart():
+    detector = TagIntegrity(TagIntegrityParams(), TABLE)
+    detector.step(batch_of([flagged(AfmmFlag.BUY, MM)], TABLE))
+    again = TagIntegrity(TagIntegrityParams(), TABLE)
+    again.restore(detector.snapshot())
+    (hit,) = again.step(batch_of([flagged(AfmmFlag.ABSENT, MM, seq=2)], TABLE))
+    assert hit.features["omitted_flags"].value == 1
+
+
 def test_many_wrong_trades_are_one_alert():
     found = play(*[flagged(AfmmFlag.NONE, MM, engine_ns=n * SECOND) for n in range(200)])
     assert {(f.first_seq, f.first_accounts) for f in found} == {(1, (1,))}

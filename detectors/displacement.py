@@ -1,0 +1,114 @@
+"""An incident of client_priority: quantity that the group got and a client should have had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+import msgspec
+
+from detectors.arrivals import Inversion
+from ingest.events import NULL, Role
+
+PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING = range(4)
+"""What a displacement's standing as a breach depends on."""
+
+
+class Displacement(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident: quantity that the group got and a client should have had."""
+
+    instrument: int
+    condition: int
+    side: int
+    """Of the client's order: +1 buy, -1 sell."""
+    done_seq: int
+    done_ns: int
+    first_seq: int
+    """Seq of the group's first fill: the first evidence."""
+    group_account: int
+    client_account: int
+    role: int
+    seqs: tuple[int, ...]
+    """Records that prove it; 0 = unknown."""
+    lots: int
+    open_lots: int
+    """Of them, not filled when the incoming order was done."""
+    open_cost: int
+    """Ticks times lots at which those would have been filled."""
+    worse: int = 0
+    """Half ticks times lots lost on what was filled worse."""
+    entry_seq: int
+    leaves: int
+    """Open lots of that one client order; NULL when several share `open_lots`."""
+    limit: int
+    gap_ns: int = 0
+    """By how much the client's instruction arrived first; 0 when that is not the point."""
+    older: int = 0
+    class_time: int = 0
+    arrival_inversions: int = 0
+    exempt_hidden: int = 0
+    exempt_stp: int = 0
+    incomplete: bool = False
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What an episode adds up."""
+        return {
+            "older": self.older,
+            "younger": int(self.class_time and not self.arrival_inversions),
+            "class_time": self.class_time,
+            "arrival_inversions": self.arrival_inversions,
+            "exempt_hidden": self.exempt_hidden,
+            "exempt_stp": self.exempt_stp,
+        }
+
+
+def of_inversions(found: Sequence[Inversion], delta_ns: int) -> Iterator[Displacement]:
+    """Yield one displacement a client instruction and group instruction, in order."""
+    for _, of_client in groupby(found, lambda row: (row.instrument, row.client_seq)):
+        taken: dict[int, list[Inversion]] = {}
+        for row in of_client:
+            taken.setdefault(row.group_seq, []).append(row)
+        for rows in taken.values():
+            yield _displacement(rows, delta_ns)
+
+
+def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
+    one = rows[0]
+    gap_ns = one.group_received_ns - one.client_received_ns
+    unfilled = [row for row in rows if row.client_price == NULL]
+    condition = PROVED
+    if one.client_role == Role.UNKNOWN:
+        condition = CLIENT_UNKNOWN
+    elif one.group_role == Role.UNKNOWN:
+        condition = AFFILIATE_UNKNOWN
+    elif one.late or gap_ns <= 2 * delta_ns:
+        condition = TIMING
+    return Displacement(
+        instrument=one.instrument,
+        condition=condition,
+        side=one.side,
+        done_seq=one.done_seq,
+        done_ns=one.done_ns,
+        first_seq=one.group_trade_seq,
+        group_account=one.group_account,
+        client_account=one.client_account,
+        role=one.group_role,
+        seqs=tuple(
+            {one.client_seq, one.group_seq, one.done_seq, *(row.group_trade_seq for row in rows)}
+        ),
+        lots=sum(row.lots for row in rows),
+        open_lots=sum(row.lots for row in unfilled),
+        open_cost=sum(row.lots * row.group_price for row in unfilled),
+        worse=sum(
+            2 * row.side * (row.client_price - row.group_price) * row.lots
+            for row in rows
+            if row.client_price != NULL
+        ),
+        entry_seq=one.client_seq,
+        leaves=one.client_open,
+        limit=one.client_limit,
+        gap_ns=gap_ns,
+        arrival_inversions=1,
+        incomplete=bool(one.incomplete),
+    )

@@ -1,0 +1,76 @@
+"""Parameters of client_priority."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class ClientPriorityParams(Params, frozen=True):
+    """Thresholds of client_priority; tolerance for a breach is 0 and no parameter."""
+
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence of a group account after which its episode is closed",
+            "s",
+            "three times the horizon of harm, so that every mark falls into its episode",
+        ),
+    ] = 900
+    clock_uncertainty_ns: Annotated[
+        int,
+        Parameter(
+            "δ: uncertainty of received_ns; a gap up to δ is none, up to 2 δ is downgraded",
+            "ns",
+            "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
+        ),
+    ] = 100_000
+    flight_s: Annotated[
+        int,
+        Parameter(
+            "longest time that an instruction is expected between gateway and engine",
+            "s",
+            "above any gateway queue seen in stress; only counts what a full ring loses",
+        ),
+    ] = 10
+    entry_horizon_s: Annotated[
+        int,
+        Parameter(
+            "age of a resting order up to which its arrival is known beyond doubt",
+            "s",
+            "bounds what is kept of held and late instructions; older ones are downgraded",
+        ),
+    ] = 3600
+    harm_horizon_s: Annotated[
+        int,
+        Parameter(
+            "time after which an unfilled client is marked to mid",
+            "s",
+            "300 s, the product's rule for unfilled clients",
+        ),
+    ] = 300
+    max_watches: Annotated[
+        int,
+        Parameter(
+            "passed-over client orders followed at once, an instrument",
+            "count",
+            "about 500 B each; more than that at once is a systematic breach anyway",
+        ),
+    ] = 4096
+    systematic_incidents: Annotated[
+        int,
+        Parameter(
+            "proved incidents in an episode that make it systematic",
+            "count",
+            "ten within quarter-hour gaps are how the engine or gateway works, not a slip",
+        ),
+    ] = 10
+
+    def __post_init__(self) -> None:
+        """Refuse a gap in which a mark of harm could outlive its episode."""
+        if self.episode_gap_s <= self.harm_horizon_s:
+            raise ValueError(
+                f"episode_gap_s must be greater than harm_horizon_s {self.harm_horizon_s}, "
+                f"was {self.episode_gap_s}"
+            )
