@@ -8,7 +8,7 @@ import pytest
 from detectors.book import Books
 from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER, Conflict, Coverage, Kind, Phase
-from tests.support.agreement import disagreement, faulty
+from tests.support.agreement import crowded, disagreement, faulty, half_ids
 from tests.support.vectors import batches
 from tests.support.venue import random_tape
 
@@ -32,6 +32,15 @@ def test_the_book_agrees_with_the_reference_on_clean_tapes(seed):
 def test_the_book_agrees_with_the_reference_on_faulty_tapes(seed):
     batch = faulty(_tape(100 + seed, 1_000), seed, rate=(0.005, 0.02, 0.1)[seed % 3])
     assert disagreement(batch, size=(None, 100)[seed % 2]) is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_book_agrees_with_the_reference_on_crowded_and_cheated_tapes(seed):
+    batch = crowded(seed, 600)
+    batch = half_ids(batch) if seed % 2 else batch
+    batch = faulty(batch, seed, rate=0.01) if seed % 3 == 0 else batch
+    size = (None, 50, 3)[seed % 3]
+    assert disagreement(batch, size=size, restore=range(0, 30, 4)) is None
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000, None])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 
 from detectors.book import Books
 from ingest.events import BOOK, NO_CODE, NULL, PASSED_OVER, Batch, Kind, Reason
 from tests.support.reference_book import ReferenceBooks
-from tests.support.vectors import batches
+from tests.support.vectors import batches, to_batch
+from tests.support.venue import START_NS, Venue, instruments_of
 
 
 def disagreement(batch: Batch, *, size=None, restore=(), make=Books) -> str | None:
@@ -77,7 +80,8 @@ def faulty(batch: Batch, seed: int, rate: float = 0.02) -> Batch:
     changed["reason"][some(*orders)] = int(Reason.STP)
     changed["side"][some(Kind.TRADE)] = 0
     at = some(Kind.TRADE)
-    changed["quantity"][at] += rng.choice([1, 10], len(at))
+    changed["quantity"][at] += rng.choice([-2, 1, 10], len(at))
+    np.maximum(changed["quantity"], 1, out=changed["quantity"], where=changed["kind"] == Kind.TRADE)
     for name in ("order", "buy", "sell", "replaces"):
         at = some(*Kind)
         changed[f"{name}_hi"][at] = changed[f"{name}_lo"][at] = 0
@@ -98,3 +102,95 @@ def faulty(batch: Batch, seed: int, rate: float = 0.02) -> Batch:
         jumps = rng.random(own.sum()) < rate / 10
         changed["seq"][own] = np.cumsum(1 + jumps * 3)
     return batch.with_columns(changed)
+
+
+def half_ids(batch: Batch) -> Batch:
+    """Return a batch in which a third of the ids has a zero upper half, a third a zero lower."""
+    changed = {}
+    for name in ("order", "replaces", "busts", "buy", "sell", "trade"):
+        hi, lo = batch[f"{name}_hi"], batch[f"{name}_lo"]
+        third = (hi ^ lo) % 3
+        changed[f"{name}_hi"] = np.where(third == 0, 0, hi).astype(np.uint64)
+        changed[f"{name}_lo"] = np.where(third == 1, 0, lo).astype(np.uint64)
+    return batch.with_columns(changed)
+
+
+def crowded(seed: int, events: int, instruments: int = 2) -> Batch:
+    """Return a tape (simulated) of a few accounts at a few prices, cheated by the engine.
+
+    Everything that `passed_over` and coverage turn on is frequent: hidden and shown orders of
+    clients, of one owner, of unknown accounts and of the group at one price, sweeps over several of
+    them, trades of one order in pieces, small books that a gap is dispelled from by attrition.
+    """
+    rng = random.Random(seed)
+    roles = {"C0": "client", "C1": "client", "C2": "client", "X1": "external_mm"}
+    roles |= {"MM1": "affiliated_mm", "H1": "house", "S1": "staff", "A1": "affiliated"}
+    owners = {name: "O1" if name in ("C1", "C2") else f"O-{name}" for name in roles}
+    rows = [
+        {"instrument": f"SIM{i}-USD", "base": "SIM", "quote": "USD", "kind": "spot"}
+        | {"tick_size": "1", "lot_size": "1"}
+        for i in range(instruments)
+    ]
+    everyone = [*roles, "GHOST1", "GHOST2"]
+    venue = Venue(rows, roles, owners, stp="off", start_ns=START_NS)
+    while len(venue.records) < events:
+        name = rng.choice(rows)["instrument"]
+        book = venue.books[name]
+        venue.now_ns += rng.randrange(1_000)
+        venue.stp = rng.choice(("off", "off", "cancel_resting", "cancel_incoming", "decrement"))
+        venue.favoured = rng.choice((None, "MM1", "H1", "GHOST1"))
+        draw = rng.random()
+        ids = list(book.orders)
+        if draw < 0.02:
+            phases = ("auction", "halt") if book.phase == "continuous" else ("continuous",)
+            venue.status(name, rng.choice(phases) if rng.random() < 0.5 else "continuous")
+        elif draw < 0.025:
+            venue.lose(name, rng.randrange(1, 4))
+        elif draw < 0.03:
+            venue.restate(name)
+        elif ids and draw < 0.1:
+            for id_ in rng.sample(ids, min(len(ids), rng.randrange(1, 4))):
+                venue.cancel(name, id_)
+        elif ids and draw < 0.2:
+            order = book.orders[rng.choice(ids)]
+            price = None if order.price is None else order.price + rng.choice((-1, 0, 1))
+            quantity = max(1, order.quantity + rng.choice((-2, -1, 0, 3)))
+            venue.replace(name, order.id, price=price, quantity=quantity)
+        else:
+            side = rng.choice(("buy", "sell"))
+            price = 10 + rng.choice((-2, -1, 0)) * (1 if side == "buy" else -1)
+            options = {"tif": "GTC", "display": rng.choice((None, None, None, 0, 1, 2))}
+            size = rng.randrange(1, 6)
+            if draw < 0.4:
+                size, price = rng.randrange(2, 15), 10 + rng.choice((-2, -1, 0, 1, 2))
+                options["tif"] = rng.choice(("IOC", "GTC", "FOK", "POST_ONLY"))
+            if draw < 0.23:
+                options["kind"], price = "market", None
+            elif draw > 0.95:
+                options |= {"kind": "stop", "stop_price": price}
+                price = None
+            elif draw > 0.9:
+                options |= {"kind": "stop_limit", "stop_price": price}
+            elif draw > 0.85 and ids:
+                options["replaces"] = rng.choice(ids)
+            received = venue.now_ns - rng.randrange(1_000) if rng.random() < 0.9 else None
+            account = rng.choice(everyone)
+            venue.new(name, account, side, size, price, received_ns=received, **options)
+    accounts = [{"account": a, "owner": owners[a], "role": roles[a]} for a in roles]
+    return to_batch(_in_pieces(venue.records, rng), instruments_of(rows), accounts)
+
+
+def _in_pieces(records, rng):
+    """Split some trades in two; seq is counted anew, the gaps kept."""
+    shift, made = {}, []
+    for written in records:
+        name = written["instrument"]
+        record = written | {"seq": written["seq"] + shift.get(name, 0)}
+        made.append(record)
+        if "trade_id" in record and int(record["quantity"]) > 1 and rng.random() < 0.2:
+            first = rng.randrange(1, int(record["quantity"]))
+            rest = {"quantity": str(int(record["quantity"]) - first), "seq": record["seq"] + 1}
+            record["quantity"] = str(first)
+            made.append(record | rest | {"trade_id": record["trade_id"] + "b"})
+            shift[name] = shift.get(name, 0) + 1
+    return made
