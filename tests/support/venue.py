@@ -87,7 +87,7 @@ def random_tape(
     abuse: Collection[str] = (),
     *,
     stp: str | None = None,
-    phases: float = 0.002,
+    phases: float | bool = True,
     gaps: int = 0,
     busts: bool = True,
     matching: str | None = None,
@@ -104,12 +104,14 @@ def random_tape(
     stp : str
         Self-trade prevention; by default one of `STP` by seed.
     phases : float
-        Chance, at each step, that an instrument's auction, halt or cancel-only phase begins.
+        Chance, at each step, that an instrument's auction, halt or cancel-only phase begins;
+        True is 0.002, False never.
     gaps : int
         How many times a few records are lost; each is followed by a restated book.
     matching : str
         For every instrument; by default alternately price_time and price_class_time.
     """
+    phases = 0.002 if phases is True else float(phases)
     return _Market(
         random.Random(seed), instruments, accounts, STP[seed % 4] if stp is None else stp, matching
     ).run(events, abuse, phases=phases, gaps=gaps, busts=busts)
