@@ -1,0 +1,85 @@
+"""Membership of a consumer group: which partitions came and went."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Set
+from typing import Any
+
+import msgspec
+from kafka import TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+
+from ingest.source import Position
+
+
+class Reassigned(msgspec.Struct, frozen=True, kw_only=True):
+    """Positions that this worker lost and won; one that is in both was lost and came back.
+
+    What is in neither was kept, with its position.
+    """
+
+    revoked: tuple[Position, ...] = ()
+    assigned: tuple[Position, ...] = ()
+
+
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes what the group gives and takes, and stops new partitions until they are begun.
+
+    Called by the client library on its own thread: every attribute is replaced whole, never
+    changed, and news goes through a queue.
+    """
+
+    def __init__(self, consumer: Any) -> None:
+        self.held: frozenset[TopicPartition] = frozenset()
+        """What is assigned to this worker."""
+        self._consumer = consumer
+        self._changes: deque[tuple[Set[TopicPartition], Set[TopicPartition]]] = deque()
+        self._told: frozenset[TopicPartition] = frozenset()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Do nothing yet: which of them stay is known when the new assignment comes."""
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Take the whole new assignment; what was held before goes on where it was."""
+        now = frozenset(assigned)
+        won, lost = now - self.held, self.held - now
+        self._consumer.pause(*won)
+        self.held = now
+        if won or lost:
+            self._changes.append((lost, won))
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """Give up what the group has taken away without asking."""
+        gone = self.held & frozenset(lost)
+        self.held -= gone
+        if gone:
+            self._changes.append((gone, frozenset()))
+
+    def take(self) -> list[tuple[Set[TopicPartition], Set[TopicPartition]]]:
+        """Return (lost, won) of each change since the last call, in order."""
+        changes = [self._changes.popleft() for _ in range(len(self._changes))]
+        self._told = self._told.union(*(won for _, won in changes))
+        return changes
+
+    def begin(self) -> None:
+        """Let the new partitions be read that `take` has told of."""
+        self._consumer.resume(*(self._told & self.held))
+        self._told = frozenset()
+
+
+def mend(consumer: Any) -> None:
+    """Step over two faults of kafka-python 3.0.12, each of which stops the feed for ever.
+
+    To be called before each poll, on the same thread. It does nothing where there is no fault.
+    """
+    # What was parsed of a resumed partition is taken up again only when no partition is in hand,
+    # and an emptied one stays in hand: the parked records, and all behind them, never come.
+    fetcher = consumer._fetcher
+    if fetcher._next_partition_records is not None and not fetcher._next_partition_records:
+        fetcher._next_partition_records = None
+    # A rejoin that changed metadata began is forgotten when a poll times out before its answer:
+    # the partitions stay marked as revoked, with no heartbeat. A join once begun is seen through.
+    coordinator = consumer._coordinator
+    if coordinator.rejoining:
+        coordinator.request_rejoin()
