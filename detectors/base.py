@@ -14,7 +14,26 @@ import msgspec
 
 from ingest.events import Batch
 from ingest.instruments import Instruments
+from ingest.parameter import Parameter
 from ingest.state import Snapshot
+
+__all__ = [
+    "CoverageWord",
+    "Detector",
+    "Evidence",
+    "EvidenceClass",
+    "Feature",
+    "Finding",
+    "NotifyClock",
+    "Parameter",
+    "Params",
+    "Ref",
+    "Scope",
+    "Snapshot",
+    "Spec",
+    "Status",
+    "rounded",
+]
 
 Scope = Literal["instrument", "platform"]
 EvidenceClass = Literal["breach", "rule", "indicator"]
@@ -45,14 +64,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Contract fields without which it sees nothing."""
     wants: tuple[str, ...] = ()
     """Optional fields whose absence narrows it."""
-
-
-class Parameter(msgspec.Struct, frozen=True):
-    """Meaning, unit and reason of one parameter's default; put in `Annotated` as metadata."""
-
-    meaning: str
-    unit: str
-    reason: str
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

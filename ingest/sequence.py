@@ -100,6 +100,9 @@ class Sequencer:
     max_clock_jump_ns : int
         A larger step forward of engine_ns is a fault until the next row confirms it. Instruments
         of kind `unique` are exempt: items trade weeks apart by nature.
+    lateness_ns : int
+        By how much the watermark stays behind the feed's progress: a row of another instrument
+        that comes no later than this is never behind it, wherever pushes are cut.
 
     Notes
     -----
@@ -115,11 +118,13 @@ class Sequencer:
         gap_timeout_ns: int = 30_000_000_000,
         max_pending: int = 1_000_000,
         max_clock_jump_ns: int = 86_400_000_000_000,
+        lateness_ns: int = 0,
     ) -> None:
-        if max_pending < 1 or gap_timeout_ns < 0 or max_clock_jump_ns < 0:
+        if max_pending < 1 or gap_timeout_ns < 0 or min(max_clock_jump_ns, lateness_ns) < 0:
             raise ValueError("max_pending must be at least 1 and times must not be negative")
         self._instruments = instruments
         self._limits = Limits(gap_timeout_ns, max_pending, max_clock_jump_ns)
+        self._lateness_ns = lateness_ns
         self._start()
 
     def _start(self) -> None:
@@ -256,7 +261,9 @@ class Sequencer:
         held_by = progress[:, known][~idle[:, known]]
         reached = held_by.min() if len(held_by) else progress.max()
         if reached != NULL:
-            reached = min(int(reached), kernel.first_pending(self._lanes, self._slots) - 1)
+            reached = min(
+                int(reached) - self._lateness_ns, kernel.first_pending(self._lanes, self._slots) - 1
+            )
             self._watermark_ns = max(self._watermark_ns, reached)
 
     def _grow(self, batch: Batch, idle: frozenset[Position], rows: int) -> None:

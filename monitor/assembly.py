@@ -52,6 +52,7 @@ def build_pipeline(
             gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND_NS),
             max_pending=config.sequence.max_pending_events,
             max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND_NS),
+            lateness_ns=int(config.sequence.lateness_s * SECOND_NS),
         ),
         books=Books(instruments),
         detectors=build_detectors(config, instruments),

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from detectors.base import Parameter
 from detectors.catalogue import DETECTORS
 from detectors.pages import detector_page
+from ingest.kafka_settings import Secret
+from ingest.parameter import Parameter
 from monitor.config import SECTIONS
 from monitor.metrics import Metrics
 from monitor.settings import SECRETS, parameter_of
@@ -42,7 +43,10 @@ def settings_of(kind: type[msgspec.Struct]) -> Iterator[Setting]:
         A field carries no `Parameter`: it would be undocumented.
     """
     hints = typing.get_type_hints(kind, include_extras=True)
+    plain = typing.get_type_hints(kind)
     for field in msgspec.structs.fields(kind):
+        if plain[field.name] is Secret:  # stands in no file: `SECRETS` lists its variable
+            continue
         about = parameter_of(hints[field.name])
         if about is None:
             raise LookupError(f"{kind.__name__}.{field.name} has no Parameter")
@@ -118,7 +122,8 @@ def pages() -> Mapping[Path, str]:
 
 def _example_lines(kind: type[msgspec.Struct]) -> Iterator[str]:
     for setting in settings_of(kind):
-        yield f"# {setting.about.meaning} ({setting.about.unit}): {setting.about.reason}"
+        yield f"# {setting.about.meaning} ({setting.about.unit})"
+        yield f"#   {setting.about.reason}"
         yield f"{setting.key} = {setting.default}" if setting.default else f"# {setting.key} ="
 
 

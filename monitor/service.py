@@ -253,9 +253,10 @@ class Service:
 
     def _housekeeping(self) -> None:
         now = time.monotonic()
+        ended = not self._live and self._source.drained  # a tape that was read is no silent feed
         self._metrics.set_feed(
             lag=_by_topic(self._source.lag()),
-            assigned=_by_topic(dict.fromkeys(self._source.positions(), 1)),
+            assigned=_by_topic({} if ended else dict.fromkeys(self._source.positions(), 1)),
         )
         if now - self._reloaded_s >= self._reload_every_s:
             self._reloaded_s = now

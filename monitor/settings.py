@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from detectors.base import Parameter
+from ingest.kafka_settings import SECRETS as KAFKA_SECRETS
+from ingest.parameter import Parameter
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +74,15 @@ class SequenceSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields
             "producers retry for up to half a minute before they give a record up",
         ),
         msgspec.Meta(gt=0),
+    ] = 30.0
+    lateness_s: Annotated[
+        float,
+        Parameter(
+            "by how much an instrument may lag the feed and still count in a platform-wide window",
+            "s",
+            "as long as a missing record is waited for; windows close later by as much",
+        ),
+        msgspec.Meta(ge=0),
     ] = 30.0
     max_pending_events: Annotated[
         int,
@@ -197,11 +207,10 @@ class ServiceSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 SECRETS: Final[dict[str, str]] = {
-    "RINGFENCE_KAFKA_SASL_PASSWORD": "password of the SASL user",
-    "RINGFENCE_KAFKA_SSL_KEY_PASSWORD": "password of the TLS client key",
+    **{variable: f"kafka.{name}" for name, variable in KAFKA_SECRETS.items()},
     "RINGFENCE_STORE_PASSWORD": "password for alerts.store_url",
 }
-"""Environment variables that carry secrets; none has a default."""
+"""Environment variables that carry secrets, and what for; none has a default."""
 
 
 def parameter_of(annotation: Any) -> Parameter | None:

@@ -21,3 +21,21 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data folder {folder.parent.name}/data is not beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tape(tmp_path_factory) -> Path:
+    """Simulated, 12,000 records on two instruments, one of each scenario about every 500."""
+    from tests.support.venue import ABUSES, random_tape
+
+    folder = tmp_path_factory.mktemp("tapes") / "abuse"
+    return random_tape(11, 12_000, abuse=ABUSES).write(folder)
+
+
+@pytest.fixture(scope="session")
+def gappy_tape(tmp_path_factory) -> Path:
+    """Simulated, with records lost and the book restated after each loss."""
+    from tests.support.venue import ABUSES, random_tape
+
+    folder = tmp_path_factory.mktemp("tapes") / "gaps"
+    return random_tape(12, 8_000, abuse=ABUSES, gaps=3).write(folder)

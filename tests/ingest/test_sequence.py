@@ -423,6 +423,24 @@ def test_an_idle_topic_does_not_hold_the_watermark_and_it_never_falls():
     assert driver.watermarks[-1] == T0 + 5 * SECOND
 
 
+@pytest.mark.parametrize("cuts", [1, 2, 4])
+def test_a_row_that_lags_by_no_more_than_the_lateness_is_never_behind_the_watermark(cuts):
+    driver = drive(lateness_ns=10 * SECOND)
+    rows = [
+        row(1, 1),
+        row(1, 2, TRADES, instrument=1),
+        row(2, 60),
+        row(2, 61, TRADES, instrument=1),
+        row(1, 51, instrument=2),
+        row(3, 62),
+    ]
+    for start in range(0, len(rows), cuts):
+        before = driver.watermarks[-1] if driver.watermarks else NULL
+        driver.push(rows[start : start + cuts])
+        assert all(r[2] > before for rs in driver.released.values() for r in rs[-1:])
+    assert driver.watermarks[-1] == T0 + 51 * SECOND
+
+
 # ---- the same whatever the cuts --------------------------------------------------------------
 
 
