@@ -17,11 +17,15 @@ from detectors.book_kernel import replay
 from detectors.book_layout import Added, Rows, book_at, new_memory
 from detectors.book_state import live_orders, load, room_for, save
 from detectors.book_table import give_back
-from ingest.events import BOOK, PASSED_OVER, Array, Batch
+from ingest.events import BOOK, PASSED_OVER, Array, Batch, empty
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
 _HASHES: Final = ("order", "replaces", "busts", "buy", "sell")
+_READ: Final = tuple(
+    (name, name.endswith(("_hi", "_lo")) and name[:-3] in _HASHES) for name in Rows._fields
+)
+_NOBODY: Final[Mapping[str, Array]] = empty(PASSED_OVER)
 
 
 class Books:
@@ -86,6 +90,8 @@ class Books:
         m, first, width = self._memory, layout.PASSED_COLUMNS, len(PASSED_OVER)
         found = []
         at = int(m[layout.PASSED_FIRST])
+        if at == layout.NONE:
+            return _NOBODY
         while at != layout.NONE:
             found.append(m[at + first : at + first + width].copy())
             after = int(m[at + layout.PASSED_NEXT])
@@ -155,10 +161,5 @@ class Books:
 
 def _rows(batch: Batch) -> Rows:
     """Return what the replay reads; hashes are seen as int64, nothing is copied."""
-    columns = {}
-    for name in Rows._fields:
-        column = np.ascontiguousarray(batch[name])
-        stem, _, half = name.rpartition("_")
-        hashed = stem in _HASHES and half in ("hi", "lo")
-        columns[name] = column.view(np.int64) if hashed else column
-    return Rows(**columns)
+    columns = ((np.ascontiguousarray(batch[name]), hashed) for name, hashed in _READ)
+    return Rows(*(column.view(np.int64) if hashed else column for column, hashed in columns))
