@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch, Kind, OrderType, Phase, Reason, Role, TimeInForce
 from ingest.state import Snapshot

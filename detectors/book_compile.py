@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
-from numba import njit
+from ingest.compiled import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "_nrt": False}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from detectors.ring_graph import edge_between
+from ingest.compiled import njit
 from ingest.events import Array
 
 

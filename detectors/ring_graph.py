@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.events import Array
 
 _EMPTY: Final = -1

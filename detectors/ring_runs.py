@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.events import Array
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from detectors.wash_kernel import slot
+from ingest.compiled import njit
 from ingest.events import NO_CODE, Array, Kind, Role
 
 OMITTED: Final = 0

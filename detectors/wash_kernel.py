@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from detectors.trades import LIMB
+from ingest.compiled import njit
 from ingest.events import NO_CODE, Array, Kind
 
 SELF: Final = 1

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Topic
 from ingest.records import ACTIONS, ENUMS, FIRST_NS, LAST_NS, VERSION, WIRE_FIELDS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.events import WIRE, Array, Batch
 
 _PLACE: Final = frozenset({"instrument", "seq", "partition", "offset"})

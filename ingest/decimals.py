@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.events import NULL, Array
 from ingest.records import MAX_DECIMAL_CHARACTERS
 

@@ -9,6 +9,7 @@ import msgspec
 
 from ingest.errors import ConfigurationError
 from ingest.events import Topic
+from ingest.parameter import Parameter
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -45,16 +46,8 @@ class Secret:
         return self._text
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """Meaning, unit and reason of one setting's default; put in `Annotated` as metadata."""
-
-    meaning: str
-    unit: str
-    reason: str
-
-
-def _topic(meaning: str) -> Setting:
-    return Setting(meaning, "topic", "the name in the wire contract")
+def _topic(meaning: str) -> Parameter:
+    return Parameter(meaning, "topic", "the name in the wire contract")
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,10 +63,12 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     bootstrap: Annotated[
         str,
-        Setting("brokers to ask first, HOST:PORT, comma-separated", "address", "Kafka's own port"),
+        Parameter(
+            "brokers to ask first, HOST:PORT, comma-separated", "address", "Kafka's own port"
+        ),
     ] = "127.0.0.1:9092"
     group: Annotated[
-        str, Setting("consumer group that all workers share", "name", "one service, one group")
+        str, Parameter("consumer group that all workers share", "name", "one service, one group")
     ] = "ringfence"
     orders: Annotated[str, _topic("order events")] = "orders"
     trades: Annotated[str, _topic("trades")] = "trades"
@@ -83,49 +78,49 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     )
     member: Annotated[
         str,
-        Setting(
+        Parameter(
             "static member id of this worker (group.instance.id); empty = dynamic",
             "name",
             "set it, different for each worker, so that a restart moves no partition",
         ),
     ] = ""
     security_protocol: Annotated[
-        SecurityProtocol, Setting("how the connection is secured", "protocol", "a local broker")
+        SecurityProtocol, Parameter("how the connection is secured", "protocol", "a local broker")
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
-        Mechanism, Setting("SASL mechanism", "mechanism", "the stronger SCRAM")
+        Mechanism, Parameter("SASL mechanism", "mechanism", "the stronger SCRAM")
     ] = "SCRAM-SHA-512"
     sasl_username: Annotated[
-        str, Setting("SASL user; the password comes from the environment", "name", "none")
+        str, Parameter("SASL user; the password comes from the environment", "name", "none")
     ] = ""
     sasl_password: Annotated[
-        Secret, Setting("SASL password; from the environment only", "secret", "no default")
+        Secret, Parameter("SASL password; from the environment only", "secret", "no default")
     ] = Secret("")
     ssl_cafile: Annotated[
         str,
-        Setting("PEM file of the authorities that sign brokers", "path", "empty = the system's"),
+        Parameter("PEM file of the authorities that sign brokers", "path", "empty = the system's"),
     ] = ""
     ssl_certfile: Annotated[
-        str, Setting("PEM file of the client's certificate", "path", "empty = none is shown")
+        str, Parameter("PEM file of the client's certificate", "path", "empty = none is shown")
     ] = ""
     ssl_keyfile: Annotated[
-        str, Setting("PEM file of the client's key", "path", "goes with ssl_certfile")
+        str, Parameter("PEM file of the client's key", "path", "goes with ssl_certfile")
     ] = ""
     ssl_key_password: Annotated[
-        Secret, Setting("password of ssl_keyfile; environment only", "secret", "no default")
+        Secret, Parameter("password of ssl_keyfile; environment only", "secret", "no default")
     ] = Secret("")
     ssl_check_hostname: Annotated[
         bool,
-        Setting("the broker's certificate must name its host", "flag", "else anybody's would do"),
+        Parameter("the broker's certificate must name its host", "flag", "else anybody's would do"),
     ] = True
     max_poll_records: Annotated[
         int,
-        Setting("records taken at once at most", "records", "a fixed cost a batch is then < 1 %"),
+        Parameter("records taken at once at most", "records", "a fixed cost a batch is then < 1 %"),
         msgspec.Meta(gt=0),
     ] = 16_384
     idle_s: Annotated[
         float,
-        Setting(
+        Parameter(
             "wall time without a record after which a caught-up partition counts as idle",
             "s",
             "longer than a producer's usual pause; it is what lets a gap or a day close",
@@ -134,7 +129,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 5.0
     max_ahead_s: Annotated[
         float,
-        Setting(
+        Parameter(
             "event time by which one topic may be read ahead of the other in a backlog",
             "s",
             "bounds what the sequencer must hold back while trades wait for their orders",
@@ -143,7 +138,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 10.0
     connect_timeout_s: Annotated[
         float,
-        Setting("time within which a broker must answer", "s", "a person waits for the message"),
+        Parameter("time within which a broker must answer", "s", "a person waits for the message"),
         msgspec.Meta(gt=0),
     ] = 10.0
 

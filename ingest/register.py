@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.complex import Interval, complex_intervals
 from ingest.errors import RegistryError
 from ingest.events import NO_CODE, Array, Batch, Role

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from ingest.compiled import njit
 from ingest.events import Array
 
 ODD: Final = 0

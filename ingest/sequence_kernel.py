@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.events import NULL, Kind
 
 PENDING: Final = 0

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 import numpy as np
 import polars as pl
-from numba import njit
 
+from ingest.compiled import njit
 from ingest.decode import Decoder
 from ingest.errors import TapeError
 from ingest.events import NULL, Array, Batch, Reject, Topic
