@@ -375,3 +375,18 @@ def test_a_static_member_that_starts_again_at_once_moves_no_partition(
         again.poll(0.1)
         other.poll(0.1)
     assert other.reassigned() is None
+
+
+def test_a_rejoin_whose_answer_comes_between_two_polls_is_seen_through(
+    settings: KafkaSettings, tape: Tape, make_topics: Callable[..., None], opened: Open
+) -> None:
+    make_topics()
+    source = opened()
+    until_drained(source)
+    # As if the topics had looked different when the group last shared them out.
+    source._consumer._coordinator._assignment_snapshot = {"before": {0}}
+    source.poll(0.0)
+    time.sleep(0.5)
+    send(settings, (settings.orders, wire(tape.orders[0])))
+    assert len(keys(until(source, lambda found: len(keys(found)) == 1))) == 1
+    assert source.commit(source.positions())
