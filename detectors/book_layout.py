@@ -119,9 +119,8 @@ CLIENT_LOTS: Final = 2
 HEAD: Final = 3
 TAIL: Final = 4
 ORDERS: Final = 5
-ELIGIBLE: Final = 6  # orders of clients and of unknown accounts
-HEIGHT: Final = 7
-LINKS: Final = 8
+HEIGHT: Final = 6
+LINKS: Final = 7
 MAX_HEIGHT: Final = 8  # a level rises with chance 1/4: 4**8 levels a side before it slows
 SMALL: Final = 16  # words of a level, or of a fill
 

@@ -255,9 +255,9 @@ def amend(m: Array, order: int) -> int:
     )
     if same and leaves < before:
         m[order + LEAVES] = leaves
-        if m[order + SHOWN] > leaves:
-            show(m, order, leaves - m[order + SHOWN])
-            m[order + SHOWN] = leaves
+        shown = min(m[order + SHOWN], leaves)
+        show(m, order, shown - m[order + SHOWN])
+        m[order + SHOWN] = shown
         return conflict
     unlink(m, order)
     refreshed(m, order)

@@ -16,7 +16,6 @@ from detectors.book_layout import (
     E_SELL_ACCOUNT,
     E_SELL_ROLE,
     E_SEQ,
-    ELIGIBLE,
     ENTRY_RECEIVED,
     ENTRY_SEQ,
     F_ACCOUNT,
@@ -73,7 +72,7 @@ _NO_CODE = -1
 
 @compiled
 def keep_fill(m: Array, side: int, resting: int) -> None:
-    """Keep a fill of the group or an unknown account for judgement; one an order and priority."""
+    """Keep a fill of the group or an unknown account for judgement."""
     book, price, lots = m[E_BOOK], m[E_PRICE], max(m[E_QUANTITY], 0)
     account = m[E_BUY_ACCOUNT] if side == _BUY else m[E_SELL_ACCOUNT]
     role = m[E_BUY_ROLE] if side == _BUY else m[E_SELL_ROLE]
@@ -85,26 +84,16 @@ def keep_fill(m: Array, side: int, resting: int) -> None:
             account, role = m[resting + ACCOUNT], m[resting + ROLE]
     if role != _UNKNOWN and role <= _EXTERNAL_MM:
         return
-    last = m[book + F_LAST]
-    if (
-        last != NONE
-        and m[last + FILL_PRIORITY] == priority
-        and m[last + FILL_ENTRY_SEQ] == entry_seq
-        and m[last + FILL_PRICE] == price
-        and m[last + FILL_ACCOUNT] == account
-    ):
-        m[last + FILL_LOTS] += lots
-        return
     fill = take_words(m, SMALL_FREE, SMALL)
     m[fill + FILL_NEXT] = NONE
     m[fill + FILL_PRICE], m[fill + FILL_ACCOUNT], m[fill + FILL_ROLE] = price, account, role
     m[fill + FILL_LOTS], m[fill + FILL_SEQ] = lots, m[E_SEQ]
     m[fill + FILL_ENTRY_SEQ], m[fill + FILL_RECEIVED] = entry_seq, received
     m[fill + FILL_PRIORITY] = priority
-    if last == NONE:
+    if m[book + F_FIRST] == NONE:
         m[book + F_FIRST] = fill
     else:
-        m[last + FILL_NEXT] = fill
+        m[m[book + F_LAST] + FILL_NEXT] = fill
     m[book + F_LAST] = fill
     m[book + F_FILLS] += 1
 
@@ -117,7 +106,7 @@ def judge(m: Array, book: int) -> None:
         if m[row + FILL_LOTS] > 0:
             side = -m[book + F_SIDE]
             level = level_at(m, book, side, m[row + FILL_PRICE])
-            if level != NONE and m[level + ELIGIBLE] > 0:
+            if level != NONE:
                 judge_price(m, book, side, level, row)
         row = m[row + FILL_NEXT]
     row = m[book + F_FIRST]

@@ -9,7 +9,6 @@ from detectors.book_layout import (
     BOOK,
     CLIENT_LOTS,
     DISPLAY,
-    ELIGIBLE,
     END,
     HEAD,
     HEIGHT,
@@ -41,7 +40,6 @@ from detectors.book_layout import (
 from ingest.events import Array
 
 # Plain numbers of the vocabulary; kernels fold them in.
-_UNKNOWN = 1
 _CLIENT = 2
 _EXTERNAL_MM = 3
 _SELL = -1
@@ -140,7 +138,7 @@ def enlarge_index(m: Array) -> None:
     for at in range(old, old + size):
         if m[at] != 0:
             index_order(m, m[at] & 0xFFFFFFFF)
-    for at in range(old, old + size - BIG + 1, BIG):
+    for at in range(old, old + size - BIG, BIG):
         give_back(m, BIG_FREE, at)
 
 
@@ -190,7 +188,7 @@ def add_level(m: Array, head: int, key: int) -> int:
     m[head + HEIGHT] = max(m[head + HEIGHT], height)
     m[level + KEY], m[level + HEIGHT] = key, height
     m[level + LOTS] = m[level + CLIENT_LOTS] = 0
-    m[level + ORDERS] = m[level + ELIGIBLE] = 0
+    m[level + ORDERS] = 0
     m[level + HEAD] = m[level + TAIL] = NONE
     for at in range(height):
         m[level + LINKS + at] = m[m[PATH + at] + LINKS + at]
@@ -218,9 +216,6 @@ def push(m: Array, order: int, level: int) -> None:
         m[tail + NEXT] = order
     m[level + TAIL] = order
     m[level + ORDERS] += 1
-    role = m[order + ROLE]
-    if _UNKNOWN <= role <= _EXTERNAL_MM:
-        m[level + ELIGIBLE] += 1
     show(m, order, m[order + SHOWN])
 
 
@@ -246,8 +241,6 @@ def unlink(m: Array, order: int) -> None:
     else:
         m[after + PREV] = before
     m[level + ORDERS] -= 1
-    if _UNKNOWN <= m[order + ROLE] <= _EXTERNAL_MM:
-        m[level + ELIGIBLE] -= 1
     show(m, order, -m[order + SHOWN])
     book = m[order + BOOK]
     if m[level + ORDERS] == 0 and level != book + PARKED:
