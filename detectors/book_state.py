@@ -88,9 +88,8 @@ def live_orders(m: Array) -> Array:
     found[:, LEVEL] = np.where(level == NONE, FLYING, np.where(waiting, WAITING, IN_BOOK))
     found[:, BOOK] = (found[:, BOOK] - HEADER) // BOOK_WORDS
     found[:, [NEXT, PREV]] = 0
-    # The order in flight has joined no queue yet: whatever priority it had, it stands last.
+    # The order in flight has joined no queue yet: whatever priority it once had, it stands last.
     flying = found[:, LEVEL] == FLYING
-    found[flying, PRIORITY] = 0
     order = np.lexsort((found[:, PRIORITY], flying, found[:, BOOK]))
     return np.ascontiguousarray(found[order])
 

@@ -30,6 +30,7 @@ from detectors.book_layout import (
     PARKED,
     PATH,
     PREV,
+    PRIORITY,
     ROLE,
     SHOWN,
     SIDE,
@@ -92,7 +93,7 @@ def add_order(m: Array, book: int, hi: int, lo: int) -> int:
     order = take_words(m, BIG_FREE, BIG)
     m[ORDERS_LIVE] += 1
     m[order + HI], m[order + LO], m[order + BOOK] = hi, lo, book
-    m[order + LEVEL] = NONE
+    m[order + LEVEL], m[order + PRIORITY] = NONE, 0
     index_order(m, order)
     return order
 

@@ -9,6 +9,7 @@ from detectors.book import Books
 from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER, Conflict, Coverage, Kind, Phase
 from tests.support.agreement import crowded, disagreement, faulty, half_ids
+from tests.support.noise import noise
 from tests.support.vectors import batches
 from tests.support.venue import random_tape
 
@@ -41,6 +42,13 @@ def test_the_book_agrees_with_the_reference_on_crowded_and_cheated_tapes(seed):
     batch = faulty(batch, seed, rate=0.01) if seed % 3 == 0 else batch
     size = (None, 50, 3)[seed % 3]
     assert disagreement(batch, size=size, restore=range(0, 30, 4)) is None
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_book_agrees_with_the_reference_on_random_records(seed):
+    batch = noise(seed, 400, instruments=1 + seed % 3, ids=(4, 12, 40, 120)[seed % 4])
+    size = (None, 50, 3)[seed % 3]
+    assert disagreement(batch, size=size, restore=range(0, 200, 3)) is None
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000, None])
