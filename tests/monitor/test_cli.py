@@ -1,0 +1,138 @@
+"""The command as a user runs it: output, one line on misuse, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from alerts.output import read_alerts
+from tests.support.command import ringfence
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "samples" / "terraforms"
+
+
+def one_line(done, code):
+    assert done.returncode == code, (done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("ringfence: ")
+    return lines[0]
+
+
+def test_run_without_arguments_takes_the_sample_through_the_whole_pipeline(tmp_path):
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    for _ in range(2):  # a second run starts afresh and says the same
+        done = ringfence("run", "--exit-when-drained", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "50 alerts, worst 20 shown" in done.stdout
+        assert re.search(r"records read +2,983", done.stdout)
+        assert "http://127.0.0.1:" in done.stderr
+    assert (tmp_path / "var/ringfence.sqlite").is_file()
+
+
+def test_the_stored_alerts_of_a_run_are_those_of_a_replay(tmp_path):
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    done = ringfence("run", "--exit-when-drained", "--json", cwd=tmp_path)
+    said = json.loads(done.stdout)
+    assert ringfence("replay", SAMPLE, "--out", tmp_path / "out").returncode == 0
+    replayed = read_alerts(tmp_path / "out/alerts.ndjson")
+    assert [a["alert_id"] for a in said["alerts"]] == [a.alert_id for a in replayed]
+    listed = ringfence("case", "list", "--limit", "100", "--json", cwd=tmp_path)
+    assert {a["alert_id"] for a in json.loads(listed.stdout)} == {a.alert_id for a in replayed}
+
+
+def test_an_alert_is_exported_by_the_beginning_of_its_id_and_verified(tmp_path):
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    ringfence("run", "--exit-when-drained", cwd=tmp_path)
+    listed = ringfence("case", "list", "--severity", "high", "--json", cwd=tmp_path)
+    alert = json.loads(listed.stdout)[0]
+    done = ringfence("case", "export", alert["alert_id"][:12], "--out", "cases", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    case = tmp_path / done.stdout.strip()
+    assert ringfence("case", "verify", case).returncode == 0
+    assert json.loads((case / "data/alert.json").read_text())["alert_id"] == alert["alert_id"]
+    events = (case / "data/events.ndjson").read_bytes()
+    (case / "data/events.ndjson").write_bytes(events[:-2] + bytes([events[-2] ^ 1]) + b"\n")
+    broken = ringfence("case", "verify", case)
+    assert broken.returncode == 1
+    assert "data/events.ndjson" in broken.stdout
+    unknown = ringfence("case", "export", "zz", "--out", "cases", cwd=tmp_path)
+    assert "alert zz is not in the store" in one_line(unknown, 2)
+
+
+def test_a_missing_tape_or_file_of_a_tape_is_one_line(tmp_path):
+    done = ringfence("replay", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert "nowhere" in one_line(done, 2)
+    tape = shutil.copytree(SAMPLE, tmp_path / "tape")
+    (tape / "instruments.csv").unlink()
+    assert "instruments.csv" in one_line(ringfence("replay", tape, "--out", tmp_path / "out"), 2)
+
+
+def test_an_overlapping_registry_row_is_one_line_that_names_both(tmp_path):
+    tape = shutil.copytree(SAMPLE, tmp_path / "tape")
+    rows = (tape / "accounts.csv").read_text().splitlines()
+    (tape / "accounts.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
+    said = one_line(ringfence("replay", tape, "--out", tmp_path / "out"), 2)
+    assert "line 2" in said
+    assert f"line {len(rows) + 1}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replay"], "Missing argument"),
+        (["fly"], "No such command"),
+        (["run", "--speed"], "No such option"),
+        (["publish", "x", "-c", "y", "--speed", "-1"], "Invalid value"),
+    ],
+)
+def test_wrong_usage_exits_2_without_a_traceback(arguments, said):
+    done = ringfence(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_configuration_key_is_one_line(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("[kafka]\nbootsrap = 'x'\n")
+    for command in ("run", "check-config"):
+        said = one_line(ringfence(command, "-c", config), 2)
+        assert "unknown key kafka.bootsrap; the nearest is kafka.bootstrap" in said
+
+
+def test_a_configuration_without_a_feed_says_what_to_give(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("")
+    assert "has no [kafka] table" in one_line(ringfence("run", "-c", config), 2)
+
+
+def test_check_config_reads_the_tables_too(tmp_path):
+    for name in ("accounts.csv", "instruments.csv"):
+        shutil.copy(SAMPLE / name, tmp_path)
+    config = tmp_path / "c.toml"
+    config.write_text("")
+    done = ringfence("check-config", "-c", config)
+    assert done.returncode == 0
+    assert "32 instruments" in done.stdout
+    (tmp_path / "accounts.csv").unlink()
+    assert "accounts.csv" in one_line(ringfence("check-config", "-c", config), 2)
+
+
+def test_a_taken_port_is_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = tmp_path / "c.toml"
+        config.write_text(f"[service]\nport = {taken.getsockname()[1]}\n")
+        done = ringfence("run", "-c", config, "--tape", SAMPLE, "--exit-when-drained")
+    assert "service.port" in one_line(done, 1)
+
+
+def test_no_file_of_a_case_means_usage(tmp_path):
+    assert "is not a folder" in one_line(ringfence("case", "verify", tmp_path / "no"), 2)
+    assert "no alert store" in one_line(ringfence("case", "list", cwd=tmp_path), 2)
