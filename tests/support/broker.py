@@ -158,6 +158,9 @@ class KafkaBroker:
         yield "inter.broker.listener.name=PLAINTEXT"
         yield f"log.dirs={self.folder / 'data'}"
         yield "auto.create.topics.enable=false"
+        # After a crash a broker may register again only when its old session has ended.
+        yield "broker.session.timeout.ms=3000"
+        yield "broker.heartbeat.interval.ms=500"
         yield "offsets.topic.replication.factor=1"
         yield "offsets.topic.num.partitions=5"
         yield "transaction.state.log.replication.factor=1"
