@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.broker import KafkaBroker
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
@@ -39,3 +44,15 @@ def gappy_tape(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("tapes") / "gaps"
     return random_tape(12, 8_000, abuse=ABUSES, gaps=3).write(folder)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory) -> Iterator[KafkaBroker]:
+    """One real Kafka broker for all tests; ended when they are."""
+    from tests.support.broker import open_broker
+
+    broker = open_broker(tmp_path_factory.mktemp("broker") / "kafka")
+    try:
+        yield broker
+    finally:
+        broker.stop()
