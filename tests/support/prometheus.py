@@ -221,6 +221,15 @@ class PrometheusServer(_Server):
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
+    def over(
+        self, expression: str, start: float, end: float, step_s: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """Return the series of a query over a time range, seconds since 1970."""
+        span = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step_s:g}"}
+        answer = self.get("/api/v1/query_range", query=expression, **span)
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
     def numbers(self, expression: str) -> list[float]:
         """Return the values of an instant query that are numbers: no NaN, nothing infinite."""
         values = [float(series["value"][1]) for series in self.query(expression)]
