@@ -179,6 +179,7 @@ def reduce(m: Array, order: int, lots: int) -> bool:
 def take_off(m: Array, order: int) -> None:
     """Begin an order's flight; its trades see the touch as this record found it."""
     book = m[order + BOOK]
+    m[order + SHOWN] = 0
     m[book + FLIGHT], m[book + F_ORDER] = 1, order
     m[book + F_HI], m[book + F_LO] = m[order + HI], m[order + LO]
     m[book + F_SEQ] = m[order + ENTRY_SEQ]

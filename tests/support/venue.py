@@ -44,6 +44,8 @@ class Tape:
     instruments: list[dict]
     injected: list[dict] = field(default_factory=list)
     """Abuse that was put in: scenario, instrument, accounts and the first and last seq."""
+    venue: Venue | None = None
+    """The venue as the last record left it."""
 
     @property
     def orders(self) -> list[dict]:
@@ -185,7 +187,7 @@ class _Market:
             if wanted and rng.random() < len(wanted) / 250 and self._open(name):
                 self._abuse(name, rng.choice(wanted))
             self._step(name)
-        return Tape(venue.records, self.accounts, self.instruments, self.injected)
+        return Tape(venue.records, self.accounts, self.instruments, self.injected, venue)
 
     def _tick(self):
         self.venue.now_ns += 1 + int(self.rng.expovariate(1 / 20_000_000))
