@@ -162,7 +162,7 @@ def least(name: str, action: str) -> int | None:
     >>> least("price", "cancel"), least("quantity", "new"), least("quantity", "cancel")
     (1, 1, 0)
     """
-    if name in FEES:
+    if name in FEES or action == "reject":
         return None
     if name in LOTS:
         return int(name == "quantity" and action in (*STATES_ORDER, "trade"))
@@ -226,6 +226,9 @@ def _number(  # noqa: PLR0917
     count, status = scaled(text, scale)
     if status == NOT_DECIMAL:
         return Refusal("wrong_type", f"{name} must be a decimal string, was {_shown(text)}")
+    action = str(fields.get("action", "trade")) if topic is Topic.ORDERS else "trade"
+    if action == "reject":  # a venue refuses what is off its grid; the number then means nothing
+        return None
     if status == OFF_GRID:
         reason = "off_lot" if name in LOTS else "off_tick"
         return Refusal(reason, f"{name} must be a multiple of {step}, was {text}")
@@ -236,7 +239,6 @@ def _number(  # noqa: PLR0917
             f"{name} must have at most {MAX_DECIMAL_CHARACTERS} characters and 2**63 - 1 steps "
             f"of {unit}, was {_shown(text)}",
         )
-    action = str(fields.get("action", "trade")) if topic is Topic.ORDERS else "trade"
     lowest = least(name, action)
     if status == OK and lowest is not None and count < lowest:
         wanted = "positive" if lowest else "zero or positive"

@@ -14,10 +14,11 @@ import polars as pl
 
 from ingest.careful import FEE_SCALE, FEES, LOTS, Record, Refusal, judge, least, read
 from ingest.checks import Checks
-from ingest.decimals import Scales, scale_of
+from ingest.decimals import NOT_DECIMAL, OK, Scales, scale_of
 from ingest.errors import TapeError
 from ingest.events import (
     NO_CODE,
+    NULL,
     WIRE,
     Array,
     Batch,
@@ -232,6 +233,9 @@ class Decoder:
                 )
                 columns[name] = counts
                 if status.any():
+                    # What a venue refused may be off its own grid: that is why it was refused.
+                    refused = (columns["kind"] == Kind.REJECT) & (status > NOT_DECIMAL)
+                    counts[refused], status[refused] = NULL, OK
                     bad |= status != 0
                 continue
             high, low = np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.uint64)

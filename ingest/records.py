@@ -150,7 +150,7 @@ WIRE_FIELDS: Final[Mapping[Topic, Mapping[str, Field]]] = {
         "price": Field(form="decimal", required_for=STATES_ORDER, order_types=LIMITED),
         "stop_price": Field(form="decimal", required_for=STATES_ORDER, order_types=STOPS),
         "quantity": Field(form="decimal", required_for=STATES_ORDER),
-        "leaves": Field(form="decimal", required_for=STATES_ORDER),
+        "leaves": Field(form="decimal"),
         "received_ns": Field(form="integer"),
         "engine_ns": Field(form="integer", required_for=EVERY),
         "display": Field(form="decimal"),
@@ -188,8 +188,9 @@ WIRE_FIELDS: Final[Mapping[Topic, Mapping[str, Field]]] = {
     },
 }
 """Every field of the contract by topic, in the contract's order. A cancel, reject, expire or
-trigger needs no more than its order id; order ids of a trade and its aggressor may be absent (an
-uncross, a trade-only feed); a bust needs `trade_id` and `busts`."""
+trigger needs no more than its order id; `leaves` follows from `quantity` where it is absent; order
+ids of a trade and its aggressor may be absent (an uncross, a trade-only feed); a bust needs
+`trade_id` and `busts`."""
 
 KNOWN_KEYS: Final[Mapping[Topic, frozenset[str]]] = {
     topic: frozenset(fields) for topic, fields in WIRE_FIELDS.items()

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,6 +108,7 @@ def publish(
     as_json: JsonOption = False,
 ) -> None:
     """Feed a tape to Kafka."""
+    from ingest.kafka_settings import from_environment
     from monitor.config import load_config
     from monitor.publish import publish_tape
     from monitor.terminal import progress_bar
@@ -116,7 +118,11 @@ def publish(
         raise UsageError(f"{config} has no [kafka] table: publish needs a broker's address")
     with progress_bar(err, "publishing", "records") as progress:
         published = publish_tape(
-            tape, settings.kafka, speed=speed, partitions=partitions, progress=progress
+            tape,
+            from_environment(settings.kafka, os.environ),
+            speed=speed,
+            partitions=partitions,
+            progress=progress,
         )
     if as_json:
         print_json(published)

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from detectors.base import Detector, Params
 from detectors.catalogue import DETECTORS
 from ingest.errors import ConfigurationError
-from ingest.kafka import KafkaSettings
+from ingest.kafka_settings import KafkaSettings, refuse_secrets
 from monitor.settings import (
     AlertSettings,
     CheckpointSettings,
@@ -129,7 +129,7 @@ def convert(table: Any, kind: type[S], where: str, prefix: str) -> S:
         raise ConfigurationError(f"{where}: {prefix} must be a table, was {table!r}")
     _known(table, set(kind.__struct_fields__), where, f"{prefix}.")
     try:
-        return msgspec.convert(table, kind)
+        return msgspec.convert(table, kind, dec_hook=refuse_secrets)
     except msgspec.ValidationError as error:
         text = str(error).replace("`", "")
         message, _, at = text.partition(" - at $.")

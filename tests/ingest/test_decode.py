@@ -16,9 +16,9 @@ from ingest.source import Arrivals
 from tests.ingest.wire_records import AT, Outcome, instruments, order, raw, rows, tape, trade
 
 NEEDED = {
-    "new": "v instrument seq order_id account side type price quantity leaves engine_ns",
-    "replace": "v instrument seq order_id account side type price quantity leaves engine_ns",
-    "book": "v instrument seq order_id account side type price quantity leaves engine_ns",
+    "new": "v instrument seq order_id account side type price quantity engine_ns",
+    "replace": "v instrument seq order_id account side type price quantity engine_ns",
+    "book": "v instrument seq order_id account side type price quantity engine_ns",
     "cancel": "v instrument seq order_id engine_ns",
     "reject": "v instrument seq order_id engine_ns",
     "expire": "v instrument seq order_id engine_ns",
@@ -276,3 +276,24 @@ def test_the_absent_account_of_a_status_has_no_code() -> None:
     batch = decode(Topic.ORDERS, record).batch
     assert batch["account"][0] == NO_CODE
     assert batch["received_ns"][0] == NULL
+
+
+def test_leaves_may_be_absent_because_they_follow_from_the_quantity():
+    found = decode(Topic.ORDERS, order(leaves=...))
+    assert found.rejects == ()
+    assert found.batch["leaves"].tolist() == [NULL]
+
+
+@pytest.mark.parametrize(
+    "change", [{"price": "100.3"}, {"price": "0"}, {"quantity": "0.0001"}, {"price": "9" * 90}]
+)
+def test_what_a_venue_refused_may_be_off_its_grid(change):
+    found = decode(Topic.ORDERS, order(action="reject", **change))
+    assert found.rejects == ()
+    name = next(iter(change))
+    assert found.batch[name].tolist() in ([NULL], [0])
+
+
+def test_a_refused_record_is_still_refused_when_its_price_is_no_number():
+    found = decode(Topic.ORDERS, order(action="reject", price="cheap"))
+    assert [reject.reason for reject in found.rejects] == ["wrong_type"]

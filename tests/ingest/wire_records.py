@@ -13,10 +13,10 @@ import numpy as np
 
 from ingest.careful import Record, Refusal, judge, read
 from ingest.decode import Decoder
-from ingest.events import NO_CODE, WIRE, Batch, Kind, Reason, Topic
+from ingest.events import NO_CODE, NULL, WIRE, Batch, Kind, Reason, Topic
 from ingest.instruments import Instrument, Instruments
 from ingest.names import Names
-from ingest.records import ENUMS, WIRE_FIELDS
+from ingest.records import ENUMS, MAX_DECIMAL_CHARACTERS, WIRE_FIELDS
 
 AT = 1_700_000_000 * 10**9
 EXACT = Context(prec=400)
@@ -167,18 +167,24 @@ def row_of(topic: Topic, record: Record, table: Instruments) -> dict[str, Any]:
             other = int(Reason.OTHER)
             row[COLUMNS.get(name, name)] = ENUMS[topic][name].get(str(value), other)
         elif form == "decimal":
-            row[name] = steps(name, str(value), table[code])
+            refused = fields.get("action") == "reject"
+            row[name] = steps(name, str(value), table[code], anything=refused)
         else:
             row["algo" if name == "algo_id" else name] = value
     return row
 
 
-def steps(name: str, text: str, instrument: Instrument) -> int:
+def steps(name: str, text: str, instrument: Instrument, *, anything: bool) -> int:
+    """Return the count of steps; NULL for what only a record of a refusal may carry."""
+    if anything and len(text) > MAX_DECIMAL_CHARACTERS:
+        return NULL
     size = instrument.tick_size if name.endswith("price") else instrument.lot_size
     if name.endswith("fee"):
         fee = EXACT.divide(Decimal(text), Decimal("1e-9"))
         return int(fee.to_integral_value(ROUND_HALF_UP, EXACT))
     count = EXACT.divide(Decimal(text), size)
+    if anything and (count != int(count) or abs(count) >= 2**63):
+        return NULL
     assert count == int(count)
     return int(count)
 

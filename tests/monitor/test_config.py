@@ -29,7 +29,7 @@ def test_an_empty_file_is_every_default(tmp_path):
         ("[sequence]\ngap_timeout_s = 0", "sequence.gap_timeout_s: expected float > 0"),
         ("service = 3", "service must be a table, was 3"),
         ("[service", "not valid TOML"),
-        ("[kafka]\nsasl_password = 'x'", "sasl_password"),
+        ("[kafka]\nsasl_password = 'x'", "must not stand in a file: set RINGFENCE_KAFKA_"),
     ],
 )
 def test_a_bad_key_or_value_is_one_line_that_names_it(tmp_path, text, said):
