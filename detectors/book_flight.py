@@ -90,6 +90,14 @@ def crosses(m: Array, book: int, side: int, price: int) -> bool:
 
 
 @compiled
+def take_priority(m: Array, order: int) -> None:
+    """Give an order the next place in its instrument's order of joining."""
+    book = m[order + BOOK]
+    m[book + NEXT_PRIORITY] += 1
+    m[order + PRIORITY] = m[book + NEXT_PRIORITY]
+
+
+@compiled
 def rest(m: Array, order: int) -> None:
     """Put an order at the back of the queue at its price."""
     book, side = m[order + BOOK], m[order + SIDE]
@@ -103,14 +111,6 @@ def rest(m: Array, order: int) -> None:
         level = add_level(m, head, key)
     take_priority(m, order)
     push(m, order, level)
-
-
-@compiled
-def take_priority(m: Array, order: int) -> None:
-    """Give an order the next place in its instrument's order of joining."""
-    book = m[order + BOOK]
-    m[book + NEXT_PRIORITY] += 1
-    m[order + PRIORITY] = m[book + NEXT_PRIORITY]
 
 
 @compiled
@@ -176,6 +176,14 @@ def reduce(m: Array, order: int, lots: int) -> bool:
 
 
 @compiled
+def freeze_touch(m: Array, book: int) -> None:
+    """Keep a row's best prices for the trades of the flight that begins with it."""
+    m[book + F_BID], m[book + F_ASK] = m[A_BEST_BID], m[A_BEST_ASK]
+    m[book + F_BID_LOTS] = m[A_BID_LOTS]
+    m[book + F_ASK_LOTS] = m[A_ASK_LOTS]
+
+
+@compiled
 def take_off(m: Array, order: int) -> None:
     """Begin an order's flight; its trades see the touch as this record found it."""
     book = m[order + BOOK]
@@ -188,14 +196,6 @@ def take_off(m: Array, order: int) -> None:
     m[book + F_SIDE] = m[order + SIDE]
     m[book + F_COVERAGE] = 0
     freeze_touch(m, book)
-
-
-@compiled
-def freeze_touch(m: Array, book: int) -> None:
-    """Keep a row's best prices for the trades of the flight that begins with it."""
-    m[book + F_BID], m[book + F_ASK] = m[A_BEST_BID], m[A_BEST_ASK]
-    m[book + F_BID_LOTS] = m[A_BID_LOTS]
-    m[book + F_ASK_LOTS] = m[A_ASK_LOTS]
 
 
 @compiled

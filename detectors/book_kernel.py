@@ -113,6 +113,104 @@ _CROSSED = 5
 
 
 @compiled
+def continuity(m: Array) -> bool:
+    """Note whether a record follows the last one of its instrument; return True where it doesn't.
+
+    A gap leaves every live order in doubt, until it is gone or the book is restated. With no order
+    ever named (a feed of trades only) there is no book to doubt, only the row.
+    """
+    book, kind, seq = m[E_BOOK], m[E_KIND], m[E_SEQ]
+    if kind != _TRADE or not nameless(m):
+        m[book + SEEN_ORDERS] = 1
+    last = m[book + LAST_SEQ]
+    m[book + LAST_SEQ] = seq
+    gap = seq != last + 1 and not (last == 0 and kind == _BOOK)
+    if gap and m[book + SEEN_ORDERS] != 0:
+        m[book + DOUBT] = 1
+        m[book + GAP_SEQ] = seq
+        m[book + STALE] = m[book + LIVE]
+        if m[book + RUN] != 0:
+            m[book + RUN] = 2
+    if m[book + RUN] == 2 and kind not in (_BOOK, _BOOK_END):
+        m[book + RUN] = 0
+    return bool(gap)
+
+
+@compiled
+def clear(m: Array, book: int) -> None:
+    """Take every live order of an instrument away."""
+    for head in range(book + LISTS, book + PARKED, SMALL):
+        while m[head + LINKS] != NONE:
+            remove(m, m[m[head + LINKS] + HEAD])
+    while m[book + PARKED + HEAD] != NONE:
+        remove(m, m[book + PARKED + HEAD])
+
+
+@compiled
+def restated(m: Array, book: int, gap: bool) -> None:
+    """Apply `book_end`: the book is known whole, unless part of its restatement was lost."""
+    if m[book + RUN] == 0 and not gap:
+        # No order was restated: the book is empty.
+        clear(m, book)
+        m[book + RUN] = 1
+    if m[book + RUN] == 1:
+        m[book + DOUBT] = 0
+        m[book + STALE] = 0
+    m[book + RUN] = 0
+
+
+@compiled
+def touch(m: Array, book: int) -> None:
+    """Write the best displayed prices and quantities as they stand."""
+    bid, ask = best(m, book, _BUY), best(m, book, _SELL)
+    m[A_BEST_BID] = -m[bid + KEY] if bid != NONE else _NULL
+    m[A_BID_LOTS] = m[bid + LOTS] if bid != NONE else 0
+    m[A_BEST_ASK] = m[ask + KEY] if ask != NONE else _NULL
+    m[A_ASK_LOTS] = m[ask + LOTS] if ask != NONE else 0
+
+
+@compiled
+def step(m: Array) -> None:
+    """Apply the record at hand, and say of it what the book knows."""
+    book, kind = m[E_BOOK], m[E_KIND]
+    m[A_ENTRY_SEQ] = m[A_INCOMING_SEQ] = m[A_CLIENT_AT_PRICE] = 0
+    m[A_ENTRY_RECEIVED_NS] = m[A_LIFETIME_NS] = _NULL
+    m[A_QUEUE_AHEAD] = m[A_LEAVES_BEFORE] = _NULL
+    m[A_BUY_ORIGINATOR] = m[A_SELL_ORIGINATOR] = _NO_CODE
+    gap = continuity(m)
+    if kind == _BOOK and m[book + RUN] == 0:
+        land(m, book)
+        clear(m, book)
+        m[book + RUN] = 1
+    doubt = gap or m[book + DOUBT] != 0 or m[book + RUN] != 0
+    coverage = 1 if doubt or m[E_CLOCK_FAULT] != 0 else 0
+    m[A_COVERAGE] = coverage
+    crossed = False
+    if m[book + FLIGHT] != 0 and not continues(m):
+        crossed = land(m, book)
+    touch(m, book)
+    conflict = _AGREES
+    if kind == _TRADE:
+        conflict = trade(m, coverage)
+    elif kind == _STATUS:
+        if m[E_PHASE_TO] >= 0:
+            m[book + PHASE] = m[E_PHASE_TO]
+    elif kind == _BOOK_END:
+        restated(m, book, gap)
+    else:
+        conflict = order_record(m)
+    m[A_PHASE] = m[book + PHASE]
+    m[A_CONFLICT] = _CROSSED if crossed and conflict == _AGREES else conflict
+
+
+@compiled
+def has_room(m: Array, book: int) -> bool:
+    """Return whether any record fits: an order, a row for each fill to judge, a few levels."""
+    words = BIG * (m[book + F_FILLS] + 4) + 4 * SMALL
+    return bool(m[END] + words <= len(m) and 2 * (m[ORDERS_LIVE] + 1) <= m[INDEX_SIZE])
+
+
+@compiled
 def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
     """Apply rows from `start` on; return the row before which room ran out, or their number."""
     for row in range(start, len(rows.seq)):
@@ -180,101 +278,3 @@ def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
         added.sell_originator[row] = m[A_SELL_ORIGINATOR]
         added.conflict[row] = m[A_CONFLICT]
     return len(rows.seq)
-
-
-@compiled
-def step(m: Array) -> None:
-    """Apply the record at hand, and say of it what the book knows."""
-    book, kind = m[E_BOOK], m[E_KIND]
-    m[A_ENTRY_SEQ] = m[A_INCOMING_SEQ] = m[A_CLIENT_AT_PRICE] = 0
-    m[A_ENTRY_RECEIVED_NS] = m[A_LIFETIME_NS] = _NULL
-    m[A_QUEUE_AHEAD] = m[A_LEAVES_BEFORE] = _NULL
-    m[A_BUY_ORIGINATOR] = m[A_SELL_ORIGINATOR] = _NO_CODE
-    gap = continuity(m)
-    if kind == _BOOK and m[book + RUN] == 0:
-        land(m, book)
-        clear(m, book)
-        m[book + RUN] = 1
-    doubt = gap or m[book + DOUBT] != 0 or m[book + RUN] != 0
-    coverage = 1 if doubt or m[E_CLOCK_FAULT] != 0 else 0
-    m[A_COVERAGE] = coverage
-    crossed = False
-    if m[book + FLIGHT] != 0 and not continues(m):
-        crossed = land(m, book)
-    touch(m, book)
-    conflict = _AGREES
-    if kind == _TRADE:
-        conflict = trade(m, coverage)
-    elif kind == _STATUS:
-        if m[E_PHASE_TO] >= 0:
-            m[book + PHASE] = m[E_PHASE_TO]
-    elif kind == _BOOK_END:
-        restated(m, book, gap)
-    else:
-        conflict = order_record(m)
-    m[A_PHASE] = m[book + PHASE]
-    m[A_CONFLICT] = _CROSSED if crossed and conflict == _AGREES else conflict
-
-
-@compiled
-def has_room(m: Array, book: int) -> bool:
-    """Return whether any record fits: an order, a row for each fill to judge, a few levels."""
-    words = BIG * (m[book + F_FILLS] + 4) + 4 * SMALL
-    return bool(m[END] + words <= len(m) and 2 * (m[ORDERS_LIVE] + 1) <= m[INDEX_SIZE])
-
-
-@compiled
-def continuity(m: Array) -> bool:
-    """Note whether a record follows the last one of its instrument; return True where it doesn't.
-
-    A gap leaves every live order in doubt, until it is gone or the book is restated. With no order
-    ever named (a feed of trades only) there is no book to doubt, only the row.
-    """
-    book, kind, seq = m[E_BOOK], m[E_KIND], m[E_SEQ]
-    if kind != _TRADE or not nameless(m):
-        m[book + SEEN_ORDERS] = 1
-    last = m[book + LAST_SEQ]
-    m[book + LAST_SEQ] = seq
-    gap = seq != last + 1 and not (last == 0 and kind == _BOOK)
-    if gap and m[book + SEEN_ORDERS] != 0:
-        m[book + DOUBT] = 1
-        m[book + GAP_SEQ] = seq
-        m[book + STALE] = m[book + LIVE]
-        if m[book + RUN] != 0:
-            m[book + RUN] = 2
-    if m[book + RUN] == 2 and kind not in (_BOOK, _BOOK_END):
-        m[book + RUN] = 0
-    return bool(gap)
-
-
-@compiled
-def restated(m: Array, book: int, gap: bool) -> None:
-    """Apply `book_end`: the book is known whole, unless part of its restatement was lost."""
-    if m[book + RUN] == 0 and not gap:
-        # No order was restated: the book is empty.
-        clear(m, book)
-        m[book + RUN] = 1
-    if m[book + RUN] == 1:
-        m[book + DOUBT] = 0
-        m[book + STALE] = 0
-    m[book + RUN] = 0
-
-
-@compiled
-def clear(m: Array, book: int) -> None:
-    """Take every live order of an instrument away."""
-    for head in range(book + LISTS, book + PARKED, SMALL):
-        while m[head + LINKS] != NONE:
-            remove(m, m[m[head + LINKS] + HEAD])
-    while m[book + PARKED + HEAD] != NONE:
-        remove(m, m[book + PARKED + HEAD])
-
-
-@compiled
-def touch(m: Array, book: int) -> None:
-    """Write the best displayed prices and quantities as they stand."""
-    bid, ask = best(m, book, _BUY), best(m, book, _SELL)
-    m[A_BEST_BID] = -m[bid + KEY] if bid != NONE else _NULL
-    m[A_BID_LOTS] = m[bid + LOTS] if bid != NONE else 0
-    m[A_BEST_ASK] = m[ask + KEY] if ask != NONE else _NULL
-    m[A_ASK_LOTS] = m[ask + LOTS] if ask != NONE else 0

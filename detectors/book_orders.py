@@ -159,6 +159,14 @@ def place(m: Array, order: int) -> None:
 
 
 @compiled
+def released(type_: int) -> int:
+    """Return what a stop becomes once triggered; any other type is itself."""
+    if type_ == _STOP:
+        return _MARKET
+    return _LIMIT if type_ == _STOP_LIMIT else type_
+
+
+@compiled
 def enter(m: Array) -> int:
     """Take in an order that is not live: new, restated, or amended though never seen."""
     book, kind = m[E_BOOK], m[E_KIND]
@@ -186,14 +194,6 @@ def enter(m: Array) -> int:
 
 
 @compiled
-def released(type_: int) -> int:
-    """Return what a stop becomes once triggered; any other type is itself."""
-    if type_ == _STOP:
-        return _MARKET
-    return _LIMIT if type_ == _STOP_LIMIT else type_
-
-
-@compiled
 def new(m: Array) -> int:
     """Apply `new` or `book`; the id it replaces, and one it duplicates, leave in the same step."""
     book, engine_ns = m[E_BOOK], m[E_ENGINE_NS]
@@ -217,6 +217,16 @@ def new(m: Array) -> int:
         remove(m, twin)
     entered = enter(m)
     return conflict if conflict != _AGREES else entered
+
+
+@compiled
+def end(m: Array, order: int) -> None:
+    """Take an order away; if it was the one in flight, its flight is over and judged."""
+    book = m[order + BOOK]
+    if m[book + F_ORDER] == order:
+        judge(m, book)
+        m[book + FLIGHT] = 0
+    remove(m, order)
 
 
 @compiled
@@ -287,16 +297,6 @@ def trigger(m: Array, order: int) -> int:
         m[order + PRICE] = m[E_PRICE]
     place(m, order)
     return conflict
-
-
-@compiled
-def end(m: Array, order: int) -> None:
-    """Take an order away; if it was the one in flight, its flight is over and judged."""
-    book = m[order + BOOK]
-    if m[book + F_ORDER] == order:
-        judge(m, book)
-        m[book + FLIGHT] = 0
-    remove(m, order)
 
 
 @compiled

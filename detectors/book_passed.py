@@ -99,23 +99,13 @@ def keep_fill(m: Array, side: int, resting: int) -> None:
 
 
 @compiled
-def judge(m: Array, book: int) -> None:
-    """Write the rows of who was passed over by the order in flight, and forget its fills."""
-    row = m[book + F_FIRST]
-    while row != NONE:
-        if m[row + FILL_LOTS] > 0:
-            side = -m[book + F_SIDE]
-            level = level_at(m, book, side, m[row + FILL_PRICE])
-            if level != NONE:
-                judge_price(m, book, side, level, row)
-        row = m[row + FILL_NEXT]
-    row = m[book + F_FIRST]
-    while row != NONE:
-        after = m[row + FILL_NEXT]
-        give_back(m, SMALL_FREE, row)
-        row = after
-    m[book + F_FIRST] = m[book + F_LAST] = NONE
-    m[book + F_FILLS] = 0
+def own_order(m: Array, book: int, order: int) -> bool:
+    """Return whether an order is the incoming order's own: self-trade prevention skips it."""
+    account, owner = m[book + F_ACCOUNT], m[book + F_OWNER]
+    return bool(
+        (account != _NO_CODE and m[order + ACCOUNT] == account)
+        or (owner != _NO_CODE and m[order + OWNER] == owner)
+    )
 
 
 @compiled
@@ -180,10 +170,20 @@ def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
 
 
 @compiled
-def own_order(m: Array, book: int, order: int) -> bool:
-    """Return whether an order is the incoming order's own: self-trade prevention skips it."""
-    account, owner = m[book + F_ACCOUNT], m[book + F_OWNER]
-    return bool(
-        (account != _NO_CODE and m[order + ACCOUNT] == account)
-        or (owner != _NO_CODE and m[order + OWNER] == owner)
-    )
+def judge(m: Array, book: int) -> None:
+    """Write the rows of who was passed over by the order in flight, and forget its fills."""
+    row = m[book + F_FIRST]
+    while row != NONE:
+        if m[row + FILL_LOTS] > 0:
+            side = -m[book + F_SIDE]
+            level = level_at(m, book, side, m[row + FILL_PRICE])
+            if level != NONE:
+                judge_price(m, book, side, level, row)
+        row = m[row + FILL_NEXT]
+    row = m[book + F_FIRST]
+    while row != NONE:
+        after = m[row + FILL_NEXT]
+        give_back(m, SMALL_FREE, row)
+        row = after
+    m[book + F_FIRST] = m[book + F_LAST] = NONE
+    m[book + F_FILLS] = 0

@@ -109,36 +109,6 @@ def save(m: Array, instruments: int) -> Snapshot:
     return {"books": books, "orders": live_orders(m), "fills": kept}
 
 
-def load(snapshot: Snapshot, instruments: int) -> Array:
-    """Return a memory with a snapshot's content.
-
-    Raises
-    ------
-    SnapshotError
-        An array is missing or has another shape than this version writes.
-    """
-    shapes = {"books": BOOK_FIELDS, "orders": ORDER_FIELDS, "fills": FILL_FIELDS}
-    for name, width in shapes.items():
-        found = snapshot[name].shape if name in snapshot else "none"
-        if name not in snapshot or snapshot[name].ndim != 2 or snapshot[name].shape[1] != width:
-            raise SnapshotError(f"book snapshot needs {name} of {width} columns, found {found}")
-    books, fills = snapshot["books"], snapshot["fills"]
-    if len(books) != instruments:
-        raise SnapshotError(
-            f"book snapshot holds {len(books)} instruments, the table lists {instruments}"
-        )
-    if books[:, F_FILLS].sum() != len(fills):
-        raise SnapshotError(
-            f"book snapshot needs {books[:, F_FILLS].sum()} fills, found {len(fills)}"
-        )
-    orders = np.ascontiguousarray(snapshot["orders"], dtype=np.int64)
-    m = new_memory(instruments, 2 * (len(orders) + len(fills)) + 16)
-    parts(m, instruments)[:] = books
-    load_orders(m, orders)
-    load_fills(m, np.ascontiguousarray(fills, dtype=np.int64), instruments)
-    return m
-
-
 @compiled
 def load_orders(m: Array, saved: Array) -> None:
     """Put saved orders back, queue by queue in the order of joining."""
@@ -179,3 +149,33 @@ def load_fills(m: Array, saved: Array, instruments: int) -> None:
                 m[m[book + F_LAST] + FILL_NEXT] = fill
             m[book + F_LAST] = fill
             row += 1
+
+
+def load(snapshot: Snapshot, instruments: int) -> Array:
+    """Return a memory with a snapshot's content.
+
+    Raises
+    ------
+    SnapshotError
+        An array is missing or has another shape than this version writes.
+    """
+    shapes = {"books": BOOK_FIELDS, "orders": ORDER_FIELDS, "fills": FILL_FIELDS}
+    for name, width in shapes.items():
+        found = snapshot[name].shape if name in snapshot else "none"
+        if name not in snapshot or snapshot[name].ndim != 2 or snapshot[name].shape[1] != width:
+            raise SnapshotError(f"book snapshot needs {name} of {width} columns, found {found}")
+    books, fills = snapshot["books"], snapshot["fills"]
+    if len(books) != instruments:
+        raise SnapshotError(
+            f"book snapshot holds {len(books)} instruments, the table lists {instruments}"
+        )
+    if books[:, F_FILLS].sum() != len(fills):
+        raise SnapshotError(
+            f"book snapshot needs {books[:, F_FILLS].sum()} fills, found {len(fills)}"
+        )
+    orders = np.ascontiguousarray(snapshot["orders"], dtype=np.int64)
+    m = new_memory(instruments, 2 * (len(orders) + len(fills)) + 16)
+    parts(m, instruments)[:] = books
+    load_orders(m, orders)
+    load_fills(m, np.ascontiguousarray(fills, dtype=np.int64), instruments)
+    return m

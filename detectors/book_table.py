@@ -88,17 +88,6 @@ def give_back(m: Array, chain: int, at: int) -> None:
 
 
 @compiled
-def add_order(m: Array, book: int, hi: int, lo: int) -> int:
-    """Give an order its words and an entry in the index; room was made before."""
-    order = take_words(m, BIG_FREE, BIG)
-    m[ORDERS_LIVE] += 1
-    m[order + HI], m[order + LO], m[order + BOOK] = hi, lo, book
-    m[order + LEVEL], m[order + PRIORITY] = NONE, 0
-    index_order(m, order)
-    return order
-
-
-@compiled
 def index_order(m: Array, order: int) -> None:
     """Put an order into the index."""
     index, mask = m[INDEX_AT], m[INDEX_SIZE] - 1
@@ -107,6 +96,17 @@ def index_order(m: Array, order: int) -> None:
     while m[index + at] != 0:
         at = (at + 1) & mask
     m[index + at] = (tag << 32) | order
+
+
+@compiled
+def add_order(m: Array, book: int, hi: int, lo: int) -> int:
+    """Give an order its words and an entry in the index; room was made before."""
+    order = take_words(m, BIG_FREE, BIG)
+    m[ORDERS_LIVE] += 1
+    m[order + HI], m[order + LO], m[order + BOOK] = hi, lo, book
+    m[order + LEVEL], m[order + PRIORITY] = NONE, 0
+    index_order(m, order)
+    return order
 
 
 @compiled
@@ -207,6 +207,15 @@ def drop_level(m: Array, head: int, level: int) -> None:
 
 
 @compiled
+def show(m: Array, order: int, change: int) -> None:
+    """Change what a queued order's level shows."""
+    level = m[order + LEVEL]
+    m[level + LOTS] += change
+    if _CLIENT <= m[order + ROLE] <= _EXTERNAL_MM:
+        m[level + CLIENT_LOTS] += change
+
+
+@compiled
 def push(m: Array, order: int, level: int) -> None:
     """Append an order to a queue; what it shows counts in the level."""
     tail = m[level + TAIL]
@@ -218,15 +227,6 @@ def push(m: Array, order: int, level: int) -> None:
     m[level + TAIL] = order
     m[level + ORDERS] += 1
     show(m, order, m[order + SHOWN])
-
-
-@compiled
-def show(m: Array, order: int, change: int) -> None:
-    """Change what a queued order's level shows."""
-    level = m[order + LEVEL]
-    m[level + LOTS] += change
-    if _CLIENT <= m[order + ROLE] <= _EXTERNAL_MM:
-        m[level + CLIENT_LOTS] += change
 
 
 @compiled
