@@ -17,6 +17,10 @@ _COLUMNS: Final = {
     if name not in _PLACE
 }
 """Absent value and odd multiplier (multiples of 2**64 over the golden ratio) of each column."""
+_ABSENT: Final = np.array([[int(absent)] for absent, _ in _COLUMNS.values()], np.int64)
+_MULTIPLIER: Final = np.array([[multiplier] for _, multiplier in _COLUMNS.values()], np.uint64)
+FEW: Final = 256
+"""Rows up to which one matrix of all columns costs less than a call a column."""
 
 
 def content(batch: Batch) -> Array:
@@ -27,6 +31,8 @@ def content(batch: Batch) -> Array:
     with a seq stands, as for any duplicate. Codes go in as they are, so it is good within one
     table of names only. A column that is absent in all rows costs next to nothing.
     """
+    if len(batch) <= FEW:
+        return _content_of_few(batch)
     hashes = np.zeros(len(batch), np.uint64)
     for name, (absent, multiplier) in _COLUMNS.items():
         column = batch[name]
@@ -35,6 +41,16 @@ def content(batch: Batch) -> Array:
         signed = column.view(np.int64) if column.dtype == np.uint64 else column
         none = absent.view(np.int64) if column.dtype == np.uint64 else absent
         _add(np.require(signed, None, ("C", "W")), np.int64(none), np.uint64(multiplier), hashes)
+    return hashes
+
+
+def _content_of_few(batch: Batch) -> Array:
+    values = np.empty((len(_COLUMNS), len(batch)), np.int64)
+    for row, name in zip(values, _COLUMNS, strict=True):
+        row[:] = batch[name].view(np.int64) if batch[name].dtype == np.uint64 else batch[name]
+    terms = (values ^ _ABSENT).view(np.uint64) * _MULTIPLIER
+    terms ^= terms >> np.uint64(32)
+    hashes: Array = terms.sum(axis=0, dtype=np.uint64)
     return hashes
 
 

@@ -386,8 +386,8 @@ class Batch:
         self.instruments = instruments
         self.raw = raw
         self.watermark_ns = watermark_ns
-        self.passed_over = dict(passed_over) if passed_over is not None else empty(PASSED_OVER)
-        self.registry_changes = dict(registry_changes or empty(REGISTRY_CHANGES))
+        self.passed_over = dict(_NO_ONE if passed_over is None else passed_over)
+        self.registry_changes = dict(registry_changes or _NO_CHANGE)
 
     def __len__(self) -> int:
         return len(self._columns["seq"])
@@ -442,6 +442,11 @@ def empty(columns: Mapping[str, Column], length: int = 0) -> dict[str, Array]:
     return {
         name: np.full(length, column.absent, dtype=column.dtype) for name, column in columns.items()
     }
+
+
+_NO_ONE: Final = empty(PASSED_OVER)
+_NO_CHANGE: Final = empty(REGISTRY_CHANGES)
+# Made once: most batches carry neither table, and 32 empty arrays cost more than a small batch.
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

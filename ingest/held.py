@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,6 +14,9 @@ from ingest.errors import SnapshotError
 from ingest.events import Array, Batch
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
+
+FEW: Final = 256
+"""Rows up to which the fixed cost of a column or of a Polars call is more than that of the rows."""
 
 
 class _Piece(msgspec.Struct, kw_only=True):
@@ -131,19 +135,27 @@ def gather(batch: Batch, rows: Array) -> Batch:
     """
     if len(rows) == len(batch) and np.array_equal(rows, np.arange(len(batch))):
         return batch
-    raw = None
-    if batch.raw is not None:
-        raw = batch.raw.gather(rows)
-        if 8 * len(rows) < len(batch):
-            raw = pl.Series(raw.name, raw.to_list(), dtype=pl.Binary)
     columns = {name: _gather(batch[name], rows) for name in batch.names}
+    raw = None if batch.raw is None else _gather_raw(batch.raw, rows)
     return Batch(columns, batch.instruments, raw=raw)
 
 
 def _gather(column: Array, rows: Array) -> Array:
-    if len(column) >= len(rows) > len(column) // 8 and is_constant(column):
+    if FEW < len(rows) <= len(column) < 8 * len(rows) and is_constant(column):
         return column[: len(rows)]
     taken: Array = column.take(rows)
+    return taken
+
+
+def _gather_raw(raw: pl.Series, rows: Array) -> pl.Series:
+    if not len(rows):
+        return raw.clear()
+    if len(raw) <= FEW:
+        records = raw.to_list()
+        return pl.Series(raw.name, [records[row] for row in rows.tolist()], dtype=pl.Binary)
+    taken = raw.gather(rows)
+    if 8 * len(rows) < len(raw):
+        return pl.Series(raw.name, taken.to_list(), dtype=pl.Binary)
     return taken
 
 
