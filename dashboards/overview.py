@@ -22,6 +22,8 @@ PATH: Final = Path(__file__).parent / "grafana" / "overview.json"
 UID: Final = "ringfence-overview"
 SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 FILL_PERCENT: Final = 12
+NAME_PX: Final = 14
+VALUE_PX: Final = 18
 
 
 def build() -> str:
@@ -114,6 +116,8 @@ def _shaped(panel: Panel) -> Any:
             .reduce_options(last)
             .orientation(common_model.VizOrientation.HORIZONTAL)
             .display_mode(common_model.BarGaugeDisplayMode.BASIC)
+            # Left to itself Grafana makes the names so large that their ends are cut off.
+            .text(common.VizTextDisplayOptions().title_size(NAME_PX).value_size(VALUE_PX))
             .min(0)
             .color_scheme(_colour(model.FieldColorModeId.THRESHOLDS))
         )

@@ -106,7 +106,7 @@ HEALTH: Final = Row(
             shape="stat",
             unit="short",
             queries=(Query(f"sum(ringfence_lag_records{{{W}}})", "lag"),),
-            width=3,
+            width=2,
             steps=(("yellow", 10_000), ("red", 100_000)),
         ),
         Panel(
@@ -152,7 +152,7 @@ HEALTH: Final = Row(
                     "alerts",
                 ),
             ),
-            width=3,
+            width=4,
             steps=ALERTED,
         ),
         Panel(
