@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,13 +16,15 @@ from alerts.pins import PinnedEvent, PinnedRow, Pins
 from alerts.record import Alert
 from alerts.segments import SourceEvent
 from alerts.severity import SeverityParams
-from alerts.store import AlertStore
 from detectors.base import Feature, Finding, Ref
 from ingest.events import Topic
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
 from ingest.state import Snapshot, pack, unpack
+
+if TYPE_CHECKING:
+    from alerts.store import AlertStore  # imports SQLAlchemy, which a replay does without
 
 HOUR_NS: Final = 3_600 * 1_000_000_000
 FORGET_EVERY: Final = 64

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alerts.archive import Archive
 from alerts.fold import AlertBook
 from alerts.identity import params_hash
 from alerts.severity import SeverityParams
-from alerts.store import AlertStore
 from detectors.base import Detector
 from detectors.book import Books
 from detectors.catalogue import DETECTORS
@@ -20,6 +20,9 @@ from ingest.names import Names
 from ingest.sequence import Sequencer
 from monitor.config import Config
 from monitor.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from alerts.store import AlertStore
 
 SECOND_NS = 1_000_000_000
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import make_url
 
 from detectors.base import Detector, Params
 from detectors.catalogue import DETECTORS
@@ -99,6 +98,8 @@ def store_url(config: Config) -> str:
 
     A relative SQLite file is taken from the configuration's folder, which is created.
     """
+    from sqlalchemy import make_url
+
     url = make_url(config.alerts.store_url)
     if url.get_backend_name() == "sqlite" and url.database:
         path = config.path(url.database)

@@ -234,8 +234,9 @@ class Pipeline:
             ("sell_role", "sell_account"),
         ):
             rows = batch[role] == Role.UNKNOWN
-            unknown |= rows
-            self._unknown.update(np.unique(batch[account][rows]).tolist())
+            if rows.any():
+                unknown |= rows
+                self._unknown.update(np.unique(batch[account][rows]).tolist())
         self.totals.unknown_account_events += int(np.count_nonzero(unknown))
 
     def _count_conflicts(self, conflicts: Array) -> None:

@@ -1,4 +1,4 @@
-"""Progress on a terminal; silence where there is none."""
+"""Progress on a terminal; nothing to call, and nothing to count, where there is none."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ ProgressCall = Callable[[int, int | None], None]
 
 
 @contextmanager
-def progress_bar(console: Console, verb: str, unit: str) -> Iterator[ProgressCall]:
-    """Yield a call that moves a bar; it draws nothing when the console is no terminal."""
+def progress_bar(console: Console, verb: str, unit: str) -> Iterator[ProgressCall | None]:
+    """Yield a call that moves a bar; None when the console is no terminal."""
+    if not console.is_terminal:
+        yield None
+        return
     columns = (
         TextColumn(verb),
         BarColumn(),
@@ -30,7 +33,7 @@ def progress_bar(console: Console, verb: str, unit: str) -> Iterator[ProgressCal
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(verb, total=None)
 
         def move(done: int, total: int | None) -> None:
