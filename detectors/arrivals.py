@@ -288,6 +288,7 @@ class Arrivals:
         self._executions = np.zeros((instruments, KEPT, EXECUTION_FIELDS), np.int64)
         self._fills = np.zeros((instruments, KEPT, 2), np.int64)
         self._lost = np.zeros(1, np.int64)
+        self._out = np.zeros((OUT_ROWS, OUT_FIELDS), np.int64)  # room only: kept between calls
 
     @property
     def overflow(self) -> int:
@@ -301,8 +302,7 @@ class Arrivals:
     def scan(self, batch: Batch) -> Iterator[Inversion]:
         """Yield the inversions that the batch completes, in its row order."""
         columns = tuple(batch[name] for name in COLUMNS)
-        out = np.zeros((OUT_ROWS, OUT_FIELDS), np.int64)
-        row = 0
+        out, row = self._out, 0
         while row < len(batch):
             row, written = _scan(
                 columns, row, self._delta_ns, self._flight_ns, self._state, self._executions,

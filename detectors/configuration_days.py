@@ -49,7 +49,7 @@ class ConfigurationDays:
                 yield self._open(table, int(rows[at]), int(code[at]), int(day[at]))
         codes, clock = batch["instrument"], batch["clock_ns"]
         if len(codes) and (days[:, DAY] != NULL).any():
-            ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]), len(codes) - 1)
+            ends = batch.ends
             held = days[codes[ends], DAY]
             for end in ends[(held != NULL) & (clock[ends] // DAY_NS > held)]:
                 yield from self._over(int(codes[end]))

@@ -7,12 +7,14 @@ event clock has passed the last fact by `gap_ns`. Both depend on events alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
-import numpy as np
 
 from ingest.events import Batch
 from ingest.state import Snapshot, pack_exact, unpack_exact
+
+_NEVER: Final = 2**63 - 1
 
 Key = tuple[int, ...]
 """Instrument code first, then whatever else sets one episode apart (accounts, scenario index)."""
@@ -48,6 +50,7 @@ class Episodes:
     def __init__(self, gap_ns: int) -> None:
         self._gap_ns = gap_ns
         self._open: dict[Key, Episode] = {}
+        self._oldest_ns = _NEVER  # no open episode's last_ns lies before it
 
     def __len__(self) -> int:
         return len(self._open)
@@ -66,6 +69,7 @@ class Episodes:
                 key=key, first_seq=seq, first_ns=at_ns, first_accounts=accounts, last_ns=at_ns
             )
             self._open[key] = episode
+            self._oldest_ns = min(self._oldest_ns, at_ns)
         episode.facts += 1
         episode.last_ns = max(episode.last_ns, at_ns)
         episode.incomplete |= incomplete
@@ -94,12 +98,11 @@ class Episodes:
         Call it after the batch's facts. Each yielded episode has had `facts` raised by one: its
         closing is a revision of its own. Deadline: `last_ns + gap_ns`.
         """
-        if not self._open:
+        ends = batch.ends
+        clock = batch["clock_ns"][ends].tolist() if self._open else []
+        if not clock or max(clock) - self._oldest_ns <= self._gap_ns:
             return
-        codes, clock = batch["instrument"], batch["clock_ns"]
-        ends = np.flatnonzero(codes[1:] != codes[:-1])
-        last = np.append(ends, len(codes) - 1) if len(codes) else ends
-        clocks = dict(zip(codes[last].tolist(), clock[last].tolist(), strict=True))
+        clocks = dict(zip(batch["instrument"][ends].tolist(), clock, strict=True))
         over = [
             key
             for key, episode in self._open.items()
@@ -109,6 +112,7 @@ class Episodes:
             episode = self._open.pop(key)
             episode.facts += 1
             yield episode
+        self._oldest_ns = self._earliest()
 
     def close_passed(self, now_ns: int) -> Iterator[Episode]:
         """Remove and yield the episodes whose deadline lies before an event time, soonest first.
@@ -134,3 +138,7 @@ class Episodes:
         """Take over the episodes of a snapshot."""
         episodes = unpack_exact(snapshot["episodes"], list[Episode])
         self._open = {tuple(episode.key): episode for episode in episodes}
+        self._oldest_ns = self._earliest()
+
+    def _earliest(self) -> int:
+        return min((episode.last_ns for episode in self._open.values()), default=_NEVER)

@@ -23,6 +23,9 @@ Cell = dict[str, int]
 READ: Final = ("seq", "clock_ns", "kind", "price", "quantity", "leaves", "leaves_before",
                "best_bid", "best_ask", "coverage")  # fmt: skip
 
+FEW: Final = 8
+"""Orders looked for one by one; np.isin has a fixed cost of about so many."""
+
 
 class Watch(msgspec.Struct, kw_only=True):
     """A client order that was passed over and is still open."""
@@ -124,8 +127,14 @@ class Harm:
         entries = [w.entry_seq for w in self._open.get(code, ())] + new
         if not entries:
             return []
-        found = np.isin(batch["entry_seq"][start:end], np.array(entries, np.int64))
-        return [start + int(row) for row in np.flatnonzero(found)]
+        seqs = batch["entry_seq"][start:end]
+        if len(entries) > FEW:
+            found = np.isin(seqs, np.array(entries, np.int64))
+        else:
+            found = seqs == entries[0]
+            for entry in entries[1:]:
+                found |= seqs == entry
+        return [start + row for row in np.flatnonzero(found).tolist()]
 
     def due(
         self, batch: Batch, code: int, start: int, end: int, before_ns: int

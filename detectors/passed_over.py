@@ -196,7 +196,7 @@ class PassedOver:
             return
         code = batch["instrument"]
         now_ns = np.full(len(self._status_ns), NULL, np.int64)
-        ends = np.append(np.flatnonzero(code[1:] != code[:-1]), len(code) - 1)
+        ends = batch.ends
         now_ns[code[ends]] = batch["clock_ns"][ends]
         at_ns = now_ns[self._late[:, _CODE]]
         young = self._late[:, _RECEIVED] >= at_ns - self._horizon_ns

@@ -162,6 +162,7 @@ class TagIntegrity(Detector):
         self._keys = np.zeros(1024, np.int64)
         self._stats = np.zeros((1024, STATS), np.int64)
         self._used = 0
+        self._out = np.zeros((4096, 3), np.int64)  # room only: kept between calls
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return faults, changes over trades, and closings."""
@@ -169,16 +170,13 @@ class TagIntegrity(Detector):
         for row, side, fault in self._faults(batch):
             findings.extend(self._fault(batch, row, side, fault))
         findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
-        codes = batch["instrument"]
-        if len(codes):
-            ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]), len(codes) - 1)
-            self._clock[codes[ends]] = batch["clock_ns"][ends]
+        ends = batch.ends
+        self._clock[batch["instrument"][ends]] = batch["clock_ns"][ends]
         return findings
 
     def _faults(self, batch: Batch) -> Iterator[tuple[int, int, int]]:
         columns = tuple(batch[name] for name in COLUMNS)
-        out = np.zeros((4096, 3), np.int64)
-        row = 0
+        out, row = self._out, 0
         while row < len(batch):
             if 2 * (self._used + 1) >= len(self._keys):
                 self._keys, self._stats = grown(self._keys, self._stats)

@@ -144,6 +144,7 @@ class WashTrading(Detector):
         self._table = np.zeros(1024, np.int64)
         self._origin = np.zeros(1024, np.int64)
         self._used = 0
+        self._out = np.zeros((OUT_ROWS, 6), np.int64)  # room only: kept between calls
 
     @property
     def overflow(self) -> int:
@@ -165,8 +166,7 @@ class WashTrading(Detector):
     def _hits(self, batch: Batch) -> Iterator[tuple[int, int, int, int]]:
         """Yield (row, bits, volume so far, volume before the window), lots."""
         columns = tuple(batch[name] for name in COLUMNS)
-        out = np.zeros((OUT_ROWS, 6), np.int64)
-        row = 0
+        out, row = self._out, 0
         while row < len(batch):
             if 2 * self._used >= len(self._table):
                 self._table, self._origin = grown(self._table, self._origin)

@@ -365,6 +365,7 @@ class Batch:
 
     __slots__ = (
         "_columns",
+        "_ends",
         "instruments",
         "passed_over",
         "raw",
@@ -388,6 +389,7 @@ class Batch:
         self.watermark_ns = watermark_ns
         self.passed_over = dict(_NO_ONE if passed_over is None else passed_over)
         self.registry_changes = dict(registry_changes or _NO_CHANGE)
+        self._ends: Array | None = None
 
     def __len__(self) -> int:
         return len(self._columns["seq"])
@@ -423,14 +425,22 @@ class Batch:
             watermark_ns=self.watermark_ns,
         )
 
+    @property
+    def ends(self) -> Array:
+        """The last row of each run of one instrument: where the highest clock of a run stands."""
+        if self._ends is None:
+            codes = self._columns["instrument"]
+            last = np.ones(len(codes), np.bool_)
+            np.not_equal(codes[1:], codes[:-1], out=last[:-1])
+            self._ends = np.flatnonzero(last)
+        return self._ends
+
     def by_instrument(self) -> Iterator[tuple[int, int, int]]:
         """Yield (instrument code, first row, end row) of each run of one instrument."""
-        codes = self._columns["instrument"]
-        if not len(codes):
-            return
-        starts = np.concatenate(([0], np.flatnonzero(np.diff(codes)) + 1, [len(codes)]))
-        for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-            yield int(codes[start]), start, end
+        codes, start = self._columns["instrument"][self.ends].tolist(), 0
+        for code, last in zip(codes, self.ends.tolist(), strict=True):
+            yield code, start, last + 1
+            start = last + 1
 
     def frame(self, *names: str) -> pl.DataFrame:
         """Return the named columns (all, when none is named) as a Polars frame."""
