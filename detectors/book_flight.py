@@ -133,7 +133,7 @@ def never_rests(m: Array, order: int) -> bool:
 def refreshed(m: Array, order: int) -> None:
     """Count off an order from before a gap that is gone or restated."""
     book = m[order + BOOK]
-    if m[book + STALE] > 0 and m[order + ENTRY_SEQ] < m[book + GAP_SEQ]:
+    if m[order + ENTRY_SEQ] < m[book + GAP_SEQ]:
         m[book + STALE] -= 1
         if m[book + STALE] == 0:
             m[book + DOUBT] = 0

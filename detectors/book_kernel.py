@@ -155,7 +155,6 @@ def restated(m: Array, book: int, gap: bool) -> None:
         m[book + RUN] = 1
     if m[book + RUN] == 1:
         m[book + DOUBT] = 0
-        m[book + STALE] = 0
     m[book + RUN] = 0
 
 

@@ -142,7 +142,6 @@ def load_fills(m: Array, saved: Array, instruments: int) -> None:
             fill = take_words(m, SMALL_FREE, SMALL)
             for field in range(FILL_FIELDS):
                 m[fill + field] = saved[row, field]
-            m[fill + FILL_NEXT] = NONE
             if m[book + F_FIRST] == NONE:
                 m[book + F_FIRST] = fill
             else:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from detectors.book import Books
+from detectors.book_layout import MAX_HEIGHT
+from detectors.book_table import height_of
 from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER, Conflict, Coverage, Kind, Phase
 from tests.support.agreement import crowded, disagreement, faulty, half_ids
@@ -177,6 +179,14 @@ def test_levels_and_live_orders_add_up(tape):
             assert (np.diff(prices) > 0).all()
             assert set(levels["price"][at]) == set(live["price"][own & (live["shown"] > 0)])
     assert total == len(books)
+
+
+def test_levels_rise_by_one_in_four_up_to_the_highest():
+    heights = np.array([height_of(price) for price in range(-40_000, 40_000)])
+    assert heights.min() == 1
+    assert heights.max() == MAX_HEIGHT
+    for height in range(2, 6):
+        assert (heights >= height).mean() == pytest.approx(0.25 ** (height - 1), rel=0.1)
 
 
 def test_a_kernel_stands_below_those_it_calls_so_that_its_cache_knows_of_their_changes():

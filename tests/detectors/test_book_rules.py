@@ -252,6 +252,18 @@ def test_a_feed_of_trades_alone_has_no_book_and_is_complete():
     assert (got["coverage"], got["conflict"], got["best_bid"]) == (0, 0, NULL)
 
 
+def test_a_gap_in_a_feed_of_trades_alone_is_doubted_at_its_own_record_only():
+    feed = Feed().trade(None, None, "10", "2").trade(None, None, "11", "2", seq=5)
+    feed.trade(None, None, "11", "2")
+    assert feed.replayed()["coverage"].tolist() == [0, 1, 0]
+
+
+def test_a_restatement_of_no_order_says_that_the_book_is_empty():
+    feed = Feed().new("a", "buy", "9", "4").cancel("a").cancel("z", seq=9)
+    got = feed.write(action="book_end").new("b", "buy", "9", "1").replayed()
+    assert got["coverage"].tolist() == [0, 0, 1, 1, 0]
+
+
 def _crowd(*resting):
     feed = Feed()
     for number, (account, display) in enumerate(resting):

@@ -148,3 +148,10 @@ def noise(seed: int, events: int, *, instruments: int = 2, ids: int = 12) -> Bat
         for i in range(instruments)
     ]
     return Batch(columns, instruments_of(rows))
+
+
+def trades_alone(batch: Batch) -> Batch:
+    """Return the trades of a batch as a feed without orders would give them: ids absent."""
+    batch = batch.take(batch["kind"] == Kind.TRADE)
+    ids = [f"{name}_{half}" for name in ("buy", "sell") for half in ("hi", "lo")]
+    return batch.with_columns({name: np.zeros(len(batch), dtype=np.uint64) for name in ids})
