@@ -383,7 +383,7 @@ SPEED: Final = Row(
         Panel(
             title="End-to-end latency",
             todo="From the engine acting until alerts are durable. p99 above 5 s misses the RTS 6 "
-            "mark for real-time alerts: see lag, then the store. A replayed tape shows its age.",
+            "mark for real-time alerts: see lag, then the store. Old times of a tape show as 1 h.",
             shape="timeseries",
             unit="s",
             queries=_quantiles("end_to_end_latency_seconds"),

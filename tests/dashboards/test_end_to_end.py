@@ -20,6 +20,7 @@ import pytest
 from alerts.record import Alert
 from monitor.publish import Published, publish_tape
 from tests.support.broker import KafkaBroker
+from tests.support.command import warm
 from tests.support.dashboard import queries
 from tests.support.live import moved_to_now
 from tests.support.pagerduty import PagerDuty
@@ -55,6 +56,7 @@ def scene(
 ) -> Iterator[Scene]:
     program("prometheus")
     program("prometheus-alertmanager", "alertmanager")
+    warm()
     folder = tmp_path_factory.mktemp("end-to-end")
     worker = Worker(unused_settings(broker), tape, folder)
     with ExitStack() as stack:

@@ -27,6 +27,12 @@ def ringfence(*arguments, cwd=None, timeout=120, env=None):
     )
 
 
+def warm() -> None:
+    """Compile what kernels are not compiled yet, as the set-up does: else a service's first records
+    wait for a compiler, up to half a minute."""
+    subprocess.run([sys.executable, "-m", "monitor.warm"], check=True, capture_output=True)
+
+
 class RunningService:
     """`ringfence run` in the background, ended by its own process id."""
 
