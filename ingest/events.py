@@ -273,7 +273,9 @@ PASSED_OVER: Final[Mapping[str, Column]] = {
     "price": Column(*_NULLABLE, "price at which the group's order was filled, ticks"),
     "group_account": Column(*_CODE, "account of the group's (or unknown) resting order filled"),
     "group_role": Column(*_ENUM, "its role (Role)"),
-    "group_lots": Column("int64", 0, "quantity filled for it at this price, lots"),
+    "group_lots": Column(
+        "int64", 0, "quantity filled for it at this price (when older: out of turn only), lots"
+    ),
     "group_trade_seq": Column("int64", 0, "seq of its first fill at this price"),
     "group_entry_seq": Column("int64", 0, "entry_seq of its order"),
     "group_received_ns": Column(*_NULLABLE, "received_ns of its order, ns"),
