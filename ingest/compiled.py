@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -19,17 +20,26 @@ from numba import config, njit
 __all__ = ["njit"]
 
 ROOMS: Final = ("ingest", "detectors")
+_DECLARES: Final = re.compile(rb"^@(njit|compiled)\b", re.MULTILINE)
+_IMPORTS: Final = re.compile(rb"^from (ingest|detectors)\.(\w+) import", re.MULTILINE)
 STALE_S: Final = 86_400.0
 """Age, s, at which a cache of another state of the kernels is removed."""
 
 
 def fingerprint(root: Path) -> str:
-    """Return a hash of every file in the rooms that declares a kernel."""
+    """Return a hash of every file that declares a kernel, and of those whose names it imports.
+
+    The numbers that a kernel takes from another file are built into its machine code too.
+    """
+    files = {path: path.read_bytes() for room in ROOMS for path in (root / room).glob("*.py")}
+    kernels = [path for path, content in files.items() if _DECLARES.search(content)]
+    built_in = {*kernels}
+    for path in kernels:
+        for room, module in _IMPORTS.findall(files[path]):
+            built_in.add(root / room.decode() / f"{module.decode()}.py")
     digest = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (root / room).glob("*.py")):
-        content = path.read_bytes()
-        if b"@njit" in content or b"@compiled" in content:
-            digest.update(path.name.encode() + b"\0" + content)
+    for path in sorted(built_in & files.keys()):
+        digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + files[path])
     return digest.hexdigest()[:16]
 
 
