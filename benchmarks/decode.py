@@ -1,19 +1,20 @@
 """Nanoseconds an event of the decoder, JSON to checked columns, by reader and size of batch.
 
-Run alone (a fresh process): `python -m benchmarks.decode`.
+Part of `make bench`; `python -m benchmarks.decode` also shows where the time of a big batch goes,
+and where the two readers meet.
 """
 
 from __future__ import annotations
 
 import random
-import statistics
-import time
 from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
 import numpy as np
 
+from benchmarks.job import Job
+from benchmarks.timing import Timing, repeated
 from ingest import decimals, hashing
 from ingest.decode import Decoder
 from ingest.events import Topic
@@ -22,17 +23,8 @@ from ingest.names import Names
 from ingest.parse import Parser
 from ingest.scan import PADDING, layout, scan
 
-EVENTS = 100_000
 SMALL = 50
 START_NS = 1_700_000_000 * 10**9
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """Best and median of the repeats, ns an event."""
-
-    what: str
-    best_ns: float
-    median_ns: float
 
 
 def table() -> Instruments:
@@ -80,58 +72,53 @@ def orders(count: int, seed: int = 7) -> list[bytes]:
     return values
 
 
-def repeated(what: str, events: int, work: Callable[[], object], repeats: int = 9) -> Timing:
-    """Return timings of some work on `events` events, after one run that compiles."""
-    work()
-    taken = []
-    for _ in range(repeats):
-        begin = time.perf_counter_ns()
-        work()
-        taken.append((time.perf_counter_ns() - begin) / events)
-    return Timing(what, min(taken), statistics.median(taken))
-
-
-def measure() -> list[Timing]:
-    """Return what the whole decoder costs, and where the time of big batches goes."""
-    values = orders(EVENTS)
-    offsets = np.arange(EVENTS)
+def measure(job: Job) -> list[Timing]:
+    """Return what the whole decoder costs, in big batches and in small ones."""
+    values = orders(job.events)
+    offsets = np.arange(job.events)
     decoder = Decoder(table(), Names())
 
-    def cut(size: int) -> None:
-        for first in range(0, EVENTS // 10 if size < 1000 else EVENTS, size):
-            decoder.decode(
-                Topic.ORDERS, values[first : first + size], 0, offsets[first : first + size]
-            )
+    def timing(size: int) -> Timing:
+        # Small batches cost much an event: a tenth of them is enough.
+        events = job.events if size > SMALL else max(SMALL, job.events // 10)
 
+        def work() -> None:
+            for first in range(0, events, size):
+                end = min(first + size, events)
+                decoder.decode(Topic.ORDERS, values[first:end], 0, offsets[first:end])
+
+        return repeated(
+            "decoder", lambda: work, events=events, batch_rows=size, repeats=job.repeats
+        )
+
+    return [timing(size) for size in (*job.sizes(), SMALL)]
+
+
+def stages(events: int = 100_000, repeats: int = 9) -> list[Timing]:
+    """Return where the time of a big batch goes."""
+    values = orders(events)
     fields = layout(Topic.ORDERS)
     joined = b"\n".join([*values, PADDING])
     parsed = Parser(Topic.ORDERS).parse(values)
     price = parsed.fields.spans.index("price")
     ids = parsed.fields.spans.index("order_id")
     scales = decimals.Scales(decimals.scale_of(row.tick_size) for row in table().rows)
-    codes = np.zeros(EVENTS, dtype=np.int32)
-    halves = np.zeros((2, EVENTS), dtype=np.uint64)
+    codes = np.zeros(events, dtype=np.int32)
+    halves = np.zeros((2, events), dtype=np.uint64)
     starts, lengths = parsed.starts, parsed.lengths
+    work: dict[str, Callable[[], object]] = {
+        "scan": lambda: scan(values, joined, fields),
+        "scan and Polars": lambda: Parser(Topic.ORDERS).parse(values),
+        "one decimal field": lambda: scales.read(
+            parsed.buffer, starts[price], lengths[price], codes
+        ),
+        "one id field": lambda: hashing.hash_spans(
+            parsed.buffer, starts[ids], lengths[ids], *halves
+        ),
+    }
     return [
-        repeated("decode, one batch of 100,000 (Polars)", EVENTS, lambda: cut(EVENTS)),
-        repeated("decode, batches of 1,000 (Polars)", EVENTS, lambda: cut(1000)),
-        repeated(f"decode, batches of {SMALL} (msgspec)", EVENTS // 10, lambda: cut(SMALL)),
-        repeated("of the big batch: scan", EVENTS, lambda: scan(values, joined, fields)),
-        repeated(
-            "of the big batch: scan and Polars",
-            EVENTS,
-            lambda: Parser(Topic.ORDERS).parse(values),
-        ),
-        repeated(
-            "of the big batch: one decimal field",
-            EVENTS,
-            lambda: scales.read(parsed.buffer, starts[price], lengths[price], codes),
-        ),
-        repeated(
-            "of the big batch: one id field",
-            EVENTS,
-            lambda: hashing.hash_spans(parsed.buffer, starts[ids], lengths[ids], *halves),
-        ),
+        repeated(name, lambda do=do: do, events=events, batch_rows=events, repeats=repeats)
+        for name, do in work.items()
     ]
 
 
@@ -140,20 +127,24 @@ def crossover() -> list[tuple[int, float, float]]:
     values = orders(1600)
     found = []
     for size in (50, 100, 200, 300, 400, 600, 800, 1600):
-        few, many = (Parser(Topic.ORDERS, crossover=at) for at in (10**9, 0))
         part = values[:size]
-        found.append(
-            (
-                size,
-                repeated("", 1000, lambda few=few, part=part: few.parse(part), 15).median_ns,
-                repeated("", 1000, lambda many=many, part=part: many.parse(part), 15).median_ns,
+        micros = []
+        for at in (10**9, 0):
+            parser = Parser(Topic.ORDERS, crossover=at)
+            timing = repeated(
+                "",
+                lambda parser=parser, part=part: lambda: parser.parse(part),
+                events=size,
+                batch_rows=size,
+                repeats=15,
             )
-        )
+            micros.append(timing.median_ns * size / 1000)
+        found.append((size, micros[0], micros[1]))
     return found
 
 
 if __name__ == "__main__":
-    for timing in measure():
-        print(f"{timing.what:45s} best {timing.best_ns:8.0f} median {timing.median_ns:8.0f} ns")
+    for stage in stages():
+        print(f"of a big batch: {stage.part:20s} best {stage.best_ns:6.0f} ns an event")
     for size, few, many in crossover():
         print(f"{size:5d} messages: msgspec {few:7.0f} us, Polars {many:7.0f} us")

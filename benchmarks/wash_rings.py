@@ -1,33 +1,26 @@
-"""Trades a second of wash_rings, every window included, at 100,000 and 1,000,000 trades.
+"""wash_rings on trades alone, every window included: nanoseconds a trade.
 
 Simulated: 2,000 accounts with activity as 1/rank, a maker on half of the trades, a ring of three
-on one in two hundred, 30 trades a second on one instrument. Run alone (a fresh process):
-`python -m benchmarks.wash_rings`.
+on one in two hundred, 30 trades a second on one instrument. Part of `make bench`; a million trades
+with `python -m benchmarks.wash_rings`.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
-import msgspec
 import numpy as np
 
+from benchmarks.job import Job, anew
+from benchmarks.timing import Timing, repeated
 from detectors.examples import COLUMNS, example_instruments
-from detectors.wash_rings import WashRings, WashRingsParams
+from detectors.ring_params import WashRingsParams
+from detectors.wash_rings import WashRings
 from ingest.events import Array, Batch, Kind, empty
 
 START_NS = 1_700_000_000 * 10**9
 TRADES_A_SECOND = 30
 ACCOUNTS = 2_000
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """Best of the repeats."""
-
-    trades: int
-    batch_rows: int
-    trades_a_second: float
-    findings: int
 
 
 def tape(trades: int, seed: int = 1) -> dict[str, Array]:
@@ -53,42 +46,35 @@ def tape(trades: int, seed: int = 1) -> dict[str, Array]:
     return columns
 
 
-def measure(repeats: int = 3) -> list[Timing]:
-    """Return the throughput of `step`, cut into batches, after a run that compiles."""
+def measure(job: Job) -> list[Timing]:
+    """Return what a trade costs in batches of the given sizes; no budget: all rows are trades."""
+    return [_timing(job.events, size, job.repeats) for size in job.sizes()]
+
+
+def _timing(trades: int, size: int, repeats: int) -> Timing:
     instruments = example_instruments()
-    found = []
-    for trades in (100_000, 1_000_000):
-        columns = tape(trades)
-        for rows in (1_000, 65_536, trades):
-            batches = [
-                Batch(
-                    {name: column[at : at + rows] for name, column in columns.items()},
-                    instruments,
-                    watermark_ns=int(columns["clock_ns"][min(at + rows, trades) - 1]),
-                )
-                for at in range(0, trades, rows)
-            ]
-            best, findings = float("inf"), 0
-            for _ in range(repeats + 1):
-                detector = WashRings(WashRingsParams(), instruments)
-                begin = time.perf_counter()
-                findings = sum(len(detector.step(batch)) for batch in batches)
-                best = min(best, time.perf_counter() - begin)
-            found.append(
-                Timing(
-                    trades=trades,
-                    batch_rows=rows,
-                    trades_a_second=trades / best,
-                    findings=findings,
-                )
-            )
-    return found
+    columns = tape(trades)
+    batches = [
+        Batch(
+            {name: column[at : at + size] for name, column in columns.items()},
+            instruments,
+            watermark_ns=int(columns["clock_ns"][min(at + size, trades) - 1]),
+        )
+        for at in range(0, trades, size)
+    ]
+
+    def prepare() -> Callable[[], object]:
+        detector, fresh = WashRings(WashRingsParams(), instruments), anew(batches)
+        return lambda: [detector.step(batch) for batch in fresh]
+
+    return repeated(
+        "wash_rings, trades only", prepare, events=trades, batch_rows=size, repeats=repeats
+    )
 
 
 if __name__ == "__main__":
-    for timing in measure():
+    for timing in measure(Job(tape="", events=1_000_000, repeats=3)):
         print(
-            f"wash_rings, {timing.trades:9,d} trades in batches of {timing.batch_rows:9,d}: "
-            f"{timing.trades_a_second:10,.0f} trades/s, {1e9 / timing.trades_a_second:6.0f} "
-            f"ns a trade, {timing.findings} findings"
+            f"{timing.events:,d} trades in batches of {timing.batch_rows:,d}: "
+            f"{timing.best_ns:.0f} ns a trade"
         )

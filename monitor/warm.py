@@ -1,6 +1,7 @@
 """Fill the compiled-kernel caches, so that no user waits for a compiler: `python -m monitor.warm`.
 
-A few records of every kind, made up here, go once through decoder, book and detectors.
+Records made up here go once through decoder, book and detectors, and through a stop and a restart:
+enough accounts, orders and hours that every table grows, every window closes and every kernel runs.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import time
 from pathlib import Path
 from typing import Final
 
+from ingest.names import Names
+from ingest.register import read_register
+from ingest.tape import Tape, TapeSource
+from monitor.assembly import build_pipeline
 from monitor.config import default_config
+from monitor.pipeline import Pipeline
 from monitor.replay import replay
 
 ACCOUNTS: Final = """\
 account,owner,legal_entity,role,valid_from,valid_to
 C1,C1,,client,2020-01-01T00:00:00Z,
+C2,C2,,client,2020-01-01T00:00:00Z,
 MM,Group,,affiliated_mm,2020-01-01T00:00:00Z,
 """
 INSTRUMENTS: Final = """\
@@ -24,37 +31,94 @@ instrument,base,quote,kind,tick_size,lot_size
 A-B,A,B,spot,1,1
 """
 START_NS: Final = 1_700_000_000_000_000_000
+STEP_NS: Final = 3_000_000_000
+"""So long between records that the tape covers the windows of detectors, an hour and more."""
+CLIENTS: Final = 1_100
+"""More than a detector's tables hold at first."""
+RESTING: Final = 1_100
+"""Orders: more than the book holds at first."""
 
 
-def _order(seq: int, account: str, side: str) -> str:
-    at = START_NS + seq * 1_000_000
-    return (
-        f'{{"v":1,"instrument":"A-B","seq":{seq},"action":"new","order_id":"o{seq}",'
-        f'"account":"{account}","side":"{side}","type":"limit","tif":"GTC","price":"10",'
-        f'"quantity":"1","leaves":"1","received_ns":{at - 1000},"engine_ns":{at}}}\n'
-    )
+class _Writer:
+    """Orders and trades of one instrument, in matching order."""
+
+    def __init__(self) -> None:
+        self.orders: list[str] = []
+        self.trades: list[str] = []
+        self._seq = 0
+
+    def order(self, account: str, side: str, price: int = 10) -> int:
+        at = self._next()
+        self.orders.append(
+            f'{{"v":1,"instrument":"A-B","seq":{self._seq},"action":"new",'
+            f'"order_id":"o{self._seq}","account":"{account}","side":"{side}","type":"limit",'
+            f'"tif":"GTC","price":"{price}","quantity":"1","leaves":"1",'
+            f'"received_ns":{at - 1000},"engine_ns":{at}}}\n'
+        )
+        return self._seq
+
+    def trade(self, buy: int, sell: int, buyer: str, seller: str) -> None:
+        at = self._next()
+        self.trades.append(
+            f'{{"v":1,"instrument":"A-B","seq":{self._seq},"trade_id":"t{self._seq}",'
+            f'"price":"10","quantity":"1","aggressor":"sell","buy_order_id":"o{buy}",'
+            f'"sell_order_id":"o{sell}","buy_account":"{buyer}","sell_account":"{seller}",'
+            f'"engine_ns":{at}}}\n'
+        )
+
+    def match(self, buyer: str, seller: str) -> None:
+        self.trade(self.order(buyer, "buy"), self.order(seller, "sell"), buyer, seller)
+
+    def _next(self) -> int:
+        self._seq += 1
+        return START_NS + self._seq * STEP_NS
 
 
-def _trade(seq: int, buy: int, sell: int, buyer: str, seller: str) -> str:
-    at = START_NS + seq * 1_000_000
-    return (
-        f'{{"v":1,"instrument":"A-B","seq":{seq},"trade_id":"t{seq}","price":"10","quantity":"1",'
-        f'"aggressor":"sell","buy_order_id":"o{buy}","sell_order_id":"o{sell}",'
-        f'"buy_account":"{buyer}","sell_account":"{seller}","engine_ns":{at}}}\n'
-    )
-
-
-def write_tiny_tape(folder: Path, rounds: int) -> None:
-    """Write a tape in which two accounts buy and sell in turn: 3 records a round."""
-    orders, trades = [], []
-    for seq in range(1, 3 * rounds, 3):
-        buyer, seller = ("C1", "MM") if seq % 2 else ("MM", "C1")
-        orders += [_order(seq, buyer, "buy"), _order(seq + 1, seller, "sell")]
-        trades.append(_trade(seq + 2, seq, seq + 1, buyer, seller))
-    (folder / "orders.ndjson").write_text("".join(orders))
-    (folder / "trades.ndjson").write_text("".join(trades))
+def write_tape(folder: Path) -> None:
+    """Write a tape on which every kernel runs: about 5,000 records, no venue's."""
+    writer = _Writer()
+    for _ in range(100):  # a ring, and one that owns both sides
+        writer.match("C1", "C2")
+        writer.match("C2", "C1")
+    writer.match("C1", "C1")
+    for n in range(CLIENTS):
+        writer.match(f"K{n}", "MM")
+    for n in range(RESTING):
+        writer.order(f"K{n}", "buy", 1 + n % 5)
+    writer.order("C1", "buy")  # passed over: the group's order behind it is filled
+    buy = writer.order("MM", "buy")
+    writer.trade(buy, writer.order("C2", "sell"), "MM", "C2")
+    writer.order("C2", "buy", 1)
+    (folder / "orders.ndjson").write_text("".join(writer.orders))
+    (folder / "trades.ndjson").write_text("".join(writer.trades))
     (folder / "accounts.csv").write_text(ACCOUNTS)
     (folder / "instruments.csv").write_text(INSTRUMENTS)
+
+
+def restart(tape: Path, scratch: Path) -> None:
+    """Run a tape in small batches, with a stop and a restart after the first ones."""
+    names = Names()
+    source = TapeSource(tape, names, batch_rows=300)
+    register = read_register(Tape(tape).accounts_path, names)
+
+    def pipeline(place: str) -> Pipeline:
+        return build_pipeline(
+            default_config(scratch),
+            instruments=source.instruments,
+            names=names,
+            topic_names=source.topic_names,
+            archive_dir=scratch / place,
+            store=None,
+        )
+
+    running, batches = pipeline("before"), 0
+    while (arrivals := source.poll(0.0)) is not None:
+        running.take(arrivals, register)
+        batches += 1
+        if batches == 5:
+            sections = running.snapshot()
+            running = pipeline("after")
+            running.restore(sections)
 
 
 def main() -> None:
@@ -63,8 +127,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
         tape = Path(scratch) / "tape"
         tape.mkdir()
-        write_tiny_tape(tape, 1000)
+        write_tape(tape)
         replay(tape, Path(scratch) / "out", default_config(Path(scratch)))
+        restart(tape, Path(scratch))
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 
