@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench lock docs clean mutants
+.PHONY: run test check lint types contracts system bench lock docs clean mutants dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -35,6 +35,10 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m monitor.pages
+
+# The pictures in docs/: a simulated tape replayed through the real service, drawn with Grafana's panels.
+dashboard-picture: $(STAMP) system
+	@PYTHON=$(BIN)/python scripts/dashboard-picture/run.sh
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
