@@ -14,7 +14,7 @@ from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER, Conflict, Coverage, Kind, Phase
 from tests.support.agreement import crowded, disagreement, faulty, half_ids
 from tests.support.mutants import MUTATED
-from tests.support.noise import noise
+from tests.support.noise import churn, noise
 from tests.support.vectors import batches
 from tests.support.venue import random_tape
 
@@ -54,6 +54,10 @@ def test_the_book_agrees_with_the_reference_on_random_records(seed):
     batch = noise(seed, 400, instruments=1 + seed % 3, ids=(4, 12, 40, 120)[seed % 4])
     size = (None, 50, 3)[seed % 3]
     assert disagreement(batch, size=size, restore=range(0, 200, 3)) is None
+
+
+def test_the_book_agrees_with_the_reference_while_hundreds_of_orders_come_and_go():
+    assert disagreement(churn(1, 3_000, live=300), size=500, restore={3}) is None
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000, None])

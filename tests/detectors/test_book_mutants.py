@@ -17,13 +17,15 @@ from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER
 from tests.support.agreement import crowded, faulty, half_ids
 from tests.support.mutants import OutOfTimeError, limit, mutants, uncompiled
-from tests.support.noise import noise, trades_alone
+from tests.support.noise import churn, noise, trades_alone
 from tests.support.reference_book import ReferenceBooks
 from tests.support.vectors import batches
 from tests.support.venue import random_tape
 
 EQUIVALENT = (
-    # How high a level's node rises, and how much room is kept, is a matter of speed alone.
+    # How high a level's node rises, how much room is kept, and which way round the index is
+    # searched for what is in it, are matters of speed alone.
+    "table.free_order: minus for plus: at + 1 #2",
     "table.height_of: ",
     "table.find_level: minus for plus: m[head + HEIGHT] - 1",
     "kernel.has_room: minus for plus: BIG * (m[book + F_FILLS] + 4) + 4 * SMALL",
@@ -61,6 +63,8 @@ def cases():
         (trades_alone(noise(5, 300)), None),
         (noise(6, 800, ids=2), None),
         (crowded(6, 300), 1),
+        (crowded(0, 500, instruments=1), 1),
+        (churn(1, 600, live=60), None),
         (noise(9, 1_500, ids=300, instruments=1), None),
     )
     made = []

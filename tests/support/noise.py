@@ -155,3 +155,29 @@ def trades_alone(batch: Batch) -> Batch:
     batch = batch.take(batch["kind"] == Kind.TRADE)
     ids = [f"{name}_{half}" for name in ("buy", "sell") for half in ("hi", "lo")]
     return batch.with_columns({name: np.zeros(len(batch), dtype=np.uint64) for name in ids})
+
+
+def churn(seed: int, events: int, live: int) -> Batch:
+    """Return orders that come and go at many prices, about `live` at once, never traded."""
+    rng = random.Random(seed)
+    columns = empty({**WIRE, **TAGS, **ORDERED}, events)
+    columns["instrument"][:] = 0
+    columns["seq"] = columns["engine_ns"] = np.arange(1, events + 1)
+    standing: list[tuple[int, int]] = []
+    for row in range(events):
+        if standing and rng.random() < len(standing) / (2 * live):
+            id_ = standing.pop(rng.randrange(len(standing)))
+            record = {"kind": Kind.CANCEL, "leaves": 0}
+        else:
+            id_ = (rng.getrandbits(64), rng.getrandbits(64))
+            standing.append(id_)
+            side = rng.choice((1, -1))
+            record = {"side": side, "type": 1, "tif": 1, "price": 500 - side * rng.randrange(1, 99)}
+            record |= {"quantity": 5, "leaves": 5, "account": 0, "role": 2}
+        for name, value in (record | {"order_hi": id_[0], "order_lo": id_[1]}).items():
+            columns[name][row] = value
+    table = [
+        {"instrument": "SIM0-USD", "base": "SIM", "quote": "USD", "kind": "spot"}
+        | {"tick_size": "1", "lot_size": "1"}
+    ]
+    return Batch(columns, instruments_of(table))
