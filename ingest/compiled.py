@@ -15,15 +15,23 @@ import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from numba import config, njit
 
-__all__ = ["njit"]
+from ingest.events import Array
+
+__all__ = ["njit", "plain"]
 
 ROOMS: Final = ("ingest", "detectors")
 _DECLARES: Final = re.compile(rb"^@(njit|compiled)\b", re.MULTILINE)
 _IMPORTS: Final = re.compile(rb"^from (ingest|detectors)\.(\w+) import", re.MULTILINE)
 STALE_S: Final = 86_400.0
 """Age, s, at which a cache of another state of the kernels is removed."""
+
+
+def plain(column: Array) -> Array:
+    """Return a column as kernels take it, contiguous and writable: each is then compiled once."""
+    return column if column.flags.carray else np.require(column, None, ("C", "W"))
 
 
 def fingerprint(root: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import njit, plain
 from ingest.events import WIRE, Array, Batch
 
 _PLACE: Final = frozenset({"instrument", "seq", "partition", "offset"})
@@ -40,7 +40,7 @@ def content(batch: Batch) -> Array:
             continue
         signed = column.view(np.int64) if column.dtype == np.uint64 else column
         none = absent.view(np.int64) if column.dtype == np.uint64 else absent
-        _add(np.require(signed, None, ("C", "W")), np.int64(none), np.uint64(multiplier), hashes)
+        _add(plain(signed), np.int64(none), np.uint64(multiplier), hashes)
     return hashes
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import njit, plain
 from ingest.complex import Interval, complex_intervals
 from ingest.errors import RegistryError
 from ingest.events import NO_CODE, Array, Batch, Role
@@ -82,8 +82,8 @@ class Register:
             owner = np.empty(rows, np.int32)
             member = np.empty(rows, np.int8)
             _tag(
-                np.require(batch[account], np.int32, ("C", "W")),
-                np.require(batch["engine_ns"], np.int64, ("C", "W")),
+                plain(batch[account]),
+                plain(batch["engine_ns"]),
                 self._index,
                 *self._segments,
                 role,

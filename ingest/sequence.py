@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from ingest import sequence_kernel as kernel
+from ingest.compiled import plain
 from ingest.content import content
 from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch, Reject, Topic
@@ -169,7 +170,7 @@ class Sequencer:
         rows, pending = len(batch), self.pending
         self._grow(batch, idle, pending + rows)
         out = new_out(rows, pending + rows)
-        columns = (np.require(batch[n], None, ("C", "W")) for n in Rows._fields[:-1])
+        columns = (plain(batch[name]) for name in Rows._fields[:-1])
         kernel.sequence(
             Rows._make([*columns, content(batch)]),
             self._arrived,
