@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.book_compile import compiled
+from detectors.book_compile import compiled, compiled_apart
 from detectors.book_flight import (
     best,
     land,
@@ -136,7 +136,7 @@ def continuity(m: Array) -> bool:
     return bool(gap)
 
 
-@compiled
+@compiled_apart
 def clear(m: Array, book: int) -> None:
     """Take every live order of an instrument away."""
     for head in range(book + LISTS, book + PARKED, SMALL):

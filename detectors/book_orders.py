@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.book_compile import compiled
+from detectors.book_compile import compiled, compiled_apart
 from detectors.book_flight import (
     crosses,
     never_rests,
@@ -278,7 +278,7 @@ def amend(m: Array, order: int) -> int:
     return conflict
 
 
-@compiled
+@compiled_apart
 def trigger(m: Array, order: int) -> int:
     """Apply `trigger`: the stop becomes a market or limit order, with priority from here."""
     describe(m, order, m[E_ENGINE_NS])
@@ -307,7 +307,7 @@ def withdraw(m: Array, order: int) -> int:
     return _LEAVES_MISMATCH if m[E_LEAVES] not in (_NULL, 0) else _AGREES
 
 
-@compiled
+@compiled_apart
 def refuse(m: Array, order: int) -> int:
     """Apply `reject`: it ends the order in flight (a post-only that would have traded), no other.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.book_compile import compiled
+from detectors.book_compile import compiled, compiled_apart
 from detectors.book_layout import (
     ACCOUNT,
     BIG,
@@ -108,7 +108,7 @@ def own_order(m: Array, book: int, order: int) -> bool:
     )
 
 
-@compiled
+@compiled_apart
 def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
     """Write the row of one price and filled account, when eligible orders still stand there."""
     price, account = m[first + FILL_PRICE], m[first + FILL_ACCOUNT]
@@ -169,7 +169,7 @@ def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
     m[out + 21], m[out + 22] = m[book + PHASE], m[book + F_COVERAGE]
 
 
-@compiled
+@compiled_apart
 def judge(m: Array, book: int) -> None:
     """Write the rows of who was passed over by the order in flight, and forget its fills."""
     row = m[book + F_FIRST]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.book_compile import compiled
+from detectors.book_compile import compiled_apart
 from detectors.book_layout import (
     BIG,
     BOOK,
@@ -109,7 +109,7 @@ def save(m: Array, instruments: int) -> Snapshot:
     return {"books": books, "orders": live_orders(m), "fills": kept}
 
 
-@compiled
+@compiled_apart
 def load_orders(m: Array, saved: Array) -> None:
     """Put saved orders back, queue by queue in the order of joining."""
     for row in range(len(saved)):
@@ -132,7 +132,7 @@ def load_orders(m: Array, saved: Array) -> None:
             push(m, order, level)
 
 
-@compiled
+@compiled_apart
 def load_fills(m: Array, saved: Array, instruments: int) -> None:
     """Put saved fills back, each instrument's in their order."""
     row = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.book_compile import compiled
+from detectors.book_compile import compiled, compiled_apart
 from detectors.book_layout import (
     BIG,
     BIG_FREE,
@@ -130,7 +130,7 @@ def free_order(m: Array, order: int) -> None:
     m[ORDERS_LIVE] -= 1
 
 
-@compiled
+@compiled_apart
 def enlarge_index(m: Array) -> None:
     """Move the index to twice its size at the end of the memory; its old words serve orders."""
     old, size = m[INDEX_AT], m[INDEX_SIZE]

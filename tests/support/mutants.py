@@ -122,7 +122,7 @@ def uncompiled(module: str | None = None, tree: ast.Module | None = None):
     made = {}
     try:
         compile_ = types.ModuleType("mutant.book_compile")
-        compile_.compiled = lambda function: function
+        compile_.compiled = compile_.compiled_apart = lambda function: function
         package = types.ModuleType("mutant")
         made |= {"mutant": package, "mutant.book_compile": compile_}
         sys.modules.update(made)
