@@ -30,6 +30,10 @@ contracts: $(STAMP)
 system:
 	@scripts/system-packages.sh
 
+# Every fault that can be put into the book's kernels, one at a time (about 12 minutes).
+mutants: $(STAMP)
+	RINGFENCE_MUTANTS=all $(BIN)/python -m pytest -q tests/detectors/test_book_mutants.py
+
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
 

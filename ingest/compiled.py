@@ -23,7 +23,7 @@ from ingest.events import Array
 __all__ = ["njit", "plain"]
 
 ROOMS: Final = ("ingest", "detectors")
-_DECLARES: Final = re.compile(rb"^@(njit|compiled)\b", re.MULTILINE)
+_DECLARES: Final = re.compile(rb"^@(njit|compiled)", re.MULTILINE)
 _IMPORTS: Final = re.compile(rb"^from (ingest|detectors)\.(\w+) import", re.MULTILINE)
 STALE_S: Final = 86_400.0
 """Age, s, at which a cache of another state of the kernels is removed."""

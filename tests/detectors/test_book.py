@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,6 @@ from detectors.book_table import height_of
 from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER, Conflict, Coverage, Kind, Phase
 from tests.support.agreement import crowded, disagreement, faulty, half_ids
-from tests.support.mutants import MUTATED
 from tests.support.noise import churn, noise
 from tests.support.vectors import batches
 from tests.support.venue import random_tape
@@ -191,20 +188,3 @@ def test_levels_rise_by_one_in_four_up_to_the_highest():
     assert heights.max() == MAX_HEIGHT
     for height in range(2, 6):
         assert (heights >= height).mean() == pytest.approx(0.25 ** (height - 1), rel=0.1)
-
-
-def test_a_kernel_stands_below_those_it_calls_so_that_its_cache_knows_of_their_changes():
-    modules = [import_module(f"detectors.book_{name}") for name in MUTATED]
-    kernels = {
-        value.py_func for module in modules for value in vars(module).values() if _compiled(value)
-    }
-    assert len(kernels) > 40
-    for kernel in kernels:
-        for name in kernel.__code__.co_names:
-            used = kernel.__globals__.get(name)
-            if _compiled(used) and used.py_func.__module__ == kernel.__module__:
-                assert used.py_func.__code__.co_firstlineno < kernel.__code__.co_firstlineno, name
-
-
-def _compiled(value):
-    return hasattr(value, "py_func")
