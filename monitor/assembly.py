@@ -70,4 +70,5 @@ def build_pipeline(
             store=store,
         ),
         tick=time.perf_counter,
+        instruments=instruments,
     )

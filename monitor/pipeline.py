@@ -19,6 +19,7 @@ from detectors.base import Detector, Finding
 from detectors.book import Books
 from ingest.errors import SnapshotError
 from ingest.events import Array, Batch, Conflict, Reject, Role
+from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
 from ingest.sequence import Gap, Sequencer
@@ -97,6 +98,7 @@ class Pipeline:
         archive: Archive,
         alerts: AlertBook,
         tick: Callable[[], float],
+        instruments: Instruments,
     ) -> None:
         self.totals = Totals()
         self.alerts = alerts
@@ -110,6 +112,7 @@ class Pipeline:
         self._books = books
         self._detectors = detectors
         self._tick = tick
+        self._instruments = instruments
 
     @property
     def unknown_accounts(self) -> int:
@@ -177,6 +180,7 @@ class Pipeline:
                 "totals": pack(self.totals),
                 "quarantined": pack(self.quarantined),
                 "unknown": pack(sorted(self._unknown)),
+                "instruments": pack([row.instrument for row in self._instruments.rows]),
             },
             "names": {"known": pack(self.names.known)},
             "sequencer": self._sequencer.snapshot(),
@@ -194,6 +198,7 @@ class Pipeline:
             A room or a detector of this version has no section there.
         """
         try:
+            self._same_instruments(unpack(sections["totals"]["instruments"], list[str]))
             self.totals = unpack(sections["totals"]["totals"], Totals)
             self._sequencer.restore(sections["sequencer"])
             self._books.restore(sections["book"])
@@ -207,6 +212,18 @@ class Pipeline:
                 f"the checkpoint has no section {error.args[0]!r}: "
                 "it was written by another version of Ringfence"
             ) from error
+
+    def _same_instruments(self, then: Sequence[str]) -> None:
+        now = [row.instrument for row in self._instruments.rows]
+        if now == then:
+            return
+        added, removed = sorted(set(now) - set(then)), sorted(set(then) - set(now))
+        raise SnapshotError(
+            f"instruments.csv must be the checkpoint's: {len(added)} added "
+            f"({', '.join(added[:3]) or '-'}), {len(removed)} removed "
+            f"({', '.join(removed[:3]) or '-'}); put the old table back, or move the checkpoints "
+            "away to read the feed from its beginning"
+        )
 
     def _running(self) -> Sequence[Detector]:
         return [d for d in self._detectors if d.spec.id not in self.quarantined]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
@@ -120,6 +121,22 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tape, tmp_path, 
     monkeypatch.setattr("monitor.pipeline._section", lambda d: f"detector/{d.spec.id}/999")
     with pytest.raises(SnapshotError, match="written by another version"):
         Life(tape, tmp_path, 997, frozen, positions)
+
+
+def test_a_changed_instruments_table_is_refused_in_one_line_that_names_what_changed(tape, tmp_path):
+    life = Life(tape, tmp_path / "a", 997)
+    life.step()
+    frozen, positions = life.freeze()
+    other = shutil.copytree(tape, tmp_path / "other")
+    with (other / "instruments.csv").open("a") as table:
+        table.write(table_row("NEW-USD", other))
+    with pytest.raises(SnapshotError, match=r"1 added \(NEW-USD\), 0 removed"):
+        Life(other, tmp_path / "a", 997, frozen, positions)
+
+
+def table_row(name, folder):
+    last = (folder / "instruments.csv").read_text().splitlines()[-1].split(",")
+    return ",".join([name, *last[1:]]) + "\n"
 
 
 def test_the_clock_of_the_machine_changes_nothing(tape, tmp_path, monkeypatch):
