@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.job import Cut, Job, cut
-from benchmarks.timing import BUDGET_BOOK_NS, Timing, repeated
+from benchmarks.timing import BUDGET_BOOK_NS, Timing, each, repeated
 from detectors.book import Books
 
 
@@ -16,8 +16,7 @@ def measure(job: Job) -> list[Timing]:
         made = cut(job, size)
 
         def prepare(made: Cut = made) -> Callable[[], object]:
-            books = Books(made.instruments)
-            return lambda: [books.apply(batch) for batch in made.released]
+            return each(Books(made.instruments).apply, made.released)
 
         found.append(
             repeated(

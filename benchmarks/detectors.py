@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.job import Cut, Job, anew, cut
-from benchmarks.timing import BUDGET_DETECTOR_NS, Timing, repeated
+from benchmarks.timing import BUDGET_DETECTOR_NS, Timing, each, repeated
 from detectors.catalogue import DETECTORS
 
 
@@ -17,9 +17,7 @@ def measure(job: Job, name: str) -> list[Timing]:
         made = cut(job, size)
 
         def prepare(made: Cut = made) -> Callable[[], object]:
-            detector = kind(kind.Params(), made.instruments)
-            batches = anew(made.enriched)
-            return lambda: [detector.step(batch) for batch in batches]
+            return each(kind(kind.Params(), made.instruments).step, anew(made.enriched))
 
         found.append(
             repeated(

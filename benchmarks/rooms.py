@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alerts.archive import Archive
 from benchmarks.job import Cut, Job, cut, sequencer
-from benchmarks.timing import Timing, repeated
+from benchmarks.timing import Timing, each, repeated
 
 
 def measure_register(job: Job) -> list[Timing]:
@@ -18,7 +18,7 @@ def measure_register(job: Job) -> list[Timing]:
         made = cut(job, size)
 
         def prepare(made: Cut = made) -> Callable[[], object]:
-            return lambda: [made.register.tag(arrivals.batch) for arrivals in made.arrivals]
+            return each(made.register.tag, [arrivals.batch for arrivals in made.arrivals])
 
         found.append(
             repeated(
@@ -35,9 +35,8 @@ def measure_sequencer(job: Job) -> list[Timing]:
         made = cut(job, size)
 
         def prepare(made: Cut = made) -> Callable[[], object]:
-            order = sequencer(made.instruments)
             idle = [arrivals.idle for arrivals in made.arrivals]
-            return lambda: [order.push(*pair) for pair in zip(made.tagged, idle, strict=True)]
+            return each(sequencer(made.instruments).push, made.tagged, idle)
 
         found.append(
             repeated("sequencer", prepare, events=made.events, batch_rows=size, repeats=job.repeats)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -29,6 +29,16 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     def over(self) -> bool:
         """Whether even the best repeat is over the budget."""
         return self.budget_ns is not None and self.best_ns > self.budget_ns
+
+
+def each(function: Callable[..., object], *columns: Iterable[object]) -> Callable[[], object]:
+    """Return work that calls a function with each row and keeps no result, as the pipeline does."""
+
+    def work() -> None:
+        for row in zip(*columns, strict=True):
+            function(*row)
+
+    return work
 
 
 def repeated(

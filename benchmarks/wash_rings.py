@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.job import Job, anew
-from benchmarks.timing import Timing, repeated
+from benchmarks.timing import Timing, each, repeated
 from detectors.examples import COLUMNS, example_instruments
 from detectors.ring_params import WashRingsParams
 from detectors.wash_rings import WashRings
@@ -64,8 +64,7 @@ def _timing(trades: int, size: int, repeats: int) -> Timing:
     ]
 
     def prepare() -> Callable[[], object]:
-        detector, fresh = WashRings(WashRingsParams(), instruments), anew(batches)
-        return lambda: [detector.step(batch) for batch in fresh]
+        return each(WashRings(WashRingsParams(), instruments).step, anew(batches))
 
     return repeated(
         "wash_rings, trades only", prepare, events=trades, batch_rows=size, repeats=repeats
