@@ -83,4 +83,3 @@ def upgrade() -> None:
         sa.Column("instrument", sa.Text, primary_key=True),
         sa.Column("record", sa.Text, nullable=False),
     )
-
