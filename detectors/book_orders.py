@@ -259,7 +259,7 @@ def amend(m: Array, order: int) -> int:
         type_ = released(type_)
     same = (
         price == m[order + PRICE]
-        and tif == m[order + TIF]
+        and (tif == m[order + TIF] or m[order + TIF] == 0)  # what was not said is no change
         and type_ == m[order + TYPE]
         and m[E_DISPLAY] == m[order + DISPLAY]
     )

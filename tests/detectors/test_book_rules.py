@@ -128,6 +128,20 @@ def test_a_replaced_order_keeps_its_place_only_when_its_quantity_alone_falls(
     assert got["entry_seq"] == (1 if (price, quantity) == ("9", "3") else 3)
 
 
+@pytest.mark.parametrize(("first", "then"), [(None, "GTC"), ("GTC", None), (None, None)])
+def test_a_time_in_force_that_one_record_leaves_out_is_no_change(first, then):
+    feed = Feed().new("a", "buy", "9", "4", tif=first).new("b", "buy", "9", "2")
+    feed.order("replace", "a", price="9", quantity="3", tif=then).cancel("a")
+    got = feed.last()
+    assert (got["queue_ahead"], got["entry_seq"]) == (0, 1)
+
+
+def test_another_time_in_force_costs_an_order_its_place():
+    feed = Feed().new("a", "buy", "9", "4", tif="GTC").new("b", "buy", "9", "2")
+    feed.order("replace", "a", price="9", quantity="3", tif="DAY").cancel("a")
+    assert feed.last()["queue_ahead"] == 2
+
+
 def test_quantity_includes_fills_when_an_order_is_replaced():
     feed = Feed().new("a", "buy", "9", "6").new("in", "sell", "9", "2", tif="IOC")
     feed.trade("a", "in", "9", "2", aggressor="sell")

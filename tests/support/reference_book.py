@@ -488,7 +488,7 @@ def _replace(book, order, event, row, touch):
     if order not in book.waiting:
         type_ = _RELEASED.get(type_, type_)
     after = (price, tif, type_, event["display"])
-    only_less = after == (order.price, order.tif, order.type, order.display)
+    only_less = after == (order.price, order.tif or tif, order.type, order.display)
     if only_less and leaves < order.leaves:
         order.leaves = leaves
         order.shown = min(order.shown, leaves)
