@@ -18,7 +18,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """How large and how balanced a ring is, over its episode."""
 
     turns: int
-    """Trades a member: how often everyone sold once."""
+    """Meetings a member: how often everyone sold once."""
     share_ratio: float
     """Its share of the instrument's volume from its first to its last trade."""
     net_ratio: float
@@ -39,7 +39,13 @@ def count(episode: Episode, trade: Array, sign: int) -> None:
     for account, direction in (("buyer", sign), ("seller", -sign)):
         net = f"net_{episode.first_accounts.index(int(trade[account]))}"
         sums[net] = sums.get(net, 0) + direction * lots
-    for name, amount in (("trades", 1), ("lots", lots), ("notional", lots * int(trade["ticks"]))):
+    met = 0 if trade["again"] else 1
+    for name, amount in (
+        ("trades", 1),
+        ("met", met),
+        ("lots", lots),
+        ("notional", lots * int(trade["ticks"])),
+    ):
         sums[name] = sums.get(name, 0) + sign * amount
 
 
@@ -50,7 +56,7 @@ def measure(episode: Episode) -> Size:
     volume = sums["volume_to"] - sums["volume_from"]
     net = max(abs(sums[f"net_{member}"]) for member in range(members))
     return Size(
-        turns=sums["trades"] // members,
+        turns=sums["met"] // members,
         share_ratio=min(1.0, lots / volume),
         net_ratio=net / lots if lots else 0.0,
     )
@@ -76,6 +82,7 @@ def features(
     sums, code = episode.sums, episode.key[0]
     found = {
         "trades": Feature(sums["trades"], "count"),
+        "instructions": Feature(sums["met"], "count"),
         "turns": Feature(size.turns, "count", params.supported_turns),
         "members": Feature(len(episode.first_accounts), "count"),
         "windows": Feature(sums["windows"], "count"),

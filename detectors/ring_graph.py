@@ -58,6 +58,35 @@ def graph_of(seller: Array, buyer: Array) -> Graph:
 
 
 @njit(cache=True)
+def further_prints(instrument: Array, incoming_seq: Array, seller: Array, buyer: Array) -> Array:
+    """Return which trades are not the first of one instruction between the same two accounts.
+
+    An instruction that takes the tranches of an iceberg, or several orders of one account, meets
+    that account once. Trades are in event order; an `incoming_seq` of 0 is not known: a meeting.
+
+    Examples
+    --------
+    >>> a, b = np.array([7, 7, 7, 7]), np.array([9, 8, 9, 9])
+    >>> further_prints(np.zeros(4, np.int32), np.array([5, 5, 5, 6]), a, b).tolist()
+    [False, False, True, False]
+    """
+    again = np.zeros(len(seller), np.bool_)
+    for i in range(len(seller)):
+        j = i - 1
+        while (
+            j >= 0
+            and incoming_seq[i] != 0
+            and incoming_seq[j] == incoming_seq[i]
+            and instrument[j] == instrument[i]
+        ):
+            if seller[j] == seller[i] and buyer[j] == buyer[i]:
+                again[i] = True
+                break
+            j -= 1
+    return again
+
+
+@njit(cache=True)
 def _place(key: int, mask: int) -> int:
     mixed = np.uint64(key) * _MIX
     return np.int64((mixed >> np.uint64(20)) & np.uint64(mask))  # type: ignore[return-value]

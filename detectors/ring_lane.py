@@ -24,6 +24,8 @@ TRADE: Final = np.dtype(
         ("ring", np.int64),  # number of the ring that cites it; 0 = none
         ("trade_hi", np.uint64),
         ("trade_lo", np.uint64),
+        ("incoming_seq", np.int64),  # instruction that was matched; 0 = not known
+        ("again", np.int8),  # cited as a further print of an instruction against one account
     ]
 )
 

@@ -60,7 +60,7 @@ class WashRingsParams(Params, frozen=True):
     min_turns: Annotated[
         int,
         Parameter(
-            "trades a member that a run must hold, fungible instruments",
+            "meetings a member that a run must hold, fungible instruments",
             "count",
             "two trades of one round lot balance by themselves; three turns rarely do",
         ),
@@ -116,7 +116,7 @@ class WashRingsParams(Params, frozen=True):
         Parameter(
             "trades of an instrument or collection that one window looks at, the last ones",
             "count",
-            "90 MB of state; past it the week's windows are cut short and say so",
+            "100 MB of state; past it the week's windows are cut short and say so",
         ),
         msgspec.Meta(ge=2),
     ] = 1_000_000

@@ -12,6 +12,7 @@ from detectors.ring_chance import beyond_chance, chance_by_hour
 from detectors.ring_graph import (
     Graph,
     edges_inside,
+    further_prints,
     graph_of,
     layered_sets,
     trades_by_edge,
@@ -38,12 +39,14 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
     """A set of accounts whose trades balance.
 
     `rows` are positions in the window's trades that its runs cover, in event order; `accounts` are
-    in order of appearance there. `by_chance`: trades among the candidate set that chance would
+    in order of appearance there. `by_chance`: meetings among the candidate set that chance would
     give, of `met`; 0 for unique items.
     """
 
     accounts: tuple[int, ...]
     rows: Array
+    again: Array
+    """Of each row: whether it is a further print of an instruction against one account."""
     layers: int
     met: int
     by_chance: float
@@ -78,7 +81,13 @@ def rings_of(
     members_of : callable
         Returns the sorted accounts of a ring's number.
     """
+    again = further_prints(
+        trades["instrument"], trades["incoming_seq"], trades["seller"], trades["buyer"]
+    )
     graph = graph_of(trades["seller"], trades["buyer"])
+    graph = msgspec.structs.replace(
+        graph, weight=np.bincount(graph.edge_of[~again], minlength=len(graph.src))
+    )
     members, offsets, seen, skipped = layered_sets(
         len(graph.codes), graph.src, graph.dst, graph.weight, limits.max_members, limits.max_edges
     )
@@ -86,13 +95,14 @@ def rings_of(
     surprise = math.log(limits.max_probability)
     if not unique and kept.any():
         kept &= beyond_chance(
-            members, offsets, len(trades), graph.degree(),
+            members, offsets, len(trades) - int(again.sum()), graph.degree(),
             graph.table, graph.src, graph.dst, graph.weight, surprise,
         )[0]  # fmt: skip
     if not kept.any():
         return
     hour = trades["time_ns"] // limits.hour_ns
     hour -= hour[0]
+    met_src, met_dst = graph.src[graph.edge_of[~again]], graph.dst[graph.edge_of[~again]]
     position, begin = trades_by_edge(graph.edge_of, len(graph.src))
     found = []
     for s in np.flatnonzero(kept).tolist():
@@ -118,18 +128,18 @@ def rings_of(
             ):
                 by_chance = 0.0
                 if not unique:
-                    if len(accounts) < size or len(covered) < limits.min_turns * size:
+                    meetings = len(covered) - int(again[covered].sum())
+                    if len(accounts) < size or meetings < limits.min_turns * size:
                         continue
-                    log_p, by_chance = chance_by_hour(
-                        who, graph.src[graph.edge_of], graph.dst[graph.edge_of], hour
-                    )
+                    log_p, by_chance = chance_by_hour(who, met_src, met_dst, hour[~again])
                     if log_p > surprise:
                         continue
                 yield Ring(
                     accounts=accounts,
                     rows=covered,
+                    again=again[covered],
                     layers=int(seen[s]),
-                    met=len(rows),
+                    met=len(rows) - int(again[rows].sum()),
                     by_chance=by_chance,
                     cut=cut or skipped > 0,
                 )

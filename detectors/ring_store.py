@@ -29,7 +29,7 @@ class TradeStore:
 
     A group is an instrument, or all unique items of one collection. State is what was traded in
     the last `reach_ns` before the last settled boundary, at most `max_trades` + 1 a group, and all
-    that is newer than that boundary: about 90 bytes a trade.
+    that is newer than that boundary: about 100 bytes a trade.
 
     Parameters
     ----------
@@ -87,6 +87,7 @@ class TradeStore:
         taken["lots"], taken["ticks"] = lots[ring_able], batch["price"][kept]
         taken["cum_lots"] = cum[ring_able]
         taken["trade_hi"], taken["trade_lo"] = batch["trade_hi"][kept], batch["trade_lo"][kept]
+        taken["incoming_seq"] = batch["incoming_seq"][kept]
         self._pending.append(taken)
         return int(late.sum())
 

@@ -42,7 +42,7 @@ class WashRings(Detector):
     """Rings of 2 to 8 accounts whose trades with each other balance.
 
     Time is the batch's watermark: a window is judged once every instrument has passed its end, so
-    nothing depends on batches, and what has no end yet is not reported. State is one row of 90 B
+    nothing depends on batches, and what has no end yet is not reported. State is one row of 100 B
     a trade of the longest window, at most `max_trades` + 1 for an instrument or collection, and
     one open episode a ring. Windows cut short, lighter layers skipped and late trades are counted
     as overflow, and mark coverage.
@@ -79,7 +79,8 @@ class WashRings(Detector):
             "Sets of 2 to 8 accounts that form a closed circle of sellers and buyers (a layered "
             "strongly-connected component) within an hour, a day or a week, and runs of trades "
             "among them after which every member's position is back within 1 % of the mean size. "
-            "Of unique items the same item must come back. Each trade counts for the smallest set "
+            "Of unique items the same item must come back. Prints of one instruction against one "
+            "account are one meeting. Each trade counts for the smallest set "
             "that explains it. In fungible instruments members must meet more often than chance "
             "gives by everyone's activity, hour by hour (feature window_trades and its baseline), "
             "for at least three turns. One there-and-back is weak evidence."
@@ -98,6 +99,7 @@ class WashRings(Detector):
             "two external makers crossing at a tight spread",
             "busy accounts that trade both ways with everyone",
             "a day trader in the hours of one maker",
+            "an iceberg whose tranches one instruction takes",
             "an item sold on and never returned",
             "trade that was busted",
         ),
@@ -191,7 +193,9 @@ class WashRings(Detector):
         ):
             self._overflow += ring.cut
             covered = alive[ring.rows]
-            new = covered[here["ring"][covered] == 0]
+            fresh = here["ring"][covered] == 0
+            new = covered[fresh]
+            here["again"][new] = ring.again[fresh]
             if len(new):
                 yield self._fact(end_ns, ring, here, new, incomplete=cut or ring.cut)
 

@@ -174,6 +174,23 @@ def test_a_day_trader_in_the_hours_of_one_maker_is_no_ring():
     assert alerts(trades) == []
 
 
+@pytest.mark.parametrize(("one_instruction", "found"), [(True, 0), (False, 1)])
+def test_an_iceberg_whose_tranches_one_instruction_takes_is_one_meeting(one_instruction, found):
+    tranches = [
+        (BORDER + side * HOUR // 2 + i, "BTC-USD", 1 + side, 2 - side, 10)
+        for side in (0, 1)
+        for i in range(6)
+    ]
+    made = batch(sales_of(crowd() + tranches), COIN, BORDER + DAY)
+    seller = made["sell_account"]
+    pair = np.isin(seller, (1, 2)) & np.isin(made["buy_account"], (1, 2))
+    made["incoming_seq"][:] = made["seq"]
+    if one_instruction:
+        made["incoming_seq"][pair] = seller[pair]
+    findings = WashRings(WashRingsParams(), COIN).step(made)
+    assert len(last_of_each(findings)) == found
+
+
 def test_an_item_sold_on_and_never_returned_is_no_ring():
     chain = [(BORDER + i * MINUTE, "ITEM-1", i, i + 1, 1) for i in range(30)]
     other = [(BORDER + i * MINUTE, "ITEM-2", i + 1, i, 1) for i in range(0, 30, 2)]
