@@ -35,7 +35,9 @@ FIELDS: Final = 22
 E_SEQ, E_RECEIVED, E_SIDE, E_PRICE, E_LOTS, E_ACCOUNT, E_ROLE, E_TRADE, E_LATE, E_STOOD = range(10)
 E_FROM: Final = 10
 """Account whose order was taken."""
-EXECUTION_FIELDS: Final = 11
+E_NS: Final = 11
+"""Event time of its first trade, ns."""
+EXECUTION_FIELDS: Final = 12
 
 _NULL: Final = int(NULL)
 _NEW, _REPLACE, _CANCEL = int(Kind.NEW), int(Kind.REPLACE), int(Kind.CANCEL)
@@ -74,6 +76,8 @@ class Inversion(msgspec.Struct, frozen=True, array_like=True):
     incomplete: int
     client_limit: int
     """NULL = a market order."""
+    group_trade_ns: int
+    """Event time of the group's trade, ns."""
 
 
 OUT_FIELDS: Final = len(Inversion.__struct_fields__)
@@ -138,7 +142,7 @@ def _judge(  # noqa: PLR0917
         )  # fmt: skip
         row[14] = own[C_LATE] | took[E_LATE]
         row[15], row[16], row[17], row[18] = price, worse, lots, own[C_DOUBT]
-        row[19] = limit
+        row[19], row[20] = limit, took[E_NS]
         written += 1
 
 
@@ -220,7 +224,7 @@ def _scan(  # noqa: PLR0917
                     entry[E_SIDE], entry[E_PRICE], entry[E_LOTS] = side[i], price[i], quantity[i]
                     entry[E_ACCOUNT], entry[E_ROLE] = own[G_ACCOUNT], own[G_ROLE]
                     entry[E_TRADE], entry[E_LATE], entry[E_STOOD] = seq[i], own[G_LATE], stood
-                    entry[E_FROM] = taken
+                    entry[E_FROM], entry[E_NS] = taken, clock[i]
                     own[MADE] += 1
                     at = MAX_BUY if side[i] > 0 else MAX_SELL
                     own[at] = max(own[at], own[G_RECEIVED])

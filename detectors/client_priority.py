@@ -218,6 +218,7 @@ class ClientPriority(Detector):
         )
         if expired is not None:
             yield self._closing(expired)
+        episode.first_ns = min(episode.first_ns, fact.from_ns)
         sums = episode.sums
         for name, amount in fact.counts.items():
             sums[name] = sums.get(name, 0) + amount

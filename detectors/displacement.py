@@ -23,6 +23,8 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     """Of the client's order: +1 buy, -1 sell."""
     done_seq: int
     done_ns: int
+    from_ns: int
+    """Event time from which it can be seen, ns: of the group's trade, where that came before."""
     first_seq: int
     """Seq of the group's first fill: the first evidence."""
     group_account: int
@@ -90,6 +92,7 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
         side=one.side,
         done_seq=one.done_seq,
         done_ns=one.done_ns,
+        from_ns=min(row.group_trade_ns for row in rows),
         first_seq=one.group_trade_seq,
         group_account=one.group_account,
         client_account=one.client_account,

@@ -116,6 +116,7 @@ class PassedOver:
             side=cell["side"],
             done_seq=cell["done_seq"],
             done_ns=cell["done_ns"],
+            from_ns=cell["done_ns"],
             first_seq=cell["group_trade_seq"],
             group_account=cell["group_account"],
             client_account=cell["client_account"],

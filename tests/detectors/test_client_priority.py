@@ -226,6 +226,22 @@ def test_a_client_who_came_first_and_was_filled_worse_is_a_breach():
     assert hit.features["displaced"].value == 10.0
 
 
+def test_the_window_of_an_inversion_holds_the_trade_of_the_group_as_well():
+    scene = Scene()
+    scene.new("S", "sell", 10, 100)
+    scene.new("S", "sell", 10, 103)
+    scene.wait(50)
+    scene.new("MM", "buy", 10, 100, tif="IOC")
+    scene.wait(20)
+    scene.new("A", "buy", 10, 103, tif="IOC", came=30)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    (hit,), _ = scene.found()
+    taken, late = (r["engine_ns"] for r in scene.venue.records if "trade_id" in r)
+    assert late - taken >= 20 * MS
+    assert (hit.window_start_ns, hit.window_end_ns, hit.detected_ns) == (taken, late, late)
+
+
 def test_only_what_the_group_took_is_displaced():
     scene = Scene()
     scene.new("S", "sell", 12, 100)
