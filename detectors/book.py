@@ -95,7 +95,7 @@ class Books:
         while at != layout.NONE:
             found.append(m[at + first : at + first + width].copy())
             after = int(m[at + layout.PASSED_NEXT])
-            give_back(m, layout.BIG_FREE, at)
+            give_back(m, layout.PASSED_FREE, at)
             at = after
         m[layout.PASSED_FIRST] = m[layout.PASSED_LAST] = layout.NONE
         table = np.array(found, dtype=np.int64).reshape(-1, width)

@@ -81,6 +81,7 @@ from detectors.book_layout import (
     NONE,
     ORDERS_LIVE,
     PARKED,
+    PASSED_WORDS,
     PHASE,
     RUN,
     SEEN_ORDERS,
@@ -97,7 +98,7 @@ from detectors.book_trades import (
     nameless,
     trade,
 )
-from ingest.events import Array
+from ingest.events import PASSED_MOST, Array
 
 # Plain numbers of the vocabulary; kernels fold them in.
 _SELL = -1
@@ -205,7 +206,7 @@ def step(m: Array) -> None:
 @compiled
 def has_room(m: Array, book: int) -> bool:
     """Return whether any record fits: an order, a row for each fill to judge, a few levels."""
-    words = BIG * (m[book + F_FILLS] + 4) + 4 * SMALL
+    words = BIG * 4 + 4 * SMALL + 2 * PASSED_MOST * PASSED_WORDS * m[book + F_FILLS]
     return bool(m[END] + words <= len(m) and 2 * (m[ORDERS_LIVE] + 1) <= m[INDEX_SIZE])
 
 

@@ -18,7 +18,7 @@ from ingest.events import Array
 NONE: Final = 0
 
 # Header.
-BIG_FREE: Final = 1  # chains of words given back: orders and passed-over rows, levels and fills
+BIG_FREE: Final = 1  # chains of words given back: orders, levels and fills, passed-over rows
 SMALL_FREE: Final = 2
 END: Final = 3  # first word never used
 INDEX_AT: Final = 4  # table of orders by id: its address and its size, a power of two
@@ -26,6 +26,7 @@ INDEX_SIZE: Final = 5
 ORDERS_LIVE: Final = 6
 PASSED_FIRST: Final = 7
 PASSED_LAST: Final = 8
+PASSED_FREE: Final = 9
 PATH: Final = 16  # what precedes the place found last in a list of levels, by height
 
 # The record at hand.
@@ -110,7 +111,7 @@ ACCOUNT: Final = 19
 OWNER: Final = 20
 ORIGINATOR: Final = 21
 ORDER_FIELDS: Final = 22
-BIG: Final = 24  # words of an order, or of a row of passed_over with its link
+BIG: Final = 24  # words of an order
 
 # One price level, a node of a skip list; best first.
 KEY: Final = 0  # price, negated for bids: ascending is best first
@@ -170,11 +171,13 @@ FILL_SEQ: Final = 5
 FILL_ENTRY_SEQ: Final = 6
 FILL_RECEIVED: Final = 7
 FILL_PRIORITY: Final = 8
-FILL_FIELDS: Final = 9
+FILL_TOLD: Final = 9  # 1 once the rows of its account and price are written
+FILL_FIELDS: Final = 10
 
 # One row of passed_over: a link, then its columns in the vocabulary's order.
 PASSED_NEXT: Final = 0
 PASSED_COLUMNS: Final = 1
+PASSED_WORDS: Final = 26
 
 
 class Rows(NamedTuple):

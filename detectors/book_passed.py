@@ -5,8 +5,6 @@ from __future__ import annotations
 from detectors.book_compile import compiled, compiled_apart
 from detectors.book_layout import (
     ACCOUNT,
-    BIG,
-    BIG_FREE,
     E_BOOK,
     E_BUY_ACCOUNT,
     E_BUY_ROLE,
@@ -37,14 +35,18 @@ from detectors.book_layout import (
     FILL_RECEIVED,
     FILL_ROLE,
     FILL_SEQ,
+    FILL_TOLD,
     HEAD,
+    LEAVES,
     NEXT,
     NONE,
     OWNER,
     PASSED_COLUMNS,
     PASSED_FIRST,
+    PASSED_FREE,
     PASSED_LAST,
     PASSED_NEXT,
+    PASSED_WORDS,
     PHASE,
     PRIORITY,
     ROLE,
@@ -60,7 +62,7 @@ from detectors.book_table import (
     list_of,
     take_words,
 )
-from ingest.events import Array
+from ingest.events import PASSED_MOST, Array
 
 # Plain numbers of the vocabulary; kernels fold them in.
 _UNKNOWN = 1
@@ -89,7 +91,7 @@ def keep_fill(m: Array, side: int, resting: int) -> None:
     m[fill + FILL_PRICE], m[fill + FILL_ACCOUNT], m[fill + FILL_ROLE] = price, account, role
     m[fill + FILL_LOTS], m[fill + FILL_SEQ] = lots, m[E_SEQ]
     m[fill + FILL_ENTRY_SEQ], m[fill + FILL_RECEIVED] = entry_seq, received
-    m[fill + FILL_PRIORITY] = priority
+    m[fill + FILL_PRIORITY], m[fill + FILL_TOLD] = priority, 0
     if m[book + F_FIRST] == NONE:
         m[book + F_FIRST] = fill
     else:
@@ -108,48 +110,35 @@ def own_order(m: Array, book: int, order: int) -> bool:
     )
 
 
-@compiled_apart
-def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
-    """Write the row of one price and filled account, when eligible orders still stand there."""
+@compiled
+def eligible(m: Array, order: int, first: int) -> bool:
+    """Return whether an order is owed priority by the account of a fill.
+
+    An unknown account may be a client (owed priority by the group) or of the group itself.
+    """
+    lowest = _UNKNOWN if m[first + FILL_ROLE] > _EXTERNAL_MM else _UNKNOWN + 1
+    known = lowest <= m[order + ROLE] <= _EXTERNAL_MM
+    return bool(known and m[order + ACCOUNT] != m[first + FILL_ACCOUNT])
+
+
+@compiled
+def same_fill(m: Array, row: int, first: int) -> bool:
+    """Return whether two fills are of one account and price."""
     price, account = m[first + FILL_PRICE], m[first + FILL_ACCOUNT]
-    role = m[first + FILL_ROLE]
-    # An unknown account may be a client (owed priority by the group) or of the group itself.
-    lowest = _UNKNOWN if role > _EXTERNAL_MM else _UNKNOWN + 1
-    front = NONE
-    lots = count = exempt_stp = exempt_hidden = 0
-    order = m[level + HEAD]
-    while order != NONE:
-        if lowest <= m[order + ROLE] <= _EXTERNAL_MM and m[order + ACCOUNT] != account:
-            if own_order(m, book, order):
-                exempt_stp += 1
-            else:
-                front = order if front == NONE else front
-                lots += m[order + SHOWN]
-                count += 1
-        order = m[order + NEXT]
-    hidden = find_level(m, list_of(book, side, True), key_of(side, price))
-    order = NONE if hidden == NONE else m[hidden + HEAD]
-    while order != NONE:
-        if lowest <= m[order + ROLE] <= _EXTERNAL_MM and m[order + ACCOUNT] != account:
-            exempt_hidden += 1
-        order = m[order + NEXT]
-    # Fills out of turn: of orders that joined after the front-most one that was passed over.
-    total = jumped = 0
-    told = first
-    older = 0
+    return bool(m[row + FILL_PRICE] == price and m[row + FILL_ACCOUNT] == account)
+
+
+@compiled_apart
+def tell(m: Array, book: int, order: int, first: int, total: int) -> int:
+    """Write the row of an order passed over by one account; return its address."""
+    jumped, told = 0, first
     row = first
     while row != NONE:
-        if m[row + FILL_PRICE] == price and m[row + FILL_ACCOUNT] == account:
-            total += m[row + FILL_LOTS]
-            if front != NONE and m[row + FILL_PRIORITY] > m[front + PRIORITY]:
-                if older == 0:
-                    told, older = row, 1
-                jumped += m[row + FILL_LOTS]
-            m[row + FILL_LOTS] = 0
+        if same_fill(m, row, first) and m[row + FILL_PRIORITY] > m[order + PRIORITY]:
+            told = row if jumped == 0 else told
+            jumped += m[row + FILL_LOTS]
         row = m[row + FILL_NEXT]
-    if front == NONE:
-        return
-    at = take_words(m, BIG_FREE, BIG)
+    at = take_words(m, PASSED_FREE, PASSED_WORDS)
     m[at + PASSED_NEXT] = NONE
     if m[PASSED_FIRST] == NONE:
         m[PASSED_FIRST] = at
@@ -159,14 +148,68 @@ def judge_price(m: Array, book: int, side: int, level: int, first: int) -> None:
     out = at + PASSED_COLUMNS
     m[out], m[out + 1] = m[E_INSTRUMENT], m[book + F_SEQ]
     m[out + 2], m[out + 3] = m[book + F_DONE_NS], m[book + F_DONE_SEQ]
-    m[out + 4], m[out + 5], m[out + 6], m[out + 7] = side, price, account, role
-    m[out + 8], m[out + 9] = jumped if older else total, m[told + FILL_SEQ]
-    m[out + 10], m[out + 11] = m[told + FILL_ENTRY_SEQ], m[told + FILL_RECEIVED]
-    m[out + 12], m[out + 13] = m[front + ACCOUNT], m[front + ROLE]
-    m[out + 14], m[out + 15] = m[front + ENTRY_SEQ], m[front + ENTRY_RECEIVED]
-    m[out + 16], m[out + 17], m[out + 18] = lots, count, older
-    m[out + 19], m[out + 20] = exempt_hidden, exempt_stp
-    m[out + 21], m[out + 22] = m[book + PHASE], m[book + F_COVERAGE]
+    m[out + 4], m[out + 5] = -m[book + F_SIDE], m[first + FILL_PRICE]
+    m[out + 6], m[out + 7] = m[first + FILL_ACCOUNT], m[first + FILL_ROLE]
+    m[out + 8], m[out + 9], m[out + 10] = total, jumped, m[told + FILL_SEQ]
+    m[out + 11], m[out + 12] = m[told + FILL_ENTRY_SEQ], m[told + FILL_RECEIVED]
+    m[out + 13], m[out + 14] = m[order + ACCOUNT], m[order + ROLE]
+    m[out + 15], m[out + 16] = m[order + ENTRY_SEQ], m[order + ENTRY_RECEIVED]
+    m[out + 17], m[out + 18] = m[order + SHOWN], m[order + LEAVES]
+    m[out + 22], m[out + 23] = m[book + PHASE], m[book + F_COVERAGE]
+    return at
+
+
+@compiled_apart
+def judge_price(m: Array, book: int, level: int, first: int) -> None:
+    """Write the rows of one price and filled account, when eligible orders still stand there."""
+    total = filled = 0
+    row = m[book + F_FIRST]
+    while row != NONE:
+        if m[row + FILL_PRICE] == m[first + FILL_PRICE]:
+            filled += m[row + FILL_LOTS]
+        if same_fill(m, row, first):
+            total += m[row + FILL_LOTS]
+            m[row + FILL_TOLD] = 1
+        row = m[row + FILL_NEXT]
+    count = exempt_stp = exempt_hidden = 0
+    # Lots shown before the order, and rows written: of known accounts, of unknown ones.
+    known = unknown = known_told = unknown_told = 0
+    written = NONE
+    order = m[level + HEAD]
+    while order != NONE:
+        if eligible(m, order, first):
+            if own_order(m, book, order):
+                exempt_stp += 1
+            else:
+                count += 1
+                if m[order + ROLE] == _UNKNOWN:
+                    before, told = unknown, unknown_told
+                    unknown += m[order + SHOWN]
+                else:
+                    before, told = known, known_told
+                    known += m[order + SHOWN]
+                came = m[order + ENTRY_RECEIVED]
+                ahead = came != _NULL and came < m[first + FILL_RECEIVED]
+                ahead = ahead and m[order + PRIORITY] > m[first + FILL_PRIORITY]
+                if told < PASSED_MOST and (before < filled or ahead):
+                    at = tell(m, book, order, first, total)
+                    written = at if written == NONE else written
+                    if m[order + ROLE] == _UNKNOWN:
+                        unknown_told += 1
+                    else:
+                        known_told += 1
+        order = m[order + NEXT]
+    side = -m[book + F_SIDE]
+    hidden = find_level(m, list_of(book, side, True), key_of(side, m[first + FILL_PRICE]))
+    order = NONE if hidden == NONE else m[hidden + HEAD]
+    while order != NONE:
+        if eligible(m, order, first):
+            exempt_hidden += 1
+        order = m[order + NEXT]
+    while written != NONE:
+        out = written + PASSED_COLUMNS
+        m[out + 19], m[out + 20], m[out + 21] = count, exempt_hidden, exempt_stp
+        written = m[written + PASSED_NEXT]
 
 
 @compiled_apart
@@ -174,11 +217,10 @@ def judge(m: Array, book: int) -> None:
     """Write the rows of who was passed over by the order in flight, and forget its fills."""
     row = m[book + F_FIRST]
     while row != NONE:
-        if m[row + FILL_LOTS] > 0:
-            side = -m[book + F_SIDE]
-            level = level_at(m, book, side, m[row + FILL_PRICE])
+        if m[row + FILL_TOLD] == 0:
+            level = level_at(m, book, -m[book + F_SIDE], m[row + FILL_PRICE])
             if level != NONE:
-                judge_price(m, book, side, level, row)
+                judge_price(m, book, level, row)
         row = m[row + FILL_NEXT]
     row = m[book + F_FIRST]
     while row != NONE:

@@ -29,6 +29,7 @@ from detectors.book_layout import (
     ORDER_FIELDS,
     ORDERS_LIVE,
     PARKED,
+    PASSED_WORDS,
     PREV,
     PRICE,
     PRIORITY,
@@ -48,7 +49,7 @@ from detectors.book_table import (
     take_words,
 )
 from ingest.errors import SnapshotError
-from ingest.events import Array
+from ingest.events import PASSED_MOST, Array
 from ingest.state import Snapshot
 
 IN_BOOK, WAITING, FLYING = 0, 1, 2
@@ -57,7 +58,7 @@ IN_BOOK, WAITING, FLYING = 0, 1, 2
 def room_for(m: Array, book: int) -> Array:
     """Return the memory with room for the next record of an instrument: longer, or as it was."""
     crowded = 2 * (m[ORDERS_LIVE] + 1) > m[INDEX_SIZE]
-    need = m[END] + BIG * (m[book + F_FILLS] + 4) + 4 * SMALL
+    need = m[END] + BIG * 4 + 4 * SMALL + 2 * PASSED_MOST * PASSED_WORDS * m[book + F_FILLS]
     need += 2 * m[INDEX_SIZE] if crowded else 0
     if need > len(m):
         grown = np.zeros(max(2 * len(m), int(need)), dtype=np.int64)

@@ -6,51 +6,25 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.arrivals import Arrivals
-from detectors.base import (
-    Detector,
-    Evidence,
-    Feature,
-    Finding,
-    Params,
-    Ref,
-    Spec,
-    rounded,
-)
+from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.configuration_days import ConfigurationDays
-from detectors.displacement import (
-    AFFILIATE_UNKNOWN,
-    CLIENT_UNKNOWN,
-    PROVED,
-    TIMING,
-    Displacement,
-    of_inversions,
-)
+from detectors.displacement import Displacement, of_inversions
 from detectors.episodes import Episode, Episodes
 from detectors.harm import Harm, Settled, Watch
 from detectors.passed_over import PassedOver
+from detectors.priority_episode import count, finding
 from detectors.priority_params import ClientPriorityParams
-from detectors.trades import quantity, shown
-from ingest.events import NULL, Batch
+from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
-CONDITIONS: Final = {
-    CLIENT_UNKNOWN: "breach if client",
-    AFFILIATE_UNKNOWN: "breach if affiliate",
-    TIMING: "breach if the clocks are right",
-}
-COUNTERFACTUAL: Final = (
-    "the client filled at the group's price when the group was, all else unchanged; what stayed "
-    "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
-)
-MAX_ACCOUNTS: Final = 17
 
 
 class ClientPriority(Detector):
     """Fills of the group's orders that were due to clients.
 
-    State: open episodes; one watch a passed-over order for `harm_horizon_s`; 6 kB an instrument of
+    State: open episodes; a watch each time an open order was passed over; 6 kB an instrument of
     recent executions; held and late instructions of the last `entry_horizon_s`.
 
     Examples
@@ -87,10 +61,11 @@ class ClientPriority(Detector):
             "the gateway more than δ before a group instruction for the same side, the group's "
             "was matched first and took quantity that the client's would have taken, and the "
             "client was filled less or worse; both aggressive, or both resting at one price. "
-            "Unknown accounts are judged both ways, as weak. Exempt, each by a rule of the "
-            "venue, and counted: hidden quantity (never owed priority), the incoming owner's own "
-            "orders (self-trade prevention), instructions held by a speed bump. Minimum quantity "
-            "is not in the contract. Auctions are not judged."
+            "Each lot so filled is due to one client order, by place in the queue. Unknown "
+            "accounts are judged both ways, as weak, after the known. Exempt, each by a rule of "
+            "the venue, and counted: hidden quantity (never owed priority), the incoming owner's "
+            "own orders (self-trade prevention), instructions held by a speed bump. Minimum "
+            "quantity is not in the contract. Auctions are not judged."
         ),
         legal_basis=(
             (
@@ -165,8 +140,8 @@ class ClientPriority(Detector):
 
     @property
     def overflow(self) -> int:
-        """Executions pushed out of the ring in flight, and orders not watched."""
-        return self._arrivals.overflow + self._harm.overflow
+        """Executions pushed out of the ring in flight, orders not watched, queues cut short."""
+        return self._arrivals.overflow + self._harm.overflow + self._passed.overflow
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return incidents, marks of harm and closings."""
@@ -190,7 +165,9 @@ class ClientPriority(Detector):
         self, batch: Batch, code: int, start: int, end: int, facts: Sequence[Displacement]
     ) -> Iterator[Finding]:
         """Yield one instrument's findings, its facts, clients' own records and marks in order."""
-        rows = self._harm.rows(batch, code, start, end, [fact.entry_seq for fact in facts])
+        rows = self._harm.rows(
+            batch, code, start, end, [due.entry_seq for f in facts for due in f.dues]
+        )
         events: list[tuple[int, int, int, int]] = [
             (int(batch["seq"][row]), 0, int(batch["clock_ns"][row]), row) for row in rows
         ]
@@ -213,45 +190,29 @@ class ClientPriority(Detector):
             key,
             seq=fact.first_seq,
             at_ns=fact.done_ns,
-            accounts=(fact.group_account, fact.client_account),
+            accounts=(fact.group_account, fact.dues[0].account),
             incomplete=fact.incomplete,
         )
         if expired is not None:
             yield self._closing(expired)
         episode.first_ns = min(episode.first_ns, fact.from_ns)
-        sums = episode.sums
-        for name, amount in fact.counts.items():
-            sums[name] = sums.get(name, 0) + amount
-        for name in ("role", "gap_ns"):
-            sums[name] = max(sums.get(name, 0), getattr(fact, name))
-        sums["displaced"] = sums.get("displaced", 0) + fact.lots
-        sums["worse"] = sums.get("worse", 0) + fact.worse
-        known = [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
-        for account in (fact.group_account, fact.client_account):
-            if account not in known and len(known) < MAX_ACCOUNTS:
-                sums[f"account{len(known)}"] = account
-                known.append(account)
-        watched = fact.open_lots == 0 or (
-            fact.leaves != NULL
-            and self._harm.watch(
-                fact.instrument,
-                Watch(
-                    key=key,
-                    first_seq=episode.first_seq,
-                    entry_seq=fact.entry_seq,
-                    side=fact.side,
-                    displaced=fact.open_lots,
-                    cost=fact.open_cost,
-                    leaves=fact.leaves,
-                    price=fact.limit,
-                    deadline_ns=fact.done_ns + self._params.harm_horizon_s * SECOND,
-                ),
+        count(episode.sums, fact)
+        deadline_ns = fact.done_ns + self._params.harm_horizon_s * SECOND
+        for due in fact.dues:
+            watch = Watch(
+                key=key,
+                first_seq=episode.first_seq,
+                entry_seq=due.entry_seq,
+                side=fact.side,
+                displaced=due.lots,
+                cost=due.cost,
+                leaves=due.leaves,
+                price=due.limit,
+                deadline_ns=deadline_ns,
             )
-        )
-        if not watched:
-            sums["unmeasured"] = sums.get("unmeasured", 0) + fact.open_lots
-        if fact.worse:
-            sums["measured"] = sums.get("measured", 0) + 1
+            if not self._harm.watch(fact.instrument, watch):
+                unmeasured = episode.sums.get("unmeasured", 0)
+                episode.sums["unmeasured"] = unmeasured + due.lots
         refs = tuple(Ref(fact.instrument, seq) for seq in sorted(set(fact.seqs) - {0}))
         yield self._finding(episode, fact.done_ns, refs)
 
@@ -277,65 +238,8 @@ class ClientPriority(Detector):
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
-        code, _, condition = episode.key
-        sums = episode.sums
-        incidents = sums["older"] + sums["younger"] + sums["arrival_inversions"]
-        evidence: Evidence = "weak"
-        if condition in (PROVED, TIMING):
-            evidence = "proved" if condition == PROVED else "supported"
-        jumps = sums["older"] + sums["class_time"]
-        facets = [name for name, n in (
-            ("queue_jump", jumps), ("arrival_inversion", sums["arrival_inversions"]),
-        ) if n]  # fmt: skip
-        features = {
-            name: Feature(sums[name], "count")
-            for name in ("older", "younger", "arrival_inversions")
-        }
-        features["incidents"] = Feature(incidents, "count", 0)
-        features["displaced"] = quantity(self._instruments, code, sums["displaced"])
-        features["unmeasured"] = quantity(self._instruments, code, sums.get("unmeasured", 0))
-        features["exempt_hidden"] = Feature(
-            sums["exempt_hidden"], "orders", "venue rule: hidden quantity has no priority"
-        )
-        features["exempt_stp"] = Feature(
-            sums["exempt_stp"], "orders", "venue rule: self-trade prevention"
-        )
-        if sums["arrival_inversions"]:
-            features["largest_gap"] = Feature(
-                sums["gap_ns"], "ns", self._params.clock_uncertainty_ns
-            )
-        if condition != PROVED:
-            features["condition"] = Feature(CONDITIONS[condition], "text")
-        harm = sums.get("harm", 0) + sums["worse"]
-        base_score = {"proved": 0.6, "supported": 0.3, "weak": 0.1}[evidence]
-        accounts = [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
-        return Finding(
-            detector=self.spec.id,
-            detector_version=self.spec.version,
-            scenario="client_priority",
-            facets=tuple(facets),
-            evidence_class="breach",
-            evidence=evidence,
-            instrument=code,
-            first_seq=episode.first_seq,
-            first_accounts=episode.first_accounts,
-            revision=episode.facts,
-            accounts=tuple(accounts),
-            window_start_ns=episode.first_ns,
-            window_end_ns=episode.last_ns,
-            detected_ns=at_ns,
-            evidence_refs=refs,
-            features=features,
-            score=rounded(base_score + 0.4 * incidents / (incidents + 4)),
-            systematic=evidence == "proved" and incidents >= self._params.systematic_incidents,
-            all_legs=evidence == "proved",
-            client_harm=(
-                shown(self._instruments.money(code, harm) / 2) if sums.get("measured") else None
-            ),
-            counterfactual=COUNTERFACTUAL,
-            notify_clock="immediate" if evidence == "proved" else "none",
-            coverage="incomplete" if episode.incomplete else "complete",
-            status="confirmed" if closed and not episode.incomplete else "provisional",
+        return finding(
+            self.spec, self._params, self._instruments, episode, at_ns, refs=refs, closed=closed
         )
 
     def snapshot(self) -> Snapshot:

@@ -14,6 +14,20 @@ PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING = range(4)
 """What a displacement's standing as a breach depends on."""
 
 
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """What one client order should have had and did not get while the incoming order lived."""
+
+    account: int
+    entry_seq: int
+    leaves: int
+    """Lots that the order has left, hidden included."""
+    limit: int
+    """Its limit, ticks; NULL = none."""
+    lots: int
+    cost: int
+    """Ticks times lots at which they would have been filled."""
+
+
 class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     """One incident: quantity that the group got and a client should have had."""
 
@@ -28,21 +42,15 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     first_seq: int
     """Seq of the group's first fill: the first evidence."""
     group_account: int
-    client_account: int
+    dues: tuple[Due, ...]
+    """By place in the queue, at least one; lots may be 0."""
     role: int
     seqs: tuple[int, ...]
     """Records that prove it; 0 = unknown."""
-    lots: int
-    open_lots: int
-    """Of them, not filled when the incoming order was done."""
-    open_cost: int
-    """Ticks times lots at which those would have been filled."""
+    filled_lots: int = 0
+    """Lots displaced that the client got after all, at a worse price."""
     worse: int = 0
-    """Half ticks times lots lost on what was filled worse."""
-    entry_seq: int
-    leaves: int
-    """Open lots of that one client order; NULL when several share `open_lots`."""
-    limit: int
+    """Half ticks times lots lost on those."""
     gap_ns: int = 0
     """By how much the client's instruction arrived first; 0 when that is not the point."""
     older: int = 0
@@ -51,6 +59,11 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     exempt_hidden: int = 0
     exempt_stp: int = 0
     incomplete: bool = False
+
+    @property
+    def lots(self) -> int:
+        """Lots displaced."""
+        return self.filled_lots + sum(due.lots for due in self.dues)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -95,22 +108,26 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
         from_ns=min(row.group_trade_ns for row in rows),
         first_seq=one.group_trade_seq,
         group_account=one.group_account,
-        client_account=one.client_account,
+        dues=(
+            Due(
+                account=one.client_account,
+                entry_seq=one.client_seq,
+                leaves=one.client_open,
+                limit=one.client_limit,
+                lots=sum(row.lots for row in unfilled),
+                cost=sum(row.lots * row.group_price for row in unfilled),
+            ),
+        ),
         role=one.group_role,
         seqs=tuple(
             {one.client_seq, one.group_seq, one.done_seq, *(row.group_trade_seq for row in rows)}
         ),
-        lots=sum(row.lots for row in rows),
-        open_lots=sum(row.lots for row in unfilled),
-        open_cost=sum(row.lots * row.group_price for row in unfilled),
+        filled_lots=sum(row.lots for row in rows if row.client_price != NULL),
         worse=sum(
             2 * row.side * (row.client_price - row.group_price) * row.lots
             for row in rows
             if row.client_price != NULL
         ),
-        entry_seq=one.client_seq,
-        leaves=one.client_open,
-        limit=one.client_limit,
         gap_ns=gap_ns,
         arrival_inversions=1,
         incomplete=bool(one.incomplete),

@@ -92,7 +92,10 @@ def trade(buyer: int, seller: int, **columns: Any) -> dict[str, Any]:
 
 
 def jumped(group: int, client: int, **columns: Any) -> dict[str, Any]:
-    """Return a `passed_over` row: a maker's ask filled for 5 lots past a client's 20."""
+    """Return a `passed_over` row: a maker's ask filled for 5 lots past a client's 20.
+
+    `older` = 1 says that all of it was filled out of turn.
+    """
     row: dict[str, Any] = {
         "done_seq": 1,
         "side": Side.SELL,
@@ -101,9 +104,13 @@ def jumped(group: int, client: int, **columns: Any) -> dict[str, Any]:
         "group_role": Role.AFFILIATED_MM,
         "group_lots": 5,
         "group_trade_seq": 1,
+        "client_entry_seq": client,
         "client_account": client,
         "client_role": Role.CLIENT,
         "client_lots": 20,
         "client_orders": 1,
     }
-    return {**row, **columns}
+    row |= columns
+    row["jumped_lots"] = row["group_lots"] if row.pop("older", 0) else row.get("jumped_lots", 0)
+    row.setdefault("client_leaves", row["client_lots"])
+    return row

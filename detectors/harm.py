@@ -44,13 +44,17 @@ class Watch(msgspec.Struct, kw_only=True):
     price: int
     """Limit of the order, ticks; NULL = none."""
     deadline_ns: int
+    before: int = 0
+    """Lots of the order that earlier watches of it speak for: later fills go to those last."""
+    spent: bool = False
+    """Marked at the horizon: kept so that its quantity is not harmed once more."""
     harm: int = 0
     """So far, half ticks times lots; may be negative until it is settled."""
 
     @property
     def harmed(self) -> int:
         """Lots displaced and not yet made good by later fills."""
-        return min(self.displaced, self.leaves)
+        return min(self.displaced, max(self.leaves - self.before, 0))
 
     def filled(self, lots: int, price: int) -> None:
         """Take a later fill of the order into account."""
@@ -65,6 +69,8 @@ class Watch(msgspec.Struct, kw_only=True):
         self._charge(before - self.harmed, double_mid)
 
     def _charge(self, lots: int, double_price: int) -> None:
+        if self.spent:
+            return
         # Twice the cost of the lots at the mean group price, to the nearest half tick.
         reference = (4 * self.cost * lots + self.displaced) // (2 * self.displaced)
         self.harm += self.side * (double_price * lots - reference)
@@ -85,8 +91,9 @@ class Settled(msgspec.Struct, frozen=True):
 class Harm:
     """The watched client orders.
 
-    State: one `Watch` a client order passed over in the last `horizon_ns` of its instrument's
-    event time, at most `limit` an instrument; one more is not measured, and counted.
+    State: one `Watch` each time that a client order still open was passed over, at most `limit` an
+    instrument. One more takes the place of the oldest that was marked at its horizon, else it is
+    not measured, and counted.
 
     Parameters
     ----------
@@ -108,18 +115,19 @@ class Harm:
 
     def watch(self, code: int, watch: Watch) -> bool:
         """Watch an order; False when it is not measured. Quantity already watched counts once."""
-        watches = self._open.setdefault(code, [])
-        taken = sum(w.harmed for w in watches if w.entry_seq == watch.entry_seq)
-        lots = min(watch.displaced, watch.leaves - taken)
+        watches = self._open.get(code, [])
+        watch.before = sum(w.harmed for w in watches if w.entry_seq == watch.entry_seq)
+        if watch.harmed == 0:
+            return True
         if len(watches) >= self._limit:
-            self.overflow += 1
-            return False
-        if lots > 0:
-            watch.cost = watch.cost * lots // watch.displaced
-            watch.displaced = lots
-            watches.append(watch)
-        elif not watches:
-            del self._open[code]
+            spent = next((w for w in watches if w.spent), None)
+            if spent is None:
+                self.overflow += 1
+                return False
+            watches.remove(spent)
+        watch.cost = watch.cost * watch.harmed // watch.displaced
+        watch.displaced = watch.harmed
+        self._open.setdefault(code, watches).append(watch)
         return True
 
     def rows(self, batch: Batch, code: int, start: int, end: int, new: list[int]) -> list[int]:
@@ -140,11 +148,14 @@ class Harm:
         self, batch: Batch, code: int, start: int, end: int, before_ns: int
     ) -> Iterator[Settled]:
         """Settle the watches whose horizon ends before an event time, in order of deadline."""
-        over = [w for w in self._open.get(code, ()) if w.deadline_ns < before_ns]
+        open_ = (w for w in self._open.get(code, ()) if not w.spent)
+        over = [w for w in open_ if w.deadline_ns < before_ns]
         for watch in sorted(over, key=lambda w: w.deadline_ns):
             clock = batch["clock_ns"][start:end]
             row = start + int(np.searchsorted(clock, watch.deadline_ns, side="right"))
             cell = _cell(batch, row)
+            kept = msgspec.structs.replace(watch, displaced=watch.harmed, spent=True)
+            self._open[code].append(kept)
             yield self._settle(code, watch, watch.deadline_ns, cell, 0)
 
     def record(self, batch: Batch, code: int, row: int) -> Iterator[Settled]:
@@ -152,15 +163,17 @@ class Harm:
         cell = _cell(batch, row)
         entry = int(batch["entry_seq"][row])
         for watch in [w for w in self._open.get(code, ()) if w.entry_seq == entry]:
+            ended = False
             if cell["kind"] == Kind.TRADE:
                 watch.filled(cell["quantity"], cell["price"])
             elif _keeps_place(cell, watch) and _double_mid(cell) is not None:
                 watch.reduced(cell["leaves"], _double_mid(cell) or 0)
-            elif cell["kind"] != Kind.REJECT:
-                yield self._settle(code, watch, cell["clock_ns"], cell, cell["seq"])
-                continue
-            if watch.harmed == 0:
-                yield self._settle(code, watch, cell["clock_ns"], cell, cell["seq"])
+            else:
+                ended = cell["kind"] != Kind.REJECT
+            if ended or watch.harmed == 0:
+                settled = self._settle(code, watch, cell["clock_ns"], cell, cell["seq"])
+                if not watch.spent:
+                    yield settled
 
     def _settle(self, code: int, watch: Watch, at_ns: int, cell: Cell, seq: int) -> Settled:
         double_mid = _double_mid(cell)

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.allotment import Claim, incidents
 from detectors.displacement import (
     AFFILIATE_UNKNOWN,
     CLIENT_UNKNOWN,
@@ -18,7 +19,6 @@ from ingest.events import (
     NULL,
     Array,
     Batch,
-    Coverage,
     Kind,
     Phase,
     Reason,
@@ -31,6 +31,9 @@ LATE, HELD = 1, 2
 """Bits of an entry: received_ns after engine_ns; held by a speed bump."""
 _CODE, _SEQ, _RECEIVED, _BITS = range(4)
 _PRUNE_ABOVE: Final = 4096
+_UNKNOWN, _CONTINUOUS, _STATUS = int(Role.UNKNOWN), int(Phase.CONTINUOUS), int(Kind.STATUS)
+_SPEED_BUMP: Final = int(Reason.SPEED_BUMP)
+_OF_ACCOUNT: Final = ("instrument", "done_seq", "group_account", "price")
 
 
 class PassedOver:
@@ -58,6 +61,7 @@ class PassedOver:
         self._status_ns = np.full(len(instruments), NULL, np.int64)
         self._late = np.zeros((0, 4), np.int64)
         self._prune_at = _PRUNE_ABOVE
+        self.overflow = 0
 
     def judge(self, batch: Batch) -> tuple[list[Displacement], Array]:
         """Return the breaches among the batch's rows, and the rows of younger clients that are not.
@@ -68,11 +72,10 @@ class PassedOver:
         table = batch.passed_over
         breaches: list[Displacement] = []
         younger = np.zeros(0, np.int64)
-        if len(table["older"]):
-            code, older = table["instrument"], table["older"] == 1
-            continuous = table["phase"] == Phase.CONTINUOUS
+        if len(table["jumped_lots"]):
+            code, older = table["instrument"], table["jumped_lots"] > 0
+            continuous = table["phase"] == _CONTINUOUS
             by_class = self._class_time[code]
-            known = (table["client_role"] != Role.UNKNOWN) & (table["group_role"] != Role.UNKNOWN)
             received, group_received = table["client_received_ns"], table["group_received_ns"]
             timed = (received != NULL) & (group_received != NULL)
             gap = np.where(timed, group_received - np.where(timed, received, 0), 0)
@@ -81,63 +84,57 @@ class PassedOver:
                 & (table["client_entry_seq"] > table["group_entry_seq"])
                 & (table["group_entry_seq"] > 0)
             )  # fmt: skip
-            stays = continuous & ~older & ~by_class & known
-            for row in np.flatnonzero(continuous & (older | by_class | inverted)):
-                breach = self._breach(batch, int(row), int(gap[row]) if inverted[row] else 0)
-                if breach is not None:
-                    breaches.append(breach)
-                    stays[row] = False
+            claims: dict[tuple[int, int, int], list[Claim]] = {}
+            rows = np.flatnonzero(continuous & (older | by_class | inverted))
+            gaps = np.where(inverted, gap, 0)[rows].tolist()
+            for cell, gap_ns in zip(_cells(table, rows), gaps, strict=True):
+                claim = self._claim(batch, cell, gap_ns)
+                if claim is not None:
+                    where = (cell["instrument"], cell["done_seq"], cell["price"])
+                    claims.setdefault(where, []).append(claim)
+            inversions = set()
+            for of_price in claims.values():
+                found, cut_short = incidents(of_price)
+                self.overflow += cut_short
+                breaches.extend(found)
+                inversions |= {
+                    (f.instrument, f.done_seq, f.group_account, f.dues[0].limit)
+                    for f in found
+                    if f.arrival_inversions and f.condition in (PROVED, TIMING)
+                }
+            stays = continuous & ~older & ~by_class & _front_most_known(table)
             younger = np.flatnonzero(stays)
+            if inversions:
+                of_row = zip(*(table[name][younger].tolist() for name in _OF_ACCOUNT), strict=True)
+                younger = younger[[each not in inversions for each in of_row]]
         self._note_status(batch)
         self._prune(batch)
         return breaches, younger
 
-    def _breach(self, batch: Batch, row: int, gap_ns: int) -> Displacement | None:
-        cell = {name: int(column[row]) for name, column in batch.passed_over.items()}
-        code = cell["instrument"]
-        by_class = bool(self._class_time[code]) and not cell["older"]
+    def _claim(self, batch: Batch, cell: Mapping[str, int], gap_ns: int) -> Claim | None:
+        """Return what a row's client order can ask for; None when that is nothing."""
+        by_class = bool(self._class_time[cell["instrument"]])
         doubt = False
         if gap_ns:
             arrived_first, doubt = self._arrived_first(batch, cell, gap_ns)
             gap_ns = gap_ns if arrived_first else 0
-        if not (cell["older"] or by_class or gap_ns):
+        placed = cell["jumped_lots"] > 0 or by_class
+        if not (placed or gap_ns):
             return None
         condition = PROVED
-        if cell["client_role"] == Role.UNKNOWN:
+        if cell["client_role"] == _UNKNOWN:
             condition = CLIENT_UNKNOWN
-        elif cell["group_role"] == Role.UNKNOWN:
+        elif cell["group_role"] == _UNKNOWN:
             condition = AFFILIATE_UNKNOWN
-        elif doubt and not (cell["older"] or by_class):
+        elif doubt and not placed:
             condition = TIMING
-        lots = min(cell["group_lots"], cell["client_lots"])
-        return Displacement(
-            instrument=code,
+        every = by_class or not placed
+        return Claim(
+            cell=cell,
+            reach=cell["group_lots"] if every else cell["jumped_lots"],
             condition=condition,
-            side=cell["side"],
-            done_seq=cell["done_seq"],
-            done_ns=cell["done_ns"],
-            from_ns=cell["done_ns"],
-            first_seq=cell["group_trade_seq"],
-            group_account=cell["group_account"],
-            client_account=cell["client_account"],
-            role=cell["group_role"],
-            seqs=tuple(
-                cell[f"{name}_seq"]
-                for name in ("incoming", "done", "group_trade", "group_entry", "client_entry")
-            ),
-            lots=lots,
-            open_lots=lots,
-            open_cost=lots * cell["price"],
-            entry_seq=cell["client_entry_seq"],
-            leaves=cell["client_lots"] if cell["client_orders"] == 1 else NULL,
-            limit=cell["price"],
+            arrived=not placed,
             gap_ns=gap_ns,
-            older=cell["older"],
-            class_time=int(by_class),
-            arrival_inversions=int(gap_ns > 0),
-            exempt_hidden=cell["exempt_hidden"],
-            exempt_stp=cell["exempt_stp"],
-            incomplete=cell["coverage"] == Coverage.INCOMPLETE,
         )
 
     def _arrived_first(
@@ -168,7 +165,7 @@ class PassedOver:
     def _status_at(self, batch: Batch, cell: Mapping[str, int]) -> int:
         """Return the clock of the last status record up to the incoming order's last trade."""
         rows = np.flatnonzero(
-            (batch["kind"] == Kind.STATUS)
+            (batch["kind"] == _STATUS)
             & (batch["instrument"] == cell["instrument"])
             & (batch["seq"] <= cell["done_seq"])
         )
@@ -177,17 +174,17 @@ class PassedOver:
         return int(self._status_ns[cell["instrument"]])
 
     def _note_status(self, batch: Batch) -> None:
-        rows = np.flatnonzero(batch["kind"] == Kind.STATUS)
+        rows = np.flatnonzero(batch["kind"] == _STATUS)
         self._status_ns[batch["instrument"][rows]] = batch["clock_ns"][rows]
 
     def _note_late(self, batch: Batch) -> None:
         received, code = batch["received_ns"], batch["instrument"]
-        odd = (received > batch["engine_ns"]) | (batch["reason"] == Reason.SPEED_BUMP)
+        odd = (received > batch["engine_ns"]) | (batch["reason"] == _SPEED_BUMP)
         if not odd.any():
             return
         rows = np.flatnonzero(odd & np.isin(batch["kind"], (Kind.NEW, Kind.REPLACE)))
         bits = (received[rows] > batch["engine_ns"][rows]) * LATE
-        bits += (batch["reason"][rows] == Reason.SPEED_BUMP) * HELD
+        bits += (batch["reason"][rows] == _SPEED_BUMP) * HELD
         noted = np.stack([code[rows], batch["seq"][rows], received[rows], bits], axis=1)
         self._late = np.concatenate([self._late, noted.astype(np.int64)])
 
@@ -209,10 +206,30 @@ class PassedOver:
         return {
             "status_ns": self._status_ns.copy(),
             "late": self._late.copy(),
+            "not_told": np.array([self.overflow], np.int64),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
         self._status_ns = snapshot["status_ns"].copy()
         self._late = snapshot["late"].copy()
+        self.overflow = int(snapshot["not_told"][0])
         self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))
+
+
+def _cells(table: Mapping[str, Array], rows: Array) -> list[dict[str, int]]:
+    """Return rows of a table, each by name."""
+    columns = [column[rows].tolist() for column in table.values()]
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _front_most_known(table: Mapping[str, Array]) -> Array:
+    """Return which rows are of the front-most known client of each known account and price."""
+    known = (table["client_role"] != _UNKNOWN) & (table["group_role"] != _UNKNOWN)
+    rows = np.flatnonzero(known)
+    first = np.zeros(len(known), bool)
+    first[rows[:1]] = True
+    for name in _OF_ACCOUNT:
+        column = table[name][rows]
+        first[rows[1:]] |= column[1:] != column[:-1]
+    return first

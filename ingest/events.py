@@ -273,23 +273,20 @@ PASSED_OVER: Final[Mapping[str, Column]] = {
     "price": Column(*_NULLABLE, "price at which the group's order was filled, ticks"),
     "group_account": Column(*_CODE, "account of the group's (or unknown) resting order filled"),
     "group_role": Column(*_ENUM, "its role (Role)"),
-    "group_lots": Column(
-        "int64", 0, "quantity filled for it at this price (when older: out of turn only), lots"
+    "group_lots": Column("int64", 0, "quantity filled for that account at this price, lots"),
+    "jumped_lots": Column(
+        "int64", 0, "of it, filled for orders that joined after the client's, lots"
     ),
-    "group_trade_seq": Column("int64", 0, "seq of its first fill at this price"),
-    "group_entry_seq": Column("int64", 0, "entry_seq of its order"),
-    "group_received_ns": Column(*_NULLABLE, "received_ns of its order, ns"),
-    "client_account": Column(
-        *_CODE, "account of the front-most order passed over that decides `older`"
-    ),
+    "group_trade_seq": Column("int64", 0, "seq of the first such fill, or of its first fill"),
+    "group_entry_seq": Column("int64", 0, "entry_seq of the order filled there"),
+    "group_received_ns": Column(*_NULLABLE, "received_ns of that order, ns"),
+    "client_account": Column(*_CODE, "account of the order passed over"),
     "client_role": Column(*_ENUM, "its role (Role)"),
     "client_entry_seq": Column("int64", 0, "entry_seq of that order"),
     "client_received_ns": Column(*_NULLABLE, "received_ns of that order, ns"),
-    "client_lots": Column(
-        "int64", 0, "displayed leaves of eligible orders still at this price, lots"
-    ),
-    "client_orders": Column("int64", 0, "how many such orders"),
-    "older": Column("int8", 0, "1 when that order's priority was earlier than the group's"),
+    "client_lots": Column("int64", 0, "displayed leaves of that order, lots"),
+    "client_leaves": Column("int64", 0, "open quantity of that order, hidden included, lots"),
+    "client_orders": Column("int64", 0, "eligible orders still at this price, with it"),
     "exempt_hidden": Column(
         "int64", 0, "orders there not counted because only hidden quantity is left"
     ),
@@ -300,7 +297,14 @@ PASSED_OVER: Final[Mapping[str, Column]] = {
     "coverage": Column(*_ENUM, "Coverage"),
 }
 """Facts of the book, no judgement: once an incoming order is done, at each price where an order of
-the group or of an unknown account was filled while eligible orders stood there, one row."""
+the group or of an unknown account was filled while eligible orders stood there, one row an account
+filled and an order passed over. Rows of one account and price stand together, by place in the
+queue: those that some of the quantity filled at the price can have been due to (less was displayed
+before them, known and unknown accounts counted apart, or they reached the gateway before the first
+order filled), at most `PASSED_MOST` of known accounts and as many of unknown ones."""
+
+PASSED_MOST: Final = 16
+"""Orders of known accounts, and of unknown ones, in rows of one account filled at one price."""
 
 
 class ChangeKind(IntEnum):

@@ -15,7 +15,7 @@ import pytest
 from detectors import book_layout as layout
 from ingest.errors import SnapshotError
 from ingest.events import BOOK, PASSED_OVER
-from tests.support.agreement import crowded, faulty, half_ids
+from tests.support.agreement import crowded, faulty, half_ids, queues
 from tests.support.mutants import OutOfTimeError, limit, mutants, uncompiled
 from tests.support.noise import churn, noise, trades_alone
 from tests.support.reference_book import ReferenceBooks
@@ -28,12 +28,13 @@ EQUIVALENT = (
     "table.free_order: minus for plus: at + 1 #2",
     "table.height_of: ",
     "table.find_level: minus for plus: m[head + HEIGHT] - 1",
-    "kernel.has_room: minus for plus: BIG * (m[book + F_FILLS] + 4) + 4 * SMALL",
+    "kernel.has_room: minus for plus: BIG * 4 + 4 * SMALL",
     "kernel.has_room: minus for plus: m[ORDERS_LIVE] + 1",
     # Two numbers that are never equal: no external maker's fill is judged, no two joinings are one,
     # and prevention that takes nothing agrees anyway.
-    "passed.judge_price: compare 0: role > _EXTERNAL_MM",
-    "passed.judge_price: compare 0: m[row + FILL_PRIORITY] > m[front + PRIORITY]",
+    "passed.eligible: compare 0: m[first + FILL_ROLE] > _EXTERNAL_MM",
+    "passed.tell: compare 0: m[row + FILL_PRIORITY] > m[order + PRIORITY]",
+    "passed.judge_price: compare 0: m[order + PRIORITY] > m[first + FILL_PRIORITY]",
     "orders.amend: compare 0: leaves <= before",
 )
 """Changes that change no result, with why."""
@@ -63,12 +64,14 @@ def cases():
         (trades_alone(noise(5, 300)), None),
         (noise(6, 800, ids=2), None),
         (crowded(6, 300), 1),
+        (queues(0, 6), None),
+        (queues(1, 6), 40, "one book all along"),
         (crowded(0, 500, instruments=1), 1),
         (churn(1, 600, live=60), None),
         (noise(9, 1_500, ids=300, instruments=1), None),
     )
     made = []
-    for batch, size in tapes:
+    for batch, size, *kept in tapes:
         reference, parts = ReferenceBooks(), []
         for part in batches(batch, size):
             rows, passed = reference.apply(part)
@@ -76,7 +79,7 @@ def cases():
             table = {n: [r[n] for r in passed] for n in PASSED_OVER}
             live = sum(len(one.orders) for one in reference.books.values())
             parts.append((part, columns, table, live))
-        made.append((batch.instruments, parts, size is not None))
+        made.append((batch.instruments, parts, size is not None and not kept))
     with uncompiled() as books:
         return [(case, *_timed(books, case)) for case in made]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from detectors.book import Books
-from ingest.events import NULL, Conflict, Coverage, Phase
+from ingest.events import NULL, PASSED_MOST, Conflict, Coverage, Phase
 from ingest.names import Names
 from tests.support.vectors import batches, instruments_of, to_batch
 from tests.support.venue import STP, random_tape
@@ -292,14 +292,14 @@ def test_a_client_passed_over_by_the_group_is_told_with_who_was_first():
     (row,) = feed.passed()
     assert row["group_account"] == "MM1"
     assert row["client_account"] == "C1"
-    assert (row["older"], row["client_orders"], row["client_lots"]) == (1, 2, 10)
+    assert (row["jumped_lots"], row["client_orders"], row["client_lots"]) == (5, 2, 5)
     assert (row["incoming_seq"], row["done_seq"], row["group_lots"]) == (4, 5, 5)
 
 
 def test_a_client_who_came_later_is_told_as_younger():
     feed = _crowd(("MM1", None), ("C1", None)).new("in", "buy", "10", "5", account="X1")
     (row,) = feed.trade("in", "s0", "10", "5", accounts=("X1", "MM1")).passed()
-    assert (row["older"], row["client_account"]) == (0, "C1")
+    assert (row["jumped_lots"], row["client_account"]) == (0, "C1")
 
 
 def test_only_the_fills_out_of_turn_count_when_the_group_has_an_order_before_and_one_after():
@@ -307,7 +307,33 @@ def test_only_the_fills_out_of_turn_count_when_the_group_has_an_order_before_and
     feed.new("in", "buy", "10", "8", account="X1")
     feed.trade("in", "s0", "10", "5", accounts=("X1", "MM1"))
     (row,) = feed.trade("in", "s2", "10", "3", accounts=("X1", "MM1")).passed()
-    assert (row["older"], row["group_lots"], row["group_entry_seq"]) == (1, 3, 3)
+    assert (row["jumped_lots"], row["group_lots"], row["group_entry_seq"]) == (3, 8, 3)
+
+
+def test_every_order_that_some_of_the_fill_can_have_been_due_to_is_told_of():
+    queue = (("G1", None), ("C1", None), ("X1", "2"), ("C3", None), ("C2", None), ("MM1", None))
+    feed = _crowd(*queue).new("in", "buy", "10", "6", account="S1")
+    feed.trade("in", "s5", "10", "6", accounts=("S1", "MM1"))
+    rows = [(r["client_account"], r["client_lots"], r["client_leaves"]) for r in feed.passed()]
+    # Six lots: of an unknown account the first, of clients those with less than six before them.
+    assert rows == [("G1", 5, 5), ("C1", 5, 5), ("X1", 2, 5)]
+    assert {r["client_orders"] for r in feed.passed()} == {5}
+
+
+def test_no_more_rows_are_told_of_one_fill_than_the_bound():
+    feed = _crowd(*[("C1", "1")] * 20).new("mm", "sell", "10", "40", account="MM1")
+    feed.new("in", "buy", "10", "40", account="X1")
+    feed.trade("in", "mm", "10", "40", accounts=("X1", "MM1"))
+    assert len(feed.passed()) == PASSED_MOST
+    assert {r["client_orders"] for r in feed.passed()} == {20}
+
+
+def test_an_order_that_reached_the_gateway_first_is_told_of_however_far_behind():
+    feed = _crowd(("MM1", None), ("C1", None))
+    feed.new("late", "sell", "10", "5", account="C3", received_ns=10)
+    feed.new("in", "buy", "10", "5", account="X1")
+    feed.trade("in", "s0", "10", "5", accounts=("X1", "MM1"))
+    assert [r["client_account"] for r in feed.passed()] == ["C1", "C3"]
 
 
 def test_nobody_is_passed_over_when_the_client_is_filled_in_the_same_sweep():

@@ -5,13 +5,17 @@ Orders go through the test venue and the book, so that what is judged is what a 
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
+from detectors.allotment import Allotment, Claim
 from detectors.book import Books
 from detectors.client_priority import ClientPriority, ClientPriorityParams
+from detectors.displacement import PROVED
 from detectors.examples import batch_of, example_instruments, jumped, trade
-from ingest.events import Coverage, Kind, Phase, Role
+from ingest.events import PASSED_MOST, Coverage, Kind, Phase, Role
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
@@ -212,6 +216,176 @@ def test_exemptions_are_counted_and_name_their_rule():
     )
     assert (hit.features["exempt_hidden"].value, hit.features["exempt_stp"].value) == (2, 1)
     assert "venue rule" in hit.features["exempt_hidden"].baseline
+
+
+# --- several orders at one price ------------------------------------------------------------------
+
+
+def jump(scene, lots, account="MM", **options):
+    """Enter an ask of the group at 100, behind all, and match a buyer with it alone."""
+    scene.new(account, "sell", lots, 100, **options)
+    scene.venue.favoured = account
+    scene.new("S", "buy", lots, 100, tif="IOC")
+    scene.venue.favoured = None
+
+
+def told(found):
+    """Return condition (None = proved), lots displaced and accounts beside the group's, of each."""
+    return [
+        (
+            f.features["condition"].value if "condition" in f.features else None,
+            f.features["displaced"].value,
+            len(f.accounts) - 1,
+        )
+        for f in found
+    ]
+
+
+def queued(*orders, matching="price_time", fill=5):
+    """Asks at 100 in order, then the group's behind them, filled alone; account "?" is unknown."""
+    scene = Scene(matching=matching)
+    scene.new("S", "buy", 50, 80)
+    for account, lots in orders:
+        scene.new(account, "sell", lots, 100)
+    jump(scene, fill)
+    return scene
+
+
+def test_an_unknown_account_in_front_does_not_hide_a_known_client():
+    found, younger = queued(("?", 20), ("A", 20)).found()
+    assert told(found) == [(None, 5.0, 1)]
+    assert found[0].evidence == "proved"
+    assert younger == []
+
+
+def test_a_crowd_of_unknown_accounts_in_front_does_not_hide_a_known_client():
+    found, _ = queued(*[("?", 1)] * 40, ("A", 20), fill=60).found()
+    assert told(found) == [(None, 20.0, 1), ("breach if client", 16.0, 1)]
+    assert [f.coverage for f in found] == ["incomplete", "incomplete"]
+
+
+def test_what_is_left_beside_a_known_client_is_a_breach_if_the_unknown_is_a_client():
+    found, _ = queued(("?", 20), ("A", 3)).found()
+    assert told(found) == [(None, 3.0, 1), ("breach if client", 2.0, 1)]
+    assert [f.evidence for f in found] == ["proved", "weak"]
+
+
+@pytest.mark.parametrize(
+    ("matching", "wanted", "days"),
+    [
+        ("price_time", [("breach if client", 5.0, 1)], 1),
+        ("price_class_time", [(None, 5.0, 1)], 0),
+    ],
+)
+def test_an_older_unknown_and_a_younger_client_prove_nothing_by_time_alone(matching, wanted, days):
+    scene = Scene(matching=matching)
+    scene.new("S", "buy", 50, 80)
+    scene.new("?", "sell", 20, 100)
+    scene.new("MM", "sell", 5, 100)
+    scene.new("A", "sell", 20, 100, came=0.01)
+    scene.venue.favoured = "MM"
+    scene.new("S", "buy", 5, 100, tif="IOC")
+    found, younger = scene.found()
+    assert told(found) == wanted
+    assert len(younger) == days
+
+
+def test_fills_of_an_unknown_account_are_due_to_known_clients_after_the_group_s():
+    scene = Scene()
+    scene.new("S", "buy", 50, 80)
+    scene.new("A", "sell", 8, 100)
+    scene.new("MM", "sell", 5, 100)
+    scene.new("?", "sell", 5, 100)
+    scene.venue.favoured = "MM"
+    scene.new("S", "buy", 5, 100, tif="IOC")
+    scene.venue.favoured = "?"
+    scene.new("S", "buy", 5, 100, tif="IOC")
+    found, _ = scene.found()
+    assert told(found) == [(None, 5.0, 1), ("breach if affiliate", 5.0, 1)]
+
+
+def test_each_account_of_the_group_is_told_of_and_no_lot_is_displaced_twice():
+    table = example_instruments()
+    rows = [
+        jumped(1, 3, older=1, client_lots=4),
+        jumped(2, 3, older=1, client_lots=4, group_role=Role.HOUSE, group_trade_seq=2),
+    ]
+    found = ClientPriority(ClientPriorityParams(), table).step(
+        batch_of([trade(3, 1)], table, passed_over=rows)
+    )
+    assert [f.accounts for f in found] == [(1, 3), (2, 3)]
+    assert [f.features["displaced"].value for f in found] == [0.004, 0.0]
+
+
+def test_on_a_class_venue_all_that_the_group_got_is_due_to_an_older_client_too():
+    rows = [jumped(1, 2, group_lots=8, jumped_lots=3)]
+    for matching, lots in (("price_time", 0.003), ("price_class_time", 0.008)):
+        table = example_instruments(matching=matching)
+        (hit,) = ClientPriority(ClientPriorityParams(), table).step(
+            batch_of([trade(3, 1)], table, passed_over=rows)
+        )
+        assert hit.features["displaced"].value == lots
+
+
+def test_a_queue_longer_than_the_book_tells_of_is_incomplete_and_counted():
+    for clients, incomplete in ((PASSED_MOST, False), (PASSED_MOST + 1, True)):
+        scene = queued(*[("A", 1)] * clients, fill=PASSED_MOST + 1)
+        table = instruments_of(scene.rows)
+        accounts = [{"account": a, "owner": a, "role": r} for a, r in ROLES.items()]
+        detector = ClientPriority(ClientPriorityParams(), table)
+        (hit,) = detector.step(Books(table).apply(to_batch(scene.venue.records, table, accounts)))
+        assert hit.features["displaced"].value == PASSED_MOST
+        assert (hit.coverage == "incomplete", detector.overflow == 1) == (incomplete, incomplete)
+
+
+def test_a_client_that_came_first_is_found_behind_another_that_did_not():
+    scene = Scene()
+    scene.new("S", "buy", 50, 90)
+    scene.wait(50)
+    scene.new("MM", "sell", 5, 100, came=0.05)
+    scene.new("B", "sell", 20, 100, came=0.01)
+    scene.new("A", "sell", 20, 100, came=5)
+    scene.new("S", "buy", 5, 100, tif="IOC")
+    (hit,), younger = scene.found()
+    assert (hit.facets, hit.features["displaced"].value) == (("arrival_inversion",), 5.0)
+    assert younger == []
+
+
+def _in_turn(queue, filled):
+    """Return what each of a queue's (is_client, lots) gets of what is filled, front first."""
+    gets = []
+    for _, lots in queue:
+        gets.append(min(lots, filled))
+        filled -= gets[-1]
+    return gets
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_allotment_is_what_an_engine_by_price_and_time_would_have_given(seed):
+    rng = random.Random(seed)
+    queue = [(rng.choice((None, None, 7, 8)), rng.randrange(1, 9)) for _ in range(12)]
+    total = sum(lots for account, lots in queue if account)
+    wanted = [
+        gets
+        for (account, _), gets in zip(queue, _in_turn(queue, total), strict=True)
+        if not account
+    ]
+    claims = []
+    for account in (8, 7):
+        for at, (client, shown) in enumerate(queue):
+            reach = sum(lots for filled, lots in queue[at:] if filled == account)
+            if client is None and reach:
+                cell = {"group_account": account, "client_entry_seq": at, "client_lots": shown}
+                claims.append(Claim(cell=cell, reach=reach, condition=PROVED))
+    Allotment().hand_out(claims)
+    got = [
+        sum(claim.lots for claim in claims if claim.order == at)
+        for at, (account, _) in enumerate(queue) if account is None
+    ]  # fmt: skip
+    assert got == wanted
+    for account in (7, 8):
+        all_of_it = sum(lots for filled, lots in queue if filled == account)
+        assert sum(c.lots for c in claims if c.account == account) <= all_of_it
 
 
 # --- arrival inversion ----------------------------------------------------------------------------
@@ -440,18 +614,73 @@ def test_one_quantity_jumped_twice_is_harmed_once():
     assert found[-1].client_harm == 15.0  # 3 lots, not 8: (100 − 95) × 3
 
 
-def test_harm_shared_by_several_clients_is_not_guessed():
+def test_harm_of_several_clients_is_each_one_s_own_by_place_in_the_queue():
+    scene = Scene()
+    scene.new("S", "buy", 50, 90)
+    front = scene.new("A", "sell", 2, 100)
+    behind = scene.new("B", "sell", 20, 100)
+    jump(scene, 5)
+    scene.new("S", "buy", 5, 96)
+    scene.wait(1)
+    scene.venue.cancel("X-USD", behind, received_ns=scene.venue.now_ns)
+    found, _ = scene.found()
+    assert len(found[0].accounts) == 3
+    assert found[0].accounts[:2] == found[0].first_accounts
+    assert found[0].features["displaced"].value == 5.0
+    assert found[0].features["unmeasured"].value == 0.0
+    assert found[-1].client_harm == 6.0  # 3 of the second: (100 − 98) × 3; the first's 2 are open
+    scene.venue.cancel("X-USD", front, received_ns=scene.venue.now_ns)
+    assert last_harm(scene) == 10.0
+
+
+def test_a_client_behind_that_would_have_had_nothing_lost_nothing():
     scene = Scene()
     scene.new("S", "buy", 50, 90)
     scene.new("A", "sell", 20, 100)
-    scene.new("B", "sell", 20, 100)
-    scene.new("MM", "sell", 5, 100)
-    scene.venue.favoured = "MM"
-    scene.new("S", "buy", 5, 100, tif="IOC")
-    scene.venue.favoured = None
-    (hit,), _ = scene.found()
-    assert hit.client_harm is None
-    assert hit.features["unmeasured"].value == 5.0
+    behind = scene.new("B", "sell", 20, 100)
+    jump(scene, 5)
+    scene.wait(1)
+    scene.venue.cancel("X-USD", behind, received_ns=scene.venue.now_ns)
+    found, _ = scene.found()
+    assert [len(f.accounts) for f in found] == [2]
+    assert found[0].client_harm is None
+
+
+def test_later_fills_are_counted_once_for_an_order_jumped_twice():
+    scene = queue_jump()  # 5 of the client's 20
+    jump(scene, 5)
+    scene.new("B", "buy", 12, 100, tif="IOC")  # leaves 8: of the 10 displaced, 2 are made good
+    scene.new("S", "buy", 5, 98)
+    scene.wait(1)
+    scene.venue.cancel("X-USD", scene.client, received_ns=scene.venue.now_ns)
+    assert last_harm(scene) == 8.0  # 8 lots at 100 less the mid 99
+
+
+def test_quantity_marked_at_the_horizon_is_not_harmed_once_more():
+    scene = queue_jump()
+    scene.new("B", "buy", 15, 100, tif="IOC")  # the client has the displaced 5 left
+    scene.new("S", "buy", 5, 96)
+    scene.wait(300_010)
+    jump(scene, 5)
+    scene.wait(300_010)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert found[-1].features["older"].value == 2
+    assert found[-1].client_harm == 10.0  # 5 lots at 100 less the mid 98, once
+    assert scene.found(size=1)[0] == found
+
+
+def test_what_an_iceberg_still_hides_is_filled_before_what_was_displaced():
+    scene = Scene()
+    scene.new("S", "buy", 50, 90)
+    client = scene.new("A", "sell", 20, 100, display=5)
+    jump(scene, 5)
+    scene.new("B", "buy", 15, 100, tif="IOC")  # the client has 5 of 20 left
+    scene.new("S", "buy", 5, 98)
+    scene.wait(1)
+    assert last_harm(scene) is None
+    scene.venue.cancel("X-USD", client, received_ns=scene.venue.now_ns)
+    assert last_harm(scene) == 5.0
 
 
 def test_parameters_that_let_harm_outlive_its_episode_are_refused():

@@ -57,5 +57,5 @@ def test_rows_are_gathered_alike_from_small_and_large_batches(batch):
 def test_a_batch_does_not_share_its_empty_tables_with_another():
     table = concatenate([random_tape(1, 10).batch()]).instruments
     first, second = (Batch(empty(WIRE), table) for _ in range(2))
-    first.passed_over["older"] = np.ones(1, np.int8)
-    assert len(second.passed_over["older"]) == 0
+    first.passed_over["client_lots"] = np.ones(1, np.int64)
+    assert len(second.passed_over["client_lots"]) == 0

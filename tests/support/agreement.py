@@ -180,6 +180,36 @@ def crowded(seed: int, events: int, instruments: int = 2) -> Batch:
     return to_batch(_in_pieces(venue.records, rng), instruments_of(rows), accounts)
 
 
+def queues(seed: int, rounds: int) -> Batch:
+    """Return a tape (simulated) of long queues at one price, the group's orders filled before them.
+
+    Longer than the bound on rows of `passed_over`; many orders reach the gateway at one time.
+    """
+    rng = random.Random(seed)
+    roles = {"C0": "client", "C1": "client", "X1": "external_mm", "MM1": "affiliated_mm"}
+    owners = {name: f"O-{name}" for name in roles}
+    row = {"instrument": "SIM0-USD", "base": "SIM", "quote": "USD", "kind": "spot"}
+    row |= {"tick_size": "1", "lot_size": "1"}
+    venue = Venue([row], roles, owners, stp="off", start_ns=START_NS)
+    for _ in range(rounds):
+        side, taker = rng.choice((("buy", "sell"), ("sell", "buy")))
+        venue.favoured = rng.choice(("MM1", "GHOST1"))
+        others = rng.choice((("C0", "X1"), ("C0", "GHOST2"), ("C0", "GHOST2", "GHOST2", "GHOST2")))
+        for _ in range(rng.randrange(2, 60)):
+            venue.now_ns += rng.randrange(2)
+            account = venue.favoured if rng.random() < 0.1 else rng.choice(others)
+            received = venue.now_ns - rng.randrange(4)
+            options = {"display": rng.choice((None, None, 1))}
+            size = rng.randrange(1, 4)
+            venue.new("SIM0-USD", account, side, size, 10, received_ns=received, **options)
+        venue.new("SIM0-USD", venue.favoured, side, rng.randrange(1, 90), 10)
+        venue.new("SIM0-USD", "C1", taker, rng.randrange(1, 60), 10, tif="IOC")
+        for id_ in list(venue.books["SIM0-USD"].orders):
+            venue.cancel("SIM0-USD", id_)
+    accounts = [{"account": a, "owner": owners[a], "role": roles[a]} for a in roles]
+    return to_batch(venue.records, instruments_of([row]), accounts)
+
+
 def _in_pieces(records, rng):
     """Split some trades in two; seq is counted anew, the gaps kept."""
     shift, made = {}, []

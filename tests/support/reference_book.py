@@ -14,6 +14,7 @@ from ingest.events import (
     GROUP_ROLES,
     NO_CODE,
     NULL,
+    PASSED_MOST,
     PASSED_OVER,
     Batch,
     Conflict,
@@ -215,37 +216,52 @@ class Book:
             passed = [o for o in standing if o not in own]
             if not passed:
                 continue
-            front = passed[0]
+            filled = sum(f[3] for f in flight.fills if f[0] == price)
             same = [f for f in flight.fills if f[:2] == (price, account)]
-            jumped = [f for f in same if f[7] > front.joined]
-            shown = jumped or same
-            self.passed.append(
-                {
-                    "instrument": self.code,
-                    "incoming_seq": flight.seq,
-                    "done_ns": flight.done[0],
-                    "done_seq": flight.done[1],
-                    "side": -flight.side,
-                    "price": price,
-                    "group_account": account,
-                    "group_role": role,
-                    "group_lots": sum(f[3] for f in shown),
-                    "group_trade_seq": shown[0][4],
-                    "group_entry_seq": shown[0][5],
-                    "group_received_ns": shown[0][6],
-                    "client_account": front.account,
-                    "client_role": front.role,
-                    "client_entry_seq": front.entry_seq,
-                    "client_received_ns": front.received,
-                    "client_lots": sum(o.shown for o in passed),
-                    "client_orders": len(passed),
-                    "older": int(bool(jumped)),
-                    "exempt_hidden": sum(counts(o) for o in self.at(-flight.side, price, True)),
-                    "exempt_stp": len(own),
-                    "phase": int(self.phase),
-                    "coverage": int(flight.incomplete),
-                }
-            )
+            due = []
+            for number, order in enumerate(passed):
+                before = [
+                    o
+                    for o in passed[:number]
+                    if (o.role == Role.UNKNOWN) == (order.role == Role.UNKNOWN)
+                ]
+                later = order.joined > same[0][7] and NULL != order.received < same[0][6]
+                if sum(o.shown for o in before) < filled or later:
+                    due.append(order)
+            hidden = sum(counts(o) for o in self.at(-flight.side, price, True))
+            unknown = [o for o in due if o.role == Role.UNKNOWN][:PASSED_MOST]
+            known = [o for o in due if o.role != Role.UNKNOWN][:PASSED_MOST]
+            for order in [o for o in due if o in unknown or o in known]:
+                jumped = [f for f in same if f[7] > order.joined]
+                shown = (jumped or same)[0]
+                self.passed.append(
+                    {
+                        "instrument": self.code,
+                        "incoming_seq": flight.seq,
+                        "done_ns": flight.done[0],
+                        "done_seq": flight.done[1],
+                        "side": -flight.side,
+                        "price": price,
+                        "group_account": account,
+                        "group_role": role,
+                        "group_lots": sum(f[3] for f in same),
+                        "jumped_lots": sum(f[3] for f in jumped),
+                        "group_trade_seq": shown[4],
+                        "group_entry_seq": shown[5],
+                        "group_received_ns": shown[6],
+                        "client_account": order.account,
+                        "client_role": order.role,
+                        "client_entry_seq": order.entry_seq,
+                        "client_received_ns": order.received,
+                        "client_lots": order.shown,
+                        "client_leaves": order.leaves,
+                        "client_orders": len(passed),
+                        "exempt_hidden": hidden,
+                        "exempt_stp": len(own),
+                        "phase": int(self.phase),
+                        "coverage": int(flight.incomplete),
+                    }
+                )
         flight.fills = []
 
 
