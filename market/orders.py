@@ -1,0 +1,91 @@
+"""What the matching engine works on: accounts as it sees them, and live orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+BUY: Final = 1
+SELL: Final = -1
+OrderTypeWord = Literal["limit", "market", "stop", "stop_limit"]
+TimeInForceWord = Literal["GTC", "IOC", "FOK", "DAY", "POST_ONLY"]
+GROUP: Final = frozenset({"affiliated_mm", "affiliated", "house", "staff"})
+"""Roles of the platform's own group, as accounts.csv writes them."""
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """An account at the gateway.
+
+    Parameters
+    ----------
+    name, role : str
+        As in accounts.csv.
+    stp_key : str
+        Orders with one key never trade with each other; the beneficial owner, or the whole complex.
+    text : str
+        Fields that each of its order records carries, rendered (`wire.fields`).
+    protection_lots : int
+        Maker protection: its orders leave once this much of them was hit within
+        `protection_ns`; 0 = none.
+    on_fill : function of (order, lots, price in ticks, engine_ns), optional
+        Called after each fill of its orders.
+    """
+
+    name: str
+    role: str
+    stp_key: str
+    text: str = ""
+    protection_lots: int = 0
+    protection_ns: int = 0
+    on_fill: Callable[[Order, int, int, int], None] | None = None
+    in_group: bool = field(init=False)
+    is_afmm: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.in_group = self.role in GROUP
+        self.is_afmm = self.role == "affiliated_mm"
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """One order; prices in ticks, quantities in lots, side as its sign."""
+
+    id: str
+    account: Account
+    side: int
+    type: OrderTypeWord
+    tif: TimeInForceWord
+    price: int | None
+    stop_price: int | None
+    quantity: int
+    leaves: int
+    display: int | None
+    stp_key: str
+    text: str
+    """Rendered fields of its own, such as the originator behind an omnibus account."""
+    instrument: str
+    head: str = ""
+    """Rendered fields that no amendment changes."""
+    shown: int = 0
+    priority: int = 0
+    """Place in the instrument's order of joining; of a stop, its ticket in the stop heap."""
+    queue: dict[Order, None] | None = None
+    """The queue it stands in; None while it is in flight or waits outside the book."""
+    live: bool = False
+
+    @property
+    def never_rests(self) -> bool:
+        """Whether its remainder must not rest."""
+        return self.type == "market" or self.tif in ("IOC", "FOK")
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it waits for a trigger."""
+        return self.type in ("stop", "stop_limit")
+
+    @property
+    def tranche(self) -> int:
+        """What a fresh tranche of it shows, lots."""
+        return self.leaves if self.display is None else min(self.display, self.leaves)
