@@ -68,6 +68,8 @@ class Engine:
         """Live orders by account, oldest first."""
         self.prevented = 0
         """Trades that self-trade prevention stopped."""
+        self.protected = 0
+        """Times that maker protection took an account's orders away."""
         self._stops = Stops()
         self._parked: dict[Order, None] = {}
         self._ids = self._joins = 0
@@ -388,6 +390,7 @@ class Engine:
         while self.phase == "continuous":
             if self._tripped:
                 account = self._tripped.pop(0)
+                self.protected += 1
                 self.cancel_all(account.name, now_ns=now_ns, reason="mmp")
                 continue
             order = self._stops.ready(self.last)
