@@ -26,6 +26,8 @@ LARGEST: Final = 400.0
 """Largest size as a multiple of the least; beyond it no single order is entered by hand."""
 ROUND_RATIO: Final = 0.35
 """Share of sizes that a person typed: round numbers."""
+HASTY_RATIO: Final = 0.02
+"""Share of orders that a client amends at once, before word of a match can have come back."""
 LIFETIME_S: Final = (12.0, 1.6)
 """Median of a resting order's life and the standard deviation of its logarithm."""
 PARENT_RATIO: Final = 0.015
@@ -220,7 +222,10 @@ class Clients:
         order = self._engine.new(
             client.account, side, lots, price, now_ns=engine_ns, received_ns=received_ns, **options
         )
-        if order.live:
+        if self._rng.random() < HASTY_RATIO:
+            group = client.account.in_group
+            self._port.send(client.gate, self._amend, (client, order), in_group=group)
+        elif order.live:
             self._loop.at(self._end_of_life(engine_ns, order), self._tire, (client, order))
 
     def _end_of_life(self, now_ns: int, order: Order) -> int:

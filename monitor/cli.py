@@ -171,6 +171,55 @@ def onboard(
     out.print(summary_table(report.summary))
 
 
+@app.command()
+def simulate(  # noqa: PLR0917 - options, each by its name
+    out_dir: Annotated[
+        Path, typer.Option("--out", help="folder for the tape: new, or empty", show_default=False)
+    ],
+    seed: Annotated[
+        int, typer.Option(help="the same seed gives the same bytes", show_default=False)
+    ],
+    hours: Annotated[float, typer.Option(help="length of simulated time", show_default=False)],
+    instruments: Annotated[
+        int, typer.Option(help="spot and perpetual by turns, two an underlying")
+    ] = 3,
+    rate: Annotated[
+        float, typer.Option(help="mean client instructions a second and instrument")
+    ] = 2.0,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="check that the tape holds no abuse; exit 1 if it does")
+    ] = False,
+    matching: Annotated[
+        str, typer.Option(help="who is first at a price: price_time | price_class_time")
+    ] = "price_time",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the tape of a simulated market: makers, clients, phases, and no abuse."""
+    from monitor.simulate import simulate_tape
+    from monitor.tables import simulated_table
+    from monitor.terminal import progress_bar
+
+    with progress_bar(err, "simulating", "seconds") as progress:
+        result, truths = simulate_tape(
+            out_dir,
+            seed=seed,
+            hours=hours,
+            instruments=instruments,
+            rate=rate,
+            matching=matching,
+            check=clean,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"simulated": result, "check": truths})
+    else:
+        out.print(simulated_table(result))
+        if truths is not None and truths.clean:
+            out.print(f"checked: no abuse in {truths.records:,} records")
+    if truths is not None and not truths.clean:
+        raise RingfenceError(f"the tape is not clean: {'; '.join(truths.examples)}")
+
+
 @app.command("check-config")
 def check_config(
     config: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from alerts.record import SEVERITIES, Alert
 from monitor.onboard.report import DetectorReport, FieldReport
 from monitor.summary import Summary
+
+if TYPE_CHECKING:
+    from market.simulate import Simulated
 
 COLOURS: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 
@@ -125,4 +128,16 @@ def detectors_table(detectors: Sequence[DetectorReport]) -> Table:
             why = f"sees less without {', '.join(detector.narrowed_by)}"
         colour = colours[detector.sight]
         table.add_row(detector.detector, f"[{colour}]{detector.sight}[/]", why)
+    return table
+
+
+def simulated_table(result: Simulated) -> Table:
+    """Return a table of what a simulation wrote and which innocent look-alikes came about."""
+    table = Table(title="simulated", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("what", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    for name, count in result.records.items():
+        table.add_row(f"records of {name}", f"{count:,}")
+    for name, count in result.look_alikes.items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
     return table

@@ -136,3 +136,18 @@ def test_a_taken_port_is_one_line(tmp_path):
 def test_no_file_of_a_case_means_usage(tmp_path):
     assert "is not a folder" in one_line(ringfence("case", "verify", tmp_path / "no"), 2)
     assert "no alert store" in one_line(ringfence("case", "list", cwd=tmp_path), 2)
+
+
+def test_simulate_writes_a_tape_that_is_checked_and_that_replay_reads(tmp_path):
+    tape = tmp_path / "tape"
+    given = ("simulate", "--out", tape, "--seed", 101, "--hours", 0.05, "--instruments", 1)
+    done = ringfence(*given, "--clean")
+    assert done.returncode == 0, done.stderr
+    said = re.search(r"no abuse in ([\d,]+) records", done.stdout)
+    records = int(said[1].replace(",", ""))
+    replayed = ringfence("replay", tape, "--out", tmp_path / "out", "--json")
+    assert json.loads(replayed.stdout)["processed"] == records > 1_000
+    assert "--out must be a new or an empty folder" in one_line(ringfence(*given), 2)
+    other = ("simulate", "--out", tmp_path / "b", "--seed", 1, "--hours")
+    assert "--hours must be above 0" in one_line(ringfence(*other, 0), 2)
+    assert "--matching must be one of" in one_line(ringfence(*other, 1, "--matching", "fifo"), 2)

@@ -129,3 +129,19 @@ def drive(seed, steps, matching, prevention):
             desk.send(rng.choice(list(ROLES)), side, rng.randrange(1, 12), price, **wanted)
         desk.now += rng.randrange(1, 20_000)
     return desk
+
+
+def write_tape(desk, folder):
+    """Write a desk's records as a tape, without a README: it is a test's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, wanted in (("orders", False), ("trades", True)):
+        lines = [line for line in desk.lines if ('"trade_id"' in line) == wanted]
+        (folder / f"{name}.ndjson").write_text("".join(lines))
+    row = desk.engine.instrument
+    (folder / "instruments.csv").write_text(
+        "instrument,base,quote,kind,tick_size,lot_size,matching\n"
+        f"{row.instrument},SIM,USD,spot,0.5,0.001,{row.matching}\n"
+    )
+    rows = "".join(f"{r['account']},{r['owner']},{r['role']}\n" for r in register())
+    (folder / "accounts.csv").write_text("account,owner,role\n" + rows)
+    return folder
