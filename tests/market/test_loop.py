@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import pairwise
 
@@ -10,8 +11,11 @@ import pytest
 from market.engine import Engine
 from market.loop import MILLI, SECOND, Gate, Loop, Port, stream
 from market.makers import Desk as MakerDesk
+from market.makers import Maker
 from market.orders import BUY, SELL
-from tests.support.engine_drive import Desk, instrument
+from market.outside import Outside
+from market.population import QUOTING
+from tests.support.engine_drive import Desk, accounts, instrument
 
 
 class Way:
@@ -94,3 +98,29 @@ def test_a_position_over_the_limit_is_hedged_once_and_what_is_left_goes_elsewher
     loop.run(desk.now + SECOND)
     assert maker.net_lots == 0
     assert not counts["hedges"]  # no other instrument of the underlying here
+
+
+def test_a_hedge_takes_the_net_position_in_the_other_instrument_of_the_underlying():
+    loop, counts, lines = Loop(1_000 * SECOND), Counter(), []
+    account = accounts()["X1"]
+    hedger = MakerDesk(loop, account, Gate("g", 1_000, stream(1, "g")), 10, counts)
+    account.on_fill = lambda order, lots, _, now_ns: hedger.filled(order, lots, now_ns)
+    outside = Outside(loop, "SIM", 50.0, [].append, stream(1, "outside"))
+    ports = [
+        Port(loop, Engine(instrument(name=name), lines.append, lines.append), stream(1, name))
+        for name in ("SPOT", "PERP")
+    ]
+    quoting = QUOTING["XM2"]
+    for port in ports:
+        Maker(hedger, port, outside, quoting, stream(1, f"maker/{port.engine.name}"))
+    client, at = accounts()["C1"], {"now_ns": loop.now_ns}
+    ports[0].engine.new(account, SELL, 30, 100, **at)
+    ports[1].engine.new(client, SELL, 50, 100, **at)
+    ports[0].engine.new(client, BUY, 25, 100, **at)
+    assert hedger.net_lots == -25
+    loop.run(loop.now_ns + 5 * MILLI)
+    hedges = [json.loads(line) for line in lines if '"trade_id"' in line][1:]
+    assert [(t["instrument"], t["buy_account"], t["quantity"]) for t in hedges] == [
+        ("PERP", "X1", "0.025")
+    ]
+    assert (hedger.net_lots, counts["hedges"]) == (0, 1)
