@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -52,16 +53,22 @@ def fingerprint(root: Path) -> str:
 
 
 def _use_cache(root: Path) -> None:
-    base = Path(os.environ.get("NUMBA_CACHE_DIR") or root / "ingest" / "__pycache__" / "kernels")
-    mine = base / fingerprint(root)
-    try:
-        mine.mkdir(parents=True, exist_ok=True)
-        for other in base.iterdir():
-            if other.is_dir() and other != mine and time.time() - other.stat().st_mtime > STALE_S:
-                shutil.rmtree(other, ignore_errors=True)
-    except OSError:
-        return  # not ours to write: numba finds a place of its own, or compiles each time
-    config.CACHE_DIR = str(mine)  # type: ignore[attr-defined]
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    beside = root / "ingest" / "__pycache__" / "kernels"
+    own = Path(tempfile.gettempdir()) / f"ringfence-kernels-{os.getuid()}"
+    for base in (Path(given) if given else beside, own):
+        mine = base / fingerprint(root)
+        try:
+            mine.mkdir(parents=True, exist_ok=True, mode=0o700 if base == own else 0o777)
+            for other in base.iterdir():
+                age_s = time.time() - other.stat().st_mtime
+                if other.is_dir() and other != mine and age_s > STALE_S:
+                    shutil.rmtree(other, ignore_errors=True)
+        except OSError:
+            continue
+        if os.access(mine, os.W_OK) and mine.stat().st_uid in (os.getuid(), 0):
+            config.CACHE_DIR = str(mine)  # type: ignore[attr-defined]
+            return
 
 
 _use_cache(Path(__file__).resolve().parents[1])

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -82,12 +83,20 @@ def replay(
     from monitor.terminal import progress_bar
 
     settings = load_config(config) if config else default_config(Path.cwd())
+    if out_dir.resolve() == tape.resolve():
+        raise UsageError(f"--out must be another folder than the tape {tape}")
     with progress_bar(err, "replaying", "events") as progress:
         summary = replay_tape(tape, out_dir, settings, progress=progress)
     if as_json:
         print_json(summary)
     else:
         out.print(summary_table(summary))
+    rejected = sum(summary.rejects.values())
+    if rejected:
+        why = out_dir / "dead-letter.ndjson"
+        err.print(
+            f"ringfence: {rejected} of {summary.events} records were rejected; {why} says why"
+        )
     if summary.quarantined:
         names = ", ".join(sorted(summary.quarantined))
         raise RingfenceError(f"detectors failed and were quarantined: {names}; see the log above")
@@ -109,11 +118,15 @@ def publish(
 ) -> None:
     """Feed a tape to Kafka."""
     from ingest.kafka_settings import from_environment
+    from ingest.tape import Tape
     from monitor.config import load_config
     from monitor.publish import publish_tape
     from monitor.terminal import progress_bar
 
     settings = load_config(config)
+    Tape(tape)
+    if not math.isfinite(speed):
+        raise UsageError(f"--speed must be a finite multiple of real time, was {speed}")
     if settings.kafka is None:
         raise UsageError(f"{config} has no [kafka] table: publish needs a broker's address")
     with progress_bar(err, "publishing", "records") as progress:
@@ -167,8 +180,9 @@ def onboard(
             out.print(title)
             for line in lines:
                 out.print(f"  - {line}", markup=False)
-    out.print(alerts_table(report.alerts))
-    out.print(summary_table(report.summary))
+    if report.summary is not None:
+        out.print(alerts_table(report.alerts))
+        out.print(summary_table(report.summary))
 
 
 @app.command()
@@ -231,11 +245,12 @@ def check_config(
     from ingest.instruments import read_instruments
     from ingest.names import Names
     from ingest.register import read_register
-    from monitor.config import load_config
+    from monitor.config import load_config, store_url
 
     settings = load_config(config)
     instruments = read_instruments(settings.path(settings.registry.instruments))
     register = read_register(settings.path(settings.registry.accounts), Names())
+    store_url(settings)
     if as_json:
         print_json({"instruments": len(instruments), "rows": len(register.rows)})
     else:
@@ -263,11 +278,12 @@ def case_list(
     if unknown:
         raise UsageError(f"--severity must be one of {', '.join(SEVERITIES)}, was {unknown[0]}")
     with existing_store(config) as store:
-        alerts = store.list(limit=limit, severities=severity or ())
+        alerts, total = store.list(limit=limit, severities=severity or ()), store.count()
     if as_json:
         print_json(alerts)
     else:
-        out.print(alerts_table(alerts, most=limit))
+        title = f"the newest {len(alerts)} of {total} alerts, worst first (--limit N for more)"
+        out.print(alerts_table(alerts, most=limit, title=title))
 
 
 @cases.command("export")
@@ -339,6 +355,9 @@ def main() -> None:
         _fail(error, 2)
     except RingfenceError as error:
         _fail(error, 1)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        _fail(RingfenceError(f"{named}{error.strerror or error}"), 1)
 
 
 def _fail(error: RingfenceError, code: int) -> None:

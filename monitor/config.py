@@ -96,15 +96,29 @@ def load_config(path: Path) -> Config:
 def store_url(config: Config) -> str:
     """Return the store's URL.
 
-    A relative SQLite file is taken from the configuration's folder, which is created.
+    A relative SQLite file is taken from the configuration's folder.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no URL, or carries a password.
     """
     from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    url = make_url(config.alerts.store_url)
+    try:
+        url = make_url(config.alerts.store_url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "alerts.store_url must be sqlite:///FILE or postgresql+pg8000://USER@HOST/DATABASE, "
+            f"was {config.alerts.store_url!r}"
+        ) from error
+    if url.password is not None:
+        raise ConfigurationError(
+            "alerts.store_url must not carry a password: set RINGFENCE_STORE_PASSWORD instead"
+        )
     if url.get_backend_name() == "sqlite" and url.database:
-        path = config.path(url.database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        url = url.set(database=str(path))
+        url = url.set(database=str(config.path(url.database)))
     return url.render_as_string(hide_password=False)
 
 

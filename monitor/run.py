@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from alerts.store import AlertStore
 from detectors.catalogue import DETECTORS
 from ingest.dead_letter import DeadLetterFile
 from ingest.decode import Decoder
-from ingest.errors import UsageError
+from ingest.errors import RingfenceError, UsageError
 from ingest.events import Topic
 from ingest.instruments import Instruments, read_instruments
 from ingest.kafka import KafkaSource, from_environment
@@ -89,12 +89,12 @@ def run_service(
         tape = _sample()
     if tape is not None:
         open_feed = partial(_tape, config, tape)
-        clear_tape_state(config)
     elif config.kafka is not None:
         open_feed = partial(_kafka, config, config.kafka)
     else:
         raise UsageError(f"{config_path} has no [kafka] table: give one, or --tape DIR")
     with ExitStack() as stack:
+        stack.enter_context(sole_owner(config.path(config.alerts.archive).parent))
         checkpoints = None
         if tape is None:
             directory = config.path(config.checkpoint.directory)
@@ -171,6 +171,7 @@ def _serve(
 
     with stopping() as stop:
         service.run(stop, exit_when_drained=exit_when_drained, caught_up=caught_up)
+    err.print(f"ringfence: stopped; {store.count()} alerts are kept in {config.alerts.store_url}")
 
 
 def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> Metrics:
@@ -187,6 +188,9 @@ def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> 
 @contextmanager
 def open_store(config: Config) -> Iterator[AlertStore]:
     """Yield the configured store, its tables brought up to date."""
+    url = make_url(store_url(config))
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     store = AlertStore(store_url(config), password=os.environ.get("RINGFENCE_STORE_PASSWORD"))
     try:
         store.migrate()
@@ -229,14 +233,25 @@ def stopping() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-def clear_tape_state(config: Config) -> None:
-    """Remove what an earlier run of a tape left: a tape is read from its beginning each time."""
-    url = make_url(store_url(config))
-    if url.get_backend_name() != "sqlite" or config.kafka is not None:
-        return
-    shutil.rmtree(config.path(config.alerts.archive), ignore_errors=True)
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{url.database}{suffix}").unlink(missing_ok=True)
+@contextmanager
+def sole_owner(folder: Path) -> Iterator[None]:
+    """Hold a state folder for this process alone.
+
+    Raises
+    ------
+    RingfenceError
+        Another run works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "ringfence.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RingfenceError(
+                f"another ringfence run works in {folder}: stop it, or give this one a "
+                "configuration with paths of its own"
+            ) from error
+        yield
 
 
 def _sample() -> Path:
@@ -257,7 +272,7 @@ def _tape(config: Config, folder: Path, names: Names, stack: ExitStack) -> Feed:
         register=RegisterFile(Tape(folder).accounts_path, names),
         topic_names=source.topic_names,
         alert_sinks=(),
-        reject_sink=stack.enter_context(DeadLetterFile(dead)),
+        reject_sink=stack.enter_context(DeadLetterFile(dead, append=True)),
         live=False,
     )
 

@@ -39,23 +39,30 @@ def short(names: Sequence[str], most: int = 2) -> str:
     return ", ".join(shown) + more
 
 
-def alerts_table(alerts: Sequence[Alert], *, most: int = 20) -> Table:
+def alerts_table(alerts: Sequence[Alert], *, most: int = 20, title: str = "") -> Table:
     """Return a table of the worst alerts first, at most so many."""
     ranked = sorted(
         alerts, key=lambda a: (-SEVERITIES.index(a.severity), -a.score, a.detected_ns, a.alert_id)
     )
     more = f", worst {most} shown" if len(ranked) > most else ""
     table = Table(
-        title=f"{len(ranked)} alerts{more}",
+        title=title or f"{len(ranked)} alerts{more}",
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for name in ("alert", "severity", "scenario", "instrument", "accounts"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("trades", justify="right", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("first seen (UTC)", no_wrap=True)
+    # What a narrow terminal takes away it takes from names, never from a number.
+    for name, least in (
+        ("alert", 12),
+        ("severity", 8),
+        ("scenario", 9),
+        ("instrument", 6),
+        ("accounts", 8),
+    ):
+        table.add_column(name, no_wrap=True, min_width=least)
+    table.add_column("trades", justify="right", no_wrap=True, min_width=6)
+    table.add_column("score 0–1", justify="right", no_wrap=True, min_width=5)
+    table.add_column("first seen (UTC)", no_wrap=True, min_width=10)
     for alert in ranked[:most]:
         table.add_row(
             alert.alert_id[:12],

@@ -127,7 +127,8 @@ def write_preview_tape(folder: Path, found: Preview, tables: Mapping[str, Path])
     if "accounts" not in tables:
         _table(folder / "accounts.csv", ACCOUNTS, (NO_ACCOUNT,))
         found.assumed.append(
-            "accounts.csv: none given, so every account is unknown and findings are at most weak"
+            "accounts.csv: none given, so every account is unknown: tag_integrity tells of each as "
+            "unregistered, and all else is at most weak"
         )
 
 

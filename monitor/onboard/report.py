@@ -61,7 +61,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
     accounts: int
-    summary: Summary
+    summary: Summary | None
+    """None when nothing could be replayed."""
     alerts: tuple[Alert, ...]
 
 
@@ -94,11 +95,16 @@ def onboard(
     registry = _registry_fields(tables)
     detectors = _detectors(found, registry)
     fill_in(found)
-    with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
-        folder = keep or Path(scratch)
-        write_preview_tape(folder / "tape", found, tables)
-        summary = replay(folder / "tape", folder / "out", config)
-        alerts = read_alerts(folder / "out" / "alerts.ndjson")
+    summary: Summary | None = None
+    alerts: list[Alert] = []
+    if any(record.get("instrument") for records in found.records.values() for record in records):
+        with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
+            folder = keep or Path(scratch)
+            write_preview_tape(folder / "tape", found, tables)
+            summary = replay(folder / "tape", folder / "out", config)
+            alerts = read_alerts(folder / "out" / "alerts.ndjson")
+    else:
+        found.assumed.append("nothing was replayed: no record has an instrument; map that field")
     return Report(
         rows=sum(len(s.rows) for s in samples),
         unreadable=sum(s.unreadable for s in samples),
@@ -108,7 +114,7 @@ def onboard(
         fields=fields,
         detectors=detectors,
         assumed=tuple(found.assumed),
-        notes=_notes(samples),
+        notes=(*_notes(samples), *_unmapped(samples, feed)),
         accounts=len(accounts_of(found)),
         summary=summary,
         alerts=tuple(alerts),
@@ -162,3 +168,18 @@ def _notes(samples: Sequence[Sample]) -> tuple[str, ...]:
         for sample in samples
         if sample.numbers
     )
+
+
+def _unmapped(samples: Sequence[Sample], feed: FeedMap | None) -> tuple[str, ...]:
+    """Return a note for each column that a mapping names and no row has."""
+    seen = {column for sample in samples for row in sample.rows for column in row}
+    notes = []
+    for topic in Topic if feed else ():
+        for field, rule in feed.topic(topic).fields.items() if feed else ():
+            column = rule if isinstance(rule, str) else rule.source
+            if column and column not in seen:
+                notes.append(
+                    f"map: {topic.name.lower()}.{field} takes the column {column!r}, "
+                    "which no row has"
+                )
+    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import shutil
@@ -27,7 +28,7 @@ def one_line(done, code):
 
 def test_run_without_arguments_takes_the_sample_through_the_whole_pipeline(tmp_path):
     (tmp_path / "samples").symlink_to(ROOT / "samples")
-    for _ in range(2):  # a second run starts afresh and says the same
+    for _ in range(2):  # a second run reads the tape again and says the same
         done = ringfence("run", "--exit-when-drained", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "50 alerts, worst 20 shown" in done.stdout
@@ -151,3 +152,66 @@ def test_simulate_writes_a_tape_that_is_checked_and_that_replay_reads(tmp_path):
     other = ("simulate", "--out", tmp_path / "b", "--seed", 1, "--hours")
     assert "--hours must be above 0" in one_line(ringfence(*other, 0), 2)
     assert "--matching must be one of" in one_line(ringfence(*other, 1, "--matching", "fifo"), 2)
+
+
+def test_a_run_that_fails_or_runs_again_loses_no_stored_alert(tmp_path):
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    ringfence("run", "--exit-when-drained", cwd=tmp_path)
+
+    def stored():
+        listed = ringfence("case", "list", "--limit", "100", "--json", cwd=tmp_path)
+        return len(json.loads(listed.stdout))
+
+    assert stored() == 50
+    one_line(ringfence("run", "--tape", "nowhere", cwd=tmp_path), 2)
+    assert stored() == 50
+    ringfence("run", "--exit-when-drained", cwd=tmp_path)
+    assert stored() == 50
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    (tmp_path / "var").mkdir()
+    with (tmp_path / "var/ringfence.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = ringfence("run", "--tape", SAMPLE, "--exit-when-drained", cwd=tmp_path)
+    assert "another ringfence run works in" in one_line(done, 1)
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    assert "taken" in one_line(ringfence("replay", SAMPLE, "--out", taken), 1)
+    (tmp_path / "var").write_text("")
+    assert "var" in one_line(ringfence("run", "--tape", SAMPLE, cwd=tmp_path), 1)
+    assert "another folder" in one_line(ringfence("replay", SAMPLE, "--out", SAMPLE), 2)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "alerts.store_url must be sqlite:///FILE or postgresql"),
+        ("postgresql+pg8000://u:hunter2@h/db", "must not carry a password"),
+    ],
+)
+def test_a_store_url_that_is_none_or_carries_a_password_is_refused(tmp_path, url, said):
+    for name in ("accounts.csv", "instruments.csv"):
+        shutil.copy(SAMPLE / name, tmp_path)
+    config = tmp_path / "c.toml"
+    config.write_text(f'[alerts]\nstore_url = "{url}"\n')
+    line = one_line(ringfence("check-config", "-c", config), 2)
+    assert said in line
+    assert "hunter2" not in line
+
+
+def test_a_tape_that_is_not_there_is_not_published(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("[kafka]\n")
+    assert "nowhere" in one_line(ringfence("publish", "nowhere", "-c", config), 2)
+
+
+def test_rejected_records_are_told_of(tmp_path):
+    tape = shutil.copytree(SAMPLE, tmp_path / "tape")
+    (tape / "trades.ndjson").write_text("nonsense\n")
+    done = ringfence("replay", tape, "--out", tmp_path / "out")
+    assert done.returncode == 0
+    assert "1 of 1 records rejected" in done.stderr

@@ -100,3 +100,16 @@ def test_an_unreadable_time_names_the_field(tmp_path):
     path.write_text("trade_id,instrument,engine_ns\n1,A-B,yesterday\n")
     with pytest.raises(UsageError, match="engine_ns must be a number, was 'yesterday'"):
         onboard([path], None, default_config(tmp_path))
+
+
+def test_a_sample_in_the_venues_own_words_is_told_what_is_missing(tmp_path):
+    path = tmp_path / "trades.csv"
+    path.write_text("time,symbol,id,px\n1767225600000,BTC-USD,7,95000\n")
+    mapping = tmp_path / "m.toml"
+    mapping.write_text("[trades.fields]\ninstrument = 'symbl'\n")
+    for feed in (None, read_map(mapping)):
+        report = onboard([path], feed, default_config(tmp_path))
+        assert report.summary is None
+        assert {d.sight for d in report.detectors} == {"blind"}
+        assert any("no record has an instrument" in line for line in report.assumed)
+    assert report.notes == ("map: trades.instrument takes the column 'symbl', which no row has",)
