@@ -94,9 +94,8 @@ def replay(
     rejected = sum(summary.rejects.values())
     if rejected:
         why = out_dir / "dead-letter.ndjson"
-        err.print(
-            f"ringfence: {rejected} of {summary.events} records were rejected; {why} says why"
-        )
+        line = f"ringfence: {rejected} of {summary.events} records were rejected; {why} says why"
+        err.print(line, markup=False, soft_wrap=True)
     if summary.quarantined:
         names = ", ".join(sorted(summary.quarantined))
         raise RingfenceError(f"detectors failed and were quarantined: {names}; see the log above")

@@ -171,7 +171,8 @@ def _serve(
 
     with stopping() as stop:
         service.run(stop, exit_when_drained=exit_when_drained, caught_up=caught_up)
-    err.print(f"ringfence: stopped; {store.count()} alerts are kept in {config.alerts.store_url}")
+    kept = f"{store.count()} alerts are kept in {config.alerts.store_url}"
+    err.print(f"ringfence: stopped; {kept}", markup=False, soft_wrap=True)
 
 
 def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> Metrics:

@@ -214,4 +214,4 @@ def test_rejected_records_are_told_of(tmp_path):
     (tape / "trades.ndjson").write_text("nonsense\n")
     done = ringfence("replay", tape, "--out", tmp_path / "out")
     assert done.returncode == 0
-    assert "1 of 1 records rejected" in done.stderr
+    assert "1 of 1 records were rejected" in done.stderr
