@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.base import Detector, Params
+from detectors.base import Params
 from detectors.catalogue import DETECTORS
 from ingest.errors import ConfigurationError
 from ingest.kafka_settings import KafkaSettings, refuse_secrets
@@ -19,7 +19,6 @@ from monitor.settings import (
     AlertSettings,
     CheckpointSettings,
     RegistrySettings,
-    Section,
     SequenceSettings,
     ServiceSettings,
     VenueSettings,
@@ -122,15 +121,10 @@ def store_url(config: Config) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def params_type(detector: type[Detector]) -> type[Params]:
-    """Return the parameters class of a detector."""
-    return detector.Params
-
-
 def _detectors(tables: Mapping[str, Any], where: str) -> dict[str, Params]:
     _known(tables, set(DETECTORS), where, "detectors.")
     return {
-        name: convert(tables.get(name, {}), params_type(kind), where, f"detectors.{name}")
+        name: convert(tables.get(name, {}), kind.Params, where, f"detectors.{name}")
         for name, kind in DETECTORS.items()
     }
 
@@ -159,6 +153,3 @@ def _known(table: Mapping[str, Any], known: set[str], where: str, prefix: str) -
         near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
         hint = f"; the nearest is {prefix}{near[0]}" if near else ""
         raise ConfigurationError(f"{where}: unknown key {prefix}{key}{hint}")
-
-
-__all__ = ["SECTIONS", "Config", "Section", "convert", "default_config", "load_config"]
