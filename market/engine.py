@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 from ingest.instruments import Instrument
 from market.book import BookSide, Stops
-from market.orders import BUY, SELL, Account, Order, OrderTypeWord, TimeInForceWord
+from market.orders import BUY, SELL, Account, Order, OrderTypeWord, TimeInForceWord, Watch
 from market.uncross import equilibrium, self_crossing
 from market.wire import Recorder, Write, fields
 
@@ -70,6 +70,7 @@ class Engine:
         """Trades that self-trade prevention stopped."""
         self.protected = 0
         """Times that maker protection took an account's orders away."""
+        self.watch: Watch | None = None
         self._stops = Stops()
         self._parked: dict[Order, None] = {}
         self._ids = self._joins = 0
@@ -94,11 +95,13 @@ class Engine:
         replaces: Order | None = None,
         stp_key: str | None = None,
         text: str = "",
+        tag: int = 0,
     ) -> Order:
         """Enter an order and return it; `live` says whether it stands.
 
         `replaces` is ignored when that order is gone. `stp_key` stands in for the account's, for
         an originator behind an omnibus account; `text` holds rendered fields of the order.
+        `tag` says which of the clients' decisions this is.
         """
         self._ids += 1
         id_ = f"{self.name}-{self._ids}"
@@ -116,10 +119,13 @@ class Engine:
             account.stp_key if stp_key is None else stp_key,
             text,
             self.name,
+            tag=tag,
         )
         word = "buy" if side > 0 else "sell"
         order.head = f'"order_id":"{id_}","account":"{account.name}","side":"{word}"'
         if self._refused(order):
+            if self.watch is not None:
+                self.watch.gone(order)
             order.leaves = 0
             self.wire.order("reject", order, 0, now_ns, received_ns, _OTHER)
             return order
@@ -314,6 +320,8 @@ class Engine:
         self.last = price
         buy, sell = (order, other) if order.side > 0 else (other, order)
         self.wire.trade(buy, sell, price, lots, now_ns, aggressor)
+        if self.watch is not None:
+            self.watch.traded(buy, sell, price, lots, self.wire.seq, now_ns)
         self._reduce(order, lots)
         self._reduce(other, lots)
         for one in (other, order):
@@ -424,4 +432,6 @@ class Engine:
 
     def _forget(self, order: Order) -> None:
         order.live = False
+        if self.watch is not None:
+            self.watch.gone(order)
         del self.owned[order.account.name][order]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
+import math
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -15,11 +16,8 @@ MILLI: Final = 1_000_000
 MICRO: Final = 1_000
 Act = Callable[[int, int, Any], None]
 """Called at the engine with engine_ns, received_ns and what the sender handed over."""
-
-
-def stream(seed: int, name: str) -> random.Random:
-    """Return a random source of one part's own: what another part draws never moves it."""
-    return random.Random(f"{seed}/{name}")  # noqa: S311 - a simulation, repeated by its seed
+Tap = Callable[[Any], int]
+"""Called with a client's new order as it is stamped; returns for how many ns the gate keeps it."""
 
 
 class Loop:
@@ -30,6 +28,9 @@ class Loop:
 
     def __init__(self, start_ns: int) -> None:
         self.now_ns = start_ns
+        self.end_ns = start_ns
+        self.last_words: Callable[[], None] | None = None
+        """Set in a paired run: called at its end, in place of a return."""
         self._heap: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
         self._count = 0
 
@@ -39,11 +40,19 @@ class Loop:
         heappush(self._heap, (when_ns, self._count, call, argument))
 
     def run(self, end_ns: int) -> None:
-        """Make every call that is due before the end."""
+        """Make every call that is due before the end; a paired run ends here, process and all."""
         heap = self._heap
-        while heap and heap[0][0] < end_ns:
-            self.now_ns, _, call, argument = heappop(heap)
-            call(self.now_ns, argument)
+        self.end_ns = end_ns
+        try:
+            while heap and heap[0][0] < self.end_ns:
+                self.now_ns, _, call, argument = heappop(heap)
+                call(self.now_ns, argument)
+            if self.last_words:
+                self.last_words()
+        finally:
+            # A child process must never run on into what its parent does after a simulation.
+            if self.last_words:
+                os._exit(1)
 
 
 @dataclass(slots=True, eq=False)
@@ -56,22 +65,36 @@ class Gate:
     name: str
     latency_ns: int
     """Median way from a sender to the gate's time stamp, ns."""
-    rng: random.Random
     slow_until_ns: int = 0
     busy_ns: int = 0
 
-    def way_ns(self) -> int:
+    def way_ns(self, luck: float) -> int:
         """Return how long an instruction travels to the gate: a floor with an exponential tail."""
-        return int(self.latency_ns * (0.7 + self.rng.expovariate(1) * 0.43))
+        return int(self.latency_ns * (0.7 - math.log1p(-luck) * 0.43))
 
-    def hold_ns(self, now_ns: int) -> int:
+    def hold_ns(self, now_ns: int, luck: float) -> int:
         """Return how long the gate keeps an instruction that it has stamped: mostly not at all."""
         if now_ns >= self.slow_until_ns and now_ns >= self.busy_ns:
             return 0
         if now_ns < self.slow_until_ns:
-            # 15 ms on average: a queue that a person does not feel and a maker does.
-            self.busy_ns = max(self.busy_ns, now_ns + int(self.rng.expovariate(1) * 15 * MILLI))
+            # 15 ms on average: a queue that a person does not feel and a maker does. The last
+            # bits of the luck that decided on the way decide on this.
+            again = luck * 65_536 % 1
+            self.busy_ns = max(self.busy_ns, now_ns - int(math.log1p(-again) * 15 * MILLI))
         return self.busy_ns - now_ns
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """An instruction on its way."""
+
+    gate: Gate
+    act: Act
+    argument: Any
+    luck: float
+    in_group: bool
+    tapped: bool
+    received_ns: int = field(default=0)
 
 
 class Port:
@@ -84,41 +107,75 @@ class Port:
     ----------
     loop : Loop
     engine : Engine
-    rng : random.Random
     """
 
     SERVICE_NS: Final = 8 * MICRO
     """Least time between two instructions at the engine; matching engines take 5 to 20 µs."""
 
-    def __init__(self, loop: Loop, engine: Engine, rng: random.Random) -> None:
+    def __init__(self, loop: Loop, engine: Engine) -> None:
         self.engine = engine
         self.loop = loop
-        self._rng = rng
+        self.taps: list[Tap] = []
+        """Who sees a client's new order at the gate: abuse alone."""
+        self.toll: Callable[[float], int] | None = None
+        """Extra ns, by luck, that all but the group wait: abuse alone."""
         self._busy_ns = 0
         self._held_ns = 0
+        self._tolled_ns = 0
 
-    def send(self, gate: Gate, act: Act, argument: Any, *, in_group: bool) -> None:
-        """Have an instruction carried out after its way and its turn."""
-        received_ns = self.loop.now_ns + gate.way_ns()
-        self.loop.at(received_ns, self._arrive, (gate, act, argument, in_group))
+    def send(
+        self,
+        gate: Gate,
+        act: Act,
+        argument: Any,
+        luck: float,
+        *,
+        in_group: bool,
+        tapped: bool = False,
+    ) -> None:
+        """Have an instruction carried out after its way and its turn.
 
-    def _arrive(self, now_ns: int, sent: tuple[Gate, Act, Any, bool]) -> None:
-        gate, act, argument, in_group = sent
-        release_ns = now_ns + gate.hold_ns(now_ns)
-        if in_group:
+        `luck`, in [0, 1), decides how long the way is; `tapped` marks a client's new order.
+        """
+        sent = _Sent(gate, act, argument, luck, in_group, tapped)
+        self.loop.at(self.loop.now_ns + gate.way_ns(luck), self._arrive, sent)
+
+    def _arrive(self, now_ns: int, sent: _Sent) -> None:
+        sent.received_ns = now_ns
+        release_ns = now_ns + sent.gate.hold_ns(now_ns, sent.luck)
+        if sent.in_group:
             release_ns = max(release_ns, self._held_ns)
         if release_ns > now_ns:
             self._held_ns = max(self._held_ns, release_ns)
-            self.loop.at(release_ns, self._release, (now_ns, act, argument))
+        # What is kept on purpose is kept from nobody's knowledge: the group does not wait for it.
+        if sent.tapped:
+            for tap in self.taps:
+                release_ns = max(release_ns, now_ns + tap(sent.argument))
+        if self.toll is not None and not sent.in_group:
+            self._tolled_ns = max(self._tolled_ns, now_ns + self.toll(sent.luck))
+            release_ns = max(release_ns, self._tolled_ns)
+        if release_ns > now_ns:
+            self.loop.at(release_ns, self._release, sent)
         else:
-            act(self.engine_ns(now_ns), now_ns, argument)
+            sent.act(self.engine_ns(now_ns), now_ns, sent.argument)
 
-    def _release(self, now_ns: int, held: tuple[int, Act, Any]) -> None:
-        received_ns, act, argument = held
-        act(self.engine_ns(now_ns), received_ns, argument)
+    def _release(self, now_ns: int, sent: _Sent) -> None:
+        sent.act(self.engine_ns(now_ns), sent.received_ns, sent.argument)
+
+    def mid(self) -> float | None:
+        """Return the mid of the best prices, ticks; the one there is; None in an empty book."""
+        bid, ask = self.engine.bids.best, self.engine.asks.best
+        if bid is None or ask is None:
+            one = ask if bid is None else bid
+            return None if one is None else float(one)
+        return (bid + ask) / 2
 
     def engine_ns(self, now_ns: int) -> int:
-        """Return when the engine, one thing after the other, gets to what comes now."""
-        service = self.SERVICE_NS + int(self._rng.random() * self.SERVICE_NS)
-        self._busy_ns = max(self._busy_ns, now_ns) + service
+        """Return when the engine, one thing after the other, gets to what comes now.
+
+        How long it takes is drawn by the time itself (Knuth's multiplicative hash).
+        """
+        begin = max(self._busy_ns, now_ns)
+        service = self.SERVICE_NS + (begin * 2_654_435_761 >> 12) % self.SERVICE_NS
+        self._busy_ns = begin + service
         return self._busy_ns

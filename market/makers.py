@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypedDict
 
+from market.draws import unit
 from market.loop import MILLI, SECOND, Gate, Loop, Port
 from market.orders import BUY, SELL, Account, Order
 from market.outside import Outside
@@ -41,6 +41,21 @@ class Quoting:
     """Net position at which quotes are skewed by a half spread."""
 
 
+@dataclass(slots=True)
+class Conduct:
+    """How a maker departs from honest quoting: nothing, unless it is abuse."""
+
+    sides: tuple[int, ...] = (BUY, SELL)
+    """On which it quotes at all."""
+    widen: float = 1.0
+    """Multiple of its half spread."""
+    shrink: float = 1.0
+    """Multiple of its sizes."""
+    foresight: float = 0.0
+    """Share that it knows of the outside price's next moves."""
+    foresight_steps: int = 0
+
+
 class Desk:
     """A maker's net position in one underlying over its instruments, and its hedging.
 
@@ -51,23 +66,33 @@ class Desk:
     gate : Gate
     limit_lots : int
         Net position above which the excess is hedged.
+    seed : int
+        Of its draws.
     counts : Counter
     """
 
     def __init__(
-        self, loop: Loop, account: Account, gate: Gate, limit_lots: int, counts: Counter[str]
+        self,
+        loop: Loop,
+        account: Account,
+        gate: Gate,
+        limit_lots: int,
+        *,
+        seed: int,
+        counts: Counter[str],
     ) -> None:
-        self.account, self.gate = account, gate
+        self.account, self.gate, self.seed = account, gate, seed
         self.net_lots = 0
         self.offline_until_ns = 0
         self.makers: list[Maker] = []
-        self._loop, self._limit_lots, self._counts = loop, limit_lots, counts
+        self.limit_lots = limit_lots
+        self._loop, self._counts = loop, counts
         self._hedging = False
 
     def filled(self, order: Order, lots: int, now_ns: int) -> None:
         """Count a fill; schedule a hedge when the position is over the limit."""
         self.net_lots += order.side * lots
-        if abs(self.net_lots) > self._limit_lots and not self._hedging:
+        if abs(self.net_lots) > self.limit_lots and not self._hedging:
             self._hedging = True
             self._loop.at(now_ns + HEDGE_REACTION_NS, self._hedge, order.instrument)
 
@@ -75,7 +100,10 @@ class Desk:
         others = [maker for maker in self.makers if maker.engine.name != filled_in]
         if others and now_ns >= self.offline_until_ns:
             self._counts["hedges"] += 1
-            others[0].port.send(self.gate, self._take, others[0], in_group=self.account.in_group)
+            luck = unit(self.seed, now_ns)
+            others[0].port.send(
+                self.gate, self._take, others[0], luck, in_group=self.account.in_group
+            )
         else:
             self._done()
 
@@ -108,86 +136,121 @@ class Maker:
     """
 
     def __init__(
-        self, desk: Desk, port: Port, outside: Outside, quoting: Quoting, rng: random.Random
+        self, desk: Desk, port: Port, outside: Outside, quoting: Quoting, *, number: int
     ) -> None:
         self.port, self.engine, self.outside = port, port.engine, outside
         self.tick = float(port.engine.instrument.tick_size)
-        self._desk, self._quoting, self._rng, self._loop = desk, quoting, rng, port.loop
-        self._quotes: dict[tuple[int, int], Order] = {}
+        self.desk, self.quoting = desk, quoting
+        self.conduct = Conduct()
+        self.quotes: dict[tuple[int, int], Order] = {}
+        """By side and level."""
+        self._loop, self._seed = port.loop, int(unit(desk.seed, number) * 2**62)
+        self._looks = self._jumps = 0
         desk.makers.append(self)
         outside.on_jump.append(self._react)
-        self._loop.at(self._loop.now_ns + int(rng.random() * SECOND), self._wake)
+        first = unit(self._seed, 0)
+        self._loop.at(self._loop.now_ns + int(first * SECOND), self._wake)
 
     def _react(self, now_ns: int) -> None:
-        self._loop.at(now_ns + int(self._rng.uniform(1, 30) * MILLI), self._look)
+        self._jumps += 1
+        wait = (1 + 29 * unit(self._seed, -1 - self._jumps)) * MILLI
+        self._loop.at(now_ns + int(wait), self._look)
 
     def _wake(self, now_ns: int, _: None) -> None:
         self._look(now_ns, None)
-        pause = self._quoting.interval_ns * self._rng.uniform(0.8, 1.2)
+        pause = self.quoting.interval_ns * (0.8 + 0.4 * unit(self._seed, self._looks << 6 | 1))
         self._loop.at(now_ns + int(pause), self._wake)
 
     def _look(self, now_ns: int, _: None) -> None:
-        if now_ns < self._desk.offline_until_ns or self.engine.phase not in (
+        self._looks += 1
+        if now_ns < self.desk.offline_until_ns or self.engine.phase not in (
             "continuous",
             "auction",
         ):
             return
         targets = self._targets()
         if targets:
-            group = self._desk.account.in_group
-            self.port.send(self._desk.gate, self._quote, targets, in_group=group)
+            plan = _Plan(self._looks, targets)
+            luck = unit(self._seed, self._looks << 6 | 2)
+            group = self.desk.account.in_group
+            self.port.send(self.desk.gate, self._quote, plan, luck, in_group=group)
 
     def _targets(self) -> list[tuple[int, int, int]]:
-        """Return (side, level, price in ticks) of each quote that has to be set or moved."""
-        quoting = self._quoting
+        """Return (side, level, price in ticks) of each quote that has to be set or moved.
+
+        A price of 0 takes the quote away.
+        """
+        quoting, conduct = self.quoting, self.conduct
         stress = self.outside.stress
-        half = quoting.half_spread_bps * (stress**0.7) * 1e-4
-        skew = half * max(-2.0, min(2.0, self._desk.net_lots / quoting.inventory_lots))
+        half = quoting.half_spread_bps * conduct.widen * (stress**0.7) * 1e-4
+        skew = half * max(-2.0, min(2.0, self.desk.net_lots / quoting.inventory_lots))
         fair = self.outside.price * (1 - skew) / self.tick
+        if conduct.foresight:
+            fair *= 1 + conduct.foresight * self.outside.ahead(conduct.foresight_steps)
         slack = fair * half * HYSTERESIS_RATIO
         targets = []
         for side in (BUY, SELL):
+            quoted = side in conduct.sides
             for level in range(quoting.levels):
                 away = half + level * quoting.spacing_bps * 1e-4
                 wanted = fair * (1 - side * away)
-                order = self._quotes.get((side, level))
+                order = self.quotes.get((side, level))
                 if order is not None and order.live:
+                    if not quoted:
+                        targets.append((side, level, 0))
+                        continue
                     assert order.price is not None  # noqa: S101 - a quote is a limit order
                     if (
                         abs(order.price - wanted) <= slack
                         and order.leaves > order.quantity * TOP_UP_RATIO
                     ):
                         continue
+                elif not quoted:
+                    continue
                 # Away from the mid to the next tick, so that no rounding narrows the spread.
                 price = int(wanted) if side == BUY else -int(-wanted // 1)
                 targets.append((side, level, max(1, price)))
         return targets
 
-    def _quote(self, engine_ns: int, received_ns: int, targets: list[tuple[int, int, int]]) -> None:
-        engine, quoting, quotes = self.engine, self._quoting, self._quotes
-        for side, level, price in targets:
-            lots = max(1, int(quoting.lots * (1 + level / 2) * self._rng.uniform(0.85, 1.15)))
+    def _quote(self, engine_ns: int, received_ns: int, plan: _Plan) -> None:
+        engine, quoting, quotes = self.engine, self.quoting, self.quotes
+        now = _Now(now_ns=engine_ns, received_ns=received_ns)
+        for side, level, price in plan.targets:
             old = quotes.get((side, level))
+            if not price:
+                if old is not None and old.live:
+                    engine.cancel(old, **now)
+                continue
+            factor = 0.85 + 0.3 * unit(self._seed, plan.look << 6 | 32 | side + 1 | level << 2)
+            lots = max(1, int(quoting.lots * self.conduct.shrink * (1 + level / 2) * factor))
             if old is not None and old.live:
                 if quoting.style == "replace":
                     engine.replace(
-                        old,
-                        price=price,
-                        quantity=old.quantity - old.leaves + lots,
-                        now_ns=engine_ns,
-                        received_ns=received_ns,
+                        old, price=price, quantity=old.quantity - old.leaves + lots, **now
                     )
                     continue
                 if quoting.style == "cancel_new":
-                    engine.cancel(old, now_ns=engine_ns, received_ns=received_ns)
+                    engine.cancel(old, **now)
                     old = None
             quotes[side, level] = engine.new(
-                self._desk.account,
+                self.desk.account,
                 side,
                 lots,
                 price,
-                now_ns=engine_ns,
-                received_ns=received_ns,
                 tif="POST_ONLY" if quoting.post_only else "GTC",
                 replaces=old,
+                **now,
             )
+
+
+class _Now(TypedDict):
+    now_ns: int
+    received_ns: int
+
+
+@dataclass(slots=True, eq=False)
+class _Plan:
+    """What one look at the quotes came to."""
+
+    look: int
+    targets: list[tuple[int, int, int]] = field(default_factory=list)

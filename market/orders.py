@@ -1,10 +1,10 @@
-"""What the matching engine works on: accounts as it sees them, and live orders."""
+"""What the matching engine works on: accounts as it sees them, live orders, who looks on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 BUY: Final = 1
 SELL: Final = -1
@@ -74,6 +74,9 @@ class Order:
     queue: dict[Order, None] | None = None
     """The queue it stands in; None while it is in flight or waits outside the book."""
     live: bool = False
+    tag: int = 0
+    """Above 0, which of the clients' decisions it carries out: the same in a paired run. Below 0,
+    which case of abuse it is part of."""
 
     @property
     def never_rests(self) -> bool:
@@ -89,3 +92,15 @@ class Order:
     def tranche(self) -> int:
         """What a fresh tranche of it shows, lots."""
         return self.leaves if self.display is None else min(self.display, self.leaves)
+
+
+class Watch(Protocol):
+    """Who is told of what happens in an engine, beside the wire."""
+
+    def traded(  # noqa: PLR0917 - called for every fill
+        self, buy: Order, sell: Order, price: int, lots: int, seq: int, now_ns: int
+    ) -> None:
+        """Take in a trade: price in ticks, seq of its record; `leaves` are those before it."""
+
+    def gone(self, order: Order) -> None:
+        """Take in that an order is gone; `leaves` is what was not filled."""

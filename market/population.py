@@ -16,7 +16,11 @@ from market.wire import fields
 VALID_FROM: Final = "2025-01-01T00:00:00Z"
 COMPLEX: Final = "complex"
 """Self-trade prevention key of the whole group: its accounts never trade with each other."""
+CLOSED: Final = "C-CLOSED"
+"""An account whose row has ended: nobody trades by it, unless it is abuse."""
 CLIENTS: Final = 80
+SHARED_OWNERS: Final = 3
+"""Owners with two client accounts each: self-trade prevention has to look at owners."""
 OMNIBUS: Final = ("OMNI1", "OMNI2")
 ORIGINATORS: Final = tuple(f"P{n}" for n in range(1, 9))
 MAKERS: Final = ("MM1", "XM1", "XM2", "XM3")
@@ -35,6 +39,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     gate: str
     fee_tier: str
     linked_to: str = ""
+    valid_to: str = ""
 
 
 QUOTING: Final = {
@@ -145,8 +150,9 @@ def members() -> list[Member]:
         )
     for number in range(1, CLIENTS + 1):
         name = f"C{number:03}"
-        # The last two are one person's: self-trade prevention has to look at owners.
-        owner = f"O-C{min(number, CLIENTS - 1):03}"
+        # The last few are two accounts of one person each.
+        first = CLIENTS - 2 * SHARED_OWNERS
+        owner = f"O-C{number if number <= first else number - (number - first + 1) % 2:03}"
         gate = "gui" if number % 3 == 0 else "api"
         rows.append(
             Member(
@@ -169,7 +175,16 @@ def members() -> list[Member]:
         )
         for name in OMNIBUS
     ]
-    return rows
+    closed = Member(
+        account=CLOSED,
+        owner="O-CLOSED",
+        role="client",
+        legal_entity="O-CLOSED",
+        gate="api",
+        fee_tier="standard",
+        valid_to="2026-01-01T00:00:00Z",
+    )
+    return [*rows, closed]
 
 
 def account(member: Member) -> Account:

@@ -7,8 +7,9 @@ from typing import cast, get_args
 
 from ingest.errors import UsageError
 from ingest.instruments import Matching
+from market.assembly import Settings
 from market.check import Truths, check_clean
-from market.simulate import Settings, Simulated, simulate
+from market.simulate import Simulated, simulate
 from monitor.terminal import ProgressCall
 
 

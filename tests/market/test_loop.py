@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from market.draws import stream, unit
 from market.engine import Engine
-from market.loop import MILLI, SECOND, Gate, Loop, Port, stream
+from market.loop import MILLI, SECOND, Gate, Loop, Port
 from market.makers import Desk as MakerDesk
 from market.makers import Maker
 from market.orders import BUY, SELL
@@ -24,14 +25,16 @@ class Way:
     def __init__(self):
         self.loop = Loop(1_000 * SECOND)
         engine = Engine(instrument(), [].append, [].append)
-        self.port = Port(self.loop, engine, stream(1, "port"))
-        self.quick = Gate("quick", 1_000, stream(1, "quick"))
-        self.slow = Gate("slow", 1_000, stream(1, "slow"))
+        self.port = Port(self.loop, engine)
+        self.quick = Gate("quick", 1_000)
+        self.slow = Gate("slow", 1_000)
         self.slow.slow_until_ns = self.loop.now_ns + 60 * SECOND
         self.matched = []
+        self.sent = 0
 
     def send(self, gate, name, *, in_group=False):
-        self.port.send(gate, self._note, name, in_group=in_group)
+        self.sent += 1
+        self.port.send(gate, self._note, name, unit(1, self.sent), in_group=in_group)
 
     def _note(self, engine_ns, received_ns, name):
         self.matched.append((name, engine_ns, received_ns))
@@ -88,7 +91,7 @@ def test_a_part_draws_from_a_stream_of_its_own():
 def test_a_position_over_the_limit_is_hedged_once_and_what_is_left_goes_elsewhere():
     desk, counts, loop = Desk(), Counter(), Loop(0)
     account = desk.accounts["X1"]
-    maker = MakerDesk(loop, account, Gate("g", 1_000, stream(1, "g")), 10, counts)
+    maker = MakerDesk(loop, account, Gate("g", 1_000), 10, seed=1, counts=counts)
     account.on_fill = lambda order, lots, _, now_ns: maker.filled(order, lots, now_ns)
     desk.send("X1", SELL, 30, 100)
     desk.send("C1", BUY, 10, 100)
@@ -103,16 +106,16 @@ def test_a_position_over_the_limit_is_hedged_once_and_what_is_left_goes_elsewher
 def test_a_hedge_takes_the_net_position_in_the_other_instrument_of_the_underlying():
     loop, counts, lines = Loop(1_000 * SECOND), Counter(), []
     account = accounts()["X1"]
-    hedger = MakerDesk(loop, account, Gate("g", 1_000, stream(1, "g")), 10, counts)
+    hedger = MakerDesk(loop, account, Gate("g", 1_000), 10, seed=1, counts=counts)
     account.on_fill = lambda order, lots, _, now_ns: hedger.filled(order, lots, now_ns)
     outside = Outside(loop, "SIM", 50.0, [].append, stream(1, "outside"))
     ports = [
-        Port(loop, Engine(instrument(name=name), lines.append, lines.append), stream(1, name))
+        Port(loop, Engine(instrument(name=name), lines.append, lines.append))
         for name in ("SPOT", "PERP")
     ]
     quoting = QUOTING["XM2"]
-    for port in ports:
-        Maker(hedger, port, outside, quoting, stream(1, f"maker/{port.engine.name}"))
+    for number, port in enumerate(ports):
+        Maker(hedger, port, outside, quoting, number=number)
     client, at = accounts()["C1"], {"now_ns": loop.now_ns}
     ports[0].engine.new(account, SELL, 30, 100, **at)
     ports[1].engine.new(client, SELL, 50, 100, **at)

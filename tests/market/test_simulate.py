@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections import Counter
 
 import pytest
 
 from ingest.errors import UsageError
+from market.assembly import Settings
 from market.check import check_clean
-from market.simulate import Settings, simulate
+from market.simulate import simulate
 from monitor.config import default_config
 from monitor.replay import replay
 
@@ -157,8 +159,10 @@ def test_client_arrivals_cluster_and_sizes_have_a_heavy_tail(tape):
     mean = sum(seconds) / len(seconds)
     # A Poisson process has 1.
     assert sum((n - mean) ** 2 for n in seconds) / len(seconds) / mean > 1.4
-    sizes = sorted(float(r["quantity"]) for r in rows)
-    assert sizes[-1] > 30 * sizes[len(sizes) // 2]
+    sizes = sorted((float(r["quantity"]) for r in rows), reverse=True)
+    tail = sizes[: len(sizes) // 20]
+    # Hill's estimate of the exponent: an exponential tail has far more than 3 here.
+    assert 1 < len(tail) / sum(math.log(size / tail[-1]) for size in tail) < 2.2
 
 
 @pytest.mark.parametrize(
