@@ -1,0 +1,167 @@
+"""What each alert is worth against the truth of a tape: right, vague or wrong.
+
+The contract's match comes first; then the rules against alerts that say so much that they cannot
+miss. Each alert is judged by itself, so no other alert can change what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from alerts.record import SEVERITIES, Alert, Severity
+from market.truth import SCENARIOS, Truth
+
+LEAST_SEVERITY: Final[Severity] = "medium"
+"""Below it nobody is asked to look, so nothing was claimed."""
+MAX_NAMES: Final = 5
+"""Scenarios that one alert may name. Five fit one fact: a trade with oneself is also within one
+owner and within the group, arranged beforehand, and may close a ring."""
+MIN_NAME_SHARE: Final = 0.25
+"""Of the scenarios that an alert names, those that the cases it matches are: three guesses beside
+what was seen."""
+MIN_ID_SHARE: Final = 0.1
+"""Of the ids that an alert names, those of the cases it matches. Every id of an account is below
+one in a hundred of a case; a case told with its victims and context is far above one in ten."""
+MIN_ID_SHARE_ALL_DAY: Final = 0.25
+"""The same for an alert over more than half the tape: by chance it holds every id of an account
+that trades little, so a pattern told over so long must be a pattern in what it names."""
+MAX_STRETCH: Final = 10
+"""Length of an alert over that of the cases without ids which it matches: an hourly window may tell
+of six minutes."""
+MIN_WINDOW_S: Final = 60.0
+"""A window this short is never too long: the smallest that detectors cut time into."""
+MAX_STRETCH_ALL_DAY: Final = 2
+"""The same for an alert over more than half the tape: it overlaps nearly everything by chance, so
+that only cases that are as long are worth it."""
+MIN_ACCOUNT_SHARE: Final = 0.2
+"""Of the accounts that an alert names, those of the cases without ids which it matches: one hidden
+account beside the four known ones of a group."""
+SECOND_NS: Final = 1_000_000_000
+
+Worth = Literal["right", "vague", "wrong"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alert is worth, and the cases it is right about, by their place in the truth."""
+
+    worth: Worth
+    own: tuple[int, ...] = ()
+    """Cases whose own scenario it names: it finds them."""
+    also: tuple[int, ...] = ()
+    """Cases of which it names only what they are besides: right, but they are not found by it."""
+
+
+class Judge:
+    """Judges alerts against the truth of one tape.
+
+    Parameters
+    ----------
+    truths : sequence of Truth
+    length_ns : int
+        From the tape's first to its last event.
+    """
+
+    def __init__(self, truths: Sequence[Truth], length_ns: int) -> None:
+        self._truths = truths
+        self._length_ns = length_ns
+        self._ids = [frozenset((*t.order_ids, *t.trade_ids)) for t in truths]
+        self._by_name: dict[str, list[int]] = defaultdict(list)
+        for place, truth in enumerate(truths):
+            for name in {truth.scenario, *truth.also}:
+                self._by_name[name].append(place)
+        self._known = {*SCENARIOS, *self._by_name}
+
+    def known(self, alert: Alert) -> bool:
+        """Return whether truth has a name for anything that an alert claims."""
+        return not self._known.isdisjoint((alert.scenario, *alert.facets))
+
+    def verdict(self, alert: Alert) -> Verdict:
+        """Return what one alert is worth."""
+        names = frozenset(self._known.intersection((alert.scenario, *alert.facets)))
+        ids = frozenset((*alert.order_ids, *alert.trade_ids))
+        met = sorted({p for name in names for p in self._by_name.get(name, ())})
+        met = [place for place in met if self._meets(alert, ids, place)]
+        if not met:
+            return Verdict(worth="wrong")
+        by_ids = [place for place in met if self._ids[place]]
+        by_time = [place for place in met if not self._ids[place]]
+        kept: list[int] = []
+        if self._enough_ids(alert, ids, by_ids):
+            kept += by_ids
+        if self._short_enough(alert, by_time) and self._pointed_enough(alert, by_time):
+            kept += by_time
+        if not kept or not self._few_names(names, kept):
+            return Verdict(worth="vague")
+        own = tuple(place for place in sorted(kept) if self._truths[place].scenario in names)
+        return Verdict(worth="right", own=own, also=tuple(sorted(set(kept) - set(own))))
+
+    def _meets(self, alert: Alert, ids: frozenset[str], place: int) -> bool:
+        """Return whether instrument, accounts, time and ids are those of a case."""
+        truth = self._truths[place]
+        return (
+            (not truth.instrument or alert.instrument in (truth.instrument, *truth.instruments))
+            and not set(alert.accounts).isdisjoint(truth.accounts)
+            and alert.window_start_ns <= truth.end_ns
+            and truth.start_ns <= alert.window_end_ns
+            and not (self._ids[place] and ids.isdisjoint(self._ids[place]))
+        )
+
+    def _few_names(self, names: frozenset[str], places: Iterable[int]) -> bool:
+        right = {n for p in places for n in (self._truths[p].scenario, *self._truths[p].also)}
+        return len(names) <= MAX_NAMES and len(names & right) >= MIN_NAME_SHARE * len(names)
+
+    def _enough_ids(self, alert: Alert, ids: frozenset[str], places: Iterable[int]) -> bool:
+        explained = {id_ for place in places for id_ in self._ids[place] & ids}
+        least = MIN_ID_SHARE_ALL_DAY if self._all_day(alert) else MIN_ID_SHARE
+        return len(explained) >= least * len(ids)
+
+    def _short_enough(self, alert: Alert, places: Iterable[int]) -> bool:
+        window_ns = alert.window_end_ns - alert.window_start_ns
+        told_ns = covered([(self._truths[p].start_ns, self._truths[p].end_ns) for p in places])
+        if self._all_day(alert):
+            return window_ns <= MAX_STRETCH_ALL_DAY * told_ns
+        return window_ns <= max(MAX_STRETCH * told_ns, MIN_WINDOW_S * SECOND_NS)
+
+    def _all_day(self, alert: Alert) -> bool:
+        return 2 * (alert.window_end_ns - alert.window_start_ns) > self._length_ns
+
+    def _pointed_enough(self, alert: Alert, places: Iterable[int]) -> bool:
+        theirs = {account for place in places for account in self._truths[place].accounts}
+        named = set(alert.accounts)
+        return len(named & theirs) >= MIN_ACCOUNT_SHARE * len(named)
+
+
+def counts(alert: Alert) -> bool:
+    """Return whether an alert claims anything: medium or above, and not retracted."""
+    severe = SEVERITIES.index(alert.severity) >= SEVERITIES.index(LEAST_SEVERITY)
+    return severe and alert.status != "retracted"
+
+
+def covered(intervals: Iterable[tuple[int, int]]) -> int:
+    """Return the length of the union of intervals.
+
+    >>> covered([(5, 9), (0, 2), (1, 4), (6, 7)])
+    8
+    """
+    total, reached = 0, None
+    for start, end in sorted(intervals):
+        if reached is None or start > reached:
+            total += end - start
+            reached = end
+        elif end > reached:
+            total += end - reached
+            reached = end
+    return total
+
+
+def finders(verdicts: Mapping[int, Verdict]) -> dict[int, list[int]]:
+    """Return the alerts that find each case, both by place."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for alert, verdict in verdicts.items():
+        for place in verdict.own:
+            found[place].append(alert)
+    return found
