@@ -33,6 +33,8 @@ HASTY_RATIO: Final = 0.02
 """Share of orders that a client amends at once, before word of a match can have come back."""
 LIFETIME_S: Final = (12.0, 1.6)
 """Median of a resting order's life and the standard deviation of its logarithm."""
+FORGOTTEN: Final = (0.12, 40.0)
+"""Share of resting orders that are forgotten, and how many times longer those live."""
 PARENT_RATIO: Final = 0.015
 """Share of arrivals that begin a parent order."""
 
@@ -185,24 +187,24 @@ class Clients:
         # on how wide the market is.
         draw, within, kind = rng.random(), rng.random(), rng.random()
         price: int | None = max(1, behind)
-        if draw < 0.16:
+        if draw < 0.10:
             plan |= {"type_": "market", "tif": "IOC"}
             price = None
-        elif draw < 0.32:
+        elif draw < 0.20:
             plan["tif"] = "IOC" if kind < 0.8 else "FOK"
             price = opposite + side * int(within * (1 + wide))
-        elif draw < 0.40:
+        elif draw < 0.24:
             price = opposite  # Marketable, and what is not filled stays.
-        elif draw < 0.46:
+        elif draw < 0.34:
             # Inside the spread, where there is room.
             price = own + side * int(within * wide)
             plan["tif"] = "POST_ONLY"
-        elif draw < 0.53:
+        elif draw < 0.41:
             plan["display"] = max(1, lots // int(4 + 8 * within))
             lots *= 4
-        elif draw < 0.54:
+        elif draw < 0.43:
             plan["display"] = 0
-        elif draw < 0.58:
+        elif draw < 0.49:
             stop = opposite + side * (wide + int(wide * (1 - within) ** (-1 / 1.3)))
             plan["stop_price"] = max(1, stop)
             plan["type_"] = "stop"
@@ -210,7 +212,7 @@ class Clients:
             if kind < 0.4:
                 plan["type_"] = "stop_limit"
                 price = max(1, stop + side * wide)
-        elif draw < 0.65:
+        elif draw < 0.56:
             plan["tif"] = "DAY"
         self.send(Entry(client, side, lots, price, plan, self.tag()))
 
@@ -264,8 +266,11 @@ class Clients:
 
     def _outlive(self, now_ns: int, kept: _Kept) -> None:
         median, deviation = LIFETIME_S
+        share, longer = FORGOTTEN
         if kept.order.is_stop:
             median *= 50  # A stop is a protection, not an offer.
+        elif self._luck(kept.order.tag, kept.thoughts * 8 + 5) < share:
+            median *= longer
         draw = normal(self._luck(kept.order.tag, kept.thoughts * 8 + 2))
         self._loop.at(now_ns + int(median * math.exp(deviation * draw) * SECOND), self._tire, kept)
 

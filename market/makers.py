@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal
 
-from market.draws import unit
+from market.draws import normal, unit
 from market.loop import MILLI, SECOND, Gate, Loop, Port
 from market.orders import BUY, SELL, Account, Order
 from market.outside import Outside
@@ -17,6 +18,12 @@ HYSTERESIS_RATIO: Final = 0.25
 every print would lose its place in the queue for nothing."""
 TOP_UP_RATIO: Final = 0.4
 """What is left of a quote when it is filled up again."""
+BREATH_S: Final = 120.0
+"""For how long a maker's appetite stays what it is."""
+BREATH_DEVIATION: Final = 0.5
+"""Standard deviation of the logarithm of that appetite: books are thin at times."""
+STRESS_POWER: Final = -0.5
+"""Sizes shrink with volatility to this power: makers step back from a storm."""
 HEDGE_REACTION_NS: Final = 3 * MILLI
 """From a fill to the hedge that answers it: a model's run and an order's construction."""
 HEDGE_THROUGH_BPS: Final = 15.0
@@ -212,40 +219,48 @@ class Maker:
                 targets.append((side, level, max(1, price)))
         return targets
 
+    def _appetite(self, now_ns: int) -> float:
+        """Return the multiple of its sizes that a maker offers at a time."""
+        breath = int(now_ns / (BREATH_S * SECOND))
+        draw = normal(unit(self._seed, breath << 6 | 3))
+        return math.exp(BREATH_DEVIATION * draw) * self.outside.stress**STRESS_POWER
+
     def _quote(self, engine_ns: int, received_ns: int, plan: _Plan) -> None:
         engine, quoting, quotes = self.engine, self.quoting, self.quotes
-        now = _Now(now_ns=engine_ns, received_ns=received_ns)
+        scale = quoting.lots * self.conduct.shrink * self._appetite(engine_ns)
+        luck = unit(self._seed, plan.look << 6 | 32)
         for side, level, price in plan.targets:
             old = quotes.get((side, level))
             if not price:
                 if old is not None and old.live:
-                    engine.cancel(old, **now)
+                    engine.cancel(old, now_ns=engine_ns, received_ns=received_ns)
                 continue
-            factor = 0.85 + 0.3 * unit(self._seed, plan.look << 6 | 32 | side + 1 | level << 2)
-            lots = max(1, int(quoting.lots * self.conduct.shrink * (1 + level / 2) * factor))
+            # One draw a look, spread over its quotes by the golden ratio.
+            luck = (luck + 0.618_033_988_749_895) % 1
+            lots = int(scale * (1 + level / 2) * (0.85 + 0.3 * luck)) or 1
             if old is not None and old.live:
                 if quoting.style == "replace":
                     engine.replace(
-                        old, price=price, quantity=old.quantity - old.leaves + lots, **now
+                        old,
+                        price=price,
+                        quantity=old.quantity - old.leaves + lots,
+                        now_ns=engine_ns,
+                        received_ns=received_ns,
                     )
                     continue
                 if quoting.style == "cancel_new":
-                    engine.cancel(old, **now)
+                    engine.cancel(old, now_ns=engine_ns, received_ns=received_ns)
                     old = None
             quotes[side, level] = engine.new(
                 self.desk.account,
                 side,
                 lots,
                 price,
+                now_ns=engine_ns,
+                received_ns=received_ns,
                 tif="POST_ONLY" if quoting.post_only else "GTC",
                 replaces=old,
-                **now,
             )
-
-
-class _Now(TypedDict):
-    now_ns: int
-    received_ns: int
 
 
 @dataclass(slots=True, eq=False)

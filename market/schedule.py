@@ -16,13 +16,14 @@ AUCTION_S: Final = 20
 AUCTION_EVERY_S: Final = 3600
 """A short call each hour, at half past."""
 HALT_S: Final = 60
-HALT_EVERY_S: Final = 3 * 3600.0
-"""Mean time between the halts of one instrument, after the one that every tape has."""
+HALT_EVERY_S: Final = 2400.0
+"""Mean time between the halts of one instrument, after the one that every tape has: more often than
+on any venue, so that six hours of four instruments have some thirty."""
 CANCEL_ONLY_S: Final = 10
 """Notice before maintenance, in which clients may take their orders away."""
 MAINTENANCE_S: Final = 60
-MAINTENANCE_EVERY_S: Final = 4 * 3600
-"""Six times a day, more often than any venue: a day of four instruments then has some twenty."""
+MAINTENANCE_EVERY_S: Final = 3000
+"""More often than on any venue, for the same reason."""
 OFFLINE_EVERY_S: Final = 1800.0
 """Mean time between the disconnections of one maker."""
 OFFLINE_S: Final = (3.0, 20.0)

@@ -67,6 +67,9 @@ class Recorder:
     ) -> None:
         """Write an order record; `tail` holds rendered fields that this record alone has."""
         self.seq += 1
+        known = self._quantities
+        quantity = known.get(order.quantity) or self.quantity(order.quantity)
+        left = known.get(leaves) or self.quantity(leaves)
         price = "null" if order.price is None else f'"{self.price(order.price)}"'
         if order.stop_price is not None:
             tail = f',"stop_price":"{self.price(order.stop_price)}"{tail}'
@@ -75,8 +78,8 @@ class Recorder:
         received = "null" if received_ns is None else received_ns
         self._orders(
             f'{self._start}{self.seq},"action":"{action}",{order.head},"type":"{order.type}",'
-            f'"tif":"{order.tif}","price":{price},"quantity":"{self.quantity(order.quantity)}",'
-            f'"leaves":"{self.quantity(leaves)}","received_ns":{received},"engine_ns":{engine_ns}'
+            f'"tif":"{order.tif}","price":{price},"quantity":"{quantity}","leaves":"{left}",'
+            f'"received_ns":{received},"engine_ns":{engine_ns}'
             f"{tail}{order.text}{order.account.text}}}\n"
         )
 
