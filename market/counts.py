@@ -35,6 +35,8 @@ class ScenarioCount(msgspec.Struct, frozen=True, kw_only=True):
     cases: Cases = Cases()
     evasions: dict[str, Cases] = {}
     """By how they were hidden."""
+    otherwise: int = 0
+    """Cases not found, of which right alerts told what they are besides."""
     alerts: int = 0
     """Alerts that found one of them or more."""
     delays_s: tuple[float, ...] = ()
@@ -50,6 +52,7 @@ class ScenarioCount(msgspec.Struct, frozen=True, kw_only=True):
         return ScenarioCount(
             cases=self.cases + other.cases,
             evasions=_merged(self.evasions, other.evasions, Cases()),
+            otherwise=self.otherwise + other.otherwise,
             alerts=self.alerts + other.alerts,
             delays_s=tuple(sorted(self.delays_s + other.delays_s)),
             harm_truth=self.harm_truth + other.harm_truth,
@@ -136,6 +139,7 @@ def count(
     judged = [alert for alert in claims if judge.known(alert)]
     verdicts = dict(enumerate(map(judge.verdict, judged)))
     found = finders(verdicts)
+    besides = {place for verdict in verdicts.values() for place in verdict.also} - set(found)
     detectors: dict[str, DetectorCount] = {}
     for place, verdict in verdicts.items():
         name = judged[place].detector
@@ -148,7 +152,7 @@ def count(
     wrong = [_wrong(judged[p], v) for p, v in verdicts.items() if v.worth != "right"]
     return Counts(
         scenarios={
-            name: _scenario(cases, places, judged, found)
+            name: _scenario(cases, places, judged, found, besides)
             for name, places in sorted(scenarios.items())
         },
         detectors=dict(sorted(detectors.items())),
@@ -170,6 +174,7 @@ def _scenario(
     places: Sequence[int],
     alerts: Sequence[Alert],
     found: dict[int, list[int]],
+    besides: set[int],
 ) -> ScenarioCount:
     evasions: dict[str, Cases] = {}
     delays: list[float] = []
@@ -188,6 +193,7 @@ def _scenario(
     return ScenarioCount(
         cases=Cases(len(places), len(delays)),
         evasions=dict(sorted(evasions.items())),
+        otherwise=len(besides.intersection(places)),
         alerts=len({alert for place in places for alert in found.get(place, [])}),
         delays_s=tuple(sorted(delays)),
         harm_truth=math.fsum(harms),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -48,6 +48,8 @@ class ScenarioScore(msgspec.Struct, frozen=True, kw_only=True):
     """Whether any detector looks for it; where none does, recall is None, not 0."""
     recall: Share
     by_evasion: Mapping[str, Share]
+    otherwise: int
+    """Cases not found, of which right alerts told what they are besides."""
     alerts: int
     """Alerts that found a case or more."""
     alerts_per_found_case: float | None
@@ -89,8 +91,9 @@ class Scoreboard(msgspec.Struct, frozen=True, kw_only=True):
     right_alerts_per_found_case: float | None
     rate: Rate
     """On a tape without truth this is the rate of false alarms."""
-    wrong: Sequence[WrongAlert]
-    missed: Sequence[Truth]
+    wrong: tuple[WrongAlert, ...]
+    missed: tuple[Truth, ...]
+    """The first few of either."""
 
 
 def scoreboard(counts: Counts, *, claimed: Collection[str]) -> Scoreboard:
@@ -159,6 +162,15 @@ def share(count: int, of: int) -> Share:
     )
 
 
+def plain(value: float) -> str:
+    """Return a figure to three significant digits, without an exponent.
+
+    >>> plain(1303.44), plain(0.0123456)
+    ('1,300', '0.0123')
+    """
+    return f"{float(f'{value:.3g}'):,g}"
+
+
 def rate(count: int, instrument_days: float) -> Rate:
     """Return a rate with its exact 95 % interval (Garwood 1936).
 
@@ -200,6 +212,7 @@ def _scenario(count: ScenarioCount, claimed: bool) -> ScenarioScore:
         by_evasion={
             name: share(evasion.found, evasion.truths) for name, evasion in count.evasions.items()
         },
+        otherwise=count.otherwise,
         alerts=count.alerts,
         alerts_per_found_case=_ratio(count.alerts, cases.found),
         delay_median_s=rounded(float(np.median(delays))) if len(delays) else None,

@@ -89,6 +89,15 @@ def test_a_scenario_that_no_detector_looks_for_has_no_recall_and_no_silent_zero(
     assert (scored.recall_claimed.of, scored.recall.of) == (1, 2)
 
 
+def test_a_case_told_as_what_it_is_besides_is_counted_apart():
+    cases = [truth(scenario="front_running", also=("spoofing",), order_ids=(o,)) for o in "ab"]
+    fronts = board([alert(order_ids=("a",))], cases).scenarios["front_running"]
+    assert (fronts.recall.count, fronts.otherwise) == (0, 1)
+    both = [alert(order_ids=("a",)), alert("f", scenario="front_running", order_ids=("a",))]
+    fronts = board(both, cases).scenarios["front_running"]
+    assert (fronts.recall.count, fronts.otherwise) == (1, 0)
+
+
 def test_delay_is_from_a_cases_start_to_the_first_alert_that_finds_it():
     cases = [
         truth(order_ids=(f"o{n}",), start_ns=START + n * SECOND, end_ns=START + 60 * SECOND)
