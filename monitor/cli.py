@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
 
 from ingest.errors import RingfenceError, UsageError
+from monitor.console import JsonOption, err, out, print_json
+from monitor.evaluate_command import evaluate
 from monitor.logs import configure_logging
 
 app = typer.Typer(
@@ -33,13 +33,7 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
-
-WIDTH = None if sys.stdout.isatty() else 120
-"""Columns of a table where no terminal says how many it has."""
-out = Console(highlight=False, width=WIDTH)
-err = Console(stderr=True, highlight=False)
 
 
 @app.command()
@@ -233,6 +227,9 @@ def simulate(  # noqa: PLR0917 - options, each by its name
         raise RingfenceError(f"the tape is not clean: {'; '.join(truths.examples)}")
 
 
+app.command()(evaluate)
+
+
 @app.command("check-config")
 def check_config(
     config: Annotated[
@@ -338,11 +335,6 @@ def case_verify(
         raise RingfenceError(f"{case.name} does not hold: {len(problems)} problems")
     if not as_json:
         out.print(f"{case.name} holds: every file, checksum and citation was checked", markup=False)
-
-
-def print_json(value: object) -> None:
-    """Print a value as one indented JSON document on stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
 def main() -> None:

@@ -1,0 +1,21 @@
+"""What the command line writes on: tables and JSON on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+WIDTH = None if sys.stdout.isatty() else 120
+"""Columns of a table where no terminal says how many it has."""
+out = Console(highlight=False, width=WIDTH)
+err = Console(stderr=True, highlight=False)
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+
+
+def print_json(value: object) -> None:
+    """Print a value as one indented JSON document on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
