@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -89,7 +88,6 @@ class Market:
 
     def __init__(self, settings: Settings, orders: Write, trades: Write, reference: Write) -> None:
         self.settings = settings
-        self.counts: Counter[str] = Counter()
         self.loop = Loop(START_NS)
         self.end_ns = START_NS + int(settings.hours * 3600 * SECOND)
         self._sinks = {"orders": orders, "trades": trades, "reference": reference}
@@ -134,7 +132,6 @@ class Market:
             list(self._gates.values()),
             length_s=settings.hours * 3600,
             rng=stream(seed, "schedule"),
-            counts=self.counts,
         )
         self._flows: dict[str, Clients] = {}
         self._parents: dict[str, Parents] = {}
@@ -181,7 +178,6 @@ class Market:
                         self._gates["colo"],
                         population.HEDGE_LOTS[name],
                         seed=stream(seed, f"desk/{name}/{row.underlying}").getrandbits(48),
-                        counts=self.counts,
                     )
                 outside = self._outsides[row.instrument]
                 maker = Maker(desk, port, outside, population.QUOTING[name], number=number)
@@ -216,7 +212,6 @@ class Market:
                     rate_per_s=settings.rate * share,
                     lots=population.CLIENT_LOTS,
                     rng=stream(settings.seed, f"{name}/{row.instrument}"),
-                    counts=self.counts,
                 )
                 number += 1
                 if name == "clients":
@@ -277,13 +272,3 @@ class Market:
                 rng=stream(settings.seed, f"abuse/{name}"),
             ).start()
         return cases
-
-    def look_alikes(self) -> Mapping[str, int]:
-        """Return how often each innocent look-alike came about, by name."""
-        outsides = {outside.name: outside for outside in self._outsides.values()}.values()
-        counts = self.counts | Counter(
-            price_jumps=sum(outside.jumps for outside in outsides),
-            self_trades_prevented=sum(port.engine.prevented for port in self.ports),
-            maker_protection=sum(port.engine.protected for port in self.ports),
-        )
-        return dict(sorted(counts.items()))

@@ -6,17 +6,16 @@ neither the engine nor a detector is asked about itself.
 
 from __future__ import annotations
 
-import csv
-from collections import Counter, deque
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from market.orders import GROUP
+from market.reading import Reader, Record, read, table
 
 EXAMPLES: Final = 5
 """Cases that are told one by one."""
@@ -75,62 +74,33 @@ class _Book:
     """By side: the latest stamp of the group's instructions so far."""
 
 
-def check_clean(tape: Path) -> Truths:
+def check_clean(tape: Path, *others: Reader) -> Truths:
     """Return what a tape's records hold of the kinds that a clean one must not.
 
-    Roles and owners are those of the accounts' first rows. State: the live orders.
+    Roles and owners are those of the accounts' first rows. State: the live orders. `others` take
+    in the tape in the same reading.
     """
     check = _Check(tape)
-    for record in _records(tape):
-        if "trade_id" in record:
-            check.trade(record)
-        else:
-            check.order(record)
+    count = read(tape, check, *others)
     kinds = {name: check.found[name] for name in Truths.__struct_fields__[:5]}
-    return Truths(**kinds, records=check.records, examples=tuple(check.examples))
-
-
-def _records(tape: Path) -> Iterator[dict[str, Any]]:
-    """Yield all records, each instrument's in seq order, from two files that hold them so."""
-    decode = msgspec.json.Decoder().decode
-    with (tape / "orders.ndjson").open("rb") as orders, (tape / "trades.ndjson").open("rb") as rest:
-        waiting: dict[str, deque[dict[str, Any]]] = {}
-        last: dict[str, int] = {}
-        for line in orders:
-            record = decode(line)
-            name = record["instrument"]
-            queue = waiting.setdefault(name, deque())
-            while last.get(name, 0) + 1 < record["seq"]:
-                while not queue:
-                    trade = decode(next(rest))
-                    waiting.setdefault(trade["instrument"], deque()).append(trade)
-                last[name] = queue[0]["seq"]
-                yield queue.popleft()
-            last[name] = record["seq"]
-            yield record
-        for queue in waiting.values():
-            yield from queue
-        yield from map(decode, rest)
+    return Truths(**kinds, records=count, examples=tuple(check.examples))
 
 
 class _Check:
     def __init__(self, tape: Path) -> None:
         self.found: Counter[str] = Counter()
         self.examples: list[str] = []
-        self.records = 0
         self._role: dict[str, str] = {}
         self._owner: dict[str, str] = {}
-        with (tape / "accounts.csv").open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                self._role.setdefault(row["account"], row["role"])
-                self._owner.setdefault(row["account"], row["owner"])
-        with (tape / "instruments.csv").open(encoding="utf-8", newline="") as file:
-            self._books = {
-                row["instrument"]: _Book(row.get("matching") == "price_class_time")
-                for row in csv.DictReader(file)
-            }
+        for row in table(tape, "accounts"):
+            self._role.setdefault(row["account"], row["role"])
+            self._owner.setdefault(row["account"], row["owner"])
+        self._books = {
+            row["instrument"]: _Book(row.get("matching") == "price_class_time")
+            for row in table(tape, "instruments")
+        }
 
-    def _find(self, kind: str, record: dict[str, Any]) -> None:
+    def _find(self, kind: str, record: Record) -> None:
         self.found[kind] += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(f"{kind}: {record['instrument']} seq {record['seq']}")
@@ -140,9 +110,8 @@ class _Check:
 
     # --- orders -------------------------------------------------------------------------------
 
-    def order(self, record: dict[str, Any]) -> None:
+    def order(self, record: Record) -> None:
         """Take in an order record."""
-        self.records += 1
         book, action = self._books[record["instrument"]], record["action"]
         if action in ("status", "book_end"):
             return
@@ -163,7 +132,7 @@ class _Check:
         elif action in ("cancel", "expire") or not Decimal(record["leaves"]):
             self._drop(book, id_)
 
-    def _stamped(self, book: _Book, record: dict[str, Any]) -> None:
+    def _stamped(self, book: _Book, record: Record) -> None:
         received, side = record["received_ns"], record["side"]
         if received is None:
             return
@@ -172,7 +141,7 @@ class _Check:
         elif received < book.latest[side]:
             self._find("overtaken", record)
 
-    def _enter(self, book: _Book, record: dict[str, Any]) -> None:
+    def _enter(self, book: _Book, record: Record) -> None:
         display = record.get("display")
         order = book.orders[record["order_id"]] = _Order(
             record["account"],
@@ -187,7 +156,7 @@ class _Check:
         if record["type"] == "limit" and record["tif"] not in _IMMEDIATE and order.display != 0:
             self._join(book, order)
 
-    def _amend(self, book: _Book, record: dict[str, Any]) -> None:
+    def _amend(self, book: _Book, record: Record) -> None:
         order = book.orders[record["order_id"]]
         leaves = Decimal(record["leaves"])
         stays = record["price"] == order.price and leaves < order.leaves
@@ -223,9 +192,8 @@ class _Check:
 
     # --- trades -------------------------------------------------------------------------------
 
-    def trade(self, record: dict[str, Any]) -> None:
+    def trade(self, record: Record) -> None:
         """Take in a trade."""
-        self.records += 1
         book = self._books[record["instrument"]]
         orders = {side: book.orders[record[f"{side}_order_id"]] for side in ("buy", "sell")}
         buy, sell = orders["buy"], orders["sell"]
@@ -251,7 +219,7 @@ class _Check:
             elif order.place is not None and order.shown <= 0:
                 self._join(book, order)
 
-    def _turn(self, book: _Book, resting: _Order, incoming: _Order, record: dict[str, Any]) -> None:
+    def _turn(self, book: _Book, resting: _Order, incoming: _Order, record: Record) -> None:
         if not self._in_group(resting.account):
             return
         standing = book.queues.get((resting.side, record["price"]), {})

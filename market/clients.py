@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -92,8 +91,6 @@ class Clients:
         Least size of an ordinary order.
     rng : random.Random
         Drawn from at arrivals alone, whatever the market does.
-    counts : Counter
-        Of what look-alikes have come about.
     """
 
     def __init__(
@@ -106,12 +103,12 @@ class Clients:
         rate_per_s: float,
         lots: int,
         rng: random.Random,
-        counts: Counter[str],
     ) -> None:
         self.port, self.engine, self.outside = port, port.engine, outside
-        self.counts = counts
         self.on_parent: Callable[[Client, int, random.Random], None] | None = None
         """Works the parent orders; called with client, side and a random source of its own."""
+        self.sway: Callable[[Entry], None] | None = None
+        """May change a decision as it is sent, by what a client is led to believe: abuse alone."""
         self._loop, self._clients, self._lots = port.loop, clients, lots
         self._rng = rng
         self._seed = rng.getrandbits(62)
@@ -227,8 +224,8 @@ class Clients:
     def send(self, entry: Entry) -> None:
         """Send a new order on its way."""
         client = entry.client
-        if client.originators:
-            self.counts["omnibus_orders"] += 1
+        if self.sway is not None:
+            self.sway(entry)
         self.port.send(
             client.gate,
             self._enter,
@@ -281,15 +278,12 @@ class Clients:
             self._act(self._amend if amends else self._cancel, kept)
 
     def _cancel(self, engine_ns: int, received_ns: int, kept: _Kept) -> None:
-        if not kept.order.live:
-            self.counts["too_late_to_cancel"] += 1
         self.engine.cancel(kept.order, now_ns=engine_ns, received_ns=received_ns)
 
     def _amend(self, engine_ns: int, received_ns: int, kept: _Kept) -> None:
         order = kept.order
         now = {"now_ns": engine_ns, "received_ns": received_ns}
         if not order.live:
-            self.counts["amended_after_match"] += 1
             self.engine.replace(order, **now)
             return
         if self._luck(order.tag, kept.thoughts * 8 + 4) < 0.4:

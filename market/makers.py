@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -23,7 +22,8 @@ BREATH_S: Final = 120.0
 BREATH_DEVIATION: Final = 0.5
 """Standard deviation of the logarithm of that appetite: books are thin at times."""
 STRESS_POWER: Final = -0.5
-"""Sizes shrink with volatility to this power: makers step back from a storm."""
+"""Sizes, and the time between two looks, shrink with volatility to this power: makers step back
+from a storm, and keep a closer eye on it."""
 HEDGE_REACTION_NS: Final = 3 * MILLI
 """From a fill to the hedge that answers it: a model's run and an order's construction."""
 HEDGE_THROUGH_BPS: Final = 15.0
@@ -61,6 +61,14 @@ class Conduct:
     foresight: float = 0.0
     """Share that it knows of the outside price's next moves."""
     foresight_steps: int = 0
+    foresight_sides: tuple[int, ...] = (BUY, SELL)
+    """On which it makes use of that."""
+    foresight_levels: int = 99
+    """Of how many quotes, from the touch, it makes use of that; the others are honest."""
+    first_shrink: float = 1.0
+    """Multiple of the size of its first level, besides."""
+    away: dict[tuple[int, int], int] = field(default_factory=dict)
+    """By side and level: until when it leaves a quote as it is, be there one or none, ns."""
 
 
 class Desk:
@@ -75,7 +83,6 @@ class Desk:
         Net position above which the excess is hedged.
     seed : int
         Of its draws.
-    counts : Counter
     """
 
     def __init__(
@@ -86,14 +93,13 @@ class Desk:
         limit_lots: int,
         *,
         seed: int,
-        counts: Counter[str],
     ) -> None:
         self.account, self.gate, self.seed = account, gate, seed
         self.net_lots = 0
         self.offline_until_ns = 0
         self.makers: list[Maker] = []
         self.limit_lots = limit_lots
-        self._loop, self._counts = loop, counts
+        self._loop = loop
         self._hedging = False
 
     def filled(self, order: Order, lots: int, now_ns: int) -> None:
@@ -106,7 +112,6 @@ class Desk:
     def _hedge(self, now_ns: int, filled_in: str) -> None:
         others = [maker for maker in self.makers if maker.engine.name != filled_in]
         if others and now_ns >= self.offline_until_ns:
-            self._counts["hedges"] += 1
             luck = unit(self.seed, now_ns)
             others[0].port.send(
                 self.gate, self._take, others[0], luck, in_group=self.account.in_group
@@ -166,6 +171,7 @@ class Maker:
     def _wake(self, now_ns: int, _: None) -> None:
         self._look(now_ns, None)
         pause = self.quoting.interval_ns * (0.8 + 0.4 * unit(self._seed, self._looks << 6 | 1))
+        pause *= math.pow(self.outside.stress, STRESS_POWER)
         self._loop.at(now_ns + int(pause), self._wake)
 
     def _look(self, now_ns: int, _: None) -> None:
@@ -175,14 +181,14 @@ class Maker:
             "auction",
         ):
             return
-        targets = self._targets()
+        targets = self._targets(now_ns)
         if targets:
             plan = _Plan(self._looks, targets)
             luck = unit(self._seed, self._looks << 6 | 2)
             group = self.desk.account.in_group
             self.port.send(self.desk.gate, self._quote, plan, luck, in_group=group)
 
-    def _targets(self) -> list[tuple[int, int, int]]:
+    def _targets(self, now_ns: int) -> list[tuple[int, int, int]]:
         """Return (side, level, price in ticks) of each quote that has to be set or moved.
 
         A price of 0 takes the quote away.
@@ -192,8 +198,9 @@ class Maker:
         half = quoting.half_spread_bps * conduct.widen * (stress**0.7) * 1e-4
         skew = half * max(-2.0, min(2.0, self.desk.net_lots / quoting.inventory_lots))
         fair = self.outside.price * (1 - skew) / self.tick
+        ahead = 0.0
         if conduct.foresight:
-            fair *= 1 + conduct.foresight * self.outside.ahead(conduct.foresight_steps)
+            ahead = conduct.foresight * self.outside.ahead(conduct.foresight_steps)
         slack = fair * half * HYSTERESIS_RATIO
         targets = []
         for side in (BUY, SELL):
@@ -201,6 +208,10 @@ class Maker:
             for level in range(quoting.levels):
                 away = half + level * quoting.spacing_bps * 1e-4
                 wanted = fair * (1 - side * away)
+                if ahead and side in conduct.foresight_sides and level < conduct.foresight_levels:
+                    wanted *= 1 + ahead
+                if conduct.away and now_ns < conduct.away.get((side, level), 0):
+                    continue
                 order = self.quotes.get((side, level))
                 if order is not None and order.live:
                     if not quoted:
@@ -223,13 +234,16 @@ class Maker:
         """Return the multiple of its sizes that a maker offers at a time."""
         breath = int(now_ns / (BREATH_S * SECOND))
         draw = normal(unit(self._seed, breath << 6 | 3))
-        return math.exp(BREATH_DEVIATION * draw) * self.outside.stress**STRESS_POWER
+        return math.exp(BREATH_DEVIATION * draw) * math.pow(self.outside.stress, STRESS_POWER)
 
     def _quote(self, engine_ns: int, received_ns: int, plan: _Plan) -> None:
         engine, quoting, quotes = self.engine, self.quoting, self.quotes
         scale = quoting.lots * self.conduct.shrink * self._appetite(engine_ns)
         luck = unit(self._seed, plan.look << 6 | 32)
+        away = self.conduct.away
         for side, level, price in plan.targets:
+            if away and engine_ns < away.get((side, level), 0):
+                continue
             old = quotes.get((side, level))
             if not price:
                 if old is not None and old.live:
@@ -238,6 +252,8 @@ class Maker:
             # One draw a look, spread over its quotes by the golden ratio.
             luck = (luck + 0.618_033_988_749_895) % 1
             lots = int(scale * (1 + level / 2) * (0.85 + 0.3 * luck)) or 1
+            if not level:
+                lots = int(lots * self.conduct.first_shrink) or 1
             if old is not None and old.live:
                 if quoting.style == "replace":
                     engine.replace(

@@ -65,7 +65,6 @@ class Parents:
     def plan(self, client: Client, side: int, rng: random.Random) -> None:
         """Take in a client's decision."""
         self._count += 1
-        self._flow.counts["parents"] += 1
         owner = self._flow.owner(client, rng)
         name = f"{self._flow.engine.name}-P{self._count}"
         text = owner.get("text", "") + fields(parent_order_id=name, algo_id="slicer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -44,7 +43,6 @@ class Schedule:
     length_s : float
         Of the whole tape: a short one still has a halt, at a third, and maintenance, at 60 %.
     rng : random.Random
-    counts : Counter
     """
 
     def __init__(
@@ -56,10 +54,9 @@ class Schedule:
         *,
         length_s: float,
         rng: random.Random,
-        counts: Counter[str],
     ) -> None:
         self._loop, self._ports, self._desks = loop, ports, desks
-        self._rng, self._counts = rng, counts
+        self._rng = rng
         start = loop.now_ns
         self._auction(start, ports)
         self._in(AUCTION_EVERY_S / 2, self._hourly)
@@ -80,7 +77,6 @@ class Schedule:
 
     def _auction(self, now_ns: int, ports: Sequence[Port]) -> None:
         for port in ports:
-            self._counts["auctions"] += 1
             self._phase(now_ns, port, "auction", "call")
             self._in(AUCTION_S, self._open, port)
 
@@ -94,7 +90,6 @@ class Schedule:
 
     def _halt(self, now_ns: int, port: Port) -> None:
         if port.engine.phase == "continuous":
-            self._counts["halts"] += 1
             self._phase(now_ns, port, "halt", "volatility")
             self._in(HALT_S, self._resume, port)
         self._in(HALT_S + self._rng.expovariate(1 / HALT_EVERY_S), self._halt, port)
@@ -104,7 +99,6 @@ class Schedule:
             self._auction(now_ns, (port,))
 
     def _maintain(self, now_ns: int, _: None) -> None:
-        self._counts["maintenance"] += len(self._ports)
         for port in self._ports:
             self._phase(now_ns, port, "cancel_only", "announced")
         self._in(CANCEL_ONLY_S, self._close)
@@ -124,7 +118,6 @@ class Schedule:
     def _drop(self, now_ns: int, _: None) -> None:
         """Have one maker lose its connection in every instrument of an underlying."""
         desk = self._rng.choice(self._desks)
-        self._counts["disconnects"] += 1
         desk.offline_until_ns = now_ns + int(self._rng.uniform(*OFFLINE_S) * SECOND)
         reason = "kill" if self._rng.random() < 0.2 else "disconnect"
         for maker in desk.makers:
@@ -134,6 +127,5 @@ class Schedule:
         self._in(self._rng.expovariate(1 / self._drop_s), self._drop)
 
     def _slow(self, now_ns: int, gate: Gate) -> None:
-        self._counts["slow_gates"] += 1
         gate.slow_until_ns = now_ns + int(self._rng.uniform(*SLOW_S) * SECOND)
         self._in(self._rng.expovariate(1 / SLOW_EVERY_S), self._slow, gate)

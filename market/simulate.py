@@ -22,8 +22,6 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     records: Mapping[str, int]
     """By instrument."""
-    look_alikes: Mapping[str, int]
-    """How often each innocent look-alike came about."""
     cases: Mapping[str, int]
     """How many cases of abuse there are, by kind."""
 
@@ -52,7 +50,6 @@ def simulate(
     result = Simulated(
         settings=settings,
         records={port.engine.name: port.engine.wire.seq for port in market.ports},
-        look_alikes=market.look_alikes(),
         cases={name: cases[name] for name in settings.scenarios},
     )
     _write_tables(out, market)
@@ -106,7 +103,6 @@ def _readme(result: Simulated, truths: Sequence[Truth]) -> str:
         "scenarios": ", ".join(result.settings.scenarios) or "none"
     }
     arguments = "".join(f"| {name} | {value} |\n" for name, value in given.items())
-    counts = "".join(f"| {name} | {count:,} |\n" for name, count in result.look_alikes.items())
     held = "no abuse (`truth.json` is empty)"
     if truths:
         held = f"{len(truths):,} cases of abuse (`truth.json` names them)"
@@ -120,7 +116,4 @@ Everything here is simulated: no person, firm, order or price is real. It was ma
 
 | argument | value |
 | --- | --- |
-{arguments}
-| innocent look-alike | times |
-| --- | --- |
-{counts}{table}"""
+{arguments}{table}"""

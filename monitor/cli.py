@@ -193,38 +193,57 @@ def simulate(  # noqa: PLR0917 - options, each by its name
     rate: Annotated[
         float, typer.Option(help="mean client instructions a second and instrument")
     ] = 2.0,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="a kind of abuse, more than once for more; all of them", show_default=False
+        ),
+    ] = None,
+    severity: Annotated[float, typer.Option(help="of abuse: 0 barely there, 1 blatant")] = 0.5,
+    evasion: Annotated[
+        str, typer.Option(help="how cases are hidden: none, mixed, or one way")
+    ] = "mixed",
+    harm: Annotated[
+        bool, typer.Option(help="measure what cases cost clients, by a paired run of each")
+    ] = True,
     clean: Annotated[
-        bool, typer.Option("--clean", help="check that the tape holds no abuse; exit 1 if it does")
+        bool, typer.Option("--clean", help="no abuse, and check that there is none; exit 1 if so")
     ] = False,
     matching: Annotated[
         str, typer.Option(help="who is first at a price: price_time | price_class_time")
     ] = "price_time",
     as_json: JsonOption = False,
 ) -> None:
-    """Write the tape of a simulated market: makers, clients, phases, and no abuse."""
+    """Write the tape of a simulated market, and in truth.json what abuse it holds."""
     from monitor.simulate import simulate_tape
-    from monitor.tables import simulated_table
+    from monitor.tables import look_alikes_table, simulated_table
     from monitor.terminal import progress_bar
 
     with progress_bar(err, "simulating", "seconds") as progress:
-        result, truths = simulate_tape(
+        result, checked = simulate_tape(
             out_dir,
             seed=seed,
             hours=hours,
             instruments=instruments,
             rate=rate,
             matching=matching,
-            check=clean,
+            scenarios=scenario,
+            severity=severity,
+            evasion=evasion,
+            harm=harm,
+            clean=clean,
             progress=progress,
         )
     if as_json:
-        print_json({"simulated": result, "check": truths})
+        print_json({"simulated": result, "check": checked})
     else:
         out.print(simulated_table(result))
-        if truths is not None and truths.clean:
-            out.print(f"checked: no abuse in {truths.records:,} records")
-    if truths is not None and not truths.clean:
-        raise RingfenceError(f"the tape is not clean: {'; '.join(truths.examples)}")
+        if checked is not None:
+            out.print(look_alikes_table(checked.look_alikes))
+            if checked.truths.clean:
+                out.print(f"checked: no abuse in {checked.truths.records:,} records")
+    if checked is not None and not checked.truths.clean:
+        raise RingfenceError(f"the tape is not clean: {'; '.join(checked.truths.examples)}")
 
 
 app.command()(evaluate)

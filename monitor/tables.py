@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from alerts.record import SEVERITIES, Alert
+from market.look_alikes import LOOK_ALIKES
 from monitor.onboard.report import DetectorReport, FieldReport
 from monitor.summary import Summary
 
@@ -139,12 +140,25 @@ def detectors_table(detectors: Sequence[DetectorReport]) -> Table:
 
 
 def simulated_table(result: Simulated) -> Table:
-    """Return a table of what a simulation wrote and which innocent look-alikes came about."""
-    table = Table(title="simulated", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("what", no_wrap=True)
-    table.add_column("count", justify="right", no_wrap=True)
+    """Return a table of what a simulation wrote: records by instrument, cases by kind."""
+    table = _counts("simulated", "what")
     for name, count in result.records.items():
         table.add_row(f"records of {name}", f"{count:,}")
-    for name, count in result.look_alikes.items():
-        table.add_row(name.replace("_", " "), f"{count:,}")
+    for name, count in result.cases.items():
+        table.add_row(f"cases of {name}", f"{count:,}")
+    return table
+
+
+def look_alikes_table(counts: Mapping[str, int]) -> Table:
+    """Return a table of how often innocent look-alikes came about."""
+    table = _counts("innocent look-alikes, counted from the records", "what happened")
+    for name, count in counts.items():
+        table.add_row(LOOK_ALIKES[name], f"{count:,}")
+    return table
+
+
+def _counts(title: str, what: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(what, no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
     return table

@@ -118,30 +118,6 @@ def test_the_market_has_the_honest_background(tape):
     assert max(held) > 5_000_000  # a slow gate
 
 
-def test_the_look_alikes_come_about_and_are_counted(tmp_path):
-    result = simulate(tmp_path, Settings(seed=105, hours=0.5, instruments=2, rate=6))
-    assert set(result.look_alikes) == {
-        "amended_after_match",
-        "auctions",
-        "disconnects",
-        "halts",
-        "hedges",
-        "maintenance",
-        "maker_protection",
-        "omnibus_orders",
-        "parents",
-        "price_jumps",
-        "self_trades_prevented",
-        "slow_gates",
-        "too_late_to_cancel",
-    }
-    assert all(result.look_alikes.values())
-    reasons = Counter(r.get("reason") for r in records(tmp_path, "orders"))
-    assert reasons["mmp"] >= result.look_alikes["maker_protection"]
-    assert reasons["stp"] == result.look_alikes["self_trades_prevented"]
-    assert check_clean(tmp_path).clean
-
-
 def test_originators_of_an_omnibus_account_trade_with_each_other_and_nobody_else_with_himself(
     tmp_path,
 ):
