@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench lock docs clean mutants dashboard-picture
+.PHONY: run test check lint types contracts system bench facts lock docs clean mutants dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -36,6 +36,10 @@ mutants: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
+
+# The simulated market measured beside a real tape: a table, and docs/stylised-facts.png.
+facts: $(STAMP)
+	@$(BIN)/python -m benchmarks.facts
 
 docs: $(STAMP)
 	$(BIN)/python -m monitor.pages

@@ -19,12 +19,12 @@ VOLATILITY: Final = 1.1e-4
 """Standard deviation of a log return of one second in the calm regime: 60 % a year, as bitcoin."""
 REGIMES: Final = ((1.0, 1200.0), (2.5, 240.0))
 """Multiple of that volatility, and mean duration in s: long calm, short storms."""
-JUMP_S: Final = 600.0
+JUMP_S: Final = 400.0
 """Mean time between jumps."""
 AHEAD: Final = 12
 """Steps that are drawn ahead: three seconds."""
-JUMP_BPS: Final = 12.0
-"""Scale of a jump: well beyond a maker's spread, so that quotes are hit before they move."""
+JUMP_BPS: Final = 8.0
+"""Scale of a jump: twice a maker's spread and more, so that quotes are hit before they move."""
 
 
 class Outside:
