@@ -57,6 +57,7 @@ class Venue:
     ghosts: tuple[str, ...]
     """Accounts that can trade and have no row in force: never one, or one that ended."""
     _busy: dict[str, int] = field(default_factory=dict)
+    _claims: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def is_open(self, port: Port) -> bool:
         """Return whether an instrument trades continuously and no other case goes on in it."""
@@ -67,6 +68,21 @@ class Venue:
     def reserve(self, port: Port, seconds: float) -> None:
         """Keep other cases out of an instrument for a while, so that each can be told apart."""
         self._busy[port.engine.name] = self.loop.now_ns + int(seconds * SECOND)
+
+    def claim(self, port: Port, from_ns: int, until_ns: int) -> None:
+        """Keep other spells of conduct out of an instrument.
+
+        A spell is long: single cases may well come about in it, and are told apart by their orders.
+        """
+        self._claims.setdefault(port.engine.name, []).append((from_ns, until_ns))
+
+    def unclaimed_until(self, port: Port) -> int:
+        """Return until when no spell of conduct goes on in an instrument; now where one does."""
+        now_ns, until_ns = self.loop.now_ns, self.end_ns
+        for begin_ns, end_ns in self._claims.get(port.engine.name, ()):
+            if now_ns < end_ns:
+                until_ns = min(until_ns, max(now_ns, begin_ns))
+        return until_ns
 
     def sibling(self, port: Port) -> Port | None:
         """Return the other instrument on the same underlying, where there is one."""
@@ -92,10 +108,12 @@ class Venue:
         *,
         gate: str = "colo",
         done: Done | None = None,
+        waits: bool = False,
         **options: Any,
     ) -> None:
-        """Send an order of a case; it waits for nobody, and `done` is told once it was matched.
+        """Send an order of a case, and have `done` told once it was matched.
 
+        It waits for nobody unless `waits`: then it has its turn, as the group's instructions must.
         Options are those of `Engine.new`. The order is entered in whatever phase there is by then.
         """
 
@@ -114,10 +132,12 @@ class Venue:
             if done is not None:
                 done(order, engine_ns)
 
-        self.instruct(port, account, act, gate=gate)
+        self.instruct(port, account, act, gate=gate, waits=waits)
 
-    def cancel(self, case: Case, port: Port, *orders: Order, gate: str = "colo") -> None:
-        """Send cancels of those orders of a case that still live; they wait for nobody."""
+    def cancel(
+        self, case: Case, port: Port, *orders: Order, gate: str = "colo", waits: bool = False
+    ) -> None:
+        """Send cancels of those orders of a case that still live."""
 
         def act(engine_ns: int, received_ns: int, _: object) -> None:
             for order in orders:
@@ -126,7 +146,7 @@ class Venue:
                     case.act(order.account.name)
 
         if any(order.live for order in orders):
-            self.instruct(port, orders[0].account.name, act, gate=gate)
+            self.instruct(port, orders[0].account.name, act, gate=gate, waits=waits)
 
     def instruct(
         self,
@@ -135,10 +155,11 @@ class Venue:
         act: Callable[[int, int, object], None],
         *,
         gate: str = "colo",
+        waits: bool = False,
     ) -> None:
-        """Have something done at the engine after the usual way; it waits for nobody."""
+        """Have something done at the engine after the usual way; it waits for nobody by itself."""
         luck = unit(self.seed, self.loop.now_ns ^ sum(account.encode()))
-        port.send(self.gates[gate], act, None, luck, in_group=False)
+        port.send(self.gates[gate], act, None, luck, in_group=waits)
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Have a call made after a while of simulated time."""
