@@ -20,13 +20,13 @@ LEAST_SEVERITY: Final[Severity] = "medium"
 MAX_NAMES: Final = 5
 """Scenarios that one alert may name. Five fit one fact: a trade with oneself is also within one
 owner and within the group, arranged beforehand, and may close a ring."""
-MIN_NAME_SHARE: Final = 0.25
-"""Of the scenarios that an alert names, those that the cases it matches are: three guesses beside
+MIN_NAME_SHARE: Final = 1 / 3
+"""Of the scenarios that an alert names, those that the cases it matches are: two guesses beside
 what was seen."""
 MIN_ID_SHARE: Final = 0.1
 """Of the ids that an alert names, those of the cases it matches. Every id of an account is below
 one in a hundred of a case; a case told with its victims and context is far above one in ten."""
-MIN_ID_SHARE_ALL_DAY: Final = 0.25
+MIN_ID_SHARE_ALL_DAY: Final = 1 / 3
 """The same for an alert over more than half the tape: by chance it holds every id of an account
 that trades little, so a pattern told over so long must be a pattern in what it names."""
 MAX_STRETCH: Final = 10

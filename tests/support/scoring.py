@@ -152,7 +152,7 @@ class World:
                 scenarios=SCENARIOS[:1], facets=SCENARIOS[1:], ids=True
             ),
             "five scenarios an alert, every id": self.all_day(ids=True, grouped=5),
-            "four scenarios an alert, every id": self.all_day(ids=True, grouped=4),
+            "three scenarios an alert, every id": self.all_day(ids=True, grouped=3),
             "the AFMM, every scenario": self.all_day([afmm]),
             "the AFMM, every scenario, every id": self.all_day([afmm], ids=True),
             "the AFMM, five scenarios an alert, every id": self.all_day(
