@@ -12,6 +12,7 @@ from market.loop import SECOND, Loop, Port
 from market.orders import Order
 from market.truth import Truth
 from market.twin import AT_ONCE, Ledger, Twin
+from market.wire import trade_id
 
 Listing = Literal["all", "crossed", "between", "nothing"]
 """Which ids of what a case did are those of its truth. "all": its orders, and every trade of one.
@@ -89,7 +90,7 @@ class Case:
             self.filled_lots += lots
             self.crossed_lots += lots if buy.tag == sell.tag else 0
             if self._lists(buy, sell):
-                self.trade(f"T{seq}", now_ns)
+                self.trade(trade_id(buy.instrument, seq), now_ns)
         for order in (buy, sell):
             if order.tag in self.wronged:
                 self.order_ids[order.id] = None

@@ -23,6 +23,15 @@ def fields(**values: str | int) -> str:
     return "".join(f",{json.dumps(name)}:{json.dumps(value)}" for name, value in values.items())
 
 
+def trade_id(instrument: str, seq: int) -> str:
+    """Return the id of the trade of a record: no other instrument has it.
+
+    >>> trade_id("SIMA-USD", 7)
+    'SIMA-USD-T7'
+    """
+    return f"{instrument}-T{seq}"
+
+
 class Recorder:
     """Numbers and writes the records of one instrument.
 
@@ -36,8 +45,12 @@ class Recorder:
 
     def __init__(self, instrument: Instrument, orders: Write, trades: Write) -> None:
         self.seq = 0
+        self.name = instrument.instrument
         self._start = f'{{"v":1,"instrument":{json.dumps(instrument.instrument)},"seq":'
         self._tick, self._lot = instrument.tick_size, instrument.lot_size
+        self._bps = float(self._tick * self._lot) * 1e-4
+        self.rebate: Callable[[Order], float] | None = None
+        """Returns what share of its fee an order pays: abuse alone."""
         self._orders, self._trades = orders, trades
         self._prices: dict[int, str] = {}
         self._quantities: dict[int, str] = {}
@@ -92,13 +105,25 @@ class Recorder:
         if sell.account.is_afmm:
             flag = "both" if flag == "buy" else "sell"
         aggressor = '"buy"' if side > 0 else '"sell"' if side < 0 else "null"
+        id_ = trade_id(self.name, self.seq)
         self._trades(
-            f'{self._start}{self.seq},"trade_id":"T{self.seq}","price":"{self.price(price)}",'
+            f'{self._start}{self.seq},"trade_id":"{id_}","price":"{self.price(price)}",'
             f'"quantity":"{self.quantity(lots)}","aggressor":{aggressor},'
             f'"buy_order_id":"{buy.id}","sell_order_id":"{sell.id}",'
             f'"buy_account":"{buy.account.name}","sell_account":"{sell.account.name}",'
-            f'"engine_ns":{ns},"afmm_flag":"{flag}"}}\n'
+            f'"engine_ns":{ns},"afmm_flag":"{flag}"'
+            f"{self._fee('buy', buy, price * lots, takes=side > 0)}"
+            f"{self._fee('sell', sell, price * lots, takes=side < 0)}}}\n"
         )
+
+    def _fee(self, word: str, order: Order, notional: int, *, takes: bool) -> str:
+        """Return the field that tells a side's fee; at an uncross both sides are makers."""
+        if order.account.fees_bps is None:
+            return ""
+        fee = notional * order.account.fees_bps[takes] * self._bps
+        if self.rebate is not None:
+            fee *= self.rebate(order)
+        return f',"{word}_fee":"{fee:.9f}"'
 
     def status(self, phase: str, engine_ns: int, reason: str, actor: str) -> None:
         """Write the begin of a phase."""

@@ -1,0 +1,92 @@
+"""Labelled tapes made and read back, for tests that hold truth against the raw records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from functools import cached_property
+
+from market.assembly import Settings
+from market.reading import records, table
+from market.simulate import simulate
+from market.truth import read_truth
+from monitor.config import default_config
+from monitor.replay import replay
+
+AFMM = "MM1"
+
+
+class Labelled:
+    """A simulated tape with its truth and its records by id."""
+
+    def __init__(self, folder, scenario, **settings):
+        self.folder = folder
+        given = {"seed": 107, "hours": 0.5, "instruments": 2, "harm": False} | settings
+        self.settings = Settings(scenarios=(scenario,), **given)
+        self.result = simulate(folder, self.settings)
+        self.truths = read_truth(folder)
+
+    @cached_property
+    def rows(self):
+        """Orders by (instrument, id), each with all its records, and trades by (instrument, id)."""
+        orders, trades = defaultdict(list), {}
+        for record in records(self.folder):
+            if "trade_id" in record:
+                trades[record["instrument"], record["trade_id"]] = record
+            elif "order_id" in record:
+                orders[record["instrument"], record["order_id"]].append(record)
+        return orders, trades
+
+    @property
+    def roles(self):
+        return {row["account"]: row["role"] for row in table(self.folder, "accounts")}
+
+    def orders(self, truth, accounts=None):
+        """Return the records of a truth's orders, each as a list: of some accounts alone."""
+        found = [self.rows[0][where] for where in self._named(truth, truth.order_ids, 0)]
+        return [r for r in found if accounts is None or r[0]["account"] in accounts]
+
+    def trades(self, truth):
+        return [self.rows[1][where] for where in self._named(truth, truth.trade_ids, 1)]
+
+    def _named(self, truth, ids, kind):
+        places = (truth.instrument, *truth.instruments)
+        for id_ in ids:
+            where = [(place, id_) for place in places if (place, id_) in self.rows[kind]]
+            assert where, (truth, id_)
+            yield where[0]
+
+    def digest(self):
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.folder.iterdir())
+        }
+
+
+def assert_sound(tape):
+    """Check what holds for the truth of every tape, whatever the kind."""
+    assert tape.truths
+    for truth in tape.truths:
+        assert truth.scenario == tape.settings.scenarios[0]
+        assert truth.severity == tape.settings.severity
+        assert truth.accounts
+        assert truth.start_ns <= truth.end_ns
+        told = [record["engine_ns"] for record in tape.trades(truth)]
+        assert all(truth.start_ns <= ns <= truth.end_ns for ns in told), truth
+        assert len(set(truth.order_ids)) == len(truth.order_ids)
+        tape.orders(truth)
+    given = {"received_ns", "engine_ns"}
+    assert given <= tape.orders(tape.truths[0])[0][0].keys() if tape.truths[0].order_ids else True
+
+
+def assert_read_without_fault(tape, out):
+    """Replay a tape: nothing is rejected, in conflict, late or missing."""
+    summary = replay(tape.folder, out, default_config(out))
+    assert summary.events == summary.processed
+    assert not summary.rejects
+    assert not summary.conflicts
+    assert not summary.clock_faults
+    assert summary.duplicates == summary.late == summary.pending == summary.gaps == 0
+    with (out / "alerts.ndjson").open() as file:
+        return [json.loads(line) for line in file]
