@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 SEEDS: Final = "setting"
 COUNT: Final = 5
-HOURS: Final = 2.0
+HOURS: Final = 3.0
 INSTRUMENTS: Final = 3
 RATE: Final = 2.0
 MATCHING: Final = "price_time"
-"""What a sweep runs unless told otherwise: on four processors about half an hour."""
+"""What a sweep runs unless told otherwise: 50 tapes, each long enough for hourly windows and of
+about a million and a half records, a minute or two of one processor."""
 
 
 def evaluate(  # noqa: PLR0917 - options, each by its name

@@ -122,7 +122,7 @@ def sweep_table(result: Sweep) -> Table:
         scores = [level.score.scenarios.get(name) for level in result.levels]
         cases = sum(score.recall.of for score in scores if score)
         if name not in result.seen_from:
-            table.add_row(name, f"{cases:,}", NO_DETECTOR)
+            table.add_row(name, f"{cases:,}", *("" for _ in scores), NO_DETECTOR)
             continue
         shown = [
             "" if score is None or score.recall.value is None else f"{score.recall.value:.2f}"
