@@ -75,6 +75,34 @@ class BookSide:
                 del self.keys[bisect_left(self.keys, key)]
         order.queue = None
 
+    def promote(self, order: Order) -> None:
+        """Have a resting order served before all others at its price: abuse alone."""
+        front = self._level(order).front
+        others = [other for other in front if other is not order]
+        self._move(order, front)
+        for other in others:
+            del front[other]
+            front[other] = None
+
+    def demote(self, order: Order) -> None:
+        """Take a promotion back: an order stands where its age puts it, whatever joined since."""
+        level = self._level(order)
+        queue = level.behind if self.by_class and order.account.in_group else level.front
+        self._move(order, queue)
+        for other in sorted(queue, key=lambda one: one.priority):
+            del queue[other]
+            queue[other] = None
+
+    def _level(self, order: Order) -> Level:
+        assert order.price is not None  # noqa: S101 - it rests
+        return self.levels[order.price * self.sign]
+
+    def _move(self, order: Order, queue: dict[Order, None]) -> None:
+        assert order.queue is not None  # noqa: S101 - it rests
+        del order.queue[order]
+        queue[order] = None
+        order.queue = queue
+
     def queued(self) -> Iterator[Order]:
         """Yield the orders in the order in which they would be matched."""
         for key in reversed(self.keys):

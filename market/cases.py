@@ -48,8 +48,9 @@ class Case:
         """Whether what it cost clients is known, be it nothing."""
         self.own: list[Order] = []
         """The orders that it consists of, in order of entry."""
-        self.on_trade: Callable[[Order, Order, int, int, int], object] | None = None
-        """Called at each trade in its instruments: buy, sell, price in ticks, lots, seq."""
+        self.on_trade: Callable[[Order, Order, int, int], bool] | None = None
+        """Called at each trade in its instruments: buy, sell, price in ticks, lots; returns whether
+        the trade is part of it though none of its orders is in it."""
         self.tag = cases.next_tag()
         """What the orders that it consists of are tagged with; below 0."""
         self._cases = cases
@@ -350,8 +351,8 @@ class Cases:
             ledger.traded(buy, sell, price, lots)
         for case in self._open[buy.instrument]:
             case.traded(buy, sell, lots, seq, now_ns)
-            if case.on_trade is not None:
-                case.on_trade(buy, sell, price, lots, seq)
+            if case.on_trade is not None and case.on_trade(buy, sell, price, lots):
+                case.trade(trade_id(buy.instrument, seq), now_ns)
 
     def gone(self, order: Order) -> None:
         """Take in that an order is gone."""

@@ -17,7 +17,7 @@ what it writes is its own. What the contract leaves to the venue is decided here
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 from ingest.instruments import Instrument
@@ -71,7 +71,10 @@ class Engine:
         self.protected = 0
         """Times that maker protection took an account's orders away."""
         self.watch: Watch | None = None
+        self.guards: list[Callable[[Order], bool]] = []
+        """Asked of each stop that has triggered whether to withhold it (`release`): abuse alone."""
         self._stops = Stops()
+        self._released: list[Order] = []
         self._parked: dict[Order, None] = {}
         self._ids = self._joins = 0
         self._hits: dict[str, list[tuple[int, int]]] = {}
@@ -241,6 +244,18 @@ class Engine:
             self.wire.order("book", order, order.leaves, now_ns, None)
         self.wire.book_end(now_ns)
 
+    def release(self, stop: Order, *, now_ns: int) -> None:
+        """Trigger a stop that was withheld, as soon as trading is continuous: its record is late.
+
+        That the last price had crossed its stop price before is all that tells of it.
+        """
+        self._released.append(stop)
+        self._settle(now_ns)
+
+    def waiting_stops(self) -> list[Order]:
+        """Return the stops that have not triggered, oldest first."""
+        return [order for order in self._parked if order.is_stop]
+
     def live_orders(self) -> Iterator[Order]:
         """Yield all live orders: those that rest, in queue order, then those that wait."""
         yield from self.bids.queued()
@@ -401,9 +416,17 @@ class Engine:
                 self.protected += 1
                 self.cancel_all(account.name, now_ns=now_ns, reason="mmp")
                 continue
-            order = self._stops.ready(self.last)
-            if order is None:
-                return
+            if self._released:
+                order = self._released.pop(0)
+                if order not in self._parked:
+                    continue
+            else:
+                ready = self._stops.ready(self.last)
+                if ready is None:
+                    return
+                order = ready
+                if any(guard(order) for guard in self.guards):
+                    continue
             del self._parked[order]
             self.wire.order("trigger", order, order.leaves, now_ns, None)
             order.type = "market" if order.type == "stop" else "limit"

@@ -84,6 +84,10 @@ class Venue:
                 until_ns = min(until_ns, max(now_ns, begin_ns))
         return until_ns
 
+    def has_time(self, seconds: float) -> bool:
+        """Return whether the tape goes on for so long: a case is to end on it."""
+        return self.loop.now_ns + int(seconds * SECOND) < self.end_ns
+
     def sibling(self, port: Port) -> Port | None:
         """Return the other instrument on the same underlying, where there is one."""
         underlying = port.engine.instrument.underlying

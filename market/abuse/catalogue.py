@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from market.abuse.base import Injector
+from market.abuse.client_priority import ClientPriority
 from market.abuse.front_running import FrontRunning
+from market.abuse.trading_ahead import TradingAhead
 
 INJECTORS: Final[Mapping[str, type[Injector]]] = {
-    injector.scenario: injector for injector in (FrontRunning,)
+    injector.scenario: injector
+    for injector in (
+        FrontRunning,
+        ClientPriority,
+        TradingAhead,
+    )
 }
