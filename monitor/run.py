@@ -12,7 +12,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
-from typing import Final
 
 import msgspec
 import structlog
@@ -43,11 +42,10 @@ from monitor.config import Config, default_config, load_config, store_url
 from monitor.http import serve
 from monitor.logs import configure_logging
 from monitor.metrics import Metrics
+from monitor.sample import sample_tape
 from monitor.service import AlertSink, RejectSink, Service, positions_of
 from monitor.summary import Summary, summarise
 
-SAMPLE: Final = Path("samples/terraforms")
-"""The embedded tape, beside a checkout; samples are not installed."""
 Show = Callable[[Sequence[Alert], Summary], None]
 
 _log = structlog.get_logger()
@@ -85,16 +83,17 @@ def run_service(
     """
     config = load_config(config_path) if config_path else default_config(Path.cwd())
     configure_logging(config.service.log_level if config_path else "warning")
-    if tape is None and config_path is None:
-        tape = _sample()
-    if tape is not None:
-        open_feed = partial(_tape, config, tape)
-    elif config.kafka is not None:
-        open_feed = partial(_kafka, config, config.kafka)
-    else:
+    if config_path and tape is None and config.kafka is None:
         raise UsageError(f"{config_path} has no [kafka] table: give one, or --tape DIR")
     with ExitStack() as stack:
-        stack.enter_context(sole_owner(config.path(config.alerts.archive).parent))
+        var = config.path(config.alerts.archive).parent
+        stack.enter_context(sole_owner(var))
+        if tape is None and config_path is None:
+            tape = sample_tape(var / "sample", err)
+        if tape is not None:
+            open_feed = partial(_tape, config, tape)
+        elif config.kafka is not None:
+            open_feed = partial(_kafka, config, config.kafka)
         checkpoints = None
         if tape is None:
             directory = config.path(config.checkpoint.directory)
@@ -253,13 +252,6 @@ def sole_owner(folder: Path) -> Iterator[None]:
                 "configuration with paths of its own"
             ) from error
         yield
-
-
-def _sample() -> Path:
-    for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
-        if (root / SAMPLE).is_dir():
-            return root / SAMPLE
-    raise UsageError(f"no sample tape at {SAMPLE}: give --tape DIR, or -c FILE with [kafka]")
 
 
 def _tape(config: Config, folder: Path, names: Names, stack: ExitStack) -> Feed:

@@ -28,18 +28,27 @@ def one_line(done, code):
 
 def test_run_without_arguments_takes_the_sample_through_the_whole_pipeline(tmp_path):
     (tmp_path / "samples").symlink_to(ROOT / "samples")
-    for _ in range(2):  # a second run reads the tape again and says the same
-        done = ringfence("run", "--exit-when-drained", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "50 alerts, worst 20 shown" in done.stdout
-        assert re.search(r"records read +2,983", done.stdout)
-        assert "http://127.0.0.1:" in done.stderr
+    first, again = (ringfence("run", "--exit-when-drained", cwd=tmp_path) for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr
+    assert "simulating" in first.stderr
+    assert "simulating" not in again.stderr  # made once, and read a second time
+    assert first.stdout.splitlines()[0] == again.stdout.splitlines()[0]
+    assert "worst 20 shown" in first.stdout
+    assert "http://127.0.0.1:" in first.stderr
     assert (tmp_path / "var/ringfence.sqlite").is_file()
+    listed = ringfence("case", "list", "--limit", "1000", "--json", cwd=tmp_path)
+    alerts = json.loads(listed.stdout)
+    real = [a for a in alerts if a["instrument"].startswith("TERRAFORMS")]
+    # The real sample shows rings and no affiliated market maker; the simulated one has both.
+    assert len(real) == 50
+    assert not any("affiliated_mm" in a["roles"] for a in real)
+    assert any("affiliated_mm" in a["roles"] for a in alerts)
+    truth = {t["scenario"] for t in json.loads((tmp_path / "var/sample/truth.json").read_text())}
+    assert {a["scenario"] for a in alerts if a not in real} <= truth | {"matching_configuration"}
 
 
 def test_the_stored_alerts_of_a_run_are_those_of_a_replay(tmp_path):
-    (tmp_path / "samples").symlink_to(ROOT / "samples")
-    done = ringfence("run", "--exit-when-drained", "--json", cwd=tmp_path)
+    done = ringfence("run", "--tape", SAMPLE, "--exit-when-drained", "--json", cwd=tmp_path)
     said = json.loads(done.stdout)
     assert ringfence("replay", SAMPLE, "--out", tmp_path / "out").returncode == 0
     replayed = read_alerts(tmp_path / "out/alerts.ndjson")
@@ -49,8 +58,7 @@ def test_the_stored_alerts_of_a_run_are_those_of_a_replay(tmp_path):
 
 
 def test_an_alert_is_exported_by_the_beginning_of_its_id_and_verified(tmp_path):
-    (tmp_path / "samples").symlink_to(ROOT / "samples")
-    ringfence("run", "--exit-when-drained", cwd=tmp_path)
+    ringfence("run", "--tape", SAMPLE, "--exit-when-drained", cwd=tmp_path)
     listed = ringfence("case", "list", "--severity", "high", "--json", cwd=tmp_path)
     alert = json.loads(listed.stdout)[0]
     done = ringfence("case", "export", alert["alert_id"][:12], "--out", "cases", cwd=tmp_path)
@@ -156,7 +164,7 @@ def test_simulate_writes_a_tape_that_is_checked_and_that_replay_reads(tmp_path):
 
 def test_a_run_that_fails_or_runs_again_loses_no_stored_alert(tmp_path):
     (tmp_path / "samples").symlink_to(ROOT / "samples")
-    ringfence("run", "--exit-when-drained", cwd=tmp_path)
+    ringfence("run", "--tape", SAMPLE, "--exit-when-drained", cwd=tmp_path)
 
     def stored():
         listed = ringfence("case", "list", "--limit", "100", "--json", cwd=tmp_path)
@@ -165,7 +173,7 @@ def test_a_run_that_fails_or_runs_again_loses_no_stored_alert(tmp_path):
     assert stored() == 50
     one_line(ringfence("run", "--tape", "nowhere", cwd=tmp_path), 2)
     assert stored() == 50
-    ringfence("run", "--exit-when-drained", cwd=tmp_path)
+    ringfence("run", "--tape", SAMPLE, "--exit-when-drained", cwd=tmp_path)
     assert stored() == 50
 
 
