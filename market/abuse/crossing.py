@@ -32,6 +32,8 @@ class Party:
     """Of each of its orders."""
 
 
+PATIENCE: Final = 15
+"""Looks for room inside the spread before an order is put at the touch, behind others."""
 MARGIN_S: Final = 30.0
 """Before the end of the tape no meeting is begun, so that each can be brought to its end."""
 
@@ -121,7 +123,7 @@ class Arranged:
         self._plan.close()
         self._over()
 
-    def _enter_first(self, meeting: Meeting) -> None:
+    def _enter_first(self, meeting: Meeting, waits: int = 0) -> None:
         venue, port, first = self._venue, meeting.port, meeting.first
         if venue.loop.now_ns >= self._until_ns:
             self._stop()
@@ -131,6 +133,9 @@ class Arranged:
             return
         own, opposite = venue.flows[port.engine.name].touch(meeting.side)
         room = abs(opposite - own)
+        if room < 2 and waits < PATIENCE:
+            venue.after(0.3 + meeting.gap_s, lambda: self._enter_first(meeting, waits + 1))
+            return
         inside = min(max(1, int(meeting.within * room)), room - 1) if room > 1 else 0
         before = meeting.case.crossed_lots
 
