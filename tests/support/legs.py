@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 
 import msgspec
@@ -17,12 +18,12 @@ def sign(record):
 
 def fills(tape, record):
     """Return all trades of an order, in seq order."""
-    id_, name = record["order_id"], record["instrument"]
-    return [
-        trade
-        for (place, _), trade in tape.rows[1].items()
-        if place == name and id_ in (trade["buy_order_id"], trade["sell_order_id"])
-    ]
+    if "by_order" not in vars(tape):
+        tape.by_order = defaultdict(list)
+        for trade in tape.rows[1].values():
+            for side in ("buy", "sell"):
+                tape.by_order[trade["instrument"], trade[f"{side}_order_id"]].append(trade)
+    return tape.by_order[record["instrument"], record["order_id"]]
 
 
 def filled(trades):
