@@ -23,10 +23,10 @@ owner and within the group, arranged beforehand, and may close a ring."""
 MIN_NAME_SHARE: Final = 1 / 3
 """Of the scenarios that an alert names, those that the cases it matches are: two guesses beside
 what was seen."""
-MIN_ID_SHARE: Final = 0.1
-"""Of the ids that an alert names, those of the cases it matches. Every id of an account is below
-one in a hundred of a case; a case told with its victims and context is far above one in ten."""
-MIN_ID_SHARE_ALL_DAY: Final = 1 / 3
+MIN_ID_SHARE: Final = 1 / 3
+"""Of the ids that an alert names, those of the cases it matches: a case told with whom it hurt and
+with some context is above it, every id of a maker's hour below it, however dense the abuse."""
+MIN_ID_SHARE_ALL_DAY: Final = 0.4
 """The same for an alert over more than half the tape: by chance it holds every id of an account
 that trades little, so a pattern told over so long must be a pattern in what it names."""
 MAX_STRETCH: Final = 10
