@@ -22,7 +22,16 @@ from typing import Final, Literal
 
 from ingest.instruments import Instrument
 from market.book import BookSide, Stops
-from market.orders import BUY, SELL, Account, Order, OrderTypeWord, TimeInForceWord, Watch
+from market.orders import (
+    BUY,
+    SELL,
+    Account,
+    Favour,
+    Order,
+    OrderTypeWord,
+    TimeInForceWord,
+    Watch,
+)
 from market.uncross import equilibrium, self_crossing
 from market.wire import Recorder, Write, fields
 
@@ -73,6 +82,8 @@ class Engine:
         self.watch: Watch | None = None
         self.guards: list[Callable[[Order], bool]] = []
         """Asked of each stop that has triggered whether to withhold it (`release`): abuse alone."""
+        self.favour: Favour | None = None
+        """How it departs from the rules for somebody: abuse alone."""
         self._stops = Stops()
         self._released: list[Order] = []
         self._parked: dict[Order, None] = {}
@@ -266,6 +277,8 @@ class Engine:
 
     def _refused(self, order: Order) -> bool:
         if self.phase == "continuous":
+            if self.favour is not None and self.favour.refuses(order):
+                return True
             return order.tif == "POST_ONLY" and self._would_trade(order)
         if self.phase in ("cancel_only", "maintenance") or order.tif in ("IOC", "FOK"):
             return not (self.phase == "auction" and order.type == "market" and order.tif == "IOC")
@@ -359,9 +372,12 @@ class Engine:
     def _prevent(self, order: Order, other: Order, now_ns: int) -> None:
         self.prevented += 1
         less = min(order.leaves, other.leaves)
-        if self.prevention == "cancel_incoming":
+        how: str = self.prevention
+        if self.favour is not None:
+            how = self.favour.prevention(order, other) or how
+        if how == "cancel_incoming":
             self._withdraw(order, now_ns)
-        elif self.prevention == "cancel_resting":
+        elif how == "cancel_resting":
             self._withdraw(other, now_ns)
         else:
             # The resting order first: what ends the incoming one ends its step.
@@ -437,7 +453,10 @@ class Engine:
         hits.append((now_ns, lots))
         while hits[0][0] <= now_ns - account.protection_ns:
             hits.pop(0)
-        if sum(hit for _, hit in hits) >= account.protection_lots:
+        lots = sum(hit for _, hit in hits)
+        if lots >= account.protection_lots or (
+            self.favour is not None and self.favour.trips(account, lots)
+        ):
             hits.clear()
             self._tripped.append(account)
 

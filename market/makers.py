@@ -24,6 +24,8 @@ BREATH_DEVIATION: Final = 0.5
 STRESS_POWER: Final = -0.5
 """Sizes, and the time between two looks, shrink with volatility to this power: makers step back
 from a storm, and keep a closer eye on it."""
+EAGER_RATIO: Final = 0.35
+"""How much of what it foresees a maker that cheats gives away, to be hit before the price moves."""
 HEDGE_REACTION_NS: Final = 3 * MILLI
 """From a fill to the hedge that answers it: a model's run and an order's construction."""
 HEDGE_THROUGH_BPS: Final = 15.0
@@ -209,7 +211,8 @@ class Maker:
                 away = half + level * quoting.spacing_bps * 1e-4
                 wanted = fair * (1 - side * away)
                 if ahead and side in conduct.foresight_sides and level < conduct.foresight_levels:
-                    wanted *= 1 + ahead
+                    # Away from what is about to come; to be hit for its good, just enough.
+                    wanted *= 1 + ahead * (1 if ahead * side < 0 else EAGER_RATIO)
                 if conduct.away and now_ns < conduct.away.get((side, level), 0):
                     continue
                 order = self.quotes.get((side, level))

@@ -31,6 +31,8 @@ class Account:
         `protection_ns`; 0 = none.
     on_fill : function of (order, lots, price in ticks, engine_ns), optional
         Called after each fill of its orders.
+    fees_bps : tuple of float, optional
+        What it pays of the notional as a maker and as a taker; None: its trades tell no fee.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Account:
     protection_lots: int = 0
     protection_ns: int = 0
     on_fill: Callable[[Order, int, int, int], None] | None = None
+    fees_bps: tuple[float, float] | None = None
     in_group: bool = field(init=False)
     is_afmm: bool = field(init=False)
 
@@ -92,6 +95,19 @@ class Order:
     def tranche(self) -> int:
         """What a fresh tranche of it shows, lots."""
         return self.leaves if self.display is None else min(self.display, self.leaves)
+
+
+class Favour(Protocol):
+    """How an engine departs from the venue's rules for somebody: abuse alone."""
+
+    def refuses(self, order: Order) -> bool:
+        """Return whether a new order that the rules allow is refused."""
+
+    def trips(self, account: Account, lots: int) -> bool:
+        """Return whether maker protection acts once so much was hit within its time."""
+
+    def prevention(self, order: Order, other: Order) -> str | None:
+        """Return how an order and a resting one are kept from trading; None: by the rules."""
 
 
 class Watch(Protocol):

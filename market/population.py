@@ -91,8 +91,21 @@ HEDGE_LOTS: Final = {"MM1": 7_000, "XM1": 5_000, "XM2": 12_000, "XM3": 3_000}
 PROTECTION: Final = {"MM1": 4_500, "XM1": 3_500, "XM2": 6_000}
 """Lots hit within `PROTECTION_NS` that take a maker's quotes away: both first levels and more."""
 PROTECTION_NS: Final = 500 * MILLI
+MAX_SPREAD_BPS: Final = 20
+"""Of the agreement: twice the widest quote of the stressed regime."""
+FLOOR_LOTS: Final = 200
+"""Of the agreement, each side: a half-filled quote holds it."""
+PRESENCE_RATIO: Final = 0.8
+"""Of the agreement."""
 CLIENT_LOTS: Final = 60
 """Least size of an ordinary client order: a fifteenth of a maker's first level."""
+FEES_BPS: Final = {
+    "maker": (0.5, 2.5),
+    "broker": (1.0, 3.0),
+    "vip": (1.5, 3.5),
+    "standard": (2.0, 5.0),
+}
+"""What each fee tier pays as a maker and as a taker."""
 GATES: Final = {"colo": 60 * MICRO, "api": 2 * MILLI, "gui": 60 * MILLI}
 """Median way to each gate: a rack, the internet, a browser."""
 
@@ -203,6 +216,7 @@ def account(member: Member) -> Account:
         text + (fields(algo_id=f"quoter-{member.account}") if maker else ""),
         PROTECTION.get(member.account, 0),
         PROTECTION_NS,
+        fees_bps=FEES_BPS[member.fee_tier],
     )
 
 
@@ -212,10 +226,9 @@ def obligations(rows: list[Instrument]) -> list[dict[str, str]]:
         {
             "account": name,
             "instrument": row.instrument,
-            # Twice the widest quote of the stressed regime; a floor that a half-filled quote holds.
-            "max_spread_bps": "20",
-            "min_quantity": str(row.lot_size * 200),
-            "min_presence_ratio": "0.8",
+            "max_spread_bps": str(MAX_SPREAD_BPS),
+            "min_quantity": str(row.lot_size * FLOOR_LOTS),
+            "min_presence_ratio": str(PRESENCE_RATIO),
             "window_s": "3600",
             "valid_from": VALID_FROM,
             "valid_to": "",
@@ -231,6 +244,8 @@ def disclosures() -> list[dict[str, str]]:
     said = (
         ("latency", str(GATES["colo"]), "ns", "rack space on the terms of every maker"),
         ("fee", "maker", "tier", "fee tier of every maker"),
+        ("fee", str(FEES_BPS["maker"][0]), "maker_bps", "what every maker pays on its quotes"),
+        ("fee", str(FEES_BPS["maker"][1]), "taker_bps", "what every maker pays when it takes"),
         ("protection", str(PROTECTION["MM1"]), "lots", "maker protection on every maker's terms"),
     )
     return [
