@@ -434,8 +434,8 @@ class Engine:
                 continue
             if self._released:
                 order = self._released.pop(0)
-                if order not in self._parked:
-                    continue
+                if order not in self._parked or not order.is_stop:
+                    continue  # It was cancelled, or another stop price triggered it.
             else:
                 ready = self._stops.ready(self.last)
                 if ready is None:

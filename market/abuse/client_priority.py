@@ -36,7 +36,7 @@ class ClientPriority(AtGate):
     group's is hit while the client's waits behind it.
 
     Severity sets how much of what was the client's the group gets, and how long the gate keeps the
-    client's order (log-uniform around 0.3 ms when faint, a second when blatant).
+    client's order (log-uniform around 0.7 ms when faint, 0.4 s when blatant).
 
     Evasions: `sister` uses the account of another company of the group, `staff` that of an
     employee, so that nothing is the maker's; `split` cuts the group's order into pieces, each too
