@@ -93,7 +93,7 @@ class Case:
             if self._lists(buy, sell):
                 self.trade(trade_id(buy.instrument, seq), now_ns)
         for order in (buy, sell):
-            if order.tag in self.wronged:
+            if order.tag in self.wronged and self.what.listing != "nothing":
                 self.order_ids[order.id] = None
 
     def _lists(self, buy: Order, sell: Order) -> bool:
@@ -360,5 +360,5 @@ class Cases:
             ledger.gone(order)
         if order.tag > 0:
             for case in self._open[order.instrument]:
-                if order.tag in case.wronged:
+                if order.tag in case.wronged and case.what.listing != "nothing":
                     case.order_ids[order.id] = None

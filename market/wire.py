@@ -51,6 +51,9 @@ class Recorder:
         self._bps = float(self._tick * self._lot) * 1e-4
         self.rebate: Callable[[Order], float] | None = None
         """Returns what share of its fee an order pays: abuse alone."""
+        self.mistag: Callable[[Order, Order, str, int], str] | None = None
+        """Returns what flag a trade gets in place of the true one: buy, sell, flag, engine_ns;
+        abuse alone."""
         self._orders, self._trades = orders, trades
         self._prices: dict[int, str] = {}
         self._quantities: dict[int, str] = {}
@@ -104,6 +107,8 @@ class Recorder:
         flag = "buy" if buy.account.is_afmm else "none"
         if sell.account.is_afmm:
             flag = "both" if flag == "buy" else "sell"
+        if self.mistag is not None:
+            flag = self.mistag(buy, sell, flag, ns)
         aggressor = '"buy"' if side > 0 else '"sell"' if side < 0 else "null"
         id_ = trade_id(self.name, self.seq)
         self._trades(
