@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
@@ -149,9 +149,24 @@ def sweep(
                     if progress:
                         progress(done, len(runs))
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)  # waits for tapes to be deleted
                 raise
     return _sum(plan, {run: _kept(files[run]) for run in runs}, claimed, version)
+
+
+def count_tape(tape: Path, alerts: Iterable[Alert]) -> Counts:
+    """Return what alerts are worth against the truth of a tape's folder.
+
+    Raises
+    ------
+    UsageError
+        The tape has no truth, or cannot be read.
+    """
+    truths = read_truth(tape)
+    first_ns, last_ns = span(tape)
+    return count(
+        alerts, truths, length_ns=last_ns - first_ns, instruments=len(Tape(tape).instruments)
+    )
 
 
 def write_sweep(out: Path, result: Sweep) -> Path:
@@ -203,13 +218,7 @@ def _run(file: Path, plan: Plan, run: Run, make_tape: MakeTape, replay: Replay) 
     with tempfile.TemporaryDirectory(prefix="tape-", dir=file.parent) as folder:
         tape = Path(folder) / "tape"
         make_tape(tape, plan, run)
-        first_ns, last_ns = span(tape)
-        counts = count(
-            replay(tape, Path(folder) / "out"),
-            read_truth(tape),
-            length_ns=last_ns - first_ns,
-            instruments=len(Tape(tape).instruments),
-        )
+        counts = count_tape(tape, replay(tape, Path(folder) / "out"))
     partial = file.with_suffix(".partial")
     partial.write_bytes(msgspec.json.encode(counts) + b"\n")
     partial.replace(file)

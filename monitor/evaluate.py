@@ -17,14 +17,12 @@ from alerts.record import Alert
 from detectors.catalogue import DETECTORS
 from ingest.errors import RingfenceError, UsageError
 from ingest.instruments import Matching
-from ingest.tape import Tape
+from market.abuse.catalogue import INJECTORS
 from market.assembly import Settings
-from market.counts import count
 from market.score import Scoreboard, scoreboard
 from market.seeds import first_seeds
 from market.simulate import simulate
-from market.span import span
-from market.sweep import Plan, Run, Sweep, sweep, write_sweep
+from market.sweep import Plan, Run, Sweep, count_tape, sweep, write_sweep
 from market.truth import SCENARIOS, read_truth
 from monitor.config import Config
 from monitor.logs import configure_logging
@@ -69,8 +67,7 @@ def evaluate_tape(
     RingfenceError
         A detector failed.
     """
-    truths = read_truth(tape)
-    first_ns, last_ns = span(tape)
+    read_truth(tape)  # before a long replay
     summary = None
     if alerts is not None:
         found: Sequence[Alert] = _read(alerts)
@@ -80,13 +77,7 @@ def evaluate_tape(
             summary = replay(tape, folder, config, progress=progress)
             found = read_alerts(folder / "alerts.ndjson")
         _all_ran(summary)
-    counts = count(
-        found,
-        truths,
-        length_ns=last_ns - first_ns,
-        instruments=len(Tape(tape).instruments),
-    )
-    board = scoreboard(counts, claimed=claimed())
+    board = scoreboard(count_tape(tape, found), claimed=claimed())
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         text = msgspec.json.format(msgspec.json.encode(board), indent=2)
@@ -112,8 +103,6 @@ def plan_of(
     UsageError
         An argument is out of range or names nothing that there is.
     """
-    from market.abuse.catalogue import INJECTORS
-
     for level in severities:
         if not 0 < level <= 1:
             raise UsageError(f"--severity must be above 0 and at most 1, was {level:g}")

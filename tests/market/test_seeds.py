@@ -21,7 +21,7 @@ def test_no_seed_is_in_two_ranges():
 
 def test_the_page_says_the_same_numbers():
     text = MARKET.read_text(encoding="utf-8").split("## Seeds")[1].split("##")[0]
-    written = [(int(first), int(last)) for first, last in re.findall(r"(\d+) to (\d+)", text)]
+    written = [(int(first), int(last)) for first, last in re.findall(r"(\d+)\s+to\s+(\d+)", text)]
     assert written == [(seeds[0], seeds[-1]) for seeds in RANGES.values()]
 
 
