@@ -90,7 +90,7 @@ class Judge:
         by_ids = [place for place in met if self._ids[place]]
         by_time = [place for place in met if not self._ids[place]]
         kept: list[int] = []
-        if self._enough_ids(alert, ids, by_ids):
+        if self._enough_ids(alert, by_ids):
             kept += by_ids
         if self._short_enough(alert, by_time) and self._pointed_enough(alert, by_time):
             kept += by_time
@@ -114,10 +114,18 @@ class Judge:
         right = {n for p in places for n in (self._truths[p].scenario, *self._truths[p].also)}
         return len(names) <= MAX_NAMES and len(names & right) >= MIN_NAME_SHARE * len(names)
 
-    def _enough_ids(self, alert: Alert, ids: frozenset[str], places: Iterable[int]) -> bool:
-        explained = {id_ for place in places for id_ in self._ids[place] & ids}
+    def _enough_ids(self, alert: Alert, places: Sequence[int]) -> bool:
+        """Return whether enough of the ids named are of the cases: of the kinds that those name.
+
+        Where truth names the trades alone (a wrong flag), their orders are neither right nor wrong.
+        """
+        cases = [self._truths[place] for place in places]
+        named: set[str] = set()
+        named.update(alert.order_ids if any(case.order_ids for case in cases) else ())
+        named.update(alert.trade_ids if any(case.trade_ids for case in cases) else ())
+        explained = {id_ for place in places for id_ in self._ids[place] & named}
         least = MIN_ID_SHARE_ALL_DAY if self._all_day(alert) else MIN_ID_SHARE
-        return len(explained) >= least * len(ids)
+        return len(explained) >= least * len(named)
 
     def _short_enough(self, alert: Alert, places: Iterable[int]) -> bool:
         window_ns = alert.window_end_ns - alert.window_start_ns

@@ -82,6 +82,16 @@ def test_where_a_case_has_ids_one_must_be_named(named):
     assert worth(alert(order_ids=("o9",)), case) == "wrong"
 
 
+def test_where_cases_name_trades_alone_the_orders_of_an_alert_are_not_held_against_it():
+    orders = tuple(f"o{number}" for number in range(20))
+    case = truth(order_ids=(), trade_ids=("t1", "t2"))
+    assert worth(alert(order_ids=orders, trade_ids=("t1", "t2")), case) == "right"
+    many = tuple(f"t{number}" for number in range(20))
+    assert worth(alert(order_ids=(), trade_ids=many), case) == "vague"
+    both = truth(order_ids=("o1",), trade_ids=("t1",))
+    assert worth(alert(order_ids=orders, trade_ids=("t1",)), both) == "vague"
+
+
 def test_where_a_case_has_no_ids_none_is_asked_for():
     assert worth(alert(), truth(order_ids=())) == "right"
 
