@@ -139,10 +139,7 @@ class Arranged:
         inside = min(max(1, int(meeting.within * room)), room - 1) if room > 1 else 0
         before = meeting.case.crossed_lots
 
-        def entered(order: Order, now_ns: int) -> None:
-            if meeting.unprevented:
-                # Only once it rests, so that it meets nobody else of its owner's on the way in.
-                order.stp_key = f"{first.account}/{now_ns}"
+        def entered(order: Order, _: int) -> None:
             state = _State(meeting, order, before)
             venue.after(meeting.gap_s, lambda: self._enter_second(state, 0))
 
@@ -165,6 +162,10 @@ class Arranged:
         if not first.live or port.engine.phase != "continuous" or piece == len(meeting.pieces):
             self._clear(state)
             return
+
+        if meeting.unprevented:
+            # Not before: while it rests it meets nobody else of its owner's.
+            first.stp_key = f"{first.account.name}/{venue.loop.now_ns}"
 
         def entered(order: Order, _: int) -> None:
             state.seconds.append(order)

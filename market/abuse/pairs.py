@@ -98,7 +98,12 @@ class WashPair(Injector):
         longest_s = 120 + meetings * 2.5 * (SPREAD_S[1] if evasion == "across_minutes" else 25)
         until_ns = venue.loop.now_ns + int(longest_s * SECOND)
         case = venue.cases.begin(
-            self.scenario, port, evasion=evasion, also=self.also(parties), listing="between"
+            self.scenario,
+            port,
+            evasion=evasion,
+            also=self.also(parties),
+            # Other trades within an omnibus account are other people's.
+            listing="crossed" if parties[0].options else "between",
         )
         if case is None:
             return True
