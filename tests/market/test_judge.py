@@ -144,7 +144,8 @@ def test_facets_of_no_scenario_are_not_counted_as_guesses():
 def test_one_id_in_three_must_be_of_the_cases_that_are_matched():
     assert worth(alert(order_ids=ids(3))) == "right"
     assert worth(alert(order_ids=ids(4))) == "vague"
-    assert worth(alert(order_ids=ids(2), trade_ids=("t1", "t2"))) == "vague"
+    both = truth(order_ids=("o1",), trade_ids=("t9",))
+    assert worth(alert(order_ids=ids(2), trade_ids=("t1", "t2")), both) == "vague"
     more = truth(order_ids=("o1",), trade_ids=("t2",))
     assert worth(alert(order_ids=ids(4), trade_ids=("t1", "t2")), more) == "right"
 
