@@ -43,7 +43,7 @@ class Hunt:
     evasion: str
     catches: list[Order] = field(default_factory=list)
     caught: int = 0
-    """Lots that the group's resting orders traded with triggered stops."""
+    """Lots that the group's resting orders, its quotes among them, traded with triggered stops."""
     taken: int = 0
     """Lots that the burst got."""
     triggered: list[Order] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Hunt:
             )
         (least, most), pause = BURSTS.get(self.evasion, ((1, 1), (0.0, 0.0)))
         orders = rng.randint(least, most)
-        after_s = rng.uniform(0.03, 0.4)
+        after_s = rng.uniform(0.01, 0.15)
         for number in range(1, orders + 1):
             self._later(after_s, number / orders)
             after_s += rng.uniform(*pause)
@@ -79,12 +79,12 @@ class Hunt:
         self.venue.after(after_s, lambda: self._take(way))
 
     def _take(self, way: float) -> None:
-        """Take all levels up to some part of the way to the cluster."""
+        """Take all levels on some part of the way to the cluster, or through it."""
         engine, side = self.port.engine, self.target.side
         book = engine.asks if side > 0 else engine.bids
-        if book.best is None or engine.phase != "continuous":
+        if book.best is None or not self.catches or engine.phase != "continuous":
             return
-        bound = book.best + round((self.target.price - book.best) * way)
+        bound = self._bound(book.best, way)
         grouped = self.venue.accounts[self.account].in_group
         lots = 0
         for key in reversed(book.keys):
@@ -98,12 +98,28 @@ class Hunt:
                 self.case, self.port, self.account, side, lots, bound, tif="IOC", waits=grouped
             )
 
+    def _bound(self, best: int, way: float) -> int:
+        """Return up to what price it takes: short of the cluster until the last, then all of it.
+
+        What others have quoted just before the group's resting orders since is taken too.
+        """
+        side, target = self.target.side, self.target
+        if way < 1:
+            nearest = min((stop.stop_price or 0) * side for stop in target.stops) * side - side
+            return best + round((nearest - best) * way)
+        first = min((order.price or 0) * side for order in self.catches) * side
+        return first - side
+
     def _traded(self, buy: Order, sell: Order, _: int, lots: int) -> bool:
         mine, other = (buy, sell) if buy.side == self.target.side else (sell, buy)
         if mine.tag == self.case.tag:
             self.taken += lots
-        elif other.tag == self.case.tag and mine in self.target.stops:
+        elif other.account.in_group and mine in self.target.stops:
             self.caught += lots
+            if other.tag != self.case.tag:  # One of its ordinary quotes was there first.
+                self.case.accounts[other.account.name] = None
+                self.case.order_ids[other.id] = None
+                return True
         return False
 
     def _look(self) -> None:

@@ -55,7 +55,7 @@ class Spoofing(Injector):
             stay_s=around(self.rng, WITHDRAWN_S, 1 - self.severity),
         )
         rng = random.Random(self.rng.getrandbits(64))  # noqa: S311 - a simulation
-        length_s = style.cycles * 25.0
+        length_s = 20.0 + style.cycles * 30.0
         if not venue.has_time(length_s + LAST_S):
             return False
         until_ns = venue.loop.now_ns + int(length_s * SECOND)

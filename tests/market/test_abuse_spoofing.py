@@ -159,4 +159,4 @@ def test_several_cases_an_hour_come_about_as_it_is(tapes, tmp_path, monkeypatch)
     monkeypatch.setattr(Spoofing, "every_s", USUAL_S)
     tape = Labelled(tmp_path, KIND, seed=111, hours=0.6, instruments=1, severity=0.5)
     assert len(tape.truths) >= 2
-    assert all(t.end_ns - t.start_ns < (5 * 25 + LAST_S) * 10**9 for t in tape.truths)
+    assert all(t.end_ns - t.start_ns < (20 + 5 * 30 + LAST_S) * 10**9 for t in tape.truths)
