@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from market import population
 from market.abuse.base import Venue
+from market.abuse.parties import Party
 from market.cases import Case
 from market.loop import SECOND, Port
 from market.orders import Order
-from market.wire import fields
 
 WAIT_S: Final = 2.0
 """Until the next look, while an instrument does not trade continuously."""
-GATES: Final[Mapping[str, str]] = {m.account: m.gate for m in population.members()}
-"""By account: the gate that it comes in by."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Party:
-    """One who enters orders of a case: an account, perhaps with the client behind it."""
-
-    account: str
-    gate: str
-    waits: bool = False
-    """As the group's instructions have to."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Of each of its orders."""
-
-
 PATIENCE: Final = 15
 """Looks for room inside the spread before an order is put at the touch, behind others."""
 MARGIN_S: Final = 30.0
 """Before the end of the tape no meeting is begun, so that each can be brought to its end."""
-
-
-def party(venue: Venue, account: str, originator: str = "") -> Party:
-    """Return an account as a party; `originator` is who stands behind an omnibus account."""
-    options = {}
-    if originator:
-        options = {"text": fields(originator=originator), "stp_key": f"{account}/{originator}"}
-    waits = venue.accounts[account].in_group
-    return Party(account=account, gate=GATES[account], waits=waits, options=options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +42,6 @@ class Meeting:
     unprevented: bool = False
     """Whether self-trade prevention is kept from seeing that the two belong together."""
     second_tif: str = "IOC"
-
-
-def whole(lots: int, rng: random.Random, *, pieces: int = 1) -> tuple[int, ...]:
-    """Return a quantity cut at random into at most so many pieces, each of a tenth or more."""
-    if pieces < 2 or lots < 10 * pieces:
-        return (lots,)
-    weights = [rng.uniform(0.3, 1.0) for _ in range(pieces)]
-    cut = [max(1, int(lots * weight / sum(weights))) for weight in weights[1:]]
-    return (lots - sum(cut), *cut)
 
 
 class Arranged:

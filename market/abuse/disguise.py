@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from market.abuse.base import Done, Venue
-from market.abuse.crossing import GATES
+from market.abuse.parties import GATES
 from market.cases import Case
 from market.loop import Port
 from market.orders import TimeInForceWord

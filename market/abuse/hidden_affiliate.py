@@ -8,9 +8,9 @@ from random import Random
 from typing import Final
 
 from market.abuse.base import OPENING_S, Injector
-from market.abuse.crossing import GATES
 from market.abuse.disguise import Disguise
 from market.abuse.front_running import reach
+from market.abuse.parties import GATES
 from market.cases import Case
 from market.draws import stream
 from market.loop import SECOND, Port

@@ -8,8 +8,9 @@ from collections.abc import Generator
 from typing import Final
 
 from market.abuse.base import Injector
-from market.abuse.crossing import MARGIN_S, Arranged, Meeting, Party, party
+from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.pairs import LEAST_S, Course
+from market.abuse.parties import Party, party
 from market.abuse.wash_common_owner import PAIRS
 from market.cases import Case
 from market.loop import SECOND, Port

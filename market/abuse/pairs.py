@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from market.abuse.base import Injector
-from market.abuse.crossing import MARGIN_S, Arranged, Meeting, Party, whole
+from market.abuse.crossing import MARGIN_S, Arranged, Meeting
+from market.abuse.parties import Party, cut_up
 from market.cases import Case
 from market.loop import SECOND, Port
 
@@ -156,7 +157,7 @@ class WashPair(Injector):
                 second=parties[1 - first],
                 side=-direction if first else direction,
                 lots=size,
-                pieces=whole(
+                pieces=cut_up(
                     size, rng, pieces=rng.randint(2, 4) if evasion == "broken_size" else 1
                 ),
                 pause_s=min(pause_s, 120.0) if turn else 0.0,

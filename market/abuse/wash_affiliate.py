@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from market.abuse.crossing import Party, party
 from market.abuse.pairs import WashPair
+from market.abuse.parties import Party, party
 
 OTHERS: Final = ("AFF1", "HOUSE1", "STAFF1")
 """The group's accounts beside the market maker's."""

@@ -7,8 +7,8 @@ from collections import defaultdict
 from typing import Final
 
 from market import population
-from market.abuse.crossing import Party, party
 from market.abuse.pairs import WashPair
+from market.abuse.parties import Party, party
 
 
 def _pairs() -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from market.abuse.base import Injector
-from market.abuse.crossing import GATES, MARGIN_S, Arranged, Meeting, party, whole
+from market.abuse.crossing import MARGIN_S, Arranged, Meeting
+from market.abuse.laps import circle, hops
+from market.abuse.parties import GATES, cut_up, party
 from market.abuse.wash_common_owner import PAIRS
 from market.cases import Case
 from market.loop import SECOND, Port
@@ -132,9 +134,9 @@ class WashRing(Injector):
         for lap in range(laps * len(places)):
             place = places[lap % len(places)]
             lots = max(90, int(size * rng.uniform(0.7, 1.3)))
-            for seller, buyer, passed in self._hops(self._circle(seats, rng), lots, rng):
+            for seller, buyer, passed in hops(circle(seats, rng), lots, rng):
                 given = passed - (leak if seller == seats[0][0] and not lap else 0)
-                for piece in whole(given, rng, pieces=pieces):
+                for piece in cut_up(given, rng, pieces=pieces):
                     left = piece
                     for _ in range(TRIES):
                         self._decoys(place, (seller, buyer), rng)
@@ -145,32 +147,6 @@ class WashRing(Injector):
                         return
             place.laps += 1
             place.trades = len(place.case.trade_ids)
-
-    @staticmethod
-    def _circle(seats: list[list[str]], rng: random.Random) -> list[list[str]]:
-        """Return who is in a lap, in the order in which they sell."""
-        around = list(seats)
-        if rng.random() < 0.2:
-            around.reverse()
-        if len(around) > 2 and rng.random() < 0.2:
-            around.pop(rng.randrange(len(around)))
-        start = rng.randrange(len(around))
-        return around[start:] + around[:start]
-
-    @staticmethod
-    def _hops(
-        around: list[list[str]], lots: int, rng: random.Random
-    ) -> Generator[tuple[str, str, int], None, None]:
-        """Yield seller, buyer and lots of a lap; who sits in one seat shares as it came."""
-        cuts = {seat[0]: whole(lots, rng, pieces=len(seat)) for seat in around}
-        for seat, following in zip(around, [*around[1:], around[0]], strict=True):
-            if len(seat) > 1:
-                yield from (
-                    (s, following[0], cut) for s, cut in zip(seat, cuts[seat[0]], strict=True)
-                )
-            else:
-                there = zip(following, cuts[following[0]], strict=True)
-                yield from ((seat[0], buyer, cut) for buyer, cut in there)
 
     def _hop(  # noqa: PLR0917 - one hop
         self,

@@ -6,8 +6,8 @@ import random
 from typing import Final
 
 from market import population
-from market.abuse.crossing import Party, party
 from market.abuse.pairs import WashPair
+from market.abuse.parties import Party, party
 from market.orders import GROUP
 
 _OPEN: Final = [m for m in population.members() if not m.valid_to]
