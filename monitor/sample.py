@@ -15,7 +15,7 @@ from rich.console import Console
 
 from market.assembly import Settings
 from market.simulate import simulate
-from market.truth import FILE, SCENARIOS
+from market.truth import SCENARIOS
 from monitor.terminal import progress_bar
 
 REAL: Final = Path("samples/terraforms")
@@ -32,7 +32,10 @@ SIMULATED: Final = Settings(
 _README: Final = """# The sample of the embedded service
 
 Real sales of 2021 and 2022 (samples/terraforms) and, after them, an hour of a simulated market
-(`SIM…`): no person, firm, order or price of that is real. `truth.json` says what abuse it holds.
+(`SIM…`): no person, firm, order or price of that is real. What abuse that hour holds, beside the tape:
+
+    ringfence simulate --out DIR --seed 199 --hours 1 --instruments 2 --severity 0.7 --no-harm
+    ringfence evaluate DIR
 """
 
 
@@ -58,7 +61,6 @@ def sample_tape(folder: Path, err: Console) -> Path:
             simulate(simulated, SIMULATED, progress=progress)
         real = [root / REAL for root in (Path.cwd(), Path(__file__).resolve().parents[1])]
         _join([*[tape for tape in real if tape.is_dir()][:1], simulated], made)
-        shutil.copy(simulated / FILE, made)
         (made / "README.md").write_text(_README, encoding="utf-8", newline="\n")
         (made / "made.json").write_bytes(made_of)
         shutil.rmtree(folder, ignore_errors=True)
