@@ -32,7 +32,7 @@ SIMULATED: Final = Settings(
 _README: Final = """# The sample of the embedded service
 
 Real sales of 2021 and 2022 (samples/terraforms) and, after them, an hour of a simulated market
-(`SIM…`): no person, firm, order or price of that is real. What abuse that hour holds, beside the tape:
+(`SIM…`): no person, firm, order or price of that is real. What abuse that hour holds:
 
     ringfence simulate --out DIR --seed 199 --hours 1 --instruments 2 --severity 0.7 --no-harm
     ringfence evaluate DIR
