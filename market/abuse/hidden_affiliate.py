@@ -27,7 +27,7 @@ THRESHOLD: Final = 0.15
 LAG_S: Final = (12.0, 0.3)
 LATER: Final = 5.0
 """Multiple of the lag where it is hidden by one."""
-NOISE: Final = 0.1
+NOISE: Final = 0.15
 """Chance of an order of its own at each look, where it hides among its own."""
 AHEAD: Final = (0.03, 0.4)
 """Share of the clients' large orders that it knows of and trades before."""
