@@ -26,6 +26,8 @@ STRESS_POWER: Final = -0.5
 from a storm, and keep a closer eye on it."""
 EAGER_RATIO: Final = 0.35
 """How much of what it foresees a maker that cheats gives away, to be hit before the price moves."""
+WARY_RATIO: Final = 2.0
+"""How far beside that it goes out of the way of a move that would cost it: too far is no loss."""
 HEDGE_REACTION_NS: Final = 3 * MILLI
 """From a fill to the hedge that answers it: a model's run and an order's construction."""
 HEDGE_THROUGH_BPS: Final = 15.0
@@ -211,8 +213,7 @@ class Maker:
                 away = half + level * quoting.spacing_bps * 1e-4
                 wanted = fair * (1 - side * away)
                 if ahead and side in conduct.foresight_sides and level < conduct.foresight_levels:
-                    # Away from what is about to come; to be hit for its good, just enough.
-                    wanted *= 1 + ahead * (1 if ahead * side < 0 else EAGER_RATIO)
+                    wanted *= 1 + ahead * (WARY_RATIO if ahead * side < 0 else EAGER_RATIO)
                 if conduct.away and now_ns < conduct.away.get((side, level), 0):
                     continue
                 order = self.quotes.get((side, level))

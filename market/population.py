@@ -93,8 +93,8 @@ PROTECTION: Final = {"MM1": 4_500, "XM1": 3_500, "XM2": 6_000}
 PROTECTION_NS: Final = 500 * MILLI
 MAX_SPREAD_BPS: Final = 20
 """Of the agreement: twice the widest quote of the stressed regime."""
-FLOOR_LOTS: Final = 200
-"""Of the agreement, each side: a half-filled quote holds it."""
+FLOOR_LOTS: Final = 100
+"""Of the agreement, each side: a half-filled quote of a maker with little appetite holds it."""
 PRESENCE_RATIO: Final = 0.8
 """Of the agreement."""
 CLIENT_LOTS: Final = 60

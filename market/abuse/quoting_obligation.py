@@ -24,8 +24,10 @@ FLICKER_S: Final = (0.4, 2.5)
 presence a piece is four times as long."""
 WIDE: Final = (7.5, 11.0)
 """Multiple of its half spread: above the agreement by more than a quote may lag."""
-THIN: Final = (0.003, 0.008)
+THIN: Final = (0.001, 0.005)
 """Multiple of its sizes: four levels together below the floor even when its appetite is large."""
+MOST_MISSED: Final = 0.97
+"""Of what is left of an hour: it still shows itself."""
 MARGIN_NS: Final = SECOND // 10
 
 
@@ -78,11 +80,13 @@ class _Hour:
     ) -> None:
         self._kind, self._port, self._evasion, self._until_ns = kind, port, evasion, until_ns
         self._maker = kind.maker(port)
-        self._missed_ratio = missed
+        # What is left of the hour has to make up for how it began.
+        left_ns = until_ns - kind.venue.loop.now_ns
+        self._missed_ratio = min(MOST_MISSED, missed * WINDOW_NS / left_ns)
         self._case: Case | None = None
         self._is_off = False
-        self._open_s = OPENING_S
-        """Of continuous trading so far in this hour."""
+        self._open_s = 0.0
+        """Of continuous trading since it began."""
         self._missed_s = 0.0
         self._bound_s = 0.0
         self._draw(kind.venue.loop.now_ns)
@@ -157,7 +161,8 @@ class _Hour:
         if self._is_off:
             self._come_back(now_ns)
         if self._case is not None:
-            self._case.end(keep=self._missed_s > (1 - PRESENCE_RATIO) * self._open_s)
+            open_s = OPENING_S + self._open_s
+            self._case.end(keep=self._missed_s > (1 - PRESENCE_RATIO) * open_s)
 
 
 def is_present(maker: Maker) -> bool:

@@ -15,8 +15,7 @@ SHARE: Final = (0.1, 0.9)
 """What share of the move to come is in its quotes, at both ends of severity."""
 SHORT_S: Final = (240.0, 900.0)
 FIRST_SHRINK: Final = (0.3, 0.5)
-"""Size of the first level that alone is unfair, beside its habit: the agreement's floor of 200 lots
-is still held mostly."""
+"""Size of the first level that alone is unfair, beside its habit: the agreement is still held."""
 LOOK_S: Final = 0.5
 MOVED_BPS: Final = 6.0
 """Move of the outside price within `MOVED_LOOKS` looks, five seconds, that counts as volatile: some
