@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ from market.judge import Judge, Verdict, counts, finders
 from market.truth import Truth
 
 EXAMPLES: Final = 20
-"""Wrong alerts, and missed cases, that are told one by one."""
+"""Wrong alerts of a detector, and missed cases of a scenario, that are told one by one."""
 DAY_NS: Final = 86_400_000_000_000
 SECOND_NS: Final = 1_000_000_000
 
@@ -74,6 +75,7 @@ class DetectorCount(msgspec.Struct, frozen=True):
         )
 
 
+Item = TypeVar("Item")
 Addable = TypeVar("Addable", Cases, ScenarioCount, DetectorCount)
 
 
@@ -102,7 +104,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     instrument_days: float = 0.0
     wrong: tuple[WrongAlert, ...] = ()
     missed: tuple[Truth, ...] = ()
-    """The first few of either; those of the first tape, where there are several."""
+    """The first few of each detector, and of each scenario."""
 
     def __add__(self, other: Counts) -> Counts:
         """Return both together."""
@@ -112,8 +114,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
             unjudged=self.unjudged + other.unjudged,
             not_counted=self.not_counted + other.not_counted,
             instrument_days=self.instrument_days + other.instrument_days,
-            wrong=(self.wrong + other.wrong)[:EXAMPLES],
-            missed=(self.missed + other.missed)[:EXAMPLES],
+            wrong=self.wrong + other.wrong,
+            missed=self.missed + other.missed,
         )
 
 
@@ -150,6 +152,7 @@ def count(
     for place, truth in enumerate(cases):
         scenarios.setdefault(truth.scenario, []).append(place)
     wrong = [_wrong(judged[p], v) for p, v in verdicts.items() if v.worth != "right"]
+    missed = [case for place, case in enumerate(cases) if place not in found]
     return Counts(
         scenarios={
             name: _scenario(cases, places, judged, found, besides)
@@ -159,8 +162,8 @@ def count(
         unjudged=len(claims) - len(judged),
         not_counted=len(given) - len(claims),
         instrument_days=instruments * length_ns / DAY_NS,
-        wrong=tuple(wrong[:EXAMPLES]),
-        missed=tuple(case for place, case in enumerate(cases) if place not in found)[:EXAMPLES],
+        wrong=tuple(_first(wrong, lambda alert: alert.detector)),
+        missed=tuple(_first(missed, lambda case: case.scenario)),
     )
 
 
@@ -199,6 +202,14 @@ def _scenario(
         harm_truth=math.fsum(harms),
         harm_alerts=math.fsum(alerts[alert].client_harm or 0.0 for alert in telling),
     )
+
+
+def _first(items: Iterable[Item], kind: Callable[[Item], str]) -> Iterator[Item]:
+    seen: Counter[str] = Counter()
+    for item in items:
+        seen[kind(item)] += 1
+        if seen[kind(item)] <= EXAMPLES:
+            yield item
 
 
 def _wrong(alert: Alert, verdict: Verdict) -> WrongAlert:

@@ -93,7 +93,7 @@ class Scoreboard(msgspec.Struct, frozen=True, kw_only=True):
     """On a tape without truth this is the rate of false alarms."""
     wrong: tuple[WrongAlert, ...]
     missed: tuple[Truth, ...]
-    """The first few of either."""
+    """The first few of each detector, and of each scenario."""
 
 
 def scoreboard(counts: Counts, *, claimed: Collection[str]) -> Scoreboard:

@@ -197,9 +197,7 @@ def _sum(
 ) -> Sweep:
     def board(severity: float | None) -> Scoreboard:
         parts = (counted[run] for run in plan.runs() if run.severity == severity)
-        # A wrong alert or a missed case says nothing without its tape, which is gone.
-        total = msgspec.structs.replace(add_up(parts), wrong=(), missed=())
-        return scoreboard(total, claimed=claimed)
+        return scoreboard(add_up(parts), claimed=claimed)
 
     levels = tuple(Level(severity=each, score=board(each)) for each in sorted(plan.severities))
     return Sweep(
@@ -219,6 +217,8 @@ def _run(file: Path, plan: Plan, run: Run, make_tape: MakeTape, replay: Replay) 
         tape = Path(folder) / "tape"
         make_tape(tape, plan, run)
         counts = count_tape(tape, replay(tape, Path(folder) / "out"))
+    # A wrong alert or a missed case says nothing without its tape, which is gone.
+    counts = msgspec.structs.replace(counts, wrong=(), missed=())
     partial = file.with_suffix(".partial")
     partial.write_bytes(msgspec.json.encode(counts) + b"\n")
     partial.replace(file)

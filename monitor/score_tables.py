@@ -10,11 +10,14 @@ from rich.table import Table
 
 from market.score import PLATFORM_INSTRUMENTS, Rate, ScenarioScore, Scoreboard, Share, plain
 from market.sweep import Sweep
+from market.truth import Truth
 from monitor.tables import at, short
 
 EXAMPLES: Final = 10
-"""Wrong alerts, and missed cases, that are shown; scoreboard.json has twice as many."""
-UNBROKEN: Final = frozenset({"scenario", "detector", "alert", "recall", "precision"})
+"""Wrong alerts, and missed cases, that are shown; scoreboard.json has more."""
+UNBROKEN: Final = frozenset(
+    {"scenario", "detector", "alert", "recall", "precision", "delay, s", "harm told / true"}
+)
 NO_DETECTOR: Final = "[dim]no detector yet[/]"
 
 
@@ -27,16 +30,18 @@ def scoreboard_tables(board: Scoreboard) -> Iterator[Table]:
     yield detectors_table(board)
     if board.wrong:
         yield _wrong_table(board)
-    if board.missed:
-        yield _missed_table(board)
+    ours = [case for case in board.missed if board.scenarios[case.scenario].claimed]
+    if ours:
+        yield _missed_table(ours)
 
 
 def scenarios_table(board: Scoreboard) -> Table:
     """Return recall, delay and harm by scenario."""
     table = _table(
-        "recall by scenario, 95 % intervals (Wilson); delay from a case's start to its first alert",
+        "recall by scenario, 95 % intervals (Wilson); delay from a case's start to its first "
+        "alert, median (95 % below)",
         ("scenario", "cases", "found", "otherwise", "recall", "alerts a case found"),
-        "delay s, median / 95 %",
+        "delay, s",
         "harm told / true",
     )
     for name, score in board.scenarios.items():
@@ -47,11 +52,11 @@ def scenarios_table(board: Scoreboard) -> Table:
             f"{score.otherwise:,}",
             _recall(score),
             _number(score.alerts_per_found_case),
-            f"{_number(score.delay_median_s)} / {_number(score.delay_p95_s)}",
+            _delay(score),
             _harm(score),
         )
     for name, recall in (
-        ("all that a detector looks for", board.recall_claimed),
+        ("all with a detector", board.recall_claimed),
         ("all", board.recall),
     ):
         table.add_row(
@@ -170,10 +175,16 @@ def _recall(score: ScenarioScore) -> str:
     return share_text(score.recall) if score.claimed else NO_DETECTOR
 
 
+def _delay(score: ScenarioScore) -> str:
+    if score.delay_median_s is None or score.delay_p95_s is None:
+        return "–"
+    return f"{plain(score.delay_median_s)} ({plain(score.delay_p95_s)})"
+
+
 def _harm(score: ScenarioScore) -> str:
     if not score.harm_truth and not score.harm_alerts:
         return "–"
-    return f"{score.harm_alerts:,.2f} / {score.harm_truth:,.2f}"
+    return f"{plain(score.harm_alerts)} / {plain(score.harm_truth)}"
 
 
 def _number(value: float | None) -> str:
@@ -199,13 +210,13 @@ def _wrong_table(board: Scoreboard) -> Table:
     return table
 
 
-def _missed_table(board: Scoreboard) -> Table:
+def _missed_table(cases: Sequence[Truth]) -> Table:
     table = _table(
-        f"cases that were missed, the first {min(EXAMPLES, len(board.missed))}",
+        f"cases that were missed though a detector looks for them, the first {EXAMPLES} at most",
         ("scenario", "instrument", "accounts", "hidden by", "from (UTC)"),
         "an order or trade of it",
     )
-    for case in board.missed[:EXAMPLES]:
+    for case in cases[:EXAMPLES]:
         table.add_row(
             case.scenario,
             case.instrument or "–",

@@ -81,6 +81,13 @@ def test_precision_is_by_detector_and_wrong_alerts_are_told():
     assert [(a.alert_id, a.worth) for a in scored.wrong] == [("b", "wrong"), ("c", "vague")]
 
 
+def test_what_one_kind_misses_does_not_crowd_out_another():
+    many = [truth(order_ids=(f"o{n}",)) for n in range(30)]
+    late = truth(scenario="tag_error", start_ns=START + HOUR, end_ns=START + HOUR)
+    missed = board([], [*many, late]).missed
+    assert [case.scenario for case in missed] == ["spoofing"] * 20 + ["tag_error"]
+
+
 def test_a_scenario_that_no_detector_looks_for_has_no_recall_and_no_silent_zero():
     scored = board([], [truth(), truth(scenario="tag_error")], claimed={"tag_error"})
     assert scored.scenarios["spoofing"].claimed is False
