@@ -69,17 +69,18 @@ class Venue:
         """Keep other cases out of an instrument for a while, so that each can be told apart."""
         self._busy[port.engine.name] = self.loop.now_ns + int(seconds * SECOND)
 
-    def claim(self, port: Port, from_ns: int, until_ns: int) -> None:
-        """Keep other spells of conduct out of an instrument.
+    def claim(self, port: Port, from_ns: int, until_ns: int, what: str) -> None:
+        """Keep spells that bend the same, such as the maker's quotes, out of an instrument.
 
         A spell is long: single cases may well come about in it, and are told apart by their orders.
         """
-        self._claims.setdefault(port.engine.name, []).append((from_ns, until_ns))
+        key = f"{what}/{port.engine.name}"
+        self._claims.setdefault(key, []).append((from_ns, until_ns))
 
-    def unclaimed_until(self, port: Port) -> int:
-        """Return until when no spell of conduct goes on in an instrument; now where one does."""
+    def unclaimed_until(self, port: Port, what: str) -> int:
+        """Return until when no spell that bends the same goes on there; now where one does."""
         now_ns, until_ns = self.loop.now_ns, self.end_ns
-        for begin_ns, end_ns in self._claims.get(port.engine.name, ()):
+        for begin_ns, end_ns in self._claims.get(f"{what}/{port.engine.name}", ()):
             if now_ns < end_ns:
                 until_ns = min(until_ns, max(now_ns, begin_ns))
         return until_ns

@@ -36,7 +36,7 @@ class FrontRunning(AtGate):
         "hedge_cover",
         "perpetual",
     )
-    every_s = 600.0
+    every_s = 300.0
 
     def seize(self, port: Port, entry: Entry) -> int | None:
         """Run in front of the first child of a parent."""

@@ -59,7 +59,7 @@ class QuotingObligation(Spell):
         missed = [hour for hour in hours if rng.random() < MISSED_RATIO]
         for port, hour in missed or hours[:1]:
             # Its own, so that no other spell makes it a different one.
-            venue.claim(port, hour, hour + WINDOW_NS)
+            venue.claim(port, hour, hour + WINDOW_NS, self.bends)
             venue.loop.at(hour + int(OPENING_S * SECOND), self._begin, port)
 
     def _begin(self, now_ns: int, port: Port) -> None:

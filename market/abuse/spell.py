@@ -26,20 +26,22 @@ class Spell(Injector):
 
     lasts_s: ClassVar[tuple[float, float]] = (1200.0, 5400.0)
     """Shortest and longest spell, drawn log-uniformly; what comes next may halve the shortest."""
+    bends: ClassVar[str] = "quotes"
+    """What it bends: of spells that bend the same only one goes on at a time in an instrument."""
     every_s = 420.0
 
     def attempt(self, port: Port) -> bool:
-        """Begin a spell, where none of this or another kind goes on."""
+        """Begin a spell, where none that bends the same goes on."""
         venue = self.venue
         now_ns = venue.loop.now_ns
-        last_ns = venue.unclaimed_until(port) - int(LAST_S * SECOND)
+        last_ns = venue.unclaimed_until(port, self.bends) - int(LAST_S * SECOND)
         if last_ns < now_ns + int(self.lasts_s[0] / 2 * SECOND):
             return False
         evasion = self.hide()
         length_s = self.length_s(evasion)
         rest_s = length_s * self.rng.uniform(*REST_RATIO)
         until_ns = min(now_ns + int(length_s * SECOND), last_ns)
-        venue.claim(port, now_ns, until_ns + int(rest_s * SECOND))
+        venue.claim(port, now_ns, until_ns + int(rest_s * SECOND), self.bends)
         self.go(port, evasion, until_ns)
         return True
 

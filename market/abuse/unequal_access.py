@@ -40,6 +40,7 @@ class UnequalAccess(Spell):
 
     scenario = "unequal_access"
     evasions = ("latency", "reject", "fee", "protection", "stp")
+    bends = "access"
 
     def hide(self) -> str:
         """Draw the way: each is as good as the others."""
