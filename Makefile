@@ -10,8 +10,14 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
 
+# The simulated market's tests start no server and share nothing: they run beside each other.
 test: $(STAMP) system
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest --ignore=tests/market
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests/market
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 # What CI runs: lint, strict types, import contracts, tests.
 check: lint types contracts test

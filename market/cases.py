@@ -339,7 +339,12 @@ class Cases:
         if case.ports:
             row = case.ports[0].engine.instrument
             scale = float(row.tick_size * row.lot_size)
-        return float(f"{sum(max(0.0, lost) for lost in by_client.values()) * scale:.9g}")
+        losses = by_client.values()
+        if case.what.listing == "nothing":
+            # Where everybody is dealt with by a rule, each client's loss is mostly luck: its sum
+            # over all is what the rule costs, the sum of the losers' would be luck alone.
+            return float(f"{max(0.0, sum(losses)) * scale:.9g}")
+        return float(f"{sum(max(0.0, lost) for lost in losses) * scale:.9g}")
 
     # --- what the engines tell ----------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from market.abuse.base import OPENING_S
-from market.abuse.spell import Spell
+from market.abuse.spell import Spell, behave
 from market.cases import Case
 from market.loop import SECOND, Port
 from market.makers import Conduct, Maker
@@ -36,8 +36,8 @@ class QuotingObligation(Spell):
 
     It watches its own presence and keeps it, over the hour, at a ratio that severity moves from
     just below the agreement to next to nothing. It is connected all the while, and what halts,
-    auctions and maintenance take away does not count. Clients lose a quote, no named order loses
-    money: harm is not measured.
+    auctions and maintenance take away does not count. What clients lose by it is told by paired
+    runs in which it quotes as agreed, half a minute at a time.
 
     Evasions, the ways it can look like quoting: none, no quotes at all; `one_sided`, quotes on one
     side; `wide`, a spread above the maximum; `thin`, sizes below the floor; `flicker`, on and off
@@ -84,7 +84,7 @@ class _Hour:
         left_ns = until_ns - kind.venue.loop.now_ns
         self._missed_ratio = min(MOST_MISSED, missed * WINDOW_NS / left_ns)
         self._case: Case | None = None
-        self._is_off = False
+        self._is_off = self._is_stopped = False
         self._open_s = 0.0
         """Of continuous trading since it began."""
         self._missed_s = 0.0
@@ -99,6 +99,8 @@ class _Hour:
         self._bound_s = min(self._kind.log_uniform(*bounds), 1 + left_s * 0.1)
 
     def _tick(self, now_ns: int, _: None) -> None:
+        if self._is_stopped:
+            return
         if now_ns >= self._until_ns:
             self._end(now_ns)
             return
@@ -118,8 +120,12 @@ class _Hour:
         kind, rng = self._kind, self._kind.rng
         if self._case is None:
             self._case = kind.venue.cases.begin(
-                kind.scenario, self._port, evasion=self._evasion, harm_s=None, listing="nothing"
+                kind.scenario, self._port, evasion=self._evasion, listing="nothing"
             )
+            if self._case is not None:
+                kind.measure(self._port, self._case, self._until_ns, self._stop)
+            if self._is_stopped:
+                return
         self._is_off = True
         self._draw(now_ns)
         conduct = self._maker.conduct = Conduct()
@@ -156,6 +162,11 @@ class _Hour:
         self._maker.conduct = Conduct()
         if self._case is not None:
             self._case.act(self._kind.venue.afmm)
+
+    def _stop(self) -> None:
+        """Quote as agreed from now on, in a paired run."""
+        self._is_stopped = True
+        behave(self._maker)
 
     def _end(self, now_ns: int) -> None:
         if self._is_off:

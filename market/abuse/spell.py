@@ -8,12 +8,16 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from market.abuse.base import Injector
-from market.cases import Case
+from market.cases import Case, Part
+from market.clients import Entry
 from market.loop import SECOND, Port
 from market.makers import Conduct, Maker
 
 REST_RATIO: Final = (0.3, 0.8)
 """How long a maker behaves after a spell, as a share of that spell: honest time to compare with."""
+WINDOW_S: Final = 30.0
+FOLLOWED_S: Final = 5.0
+"""Of a paired run of a spell: for so long two markets that differ in little are much the same."""
 LAST_S: Final = 2.0
 """A spell that the next one, or the end of the tape, cuts short ends so long before it."""
 
@@ -64,6 +68,44 @@ class Spell(Injector):
     def maker(self, port: Port) -> Maker:
         """Return the affiliate's maker in an instrument."""
         return self.venue.makers[self.venue.afmm, port.engine.name]
+
+    def measure(
+        self,
+        port: Port,
+        case: Case,
+        until_ns: int,
+        honest: Callable[[], object],
+    ) -> None:
+        """Follow what a spell costs clients, a window at a time.
+
+        In the paired run of a window all is honest again: `honest` is called at its begin. What
+        counts are the clients' decisions of the window, followed a little beyond it. A window that
+        begins outside continuous trading is not looked at.
+        """
+        window_ns = int(WINDOW_S * SECOND)
+        current: list[Part] = []
+
+        def tap(entry: Entry) -> int:
+            for part in current:
+                part.wrong_tags(entry.tag)
+            return 0
+
+        def begin(now_ns: int, _: None) -> None:
+            current.clear()
+            if now_ns >= until_ns or case.is_over:
+                port.taps.remove(tap)
+                return
+            if port.engine.phase == "continuous":
+                part = self.venue.cases.part(case, WINDOW_S + FOLLOWED_S)
+                if part is None:
+                    honest()
+                    port.taps.remove(tap)
+                    return
+                current.append(part)
+            self.venue.loop.at(now_ns + window_ns, begin)
+
+        port.taps.append(tap)
+        begin(self.venue.loop.now_ns, None)
 
     def until(self, until_ns: int, case: Case, over: Callable[[], bool]) -> None:
         """Have a spell end at a time; `over` puts all back and tells if there was anything."""

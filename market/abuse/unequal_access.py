@@ -28,8 +28,8 @@ SPARED: Final = (0.4, 1.0)
 class UnequalAccess(Spell):
     """In spells one rule of access is kept for others and bent for the group.
 
-    One way a spell, which the truth names as the evasion; severity sets how far it is bent. Nobody
-    is robbed of a named order but by `latency`, and harm is not measured.
+    One way a spell, which the truth names as the evasion; severity sets how far it is bent. What
+    that costs clients is told by paired runs in which all are alike, half a minute at a time.
 
     Ways: `latency`, the instructions of all others wait longer, whatever is stamped, so that the
     group also overtakes clients (client_priority); `reject`, some orders of all others are refused;
@@ -61,7 +61,6 @@ class UnequalAccess(Spell):
             port,
             evasion=evasion,
             also=("client_priority",) if evasion == "latency" else (),
-            harm_s=None,
             listing="nothing",
         )
         if case is None:
@@ -83,6 +82,8 @@ class UnequalAccess(Spell):
             port.toll = engine.wire.rebate = engine.favour = None
             return bent.times > 0
 
+        if evasion != "fee":  # What the maker pays less no client pays more.
+            self.measure(port, case, until_ns, over)
         self.until(until_ns, case, over)
 
 

@@ -28,8 +28,8 @@ class UnfairFills(Spell):
 
     What clients deal against it is what it wants to be dealt: prices move against them at once, as
     they do not after fills against external makers. How much of how many steps it foresees grows
-    with severity. Clients' prices are hardly worse than without it, their moments are: what that
-    costs is no loss of an order against a paired run, and harm is not measured.
+    with severity. What that costs is told by paired runs in which it quotes fairly, half a minute
+    at a time.
 
     Evasions: `small_orders`, only its first level, made small, knows, so that large fills are fair
     and volumes hide it; `volatile_only`, only while the price moves much, when markouts are bad
@@ -51,9 +51,7 @@ class UnfairFills(Spell):
         steps = max(1, round(self.jitter(self.between(*STEPS), 0.2)))
         side = self.rng.choice((1, -1))
         first_shrink = self.rng.uniform(*FIRST_SHRINK)
-        case = self.venue.cases.begin(
-            self.scenario, port, evasion=evasion, harm_s=None, listing="nothing"
-        )
+        case = self.venue.cases.begin(self.scenario, port, evasion=evasion, listing="nothing")
         if case is None:
             return
         conduct = maker.conduct = Conduct(foresight=share, foresight_steps=steps)
@@ -79,4 +77,5 @@ class UnfairFills(Spell):
 
             look(self.venue.loop.now_ns, None)
         case.act(self.venue.afmm)
+        self.measure(port, case, until_ns, lambda: behave(maker))
         self.until(until_ns, case, lambda: behave(maker) and used)

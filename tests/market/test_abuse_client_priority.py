@@ -10,7 +10,13 @@ import pytest
 
 from market.abuse.client_priority import ClientPriority
 from tests.support import legs
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = ClientPriority.scenario
 PLACES = ("new", "trigger")
@@ -122,11 +128,8 @@ def missed(tape, truth):
     return min(less, legs.filled(taken))
 
 
-@pytest.mark.parametrize("severity", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("evasion", ["none", *ClientPriority.evasions])
+@pytest.mark.parametrize(("severity", "evasion"), every_way(ClientPriority))
 def test_every_case_displaces_a_client(tapes, severity, evasion):
-    if evasion != "none" and severity != 0.5:
-        pytest.skip("each way of hiding is looked at in the middle, each severity without")
     tape = tapes(severity=severity, evasion=evasion)
     assert_sound(tape)
     assert len(tape.truths) >= 4

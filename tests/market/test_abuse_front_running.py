@@ -7,7 +7,13 @@ import statistics
 import pytest
 
 from market.abuse.front_running import FrontRunning
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = FrontRunning.scenario
 SHORT = {"hours": 0.25, "instruments": 2, "rate": 3}
@@ -49,10 +55,7 @@ def lots(tape, truth, orders):
     )
 
 
-@pytest.mark.parametrize(
-    ("severity", "evasion"),
-    [(0.1, "none"), (0.9, "none"), *((0.5, way) for way in ("none", *FrontRunning.evasions))],
-)
+@pytest.mark.parametrize(("severity", "evasion"), every_way(FrontRunning))
 def test_every_case_has_its_legs(tapes, severity, evasion):
     tape = tapes(severity, evasion)
     assert_sound(tape)

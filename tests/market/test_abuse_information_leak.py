@@ -9,7 +9,13 @@ import pytest
 
 from market.abuse.information_leak import InformationLeak
 from market.parents import PLANNED_S
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = InformationLeak.scenario
 SHORT = {"seed": 111, "hours": 0.3, "instruments": 1, "rate": 4}
@@ -67,10 +73,7 @@ def quantity(records):
     return sum(float(r["quantity"]) for r in records)
 
 
-@pytest.mark.parametrize(
-    ("severity", "evasion"),
-    [(0.1, "none"), (0.9, "none"), *((0.5, way) for way in ("none", *InformationLeak.evasions))],
-)
+@pytest.mark.parametrize(("severity", "evasion"), every_way(InformationLeak))
 def test_every_case_has_its_legs(tapes, severity, evasion):
     tape = tapes(severity, evasion)
     assert_sound(tape)

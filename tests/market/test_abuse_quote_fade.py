@@ -9,7 +9,13 @@ from itertools import pairwise
 import pytest
 
 from market.abuse.quote_fade import QuoteFade
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = QuoteFade.scenario
 SHORT = {"seed": 112, "hours": 0.3, "instruments": 1, "rate": 4}
@@ -55,10 +61,7 @@ def fades(tape, truth):
     return found
 
 
-@pytest.mark.parametrize(
-    ("severity", "evasion"),
-    [(0.1, "none"), (0.9, "none"), *((0.5, way) for way in ("none", *QuoteFade.evasions))],
-)
+@pytest.mark.parametrize(("severity", "evasion"), every_way(QuoteFade))
 def test_every_client_named_lost_a_quote_at_the_gate(tapes, severity, evasion):
     tape = tapes(severity, evasion)
     assert_sound(tape)

@@ -10,7 +10,13 @@ import pytest
 from market.abuse.spoofing import LAST_S, Spoofing
 from market.check import check_clean
 from tests.support import legs
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = Spoofing.scenario
 USUAL_S = Spoofing.every_s
@@ -66,11 +72,8 @@ def completed(tape, truth):
     return found
 
 
-@pytest.mark.parametrize("severity", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("evasion", ["none", *Spoofing.evasions])
+@pytest.mark.parametrize(("severity", "evasion"), every_way(Spoofing))
 def test_layers_go_after_the_small_order_was_filled_again_and_again(tapes, severity, evasion):
-    if evasion != "none" and severity != 0.5:
-        pytest.skip("each way of hiding is looked at in the middle, each severity without")
     tape = tapes(severity=severity, evasion=evasion)
     assert_sound(tape)
     assert len(tape.truths) >= 3

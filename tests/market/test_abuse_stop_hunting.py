@@ -9,7 +9,13 @@ import pytest
 from market.abuse.stop_hunting import StopHunting
 from market.check import check_clean
 from tests.support import legs
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = StopHunting.scenario
 USUAL_S = StopHunting.every_s
@@ -62,11 +68,8 @@ def last_prices(tape, truth, from_ns, until_ns):
     ]
 
 
-@pytest.mark.parametrize("severity", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("evasion", ["none", *StopHunting.evasions])
+@pytest.mark.parametrize(("severity", "evasion"), every_way(StopHunting))
 def test_a_burst_goes_through_a_cluster_and_the_group_is_there(tapes, severity, evasion):
-    if evasion != "none" and severity != 0.5:
-        pytest.skip("each way of hiding is looked at in the middle, each severity without")
     tape = tapes(severity=severity, evasion=evasion)
     assert_sound(tape)
     assert len(tape.truths) >= 3

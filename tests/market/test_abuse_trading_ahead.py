@@ -9,7 +9,13 @@ import pytest
 
 from market.abuse.trading_ahead import TradingAhead
 from tests.support import legs
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import (
+    AFMM,
+    Labelled,
+    assert_read_without_fault,
+    assert_sound,
+    every_way,
+)
 
 KIND = TradingAhead.scenario
 USUAL_S = TradingAhead.every_s
@@ -72,11 +78,8 @@ def side_of(trade, accounts):
     return "buy" if trade["buy_account"] in accounts else "sell"
 
 
-@pytest.mark.parametrize("severity", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("evasion", ["none", *TradingAhead.evasions])
+@pytest.mark.parametrize(("severity", "evasion"), every_way(TradingAhead))
 def test_the_group_executes_while_the_client_is_held(tapes, severity, evasion):
-    if evasion != "none" and severity != 0.5:
-        pytest.skip("each way of hiding is looked at in the middle, each severity without")
     tape = tapes(severity=severity, evasion=evasion)
     assert_sound(tape)
     assert len(tape.truths) >= 4

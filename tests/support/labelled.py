@@ -7,6 +7,8 @@ import json
 from collections import defaultdict
 from functools import cached_property
 
+import msgspec
+
 from market.assembly import Settings
 from market.reading import records, table
 from market.simulate import simulate
@@ -15,6 +17,12 @@ from monitor.config import default_config
 from monitor.replay import replay
 
 AFMM = "MM1"
+
+
+def every_way(injector):
+    """Return (severity, evasion): each severity unhidden, each way of hiding in the middle."""
+    middle = ((0.5, way) for way in ("none", *injector.evasions))
+    return [(0.1, "none"), (0.9, "none"), *middle]
 
 
 class Labelled:
@@ -90,3 +98,12 @@ def assert_read_without_fault(tape, out):
     assert summary.duplicates == summary.late == summary.pending == summary.gaps == 0
     with (out / "alerts.ndjson").open() as file:
         return [json.loads(line) for line in file]
+
+
+def assert_same_but_for_harm(tape, measured):
+    """Hold a tape against one of the same settings that measures harm: nothing else may differ."""
+    ours, theirs = tape.digest(), measured.digest()
+    assert {name for name in ours if ours[name] != theirs[name]} == {"README.md", "truth.json"}
+    unmeasured = [msgspec.structs.replace(t, client_harm=None) for t in measured.truths]
+    assert unmeasured == tape.truths
+    assert all(truth.client_harm >= 0 for truth in measured.truths)
