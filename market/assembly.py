@@ -68,9 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.scenarios:
             if name not in SCENARIOS:
                 raise UsageError(f"--scenario must be one of {', '.join(SCENARIOS)}, was {name}")
-        ways = {"mixed", "none"}.union(*(i.evasions for i in INJECTORS.values()))
+        kinds = self.scenarios or INJECTORS
+        ways = {"mixed", "none"}.union(*(INJECTORS[name].evasions for name in kinds))
         if self.evasion not in ways:
-            raise UsageError(f"--evasion must be one of {', '.join(sorted(ways))}")
+            known = ", ".join(sorted(ways))
+            raise UsageError(f"--evasion must be one of {known}, was {self.evasion}")
 
 
 class Market:

@@ -63,7 +63,10 @@ class Case:
         if self.is_over:
             return
         self.accounts[account] = None
-        self.end_ns = max(self.end_ns, self._cases.loop.now_ns)
+        # What an engine does now is stamped by its own clock, some µs on.
+        self.end_ns = max(
+            self.end_ns, self._cases.loop.now_ns, *(port.busy_ns for port in self.ports)
+        )
         if order is not None:
             self.own.append(order)
             if self.what.listing != "nothing":
@@ -130,7 +133,7 @@ class Part:
         """Tags of the clients' decisions whose losses count."""
         self.twin: Twin | None = None
         self.losses: Mapping[int, tuple[str, float]] = {}
-        """What the twin told, by tag: account, and loss in ticks times lots."""
+        """What the twin told, by tag: account, and loss in quote currency."""
 
     def wrong_tags(self, *tags: int) -> None:
         """Name clients' decisions that this act was done to."""
@@ -335,16 +338,12 @@ class Cases:
             for tag in part.wronged:
                 account, lost = part.losses.get(tag, ("", 0.0))
                 by_client[account] += lost
-        scale = 1.0
-        if case.ports:
-            row = case.ports[0].engine.instrument
-            scale = float(row.tick_size * row.lot_size)
         losses = by_client.values()
         if case.what.listing == "nothing":
             # Where everybody is dealt with by a rule, each client's loss is mostly luck: its sum
             # over all is what the rule costs, the sum of the losers' would be luck alone.
-            return float(f"{max(0.0, sum(losses)) * scale:.9g}")
-        return float(f"{sum(max(0.0, lost) for lost in losses) * scale:.9g}")
+            return float(f"{max(0.0, sum(losses)):.9g}")
+        return float(f"{sum(max(0.0, lost) for lost in losses):.9g}")
 
     # --- what the engines tell ----------------------------------------------------------------
 

@@ -119,7 +119,8 @@ class Port:
         """Who sees a client's new order at the gate: abuse alone."""
         self.toll: Callable[[float], int] | None = None
         """Extra ns, by luck, that all but the group wait: abuse alone."""
-        self._busy_ns = 0
+        self.busy_ns = 0
+        """Until when the engine is at work on what came last."""
         self._held_ns = 0
         self._tolled_ns = 0
 
@@ -175,7 +176,7 @@ class Port:
 
         How long it takes is drawn by the time itself (Knuth's multiplicative hash).
         """
-        begin = max(self._busy_ns, now_ns)
+        begin = max(self.busy_ns, now_ns)
         service = self.SERVICE_NS + (begin * 2_654_435_761 >> 12) % self.SERVICE_NS
-        self._busy_ns = begin + service
-        return self._busy_ns
+        self.busy_ns = begin + service
+        return self.busy_ns

@@ -202,16 +202,19 @@ def rate(count: int, instrument_days: float) -> Rate:
 
 def _scenario(count: ScenarioCount, claimed: bool) -> ScenarioScore:
     cases = count.cases
-    recall = share(cases.found, cases.truths)
-    if not claimed:
-        recall = msgspec.structs.replace(recall, value=None, low=None, high=None)
+    # Where nobody looks, that nothing was found is no recall of 0. Others' alerts may find.
+    unseen = not claimed and not cases.found
+
+    def recall(one: Cases) -> Share:
+        found = share(one.found, one.truths)
+        nothing: dict[str, None] = dict.fromkeys(("value", "low", "high"))
+        return msgspec.structs.replace(found, **nothing) if unseen else found
+
     delays = np.array(count.delays_s)
     return ScenarioScore(
         claimed=claimed,
-        recall=recall,
-        by_evasion={
-            name: share(evasion.found, evasion.truths) for name, evasion in count.evasions.items()
-        },
+        recall=recall(cases),
+        by_evasion={name: recall(evasion) for name, evasion in count.evasions.items()},
         otherwise=count.otherwise,
         alerts=count.alerts,
         alerts_per_found_case=_ratio(count.alerts, cases.found),

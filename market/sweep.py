@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
+import shutil
+import signal
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -124,8 +130,12 @@ def sweep(
     runs = plan.runs()
     if not runs or not plan.severities:
         raise UsageError("a sweep must have at least one seed and one severity")
+    if (out / "instruments.csv").exists():
+        raise UsageError(f"--out must be a folder of the sweep's own, {out} is a tape")
     kept = out / RUNS
     kept.mkdir(parents=True, exist_ok=True)
+    for left_over in kept.glob("tape-*"):  # of a sweep that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     files = {run: kept / f"{_key(plan, run, version)}.json" for run in runs}
     left = [run for run in runs if _read(files[run]) is None]
     done = len(runs) - len(left)
@@ -140,8 +150,14 @@ def sweep(
     else:
         # Fresh processes: a forked one would share compiled kernels' threads and locks.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            tasks = [pool.submit(_run, files[run], plan, run, make_tape, replay) for run in left]
+        parent = os.getpid()
+        with ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_end_with, initargs=(parent,)
+        ) as pool:
+            with _uninterrupted():  # what a process ignores its children do from their first moment
+                tasks = [
+                    pool.submit(_run, files[run], plan, run, make_tape, replay) for run in left
+                ]
             try:
                 for task in as_completed(tasks):
                     task.result()
@@ -209,6 +225,30 @@ def _sum(
             name: seen_from(levels, name) for name in plan.scenarios if name in set(claimed)
         },
     )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment: it is this process's to answer, and not the workers'."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_with(parent: int) -> None:
+    """Have this worker end when its parent is gone, however that came about."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(file: Path, plan: Plan, run: Run, make_tape: MakeTape, replay: Replay) -> None:

@@ -79,9 +79,9 @@ def read_truth(folder: Path) -> list[Truth]:
     path = folder / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Truth])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UsageError(f"{folder} has no {FILE}: only a labelled tape can be scored") from None
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from None

@@ -26,6 +26,8 @@ class Came(msgspec.Struct, array_like=True):
 
     account: str
     side: int
+    unit: float
+    """One tick times one lot of its instrument, quote currency."""
     cash: int = 0
     """Paid, ticks times lots, whichever the side."""
     lots: int = 0
@@ -70,7 +72,9 @@ class Ledger:
     def _of(self, order: Order) -> Came:
         came = self._came.get(order.tag)
         if came is None:
-            came = self._came[order.tag] = Came(order.account.name, order.side)
+            row = self._ports[order.instrument].engine.instrument
+            unit = float(row.tick_size * row.lot_size)
+            came = self._came[order.tag] = Came(order.account.name, order.side, unit)
         return came
 
     def _mark(self, order: Order) -> None:
@@ -147,7 +151,7 @@ class Twin:
             self._result = b""
 
     def losses(self) -> Mapping[int, tuple[str, float]]:
-        """Return by tag whose order it was and what it lost by the case, ticks times lots.
+        """Return by tag whose order it was and what it lost by the case, quote currency.
 
         Call once, when this run has come as far. An order that one run does not know is left out.
         """
@@ -158,7 +162,7 @@ class Twin:
         lost = {}
         for tag in here.keys() & twin.keys():
             cost, without = _costs(here[tag], twin[tag])
-            lost[tag] = (here[tag].account, cost - without)
+            lost[tag] = (here[tag].account, (cost - without) * here[tag].unit)
         return lost
 
 

@@ -145,6 +145,8 @@ def run_sweep(
     """
     from market.curves import draw
 
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1, was {workers}")
     result = sweep(
         out,
         plan,

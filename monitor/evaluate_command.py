@@ -74,7 +74,7 @@ def evaluate(  # noqa: PLR0917 - options, each by its name
         typer.Option(help=f"price_time | price_class_time ({MATCHING})", show_default=False),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="processes (one a processor)", min=1, show_default=False)
+        int | None, typer.Option(help="processes (one a processor)", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -42,7 +42,7 @@ def scenarios_table(board: Scoreboard) -> Table:
         "alert, median (95 % below)",
         ("scenario", "cases", "found", "otherwise", "recall", "alerts a case found"),
         "delay, s",
-        "harm told / true",
+        "harm told / true, quote currency",
     )
     for name, score in board.scenarios.items():
         table.add_row(
@@ -172,7 +172,8 @@ def rate_text(rate: Rate) -> str:
 
 
 def _recall(score: ScenarioScore) -> str:
-    return share_text(score.recall) if score.claimed else NO_DETECTOR
+    seen = score.claimed or score.recall.count
+    return share_text(score.recall) if seen else NO_DETECTOR
 
 
 def _delay(score: ScenarioScore) -> str:

@@ -170,11 +170,15 @@ class HiddenAffiliate(Injector):
                 return
             case.also = ("information_leak",)
             parent.on_child.append(part.wrong_tags)
-            self._way.send(case, port, rng, side, lots, reach(flow.touch(side)[1], side))
+            price = reach(flow.touch(side)[1], side)
+            self._way.send(case, port, rng, side, lots, price, lambda o, _: taken.append(o))
 
         def get_out() -> None:
-            price = reach(flow.touch(-side)[1], -side)
-            self._way.send(case, port, rng, -side, lots, price)
+            filled = sum(order.quantity - order.leaves for order in taken)
+            if filled:
+                price = reach(flow.touch(-side)[1], -side)
+                self._way.send(case, port, rng, -side, filled, price)
 
+        taken: list[Order] = []
         venue.after(left_s * rng.uniform(0.5, 0.98), get_in)
         venue.after(out_s, get_out)

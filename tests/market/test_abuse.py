@@ -68,6 +68,7 @@ def test_what_is_off_leaves_the_honest_market_as_it_is():
         ({"scenarios": ("insider",)}, "--scenario must be one of"),
         ({"severity": 1.5}, "--severity must be 0 to 1"),
         ({"evasion": "cape"}, "--evasion must be one of"),
+        ({"evasion": "split", "scenarios": ("wash_self",)}, "--evasion must be one of across_min"),
     ],
 )
 def test_arguments_out_of_range_are_named(wrong, said):

@@ -13,6 +13,7 @@ from tests.support.labelled import (
     assert_read_without_fault,
     assert_sound,
     every_way,
+    tapes_of,
 )
 
 KIND = FrontRunning.scenario
@@ -21,18 +22,9 @@ SHORT = {"hours": 0.25, "instruments": 2, "rate": 3}
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    made = {}
-
-    def tape(severity=0.5, evasion="none"):
-        key = severity, evasion
-        if key not in made:
-            folder = tmp_path_factory.mktemp("tape")
-            made[key] = Labelled(folder, KIND, severity=severity, evasion=evasion, **SHORT)
-        return made[key]
-
-    # Occasions come more often than by default, so that a short tape has some.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FrontRunning, "every_s", 30.0)
+    with tapes_of(
+        tmp_path_factory, FrontRunning, SHORT | {"evasion": "none"}, every_s=30.0
+    ) as tape:
         yield tape
 
 

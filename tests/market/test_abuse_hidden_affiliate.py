@@ -12,7 +12,7 @@ import pytest
 from market.abuse.base import OPENING_S
 from market.abuse.hidden_affiliate import HiddenAffiliate
 from market.assembly import START_NS
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault
+from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, tapes_of
 
 KIND = HiddenAffiliate.scenario
 SHORT = {"seed": 125, "hours": 0.5, "instruments": 1}
@@ -22,15 +22,8 @@ MEMORY_NS = 60e9
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    made = {}
-
-    def tape(**settings):
-        key = tuple(sorted(settings.items()))
-        if key not in made:
-            made[key] = Labelled(tmp_path_factory.mktemp("tape"), KIND, **SHORT | settings)
-        return made[key]
-
-    return tape
+    with tapes_of(tmp_path_factory, HiddenAffiliate, SHORT) as tape:
+        yield tape
 
 
 def test_clients_before_whom_it_trades_lose_by_it_and_harm_changes_nothing_else(tmp_path):

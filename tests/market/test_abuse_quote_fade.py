@@ -15,6 +15,7 @@ from tests.support.labelled import (
     assert_read_without_fault,
     assert_sound,
     every_way,
+    tapes_of,
 )
 
 KIND = QuoteFade.scenario
@@ -24,18 +25,13 @@ SIGN = {"buy": 1, "sell": -1}
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    made = {}
-
-    def tape(severity=0.5, evasion="none", **more):
-        key = severity, evasion, *more.items()
-        if key not in made:
-            folder = tmp_path_factory.mktemp("tape")
-            made[key] = Labelled(folder, KIND, severity=severity, evasion=evasion, **SHORT | more)
-        return made[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QuoteFade, "every_s", 60.0)
-        patch.setattr(QuoteFade, "lasts_s", (300.0, 900.0))
+    with tapes_of(
+        tmp_path_factory,
+        QuoteFade,
+        SHORT | {"evasion": "none"},
+        every_s=60.0,
+        lasts_s=(300.0, 900.0),
+    ) as tape:
         yield tape
 
 

@@ -16,6 +16,7 @@ from tests.support.labelled import (
     assert_read_without_fault,
     assert_sound,
     every_way,
+    tapes_of,
 )
 
 KIND = Spoofing.scenario
@@ -25,17 +26,7 @@ SHORT = {"seed": 119, "hours": 0.35, "instruments": 1}
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    """Return a function that makes tapes with more cases an hour than usual: short ones do."""
-    made = {}
-
-    def tape(**settings):
-        key = tuple(sorted(settings.items()))
-        if key not in made:
-            made[key] = Labelled(tmp_path_factory.mktemp("tape"), KIND, **SHORT | settings)
-        return made[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Spoofing, "every_s", 20.0)
+    with tapes_of(tmp_path_factory, Spoofing, SHORT, every_s=20.0) as tape:
         yield tape
 
 

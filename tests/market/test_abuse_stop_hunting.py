@@ -15,6 +15,7 @@ from tests.support.labelled import (
     assert_read_without_fault,
     assert_sound,
     every_way,
+    tapes_of,
 )
 
 KIND = StopHunting.scenario
@@ -24,17 +25,7 @@ SHORT = {"seed": 117, "hours": 0.35, "instruments": 1}
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    """Return a function that makes tapes with more cases an hour than usual: short ones do."""
-    made = {}
-
-    def tape(**settings):
-        key = tuple(sorted(settings.items()))
-        if key not in made:
-            made[key] = Labelled(tmp_path_factory.mktemp("tape"), KIND, **SHORT | settings)
-        return made[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(StopHunting, "every_s", 30.0)
+    with tapes_of(tmp_path_factory, StopHunting, SHORT, every_s=30.0) as tape:
         yield tape
 
 

@@ -9,7 +9,7 @@ import pytest
 from market.abuse.tag_error import TagError
 from market.population import CLOSED
 from market.reading import table
-from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import AFMM, Labelled, assert_read_without_fault, assert_sound, tapes_of
 
 KIND = TagError.scenario
 SHORT = {"seed": 124, "hours": 0.35, "instruments": 1}
@@ -19,17 +19,7 @@ ROWS = ("no_row", "expired_row")
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    """Return a function that makes tapes with more episodes an hour than usual: short ones do."""
-    made = {}
-
-    def tape(**settings):
-        key = tuple(sorted(settings.items()))
-        if key not in made:
-            made[key] = Labelled(tmp_path_factory.mktemp("tape"), KIND, **SHORT | settings)
-        return made[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TagError, "every_s", 60.0)
+    with tapes_of(tmp_path_factory, TagError, SHORT, every_s=60.0) as tape:
         yield tape
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from market.abuse.wash_ring import WashRing
 from market.reading import table
-from tests.support.labelled import Labelled, assert_read_without_fault, assert_sound
+from tests.support.labelled import Labelled, assert_read_without_fault, assert_sound, tapes_of
 from tests.support.tops import tops
 
 KIND = WashRing.scenario
@@ -19,17 +19,7 @@ SHORT = {"seed": 123, "hours": 0.3, "instruments": 1}
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory):
-    """Return a function that makes tapes with more rings an hour than usual: short ones do."""
-    made = {}
-
-    def tape(**settings):
-        key = tuple(sorted(settings.items()))
-        if key not in made:
-            made[key] = Labelled(tmp_path_factory.mktemp("tape"), KIND, **SHORT | settings)
-        return made[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WashRing, "every_s", 90.0)
+    with tapes_of(tmp_path_factory, WashRing, SHORT, every_s=90.0) as tape:
         yield tape
 
 

@@ -97,6 +97,40 @@ def test_what_a_client_pays_more_because_of_a_case_is_its_harm(monkeypatch):
     assert all(truth.order_ids and truth.trade_ids for truth in truths)
 
 
+class Elsewhere(Taker):
+    """The same in one instrument of another underlying; further ones may belong to the case."""
+
+    lots = 30_000
+    everywhere = False
+
+    def attempt(self, port):
+        if port is not self.venue.ports[2]:
+            return False
+        where = ((), self.venue.ports) if self.everywhere else ((port,), ())
+        case = self.venue.cases.begin(self.scenario, *where[0], further=where[1], harm_s=20.0)
+        if case is None:
+            self._client_buys(port)
+            return True
+        self.venue.reserve(port, 1e6)
+        case.wrong_tags(1 << 62)
+        price = self.venue.flows[port.engine.name].touch(BUY)[1] + 100
+        self.venue.enter(case, port, self.venue.afmm, BUY, self.lots, price, tif="IOC")
+        self._client_buys(port)
+        self.venue.after(5.0, case.end)
+        return True
+
+
+class Everywhere(Elsewhere):
+    everywhere = True
+
+
+def test_a_loss_is_told_in_the_money_of_the_order_whatever_else_the_case_is_in(monkeypatch):
+    [one], [other] = (run(monkeypatch, kind, instruments=4)[0] for kind in (Elsewhere, Everywhere))
+    assert one.instrument
+    assert not other.instrument
+    assert one.client_harm == other.client_harm > 0
+
+
 class Tiny(Taker):
     lots = 1
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from contextlib import contextmanager
 from functools import cached_property
 
 import msgspec
+import pytest
 
 from market.assembly import Settings
 from market.reading import records, table
@@ -72,6 +74,34 @@ class Labelled:
         }
 
 
+class Tapes:
+    """Makes tapes of one kind of abuse; the same settings are simulated once."""
+
+    def __init__(self, factory, scenario, short):
+        self._factory, self._scenario, self._short, self._made = factory, scenario, short, {}
+
+    def __call__(self, *places, **settings):
+        """Return the tape of settings; severity and evasion may be given by place."""
+        given = dict(zip(("severity", "evasion"), places, strict=False)) | settings
+        key = tuple(sorted(given.items()))
+        if key not in self._made:
+            folder = self._factory.mktemp("tape")
+            self._made[key] = Labelled(folder, self._scenario, **self._short | given)
+        return self._made[key]
+
+
+@contextmanager
+def tapes_of(factory, injector, short, **changed):
+    """Yield tapes of an injector with class attributes changed.
+
+    By default occasions come too seldom for a short tape.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changed.items():
+            patch.setattr(injector, name, value)
+        yield Tapes(factory, injector.scenario, short)
+
+
 def assert_sound(tape):
     """Check what holds for the truth of every tape, whatever the kind."""
     assert tape.truths
@@ -83,7 +113,9 @@ def assert_sound(tape):
         told = [record["engine_ns"] for record in tape.trades(truth)]
         assert all(truth.start_ns <= ns <= truth.end_ns for ns in told), truth
         assert len(set(truth.order_ids)) == len(truth.order_ids)
-        tape.orders(truth)
+        for records_ in tape.orders(truth, truth.accounts):
+            entered = records_[0]["engine_ns"]
+            assert entered <= truth.end_ns, (truth, records_[0])
     given = {"received_ns", "engine_ns"}
     assert given <= tape.orders(tape.truths[0])[0][0].keys() if tape.truths[0].order_ids else True
 
