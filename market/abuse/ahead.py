@@ -9,7 +9,7 @@ from typing import Final
 from market.abuse.base import Venue
 from market.abuse.front_running import reach
 from market.abuse.held import Held, moment, withdraw
-from market.cases import Case
+from market.case import Case
 from market.loop import MILLI, Port
 from market.orders import Order
 

@@ -9,7 +9,7 @@ from typing import Final
 from market.abuse.base import Venue
 from market.abuse.held import Held, key_of, withdraw
 from market.book import BookSide
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.loop import MILLI, Port
 from market.orders import Order

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from market.cases import Case, Cases
+from market.case import Case
+from market.cases import Cases
 from market.clients import Client, Clients, Entry
 from market.draws import unit
 from market.loop import SECOND, Gate, Loop, Port

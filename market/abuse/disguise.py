@@ -8,7 +8,7 @@ from typing import Final
 
 from market.abuse.base import Done, Venue
 from market.abuse.parties import GATES
-from market.cases import Case
+from market.case import Case
 from market.loop import Port
 from market.orders import TimeInForceWord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from market.abuse.base import AtGate
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.loop import SECOND, Port
 from market.orders import BUY, Order

@@ -9,7 +9,7 @@ from typing import Final
 
 from market.abuse.base import Venue
 from market.book import BookSide
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.loop import MICRO, SECOND, Port
 from market.orders import Order

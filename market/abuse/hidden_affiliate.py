@@ -11,7 +11,7 @@ from market.abuse.base import OPENING_S, Injector
 from market.abuse.disguise import Disguise
 from market.abuse.front_running import reach
 from market.abuse.parties import GATES
-from market.cases import Case
+from market.case import Case
 from market.draws import stream
 from market.loop import SECOND, Port
 from market.orders import BUY, SELL, Order

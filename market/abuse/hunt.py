@@ -8,7 +8,7 @@ from typing import Final
 
 from market.abuse.base import Venue
 from market.abuse.held import cut, withdraw
-from market.cases import Case
+from market.case import Case
 from market.loop import MILLI, SECOND, Port
 from market.orders import Order
 

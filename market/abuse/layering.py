@@ -10,7 +10,7 @@ from typing import Final
 from market.abuse.base import Venue
 from market.abuse.held import withdraw
 from market.abuse.lure import is_led
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.loop import Port
 from market.orders import Order

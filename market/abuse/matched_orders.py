@@ -12,7 +12,7 @@ from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.pairs import LEAST_S, Course
 from market.abuse.parties import Party, party
 from market.abuse.wash_common_owner import PAIRS
-from market.cases import Case
+from market.case import Case
 from market.loop import SECOND, Port
 
 GROUPS: Final = 4

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from market.abuse.base import Injector
 from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.parties import Party, cut_up
-from market.cases import Case
+from market.case import Case
 from market.loop import SECOND, Port
 
 TRADES: Final = (2.0, 30.0)

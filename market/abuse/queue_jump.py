@@ -5,7 +5,7 @@ from __future__ import annotations
 from market.abuse.base import Venue
 from market.abuse.held import best_level, is_quick, key_of
 from market.book import BookSide
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.draws import unit
 from market.loop import SECOND, Port

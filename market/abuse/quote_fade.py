@@ -10,7 +10,7 @@ from typing import Final
 
 from market.abuse.spell import Spell, behave
 from market.abuse.withdrawal import Withdrawal, in_the_way
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.draws import stream
 from market.loop import MICRO, SECOND, Port

@@ -6,7 +6,7 @@ from typing import Final
 
 from market.abuse.base import OPENING_S
 from market.abuse.spell import Spell, behave
-from market.cases import Case
+from market.case import Case
 from market.loop import SECOND, Port
 from market.makers import Conduct, Maker
 from market.orders import BUY, SELL, Order

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from market.abuse.base import Injector
-from market.cases import Case, Part
+from market.case import Case, Part
 from market.clients import Entry
 from market.loop import SECOND, Port
 from market.makers import Conduct, Maker

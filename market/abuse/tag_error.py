@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from market.abuse.base import Injector
-from market.cases import Case
+from market.case import Case
 from market.loop import SECOND, Port
 from market.orders import Order
 from market.wire import trade_id

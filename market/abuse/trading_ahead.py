@@ -9,7 +9,7 @@ from market.abuse.ahead import AT_ONCE_S, Plan, Wanted, trade_ahead
 from market.abuse.base import AtGate
 from market.abuse.client_priority import LARGE_LOTS
 from market.abuse.held import around, is_quick, joins, later, takes
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.loop import Port
 from market.orders import Order

@@ -13,7 +13,7 @@ from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.laps import circle, hops
 from market.abuse.parties import GATES, cut_up, party
 from market.abuse.wash_common_owner import PAIRS
-from market.cases import Case
+from market.case import Case
 from market.loop import SECOND, Port
 from market.orders import BUY
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from market.cases import Case
+from market.case import Case
 from market.clients import Entry
 from market.loop import Port
 from market.makers import Maker
