@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-import msgspec
-
 
 def price(record, name="price"):
     return None if record[name] is None else Decimal(record[name])
@@ -51,7 +49,3 @@ def incoming_id(trade):
 def within(limit, side, at):
     """Return whether a price would have satisfied a limit; no limit takes any."""
     return limit is None or at * side <= limit * side
-
-
-def apart_from_harm(tape):
-    return [msgspec.structs.replace(truth, client_harm=None) for truth in tape.truths]
