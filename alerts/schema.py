@@ -126,3 +126,110 @@ INSTRUMENTS: Final = Table(
     Column("record", Text, nullable=False),
 )
 """The instruments that alerts speak of, as JSON: what a case file needs of instruments.csv."""
+
+NAMES: Final = Table(
+    "names",
+    METADATA,
+    Column("code", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+)
+"""The code of every account, owner, session and user, the same for all workers."""
+
+SHARDS: Final = Table(
+    "shards",
+    METADATA,
+    Column("shard", String(32), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("frontier", Text, nullable=False, server_default="[]"),
+    Column("entry", BigInteger, nullable=False, server_default="0"),
+    Column("handoff_id", BigInteger, nullable=False, server_default="0"),
+)
+"""Who owns a shard: fencing epoch, the positions of its last journal entry, and its number."""
+
+JOURNAL: Final = Table(
+    "journal",
+    METADATA,
+    Column("shard", String(32), primary_key=True),
+    Column("entry", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("lasting", SmallInteger, nullable=False),
+    Column("record", Text, nullable=False),
+)
+"""What passes decided that the records alone do not; `lasting` entries are never trimmed."""
+
+REGISTRY_VERSIONS: Final = Table(
+    "registry_versions",
+    METADATA,
+    Column("version", String(64), primary_key=True),
+    Column("record", LargeBinary, nullable=False),
+)
+"""Every version of the register that was in force, all its rows."""
+
+BINDINGS: Final = Table(
+    "bindings",
+    METADATA,
+    Column("instrument", Text, primary_key=True),
+    Column("shard", String(32), nullable=False),
+)
+"""The one shard that reads an instrument."""
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("shard", String(32), nullable=False),
+    Column("alert_id", String(32), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Index("outbox_by_shard", "shard", "id"),
+    sqlite_autoincrement=True,
+)
+"""What has to leave, in order; written in the transaction of the alert that it tells of."""
+
+OUTBOX_READ: Final = Table(
+    "outbox_read",
+    METADATA,
+    Column("consumer", String(32), primary_key=True),
+    Column("shard", String(32), primary_key=True),
+    Column("last_id", BigInteger, nullable=False),
+)
+"""How far each consumer of the outbox is; rows behind all of them are dropped."""
+
+HANDOFFS: Final = Table(
+    "handoffs",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("shard", String(32), nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Index("handoffs_by_shard", "shard", "id"),
+    sqlite_autoincrement=True,
+)
+"""Findings of platform scope, for the shard that owns their instrument."""
+
+SNAPSHOTS: Final = Table(
+    "snapshots",
+    METADATA,
+    Column("shard", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Snapshots of shards, where they are not kept in a shared folder."""
+
+HOLDS: Final = Table(
+    "holds",
+    METADATA,
+    Column("hold_id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("from_ns", BigInteger, nullable=False),
+    Column("to_ns", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("placed_ns", BigInteger, nullable=False),
+    Column("released_ns", BigInteger),
+    Index("holds_by_subject", "subject"),
+)
+"""Archived events that may not be dropped: an alert's window, or what a person has put on hold."""
