@@ -131,7 +131,8 @@ NAMES: Final = Table(
     "names",
     METADATA,
     Column("code", Integer, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Index("names_by_name", "name", unique=True),
 )
 """The code of every account, owner, session and user, the same for all workers."""
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.database import StoreError, failure, insert_for, migrate, open_engine, parse_url
@@ -17,7 +17,13 @@ from alerts.pins import Pins
 from alerts.record import Alert, decode
 from alerts.schema import ALERTS, COVERAGE, EVIDENCE, INSTRUMENTS, PARAMS, PARTS, REGISTRY_ROWS
 from alerts.segments import SourceEvent
-from alerts.store_rows import COPIED, alert_row, save_pins, source_event
+from alerts.store_rows import (
+    CoverageRecord,
+    save_alerts,
+    save_coverage,
+    save_pins,
+    source_event,
+)
 from detectors.base import Params
 from ingest.instruments import Instrument, Instruments
 from ingest.registry import RegistryRow
@@ -26,19 +32,6 @@ __all__ = ["AlertStore", "CoverageRecord", "StoreError"]
 
 LOOKED_UP: Final = 500
 """Ids in one query; SQLite takes 32,766 values, PostgreSQL's driver 65,535."""
-
-
-class CoverageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an instrument's records are missing, and while when its book was in doubt."""
-
-    instrument: str
-    first_missing_seq: int
-    next_seq: int
-    """First seq that came after the gap."""
-    opened_ns: int
-    closed_ns: int | None = None
-    """When the book was whole again, event time; None = still in doubt."""
-    reason: str = "gap"
 
 
 class StoredParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +67,11 @@ class AlertStore:
     def __repr__(self) -> str:
         return f"AlertStore({self._engine.url.render_as_string(hide_password=True)!r})"
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for the other tables of the store: shards, outbox, holds, audit."""
+        return self._engine
+
     def migrate(self) -> None:
         """Create or update the tables; safe to call at every start."""
         try:
@@ -88,20 +86,9 @@ class AlertStore:
     def save(self, alerts: Sequence[Alert], pins: Pins | None = None) -> None:
         """Write alerts and what is pinned with them, in one transaction: all or nothing."""
         with self._transaction("save alerts") as connection:
-            insert = insert_for(connection)
             if pins is not None:
                 save_pins(connection, pins)
-            if alerts:
-                statement = insert(ALERTS)
-                values = {c: statement.excluded[c] for c in (*COPIED, "merged_into", "record")}
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["alert_id"],
-                        set_=values,
-                        where=statement.excluded.revision > ALERTS.c.revision,
-                    ),
-                    [alert_row(alert) for alert in alerts],
-                )
+            save_alerts(connection, alerts)
 
     def save_params(self, detector: str, detector_version: int, params: Params) -> None:
         """Keep a detector's parameters under their hash."""
@@ -150,18 +137,8 @@ class AlertStore:
 
     def save_coverage(self, records: Sequence[CoverageRecord]) -> None:
         """Keep gaps; one that is there already gets its new end, unless it has one."""
-        if not records:
-            return
         with self._transaction("save coverage") as connection:
-            statement = insert_for(connection)(COVERAGE)
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["instrument", "first_missing_seq"],
-                    set_={"closed_ns": statement.excluded.closed_ns},
-                    where=COVERAGE.c.closed_ns.is_(None),
-                ),
-                [msgspec.structs.asdict(record) for record in records],
-            )
+            save_coverage(connection, records)
 
     def get(self, alert_id: str) -> Alert | None:
         """Return an alert's last revision, or None."""

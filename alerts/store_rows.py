@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from alerts.compose import MERGED_INTO
 from alerts.database import insert_for
 from alerts.pins import Pins
 from alerts.record import Alert, encode
-from alerts.schema import EVIDENCE, PARTS, REGISTRY_ROWS
+from alerts.schema import ALERTS, COVERAGE, EVIDENCE, PARTS, REGISTRY_ROWS
 from alerts.segments import SourceEvent
 from ingest.events import Topic
 
@@ -28,6 +29,50 @@ COPIED: Final = (
     "instrument",
 )
 """Fields of the record that are columns too."""
+
+
+class CoverageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an instrument's records are missing, and while when its book was in doubt."""
+
+    instrument: str
+    first_missing_seq: int
+    next_seq: int
+    """First seq that came after the gap."""
+    opened_ns: int
+    closed_ns: int | None = None
+    """When the book was whole again, event time; None = still in doubt."""
+    reason: str = "gap"
+
+
+def save_alerts(connection: Connection, alerts: Sequence[Alert]) -> None:
+    """Write alerts; one whose revision is not higher than what is there changes nothing."""
+    if not alerts:
+        return
+    statement = insert_for(connection)(ALERTS)
+    values = {c: statement.excluded[c] for c in (*COPIED, "merged_into", "record")}
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["alert_id"],
+            set_=values,
+            where=statement.excluded.revision > ALERTS.c.revision,
+        ),
+        [alert_row(alert) for alert in alerts],
+    )
+
+
+def save_coverage(connection: Connection, records: Sequence[CoverageRecord]) -> None:
+    """Write gaps; one that is there already gets its end, unless it has one."""
+    if not records:
+        return
+    statement = insert_for(connection)(COVERAGE)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["instrument", "first_missing_seq"],
+            set_={"closed_ns": statement.excluded.closed_ns},
+            where=COVERAGE.c.closed_ns.is_(None),
+        ),
+        [msgspec.structs.asdict(record) for record in records],
+    )
 
 
 def save_pins(connection: Connection, pins: Pins) -> None:

@@ -1,4 +1,4 @@
-"""What workers share: names, shards with their fencing epochs, journal, outbox, snapshots, holds."""
+"""What workers share: names, shards with their epochs, journal, outbox, snapshots, holds."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +11,9 @@ def upgrade() -> None:
     op.create_table(
         "names",
         sa.Column("code", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("name", sa.Text, nullable=False),
     )
+    op.create_index("names_by_name", "names", ["name"], unique=True)
     op.create_table(
         "shards",
         sa.Column("shard", sa.String(32), primary_key=True),
