@@ -83,7 +83,7 @@ class Shards:
 
     def holds(self, claim: Claim) -> bool:
         """Return whether a claim is still the newest."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(SHARDS.c.epoch).where(SHARDS.c.shard == claim.shard)
             return connection.scalar(query) == claim.epoch
 
@@ -136,7 +136,7 @@ class Shards:
             .where(JOURNAL.c.shard == shard, JOURNAL.c.entry > after)
             .order_by(JOURNAL.c.entry)
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [msgspec.json.decode(r, type=Entry) for r in connection.scalars(query)]
 
     def trim(self, claim: Claim, *, entry: int, handoff_id: int) -> None:
@@ -174,7 +174,7 @@ class Shards:
 
     def bindings(self) -> Mapping[str, str]:
         """Return the shard of every instrument that has been read."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return {row.instrument: row.shard for row in connection.execute(select(BINDINGS))}
 
     def save_registry(
@@ -188,7 +188,7 @@ class Shards:
     def registry(self, version: str) -> Sequence[RegistryRow] | None:
         """Return the rows of a version of the register, or None when it was never in force."""
         query = select(REGISTRY_VERSIONS.c.record).where(REGISTRY_VERSIONS.c.version == version)
-        with self._reading() as connection:
+        with self.reading() as connection:
             record = connection.scalar(query)
         return None if record is None else msgspec.msgpack.decode(record, type=list[RegistryRow])
 
@@ -202,7 +202,7 @@ class Shards:
             .order_by(HANDOFFS.c.id)
             .limit(limit)
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [(row.id, bytes(row.record)) for row in connection.execute(query)]
 
     def hand_over(self, connection: Connection, records: Sequence[tuple[str, bytes]]) -> None:
@@ -231,7 +231,8 @@ class Shards:
             raise failure(action, self._engine, error) from error
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection to read with; raises StoreError when it fails."""
         try:
             with self._engine.connect() as connection:
                 yield connection

@@ -260,7 +260,9 @@ class Decoder:
         used = np.zeros(len(words.strings) + 1, dtype=np.bool_)
         used[codes] = True
         table = np.full(len(words.strings) + 1, NO_CODE, dtype=np.int32)
-        for place in sorted(np.flatnonzero(used[:-1]).tolist(), key=words.strings.__getitem__):
+        places = sorted(np.flatnonzero(used[:-1]).tolist(), key=words.strings.__getitem__)
+        self._names.learn(words.strings[place] for place in places if words.strings[place])
+        for place in places:
             if words.strings[place]:
                 table[place] = self._names.code(words.strings[place])
         return table[codes]

@@ -121,6 +121,7 @@ class Register:
 
     def _compile(self, source: str) -> tuple[Array, tuple[Array, Array, Array, Array]]:
         """Lay the rows out for the kernel: each account's run of segments, each with its tags."""
+        self._names.learn(name for row in self.rows for name in (row.account, row.owner) if name)
         segments: list[tuple[int, int, int, int]] = []
         runs: dict[int, tuple[int, int]] = {}
         for account, (start, end) in self._of.items():

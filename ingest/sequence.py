@@ -22,12 +22,14 @@ from ingest.events import NULL, Array, Batch, Reject, Topic
 from ingest.held import Held, gather
 from ingest.instruments import Instruments
 from ingest.sequence_state import (
+    Decided,
     Feed,
     Lanes,
     Limits,
     Out,
     Rows,
     Slots,
+    decided_gaps,
     new_feed,
     new_lanes,
     new_out,
@@ -124,7 +126,7 @@ class Sequencer:
         if max_pending < 1 or gap_timeout_ns < 0 or min(max_clock_jump_ns, lateness_ns) < 0:
             raise ValueError("max_pending must be at least 1 and times must not be negative")
         self._instruments = instruments
-        self._limits = Limits(gap_timeout_ns, max_pending, max_clock_jump_ns)
+        self._limits = Limits(gap_timeout_ns, max_pending, max_clock_jump_ns, 1)
         self._lateness_ns = lateness_ns
         self._start()
 
@@ -134,6 +136,7 @@ class Sequencer:
         self._slots = new_slots(_START_SLOTS)
         self._heads = np.zeros(2, np.int64)
         self._held = Held()
+        self._decided = decided_gaps(np.empty((0, 6), np.int64), len(self._instruments))
         self._arrived = 0
         self._watermark_ns = NULL
 
@@ -161,6 +164,43 @@ class Sequencer:
             for k in np.flatnonzero(lanes.root >= 0)
         ]
 
+    def follow(self, gaps: Sequence[Gap]) -> None:
+        """Declare no gap of its own from here on; take these, when their instruments come to them.
+
+        For what an earlier life of this shard has journaled: with the same records and the same
+        gaps the same rows are released, however the records are cut or interleaved this time.
+        Pending rows may pass `max_pending` meanwhile. `decide` ends it.
+        """
+        rows = [
+            (
+                gap.instrument,
+                gap.first_missing_seq,
+                gap.last_missing_seq,
+                gap.decided_ns,
+                GAP_REASONS.index(gap.reason),
+                gap.next_ns,
+            )
+            for gap in gaps
+        ]
+        left = self._decided.gaps[_ahead(self._decided)]
+        table = np.concatenate([left, np.array(rows, np.int64).reshape(-1, 6)])
+        self._decided = decided_gaps(table, len(self._instruments))
+        self._limits = self._limits._replace(decides=0)
+
+    def decide(self) -> None:
+        """Declare gaps again."""
+        self._limits = self._limits._replace(decides=1)
+
+    def unbound(self, codes: Array) -> Array:
+        """Return those of some instrument codes of which no record was taken yet, each once."""
+        found: Array = np.unique(codes[self._lanes.partition[codes] < 0])
+        return found
+
+    @property
+    def watermark_ns(self) -> int:
+        """Event time that no row still to be released lies before, ns; NULL when not known."""
+        return self._watermark_ns
+
     def push(self, batch: Batch, idle: frozenset[Position] = frozenset()) -> Released:
         """Take rows in the order of arrival; return what they release.
 
@@ -169,7 +209,7 @@ class Sequencer:
         """
         rows, pending = len(batch), self.pending
         self._grow(batch, idle, pending + rows)
-        out = new_out(rows, pending + rows)
+        out = new_out(rows, pending + rows, len(self._decided.gaps))
         columns = (plain(batch[name]) for name in Rows._fields[:-1])
         kernel.sequence(
             Rows._make([*columns, content(batch)]),
@@ -179,6 +219,7 @@ class Sequencer:
             self._feed,
             self._slots,
             self._heads,
+            self._decided,
             out,
             self._limits,
         )
@@ -276,7 +317,7 @@ class Sequencer:
             for new, old in zip(wider, self._feed, strict=True):
                 new[..., : old.shape[-1]] = old
             self._feed = wider
-        needed = min(rows, self._limits.max_pending)
+        needed = min(rows, self._limits.max_pending) if self._limits.decides else rows
         if needed > len(self._slots.seq):
             self._refill(1 << (needed - 1).bit_length(), self._pending_rows())
 
@@ -345,6 +386,14 @@ class Sequencer:
 
 
 _LANE_STATE: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))
+
+
+def _ahead(decided: Decided) -> Array:
+    """Return which gaps their instruments have not come to, as a mask."""
+    gaps = decided.gaps
+    first = decided.first_row[gaps[:, 0]]
+    ahead: Array = (first >= 0) & (np.arange(len(gaps)) >= first)
+    return ahead
 
 
 def _gap(row: Sequence[int]) -> Gap:

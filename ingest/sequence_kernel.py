@@ -108,8 +108,44 @@ def _without_root(slots, root):  # type: ignore[no-untyped-def]
     return top
 
 
+@njit(cache=True)
+def _keep_gap(lanes, k, first, last):  # type: ignore[no-untyped-def]
+    at = lanes.gaps[k] % GAPS_KEPT
+    if lanes.gaps[k] >= GAPS_KEPT:
+        lanes.floor[k] = lanes.gap_last[k, at]
+    lanes.gap_first[k, at] = first
+    lanes.gap_last[k, at] = last
+    lanes.gaps[k] += 1
+
+
+@njit(cache=True)
+def _step_over(lanes, decided, out, k):  # type: ignore[no-untyped-def]
+    """Go on behind the gaps that an earlier life declared where an instrument now stands."""
+    at = decided.first_row[k]
+    while at >= 0 and decided.gaps[at, 1] == lanes.next_seq[k]:
+        out.gaps[out.counts[1]] = decided.gaps[at]
+        out.counts[1] += 1
+        _keep_gap(lanes, k, decided.gaps[at, 1], decided.gaps[at, 2])
+        lanes.next_seq[k] = decided.gaps[at, 2] + 1
+        at += 1
+        if at == decided.gaps.shape[0] or decided.gaps[at, 0] != k:
+            at = np.int64(-1)
+    decided.first_row[k] = at
+
+
+@njit(cache=True)
+def _was_missing(decided, k, seq):  # type: ignore[no-untyped-def]
+    """Say whether a seq lies in a gap that an earlier life declared further on."""
+    at = decided.first_row[k]
+    while 0 <= at < decided.gaps.shape[0] and decided.gaps[at, 0] == k:
+        if decided.gaps[at, 1] <= seq <= decided.gaps[at, 2]:
+            return True
+        at += 1
+    return False
+
+
 @njit(cache=True, inline="always")
-def _release(lanes, out, limits, k, seq, engine_ns, content, arrival):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _release(lanes, decided, out, limits, k, seq, engine_ns, content, arrival):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Give out the next row of an instrument, with its clock."""
     clock = lanes.clock_ns[k]
     fault = 0
@@ -137,18 +173,20 @@ def _release(lanes, out, limits, k, seq, engine_ns, content, arrival):  # type: 
     out.clock_ns[at] = clock
     out.fault[at] = fault
     out.counts[0] = at + 1
+    if decided.first_row[k] >= 0:
+        _step_over(lanes, decided, out, k)
 
 
 @njit(cache=True)
-def _drain(lanes, feed, slots, heads, out, limits, k):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _drain(lanes, feed, slots, heads, decided, out, limits, k):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Give out the pending rows that follow on; then the new first one decides the deadline."""
     root = lanes.root[k]
     while root >= 0 and slots.seq[root] == lanes.next_seq[k]:
         _forget(slots, _find(slots, k, slots.seq[root]))
         rest = _without_root(slots, root)
         _release(
-            lanes, out, limits, k, slots.seq[root], slots.engine_ns[root], slots.content[root],
-            slots.arrival[root],
+            lanes, decided, out, limits, k, slots.seq[root], slots.engine_ns[root],
+            slots.content[root], slots.arrival[root],
         )  # fmt: skip
         slots.child[root] = -1
         slots.sibling[root] = heads[1]
@@ -163,17 +201,7 @@ def _drain(lanes, feed, slots, heads, out, limits, k):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def _keep_gap(lanes, k, first, last):  # type: ignore[no-untyped-def]
-    at = lanes.gaps[k] % GAPS_KEPT
-    if lanes.gaps[k] >= GAPS_KEPT:
-        lanes.floor[k] = lanes.gap_last[k, at]
-    lanes.gap_first[k, at] = first
-    lanes.gap_last[k, at] = last
-    lanes.gaps[k] += 1
-
-
-@njit(cache=True)
-def _declare(lanes, feed, slots, heads, out, limits, k, now, why):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _declare(lanes, feed, slots, heads, decided, out, limits, k, now, why):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Call what is missing before an instrument's first pending row a gap; go on from that row."""
     root = lanes.root[k]
     _keep_gap(lanes, k, lanes.next_seq[k], slots.seq[root] - 1)
@@ -186,7 +214,7 @@ def _declare(lanes, feed, slots, heads, out, limits, k, now, why):  # type: igno
     row[5] = slots.engine_ns[root]
     out.counts[1] += 1
     lanes.next_seq[k] = slots.seq[root]
-    _drain(lanes, feed, slots, heads, out, limits, k)
+    _drain(lanes, feed, slots, heads, decided, out, limits, k)
 
 
 @njit(cache=True, inline="always")
@@ -198,10 +226,10 @@ def _progress(feed, p):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _expire(lanes, feed, slots, heads, out, limits, p):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _expire(lanes, feed, slots, heads, decided, out, limits, p):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Declare the gaps of a partition that both topics have passed by the time-out."""
     now = _progress(feed, p)
-    if now < feed.deadline_ns[p]:
+    if now < feed.deadline_ns[p] or limits.decides == 0:
         return
     feed.deadline_ns[p] = LAST
     for k in range(lanes.root.shape[0]):
@@ -212,11 +240,11 @@ def _expire(lanes, feed, slots, heads, out, limits, p):  # type: ignore[no-untyp
             if now < due:
                 feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
                 break
-            _declare(lanes, feed, slots, heads, out, limits, k, now, TIMEOUT)
+            _declare(lanes, feed, slots, heads, decided, out, limits, k, now, TIMEOUT)
 
 
 @njit(cache=True)
-def _make_room(lanes, feed, slots, heads, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _make_room(lanes, feed, slots, heads, decided, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Declare the gap whose first pending row has waited longest, by arrival."""
     oldest = np.int64(-1)
     for k in range(lanes.root.shape[0]):
@@ -224,7 +252,7 @@ def _make_room(lanes, feed, slots, heads, out, limits):  # type: ignore[no-untyp
         if root >= 0 and (oldest < 0 or slots.arrival[root] < slots.arrival[lanes.root[oldest]]):
             oldest = np.int64(k)
     now = _progress(feed, lanes.partition[oldest])
-    _declare(lanes, feed, slots, heads, out, limits, oldest, now, FULL)
+    _declare(lanes, feed, slots, heads, decided, out, limits, oldest, now, FULL)
 
 
 @njit(cache=True)
@@ -321,16 +349,21 @@ def grouped(instrument, count, instruments):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, limits):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Take arrival rows, the first numbered `base`; `heads` is pending count and first free slot.
 
     `idle_from`, topic by partition: the row with which a position becomes idle; -1 = before the
-    first row; LAST = not at all.
+    first row; LAST = not at all. While `limits.decides` is 0, gaps are those of `decided` alone.
     """
+    for k in range(decided.first_row.shape[0]):
+        if decided.first_row[k] >= 0:
+            _step_over(lanes, decided, out, k)
+            if lanes.root[k] >= 0:
+                _drain(lanes, feed, slots, heads, decided, out, limits, k)
     for at in range(feed.deadline_ns.shape[0]):
         feed.idle[0, at] = idle_from[0, at] < 0
         feed.idle[1, at] = idle_from[1, at] < 0
-        _expire(lanes, feed, slots, heads, out, limits, at)
+        _expire(lanes, feed, slots, heads, decided, out, limits, at)
     kind, instrument, seqs = rows.kind, rows.instrument, rows.seq
     engine_ns, topic, partition, contents = (
         rows.engine_ns, rows.topic, rows.partition, rows.content,
@@ -342,7 +375,8 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
         _move(feed, t, p, engine_ns[i], limits)
         if lanes.partition[code] < 0:
             lanes.partition[code] = p
-            if seq > 1 and (kind[i] == _BOOK or kind[i] == _BOOK_END):
+            restates = kind[i] == _BOOK or kind[i] == _BOOK_END
+            if restates and seq > 1 and limits.decides == 1:
                 row = out.gaps[out.counts[1]]
                 row[0], row[1], row[2] = code, 1, seq - 1
                 row[3], row[4], row[5] = engine_ns[i], RESTATED, engine_ns[i]
@@ -351,13 +385,17 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
                 lanes.next_seq[code] = seq
         if lanes.partition[code] != p:
             out.status[i] = WRONG_PARTITION
+        elif decided.first_row[code] >= 0 and _was_missing(decided, code, seq):
+            out.status[i] = LATE
         else:
             while True:
                 if seq == lanes.next_seq[code]:
-                    _release(lanes, out, limits, code, seq, engine_ns[i], contents[i], base + i)
+                    _release(
+                        lanes, decided, out, limits, code, seq, engine_ns[i], contents[i], base + i,
+                    )  # fmt: skip
                     out.status[i] = RELEASED
                     if lanes.root[code] >= 0:
-                        _drain(lanes, feed, slots, heads, out, limits, code)
+                        _drain(lanes, feed, slots, heads, decided, out, limits, code)
                     break
                 if seq < lanes.next_seq[code]:
                     out.status[i] = _judge_passed(lanes, code, seq, contents[i])
@@ -367,8 +405,8 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
                     same = slots.content[slots.table[bucket]] == contents[i]
                     out.status[i] = DUPLICATE if same else CONFLICT
                     break
-                if heads[0] >= limits.max_pending:
-                    _make_room(lanes, feed, slots, heads, out, limits)
+                if heads[0] >= limits.max_pending and limits.decides == 1:
+                    _make_room(lanes, feed, slots, heads, decided, out, limits)
                     continue
                 held = feed.progress_ns[t, p]
                 _insert(
@@ -382,4 +420,4 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, out, limits):  # 
         if idle_from[t, p] == i:
             feed.idle[t, p] = 1
         if _progress(feed, p) >= feed.deadline_ns[p]:
-            _expire(lanes, feed, slots, heads, out, limits, p)
+            _expire(lanes, feed, slots, heads, decided, out, limits, p)

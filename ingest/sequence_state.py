@@ -99,6 +99,26 @@ class Limits(NamedTuple):
     gap_timeout_ns: int
     max_pending: int
     max_clock_jump_ns: int
+    decides: int
+    """1; 0 while gaps are taken from a journal and none is declared."""
+
+
+class Decided(NamedTuple):
+    """Gaps that an earlier life declared and this one has not come to."""
+
+    gaps: Array
+    """As `Out.gaps`, by instrument and seq."""
+    first_row: Array
+    """By instrument: the row of `gaps` that it comes to next; -1 when none."""
+
+
+def decided_gaps(rows: Array, instruments: int) -> Decided:
+    """Return gaps (rows as `Out.gaps`, in any order) as the kernel takes them."""
+    gaps = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    first_row = np.full(instruments, -1, np.int64)
+    codes, firsts = np.unique(gaps[:, 0], return_index=True)
+    first_row[codes] = firsts
+    return Decided(np.ascontiguousarray(gaps), first_row)
 
 
 def new_lanes(instruments: Instruments) -> Lanes:
@@ -161,14 +181,17 @@ def new_slots(size: int) -> Slots:
     )
 
 
-def new_out(rows: int, most: int) -> Out:
-    """Return room for what so many arrivals may bring about; `most` rows may be released."""
+def new_out(rows: int, most: int, decided: int = 0) -> Out:
+    """Return room for what so many arrivals may bring about.
+
+    `most` rows may be released; `decided` gaps are known beforehand.
+    """
     return Out(
         status=np.zeros(rows, np.int8),
         arrival=np.empty(most, np.int64),
         instrument=np.empty(most, np.int64),
         clock_ns=np.empty(most, np.int64),
         fault=np.empty(most, np.int8),
-        gaps=np.empty((most, 6), np.int64),
+        gaps=np.empty((most + decided, 6), np.int64),
         counts=np.zeros(2, np.int64),
     )

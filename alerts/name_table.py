@@ -1,0 +1,57 @@
+"""The table of names in the store: one code for an account, owner or session, in every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, func, select, text
+
+from alerts.database import insert_for
+from alerts.schema import NAMES
+from alerts.shards import Shards
+
+NAMES_LOCK: Final = 0x4E414D45
+"""Key of PostgreSQL's advisory lock while codes are given: "NAME"."""
+LOOKED_UP: Final = 500
+
+
+class StoreNames:
+    """Gives codes from 0 on, without holes, in the order of asking.
+
+    Parameters
+    ----------
+    shards : Shards
+        For its transactions.
+    """
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+
+    def add(self, names: Sequence[str]) -> None:
+        """Give a code to every name that has none: the next ones, without holes."""
+        with self._shards.transaction("give names their codes") as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": NAMES_LOCK})
+            known = _known(connection, names)
+            new = [name for name in names if name not in known]
+            first = connection.scalar(select(func.coalesce(func.max(NAMES.c.code), -1))) or 0
+            if new:
+                connection.execute(
+                    insert_for(connection)(NAMES),
+                    [{"code": first + 1 + i, "name": name} for i, name in enumerate(new)],
+                )
+
+    def since(self, code: int) -> Sequence[str]:
+        """Return the names from a code on, in the order of codes."""
+        query = select(NAMES.c.name).where(NAMES.c.code >= code).order_by(NAMES.c.code)
+        with self._shards.reading() as connection:
+            return list(connection.scalars(query))
+
+
+def _known(connection: Connection, names: Sequence[str]) -> set[str]:
+    known: set[str] = set()
+    for start in range(0, len(names), LOOKED_UP):
+        query = select(NAMES.c.name).where(NAMES.c.name.in_(names[start : start + LOOKED_UP]))
+        known.update(connection.scalars(query))
+    return known
