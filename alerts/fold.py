@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
@@ -17,10 +18,12 @@ from alerts.record import Alert
 from alerts.segments import SourceEvent
 from alerts.severity import SeverityParams
 from detectors.base import Feature, Finding, Ref
+from ingest.axes import Entries
 from ingest.events import Topic
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
+from ingest.sections import Layout
 from ingest.state import Snapshot, pack, unpack
 
 if TYPE_CHECKING:
@@ -31,9 +34,10 @@ FORGET_EVERY: Final = 64
 """Calls between looks at what may leave memory: a look costs as much as there are parts."""
 
 
-class _State(msgspec.Struct, kw_only=True):
-    parts: list[Part]
-    latest_ns: dict[str, int]
+_Family = tuple[str, list[Part]]
+"""Instrument of an alert, and its parts, the root first: they stay together."""
+_Latest = tuple[str, int]
+"""Instrument, and the latest event time of a finding of it, ns."""
 
 
 class AlertBook:
@@ -72,6 +76,11 @@ class AlertBook:
     linger_ns : int, optional
         Default: the span in which facets may join, and an hour.
     """
+
+    layout: ClassVar[Layout] = {
+        "families": Entries(kind=_Family, place=itemgetter(0), exact=False),
+        "latest_ns": Entries(kind=_Latest, place=itemgetter(0), exact=False),
+    }
 
     def __init__(
         self,
@@ -150,17 +159,21 @@ class AlertBook:
         return self._pins
 
     def snapshot(self) -> Snapshot:
-        """Return the parts at work as arrays; names only, so that codes may change."""
-        state = _State(parts=list(self._parts.values()), latest_ns=self._latest_ns)
-        return {"parts": pack(state)}
+        """Return the parts at work as arrays, by instrument; names only: codes may change."""
+        roots = [part for part in self._parts.values() if not part.root]
+        roots.sort(key=lambda part: part.opening.instrument)
+        return {
+            "families": pack([(r.opening.instrument, self._family(r.part_id)) for r in roots]),
+            "latest_ns": pack(sorted(self._latest_ns.items())),
+        }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over the parts of a snapshot."""
-        state = unpack(snapshot["parts"], _State)
+        families = unpack(snapshot["families"], list[_Family])
         self._parts, self._facets, self._pins = {}, {}, Pins()
         self._citations.clear()
-        self._latest_ns = state.latest_ns
-        self._adopt(state.parts)
+        self._latest_ns = dict(unpack(snapshot["latest_ns"], list[_Latest]))
+        self._adopt(part for _, family in families for part in family)
 
     def _id_of(self, finding: Finding) -> str:
         return alert_id(

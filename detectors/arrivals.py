@@ -8,14 +8,16 @@ a price within the client's limit, that the client then did not get, or got at a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
+from ingest.axes import ByCode, Count
 from ingest.compiled import njit
 from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch, Kind, OrderType, Phase, Reason, Role, TimeInForce
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 COLUMNS: Final = (
@@ -31,6 +33,10 @@ STATUS_NS, G_SEQ, G_RECEIVED, G_ACCOUNT, G_ROLE, G_LATE = range(6)
 C_SEQ, C_RECEIVED, C_ACCOUNT, C_ROLE, C_SIDE, C_LIMIT, C_OPEN, C_LATE = range(6, 14)
 C_LAST_SEQ, C_LAST_NS, C_FILLS, C_FOK, C_DOUBT, MADE, MAX_BUY, MAX_SELL = range(14, 22)
 FIELDS: Final = 22
+UNSEEN: Final = tuple(
+    int(NULL) if field in (STATUS_NS, MAX_BUY, MAX_SELL) else 0 for field in range(FIELDS)
+)
+"""State of an instrument of which nothing has been seen."""
 # Fields of an execution of the group.
 E_SEQ, E_RECEIVED, E_SIDE, E_PRICE, E_LOTS, E_ACCOUNT, E_ROLE, E_TRADE, E_LATE, E_STOOD = range(10)
 E_FROM: Final = 10
@@ -284,11 +290,17 @@ class Arrivals:
         How long an instruction is expected to be in flight at most, ns.
     """
 
+    layout: ClassVar[Layout] = {
+        "arrivals": ByCode(UNSEEN),
+        "executions": ByCode(),
+        "fills": ByCode(),
+        "lost": Count(),
+    }
+
     def __init__(self, instruments: int, delta_ns: int, flight_ns: int) -> None:
         self._delta_ns = delta_ns
         self._flight_ns = flight_ns
-        self._state = np.zeros((instruments, FIELDS), np.int64)
-        self._state[:, [STATUS_NS, MAX_BUY, MAX_SELL]] = NULL
+        self._state = np.full((instruments, FIELDS), UNSEEN, np.int64)
         self._executions = np.zeros((instruments, KEPT, EXECUTION_FIELDS), np.int64)
         self._fills = np.zeros((instruments, KEPT, 2), np.int64)
         self._lost = np.zeros(1, np.int64)

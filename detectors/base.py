@@ -15,6 +15,7 @@ import msgspec
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.parameter import Parameter
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "EvidenceClass",
     "Feature",
     "Finding",
+    "Layout",
     "NotifyClock",
     "Parameter",
     "Params",
@@ -143,6 +145,8 @@ class Detector(ABC):
 
     @abstractmethod
     def __init__(self, params: Any, instruments: Instruments) -> None: ...
+    layout: ClassVar[Layout]
+    """How each array of `snapshot` is keyed by instrument; parts bring their own layouts."""
 
     @abstractmethod
     def step(self, batch: Batch) -> Sequence[Finding]:
@@ -154,7 +158,7 @@ class Detector(ABC):
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """Return all state as arrays that later steps do not write to."""
+        """Return all state as arrays that later steps do not write to, each told of in `layout`."""
 
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:

@@ -8,17 +8,18 @@ elsewhere, or restoring a snapshot between two of them, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from detectors import book_layout as layout
 from detectors.book_kernel import replay
 from detectors.book_layout import Added, Rows, book_at, new_memory
-from detectors.book_state import live_orders, load, room_for, save
+from detectors.book_state import LAYOUT, live_orders, load, room_for, save
 from detectors.book_table import give_back
 from ingest.events import BOOK, PASSED_OVER, Array, Batch, empty
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 _HASHES: Final = ("order", "replaces", "busts", "buy", "sell")
@@ -71,6 +72,8 @@ class Books:
     >>> seen["queue_ahead"].tolist(), seen["best_bid"].tolist()[1], seen["bid_lots"].tolist()[1]
     ([0, 3], 100, 3)
     """
+
+    layout: ClassVar[Layout] = LAYOUT
 
     def __init__(self, instruments: Instruments, *, capacity: int = 1024) -> None:
         self._instruments = instruments

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from detectors.book_compile import compiled_apart
@@ -48,11 +50,20 @@ from detectors.book_table import (
     push,
     take_words,
 )
+from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
 from ingest.events import PASSED_MOST, Array
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 IN_BOOK, WAITING, FLYING = 0, 1, 2
+FILL_INSTRUMENT: Final = FILL_NEXT
+"""Where a saved fill has its instrument's code: in place of the link that it then does not have."""
+LAYOUT: Final[Layout] = {
+    "books": ByCode(),
+    "orders": Rows("orders", column=BOOK),
+    "fills": Rows("fills", column=FILL_INSTRUMENT),
+}
 
 
 def room_for(m: Array, book: int) -> Array:
@@ -103,9 +114,9 @@ def save(m: Array, instruments: int) -> Snapshot:
         fill = books[instrument, F_FIRST]
         while fill != NONE:
             fills.append(m[fill : fill + FILL_FIELDS].copy())
+            fills[-1][FILL_INSTRUMENT] = instrument
             fill = m[fill + FILL_NEXT]
     kept = np.array(fills, dtype=np.int64).reshape(-1, FILL_FIELDS)
-    kept[:, FILL_NEXT] = 0
     books[:, [F_ORDER, F_FIRST, F_LAST]] = 0
     return {"books": books, "orders": live_orders(m), "fills": kept}
 
@@ -143,6 +154,7 @@ def load_fills(m: Array, saved: Array, instruments: int) -> None:
             fill = take_words(m, SMALL_FREE, SMALL)
             for field in range(FILL_FIELDS):
                 m[fill + field] = saved[row, field]
+            m[fill + FILL_NEXT] = NONE
             if m[book + F_FIRST] == NONE:
                 m[book + F_FIRST] = fill
             else:

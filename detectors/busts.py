@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from operator import itemgetter
+from typing import ClassVar, Final
 
 import msgspec
+import numpy as np
 
-from detectors.episodes import Episode, Episodes, Key
+from detectors.episodes import EPISODES, Episode, Episodes, Key, code_of
+from ingest.axes import Count, Entries
 from ingest.events import Batch
+from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 TradeId = tuple[int, int]
@@ -31,10 +35,16 @@ class CountedTrade(msgspec.Struct, array_like=True, frozen=True):
     new_instruction: bool
 
 
-class _State(msgspec.Struct):
-    trades: list[tuple[int, list[tuple[int, int, CountedTrade]]]]
-    closed: list[Episode]
-    overflow: int
+_Known = tuple[int, list[tuple[int, int, CountedTrade]]]
+"""An instrument and its counted trades, each with the halves of its id's hash."""
+
+
+def _under(known: _Known, code: int) -> _Known:
+    """Return the trades of an instrument under another code."""
+    return code, [
+        (high, low, msgspec.structs.replace(trade, key=(code, *trade.key[1:])))
+        for high, low, trade in known[1]
+    ]
 
 
 class BustMemory:
@@ -48,6 +58,12 @@ class BustMemory:
         Trades kept an instrument; the oldest makes room, counted in `overflow` when a bust could
         still have come. About 300 B each.
     """
+
+    layout: ClassVar[Layout] = {
+        "bust_trades": Entries(kind=_Known, place=lambda each: each[0], moved=_under),
+        "bust_closed": EPISODES,
+        "bust_lost": Count(),
+    }
 
     def __init__(self, horizon_ns: int, limit: int) -> None:
         self._horizon_ns = horizon_ns
@@ -105,22 +121,26 @@ class BustMemory:
                 del self._closed[key]
 
     def snapshot(self) -> Snapshot:
-        """Return what is remembered as arrays."""
+        """Return what is remembered as arrays, by instrument."""
         trades = [
             (code, [(high, low, trade) for (high, low), trade in known.items()])
-            for code, known in self._trades.items()
+            for code, known in sorted(self._trades.items(), key=itemgetter(0))
         ]
-        closed = list(self._closed.values())
-        return {"busts": pack_exact(_State(trades, closed, self.overflow))}
+        return {
+            "bust_trades": pack_exact(trades),
+            "bust_closed": pack_exact(sorted(self._closed.values(), key=code_of)),
+            "bust_lost": np.array([self.overflow], np.int64),
+        }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
-        state = unpack_exact(snapshot["busts"], _State)
+        trades = unpack_exact(snapshot["bust_trades"], list[_Known])
+        closed = unpack_exact(snapshot["bust_closed"], list[Episode])
         self._trades = {
-            code: {(high, low): trade for high, low, trade in known} for code, known in state.trades
+            code: {(high, low): trade for high, low, trade in known} for code, known in trades
         }
-        self._closed = {(*e.key, e.first_seq): e for e in state.closed}
-        self.overflow = state.overflow
+        self._closed = {(*e.key, e.first_seq): e for e in closed}
+        self.overflow = int(snapshot["bust_lost"][0])
 
 
 def _older(known: dict[TradeId, CountedTrade], before_ns: int) -> Iterator[TradeId]:

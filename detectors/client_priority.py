@@ -16,6 +16,7 @@ from detectors.priority_episode import count, finding
 from detectors.priority_params import ClientPriorityParams
 from ingest.events import Batch
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -124,6 +125,13 @@ class ClientPriority(Detector):
         wants=("received_ns", "display", "reason", "matching"),
     )
     Params: ClassVar[type[Params]] = ClientPriorityParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **Arrivals.layout,
+        **PassedOver.layout,
+        **Harm.layout,
+        **ConfigurationDays.layout,
+    }
 
     def __init__(self, params: ClientPriorityParams, instruments: Instruments) -> None:
         self._params = params

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from detectors.base import Feature, Finding, Ref
+from ingest.axes import ByCode
 from ingest.events import NULL, Array, Batch, Coverage
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 DAY_NS: Final = 86_400_000_000_000
@@ -20,6 +22,8 @@ class ConfigurationDays:
 
     State: one row of 64 B an instrument.
     """
+
+    layout: ClassVar[Layout] = {"days": ByCode(NULL)}
 
     def __init__(self, detector: str, version: int, instruments: int) -> None:
         self._detector = detector

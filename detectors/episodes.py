@@ -7,11 +7,14 @@ event clock has passed the last fact by `gap_ns`. Both depend on events alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from operator import itemgetter
+from typing import ClassVar, Final
 
 import msgspec
 
+from ingest.axes import Entries
 from ingest.events import Batch
+from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 _NEVER: Final = 2**63 - 1
@@ -35,6 +38,20 @@ class Episode(msgspec.Struct, kw_only=True):
     """Exact running integers that the detector keeps for its features."""
 
 
+def code_of(episode: Episode) -> int:
+    """Return the instrument of an episode."""
+    return episode.key[0]
+
+
+def under(episode: Episode, code: int) -> Episode:
+    """Return an episode under another instrument code."""
+    return msgspec.structs.replace(episode, key=(code, *episode.key[1:]))
+
+
+EPISODES: Final = Entries(kind=Episode, place=code_of, moved=under)
+"""Axis of a packed list of episodes."""
+
+
 class Episodes:
     """The open episodes of one detector.
 
@@ -46,6 +63,8 @@ class Episodes:
     gap_ns : int
         Silence after which an episode is closed, event time, ns.
     """
+
+    layout: ClassVar[Layout] = {"episodes": EPISODES}
 
     def __init__(self, gap_ns: int) -> None:
         self._gap_ns = gap_ns
@@ -95,6 +114,7 @@ class Episodes:
     def close_before(self, batch: Batch) -> Iterator[Episode]:
         """Remove and yield the episodes whose deadline their instrument's clock has passed.
 
+        Instrument by instrument, each's in the order in which they opened: so a snapshot keeps it.
         Call it after the batch's facts. Each yielded episode has had `facts` raised by one: its
         closing is a revision of its own. Deadline: `last_ns + gap_ns`.
         """
@@ -108,7 +128,7 @@ class Episodes:
             for key, episode in self._open.items()
             if clocks.get(key[0], episode.last_ns) - episode.last_ns > self._gap_ns
         ]
-        for key in over:
+        for key in sorted(over, key=itemgetter(0)):
             episode = self._open.pop(key)
             episode.facts += 1
             yield episode
@@ -121,7 +141,7 @@ class Episodes:
         each has been raised by one, as in `close_before`.
         """
         over = [e for e in self._open.values() if now_ns - e.last_ns > self._gap_ns]
-        for episode in sorted(over, key=lambda each: each.last_ns):
+        for episode in sorted(over, key=lambda each: (each.last_ns, code_of(each))):
             del self._open[episode.key]
             episode.facts += 1
             yield episode
@@ -131,8 +151,8 @@ class Episodes:
         return episode.last_ns + self._gap_ns
 
     def snapshot(self) -> Snapshot:
-        """Return the open episodes as arrays."""
-        return {"episodes": pack_exact(list(self._open.values()))}
+        """Return the open episodes as arrays; those of an instrument stand together."""
+        return {"episodes": pack_exact(sorted(self._open.values(), key=code_of))}
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over the episodes of a snapshot."""

@@ -10,13 +10,16 @@ moves the order, or after the horizon.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from operator import itemgetter
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
 from detectors.episodes import Key
+from ingest.axes import Count, Entries
 from ingest.events import NULL, Batch, Kind
+from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 Cell = dict[str, int]
@@ -88,6 +91,15 @@ class Settled(msgspec.Struct, frozen=True):
     incomplete: bool
 
 
+_Open = tuple[int, list[Watch]]
+"""An instrument and its open watches."""
+
+
+def _under(open_: _Open, code: int) -> _Open:
+    """Return the watches of an instrument under another code."""
+    return code, [msgspec.structs.replace(watch, key=(code, *watch.key[1:])) for watch in open_[1]]
+
+
 class Harm:
     """The watched client orders.
 
@@ -102,6 +114,11 @@ class Harm:
     limit : int
         Watches kept an instrument.
     """
+
+    layout: ClassVar[Layout] = {
+        "watches": Entries(kind=_Open, place=lambda each: each[0], moved=_under),
+        "unwatched": Count(),
+    }
 
     def __init__(self, horizon_ns: int, limit: int) -> None:
         self._horizon_ns = horizon_ns
@@ -185,15 +202,15 @@ class Harm:
         return Settled(watch, at_ns, seq, measured, bool(cell["coverage"]))
 
     def snapshot(self) -> Snapshot:
-        """Return the open watches as arrays."""
+        """Return the open watches as arrays, by instrument."""
         return {
-            "watches": pack_exact(list(self._open.items())),
+            "watches": pack_exact(sorted(self._open.items(), key=itemgetter(0))),
             "unwatched": np.array([self.overflow], np.int64),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
-        self._open = dict(unpack_exact(snapshot["watches"], list[tuple[int, list[Watch]]]))
+        self._open = dict(unpack_exact(snapshot["watches"], list[_Open]))
         self.overflow = int(snapshot["unwatched"][0])
 
 

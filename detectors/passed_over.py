@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from detectors.displacement import (
     TIMING,
     Displacement,
 )
+from ingest.axes import ByCode, Count, Rows
 from ingest.events import (
     NULL,
     Array,
@@ -25,6 +26,7 @@ from ingest.events import (
     Role,
 )
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 LATE, HELD = 1, 2
@@ -51,6 +53,12 @@ class PassedOver:
     horizon_ns : int
         Age of an order up to which its entry is known beyond doubt, ns.
     """
+
+    layout: ClassVar[Layout] = {
+        "status_ns": ByCode(NULL),
+        "late": Rows("late", column=_CODE),
+        "not_told": Count(),
+    }
 
     def __init__(self, instruments: Instruments, delta_ns: int, horizon_ns: int) -> None:
         self._delta_ns = delta_ns
@@ -202,10 +210,10 @@ class PassedOver:
         self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._late))
 
     def snapshot(self) -> Snapshot:
-        """Return all state as arrays."""
+        """Return all state as arrays; rows of one instrument stand together."""
         return {
             "status_ns": self._status_ns.copy(),
-            "late": self._late.copy(),
+            "late": self._late[np.argsort(self._late[:, _CODE], kind="stable")],
             "not_told": np.array([self.overflow], np.int64),
         }
 

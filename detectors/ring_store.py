@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from detectors.ring_lane import TRADE, Lane
+from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
-from ingest.events import NO_CODE, Array, Batch, Coverage, Kind
+from ingest.events import NO_CODE, NULL, Array, Batch, Coverage, Kind
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 BUST: Final = np.dtype(
@@ -41,6 +43,13 @@ class TradeStore:
         Trades of a group that any one window looks at: its last ones.
     """
 
+    layout: ClassVar[Layout] = {
+        **{f"trade_{name}": Rows("trade_instrument") for name in TRADE.names or ()},
+        **{f"bust_{name}": Rows("bust_instrument") for name in BUST.names or ()},
+        "volume": ByCode(),
+        "settled_ns": ByCode(NULL),
+    }
+
     def __init__(self, instruments: Instruments, *, reach_ns: int, max_trades: int) -> None:
         names = [row.instrument for row in instruments.rows]
         groups = [
@@ -49,7 +58,10 @@ class TradeStore:
         ]
         self._rank = np.argsort(np.argsort(np.array(names))) if names else np.empty(0, np.int64)
         ranked = {group: rank for rank, group in enumerate(sorted(set(groups)))}
-        self._group = np.array([ranked[group] for group in groups], np.int64)
+        self.group = np.array([ranked[group] for group in groups], np.int64)
+        """Group of each instrument code: its place among the groups by name."""
+        self.settled_ns = np.full(len(ranked), NULL, np.int64)
+        """Boundary up to which each group's windows have been judged."""
         self._unique = np.array([row.kind == "unique" for row in instruments.rows], np.bool_)
         self._reach_ns = reach_ns
         self._max_trades = max_trades
@@ -60,7 +72,7 @@ class TradeStore:
         self.busts = np.empty(0, BUST)
         """Busts not yet applied, in event order."""
 
-    def add(self, batch: Batch, settled_ns: int) -> int:
+    def add(self, batch: Batch) -> int:
         """Take a batch's trades and busts, each instrument's in seq order.
 
         Returns how many trades came after the boundary that they lie before had been settled: the
@@ -82,7 +94,7 @@ class TradeStore:
         taken["time_ns"], taken["seq"] = batch["clock_ns"][kept], batch["seq"][kept]
         taken["instrument"] = batch["instrument"][kept]
         taken["seller"], taken["buyer"] = sellers[ring_able], buyers[ring_able]
-        late = taken["time_ns"] < settled_ns
+        late = taken["time_ns"] < self.settled_ns[self.group[taken["instrument"]]]
         taken["incomplete"] = (batch["coverage"][kept] != Coverage.COMPLETE) | late
         taken["lots"], taken["ticks"] = lots[ring_able], batch["price"][kept]
         taken["cum_lots"] = cum[ring_able]
@@ -108,7 +120,7 @@ class TradeStore:
         if self._pending:
             rows = np.concatenate(self._pending)
             self._pending = []
-            groups = self._group[rows["instrument"]]
+            groups = self.group[rows["instrument"]]
             for group in np.unique(groups).tolist():
                 mine = rows[groups == group]
                 if group not in self._lanes:
@@ -123,7 +135,7 @@ class TradeStore:
 
     def find(self, instrument: int, high: int, low: int) -> tuple[Array, int] | None:
         """Return a settled trade's array and row, or None when it is not there (any more)."""
-        lane = self._lanes.get(int(self._group[instrument]))
+        lane = self._lanes.get(int(self.group[instrument]))
         if lane is None:
             return None
         rows = np.flatnonzero(
@@ -133,12 +145,13 @@ class TradeStore:
         )
         return (lane.trades, int(rows[0])) if len(rows) else None
 
-    def trim(self, until_ns: int) -> set[int]:
+    def trim(self, until_ns: int) -> set[tuple[int, int]]:
         """Forget what no window that ends after a boundary can hold or look at.
 
-        Returns the numbers of the rings that still have a trade here.
+        Returns the rings that still have a trade here: group, and number in the group.
         """
-        cited: set[int] = set()
+        self.settled_ns = np.maximum(self.settled_ns, until_ns)
+        cited: set[tuple[int, int]] = set()
         for group, lane in list(self._lanes.items()):
             oldest = int(np.searchsorted(lane.times, until_ns - self._reach_ns, side="left"))
             settled = int(np.searchsorted(lane.times, until_ns, side="left"))
@@ -147,18 +160,19 @@ class TradeStore:
             if not len(lane.times):
                 del self._lanes[group]
             rings = lane.trades["ring"]
-            cited.update(rings[rings != 0].tolist())
+            cited.update((group, ring) for ring in set(rings[rings != 0].tolist()))
         return cited
 
     def snapshot(self) -> Snapshot:
-        """Return the trades, busts and volumes as plain columns."""
+        """Return the trades, busts and volumes as plain columns, by instrument."""
         lanes = [lane.trades for _, lane in sorted(self._lanes.items())]
-        trades = np.concatenate([np.empty(0, TRADE), *lanes, *self._pending])
-        busts = np.concatenate([self.busts, *self._pending_busts])
+        trades = _sectioned(np.concatenate([np.empty(0, TRADE), *lanes, *self._pending]))
+        busts = _sectioned(np.concatenate([self.busts, *self._pending_busts]))
         return {
             **{f"trade_{name}": trades[name].copy() for name in TRADE.names or ()},
             **{f"bust_{name}": busts[name].copy() for name in BUST.names or ()},
             "volume": self._volume.copy(),
+            "settled_ns": self.settled_ns[self.group],
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -169,6 +183,9 @@ class TradeStore:
                 f"found {len(snapshot['volume'])}"
             )
         self._volume = snapshot["volume"].copy()
+        self.settled_ns[...] = NULL
+        # The furthest of its instruments': one that is new to a collection has none.
+        np.maximum.at(self.settled_ns, self.group, snapshot["settled_ns"])
         self._lanes, self.busts = {}, np.empty(0, BUST)
         # The next settling sorts: a total order, so nothing depends on the order kept here.
         self._pending = [_joined(snapshot, "trade_", TRADE)]
@@ -181,6 +198,12 @@ def _busts(batch: Batch, rows: Array) -> Array:
     taken["instrument"] = batch["instrument"][rows]
     taken["trade_hi"], taken["trade_lo"] = batch["busts_hi"][rows], batch["busts_lo"][rows]
     return taken
+
+
+def _sectioned(rows: Array) -> Array:
+    """Return rows with those of an instrument together, each instrument's in their order."""
+    ordered: Array = rows[np.argsort(rows["instrument"], kind="stable")]
+    return ordered
 
 
 def _joined(snapshot: Snapshot, prefix: str, dtype: np.dtype[np.void]) -> Array:

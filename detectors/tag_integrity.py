@@ -33,9 +33,12 @@ from detectors.tag_kernel import (
     grown,
     scan,
 )
+from detectors.wash_kernel import FIRST_SLOTS, by_key, filled, room_for
+from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
 from ingest.events import Batch, ChangeKind, Coverage
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -152,6 +155,13 @@ class TagIntegrity(Detector):
         wants=("afmm_flag",),
     )
     Params: ClassVar[type[Params]] = TagIntegrityParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        "flagged": ByCode(),
+        "clock": ByCode(),
+        "keys": Rows("keys", high=True),
+        "stats": Rows("keys", high=True),
+    }
 
     def __init__(self, params: TagIntegrityParams, instruments: Instruments) -> None:
         self._params = params
@@ -159,8 +169,8 @@ class TagIntegrity(Detector):
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._flagged = np.zeros(len(instruments), np.int8)
         self._clock = np.zeros(len(instruments), np.int64)
-        self._keys = np.zeros(1024, np.int64)
-        self._stats = np.zeros((1024, STATS), np.int64)
+        self._keys = np.zeros(FIRST_SLOTS, np.int64)
+        self._stats = np.zeros((FIRST_SLOTS, STATS), np.int64)
         self._used = 0
         self._out = np.zeros((4096, 3), np.int64)  # room only: kept between calls
 
@@ -280,13 +290,13 @@ class TagIntegrity(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return the accounts that have traded, the flags seen, and the open episodes."""
+        held = by_key(self._keys)
         return {
             **self._episodes.snapshot(),
             "flagged": self._flagged.copy(),
             "clock": self._clock.copy(),
-            "keys": self._keys.copy(),
-            "stats": self._stats.copy(),
-            "used": np.array([self._used], np.int64),
+            "keys": self._keys[held],
+            "stats": self._stats[held],
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -298,5 +308,8 @@ class TagIntegrity(Detector):
             )
         self._episodes.restore(snapshot)
         self._flagged, self._clock = snapshot["flagged"].copy(), snapshot["clock"].copy()
-        self._keys, self._stats = snapshot["keys"].copy(), snapshot["stats"].copy()
-        self._used = int(snapshot["used"][0])
+        keys = snapshot["keys"]
+        self._used = len(keys)
+        self._keys, places = filled(keys, room_for(len(keys)))
+        self._stats = np.zeros((len(self._keys), STATS), np.int64)
+        self._stats[places] = snapshot["stats"]

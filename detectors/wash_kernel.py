@@ -25,6 +25,8 @@ BUST: Final = 16
 MARKS: Final = 66
 """Marks kept an instrument: 64 steps span the window, one more on each side."""
 STEPS: Final = 64
+FIRST_SLOTS: Final = 1024
+"""First size of a table of (instrument, account)."""
 
 COLUMNS: Final = (
     "kind", "instrument", "clock_ns", "quantity", "busts_hi", "busts_lo", "account", "originator",
@@ -46,6 +48,29 @@ def slot(table: Array, key: int) -> int:
     while table[place] != 0 and table[place] != key:
         place = (place + 1) & mask
     return int(place)
+
+
+def by_key(table: Array) -> Array:
+    """Return where the keys of a table are, in their order: those of an instrument together."""
+    held = np.flatnonzero(table)
+    ordered: Array = held[np.argsort(table[held])]
+    return ordered
+
+
+def room_for(keys: int) -> int:
+    """Return the size of a table that so many keys fill by a quarter at most."""
+    return max(FIRST_SLOTS, 1 << (4 * keys).bit_length())
+
+
+@njit(cache=True)
+def filled(keys: Array, size: int) -> tuple[Array, Array]:
+    """Return a table of a size, a power of two, with some keys, and where each of them is."""
+    table = np.zeros(size, np.int64)
+    places = np.zeros(len(keys), np.int64)
+    for i in range(len(keys)):
+        places[i] = slot(table, keys[i])
+        table[places[i]] = keys[i]
+    return table, places
 
 
 @njit(cache=True)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
-import msgspec
 import numpy as np
 
 from detectors.base import (
@@ -24,18 +23,22 @@ from detectors.ring_lane import Lane, windows_of
 from detectors.ring_params import WashRingsParams
 from detectors.ring_search import Limits, Ring, rings_of
 from detectors.ring_store import TradeStore
+from ingest.axes import ByCode, Count, Entries
 from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 SECOND: Final = 1_000_000_000
 
 
-class _State(msgspec.Struct):
-    settled_ns: int
-    ring: int
-    keys: dict[int, Key]
-    overflow: int
+_Numbered = tuple[int, Key]
+"""A ring's number in its group, and its key."""
+
+
+def _under(ring: _Numbered, code: int) -> _Numbered:
+    """Return a ring under another instrument code."""
+    return ring[0], (code, *ring[1][1:])
 
 
 class WashRings(Detector):
@@ -135,6 +138,13 @@ class WashRings(Detector):
         wants=("owner", "linked_to", "busts"),
     )
     Params: ClassVar[type[Params]] = WashRingsParams
+    layout: ClassVar[Layout] = {
+        **TradeStore.layout,
+        **Episodes.layout,
+        "rings": ByCode(),
+        "ring_keys": Entries(kind=_Numbered, place=lambda ring: ring[1][0], moved=_under),
+        "lost": Count(),
+    }
 
     def __init__(self, params: WashRingsParams, instruments: Instruments) -> None:
         self._params = params
@@ -145,10 +155,15 @@ class WashRings(Detector):
             instruments, reach_ns=max(self._sizes), max_trades=params.max_trades
         )
         self._episodes = Episodes(params.episode_gap_s * SECOND)
-        self._settled_ns = NULL
-        self._ring = 0
-        self._keys: dict[int, Key] = {}
+        # Numbered in each group apart: one group's rings do not depend on which others are here.
+        self._rings = np.zeros(len(self._store.settled_ns), np.int64)
+        self._keys: dict[tuple[int, int], Key] = {}
         self._overflow = 0
+
+    @property
+    def reach_ns(self) -> int:
+        """The longest window, ns."""
+        return max(self._sizes)
 
     @property
     def overflow(self) -> int:
@@ -157,29 +172,33 @@ class WashRings(Detector):
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next batch; return what the windows that the watermark has passed show."""
-        self._overflow += self._store.add(batch, self._settled_ns)
+        self._overflow += self._store.add(batch)
         if batch.watermark_ns == NULL:
             return []
         until_ns = batch.watermark_ns // self._grid_ns * self._grid_ns
-        return list(self._settle(until_ns)) if until_ns > self._settled_ns else []
+        return list(self._settle(until_ns)) if (self._store.settled_ns < until_ns).any() else []
 
     def _settle(self, until_ns: int) -> Iterator[Finding]:
         """Yield all that the event times up to a boundary close, in that order."""
         windows = []
         for rank, lane in self._store.settle():
             for end, size, first, last in windows_of(
-                lane.times, self._sizes, after_ns=self._settled_ns, until_ns=until_ns
+                lane.times,
+                self._sizes,
+                after_ns=int(self._store.settled_ns[rank]),
+                until_ns=until_ns,
             ):
                 windows.append(((end, rank, size), lane, first, last))
-        for (end, _, _), lane, first, last in sorted(windows, key=lambda each: each[0]):
+        for (end, rank, _), lane, first, last in sorted(windows, key=lambda each: each[0]):
             yield from self._advance(end)
-            yield from self._window(end, lane, first, last)
+            yield from self._window(end, rank, lane, first, last)
         yield from self._advance(until_ns)
-        self._settled_ns = until_ns
         cited = self._store.trim(until_ns)
         self._keys = {ring: key for ring, key in self._keys.items() if ring in cited}
 
-    def _window(self, end_ns: int, lane: Lane, first: int, last: int) -> Iterator[Finding]:
+    def _window(
+        self, end_ns: int, group: int, lane: Lane, first: int, last: int
+    ) -> Iterator[Finding]:
         cut = last - first > self._params.max_trades
         self._overflow += cut
         here = lane.trades[max(first, last - self._params.max_trades) : last]
@@ -189,7 +208,7 @@ class WashRings(Detector):
             unique=lane.unique,
             limits=self._limits(unique=lane.unique),
             rings=lambda: here["ring"][alive],
-            members_of=lambda number: self._keys[number][1:],
+            members_of=lambda number: self._keys[group, number][1:],
         ):
             self._overflow += ring.cut
             covered = alive[ring.rows]
@@ -218,6 +237,7 @@ class WashRings(Detector):
         """Count what a window newly found of a ring, mark it as cited, and return it."""
         trades = here[new]
         code = int(trades["instrument"][0])
+        group = int(self._store.group[code])
         episode, _ = self._episodes.fact(
             (code, *sorted(ring.accounts)),
             seq=int(trades["seq"][0]),
@@ -227,9 +247,9 @@ class WashRings(Detector):
         )
         sums = episode.sums
         if episode.facts == 1:
-            self._ring += 1
-            sums["ring"] = self._ring
-        self._keys[sums["ring"]] = episode.key
+            self._rings[group] += 1
+            sums["ring"] = int(self._rings[group])
+        self._keys[group, sums["ring"]] = episode.key
         here["ring"][new] = sums["ring"]
         for trade in trades:
             count(episode, trade, 1)
@@ -260,7 +280,8 @@ class WashRings(Detector):
         trade = trades[row]
         trades["dead"][row] = 1
         ring = int(trade["ring"])
-        episode = self._episodes.get(self._keys[ring]) if ring else None
+        group = int(self._store.group[code])
+        episode = self._episodes.get(self._keys[group, ring]) if ring else None
         if episode is not None and episode.sums["ring"] == ring:
             count(episode, trade, -1)
             episode.sums["busted"] = episode.sums.get("busted", 0) + 1
@@ -306,20 +327,22 @@ class WashRings(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return trades, open episodes and which ring has which trade."""
-        state = _State(
-            settled_ns=self._settled_ns, ring=self._ring, keys=self._keys, overflow=self._overflow
-        )
+        keys = sorted(self._keys.items(), key=lambda each: (each[1][0], each[0]))
         return {
             **self._store.snapshot(),
             **self._episodes.snapshot(),
-            "state": pack_exact(state),
+            "rings": self._rings[self._store.group],
+            "ring_keys": pack_exact([(ring, key) for (_, ring), key in keys]),
+            "lost": np.array([self._overflow], np.int64),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._store.restore(snapshot)
         self._episodes.restore(snapshot)
-        state = unpack_exact(snapshot["state"], _State)
-        self._settled_ns, self._ring = state.settled_ns, state.ring
-        self._keys = {ring: tuple(key) for ring, key in state.keys.items()}
-        self._overflow = state.overflow
+        self._rings[...] = 0
+        np.maximum.at(self._rings, self._store.group, snapshot["rings"])
+        keys = unpack_exact(snapshot["ring_keys"], list[_Numbered])
+        group = self._store.group
+        self._keys = {(int(group[key[0]]), ring): tuple(key) for ring, key in keys}
+        self._overflow = int(snapshot["lost"][0])

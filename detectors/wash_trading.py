@@ -21,11 +21,27 @@ from detectors.base import (
 from detectors.busts import BustMemory, CountedTrade
 from detectors.episodes import Episode, Episodes
 from detectors.trades import money, quantity, wide
-from detectors.wash_kernel import BUST, COLUMNS, COMPLEX, MARKS, OMNIBUS, OWNER, SELF, grown, scan
+from detectors.wash_kernel import (
+    BUST,
+    COLUMNS,
+    COMPLEX,
+    FIRST_SLOTS,
+    MARKS,
+    OMNIBUS,
+    OWNER,
+    SELF,
+    by_key,
+    filled,
+    grown,
+    room_for,
+    scan,
+)
 from detectors.wash_params import WashTradingParams
+from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
 from ingest.events import Batch, Coverage, Phase
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -132,6 +148,15 @@ class WashTrading(Detector):
         wants=("owner", "originator", "linked_to", "busts"),
     )
     Params: ClassVar[type[Params]] = WashTradingParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **BustMemory.layout,
+        "totals": ByCode(),
+        "marks": ByCode(),
+        "marked": ByCode(),
+        "omnibus": Rows("omnibus", high=True),
+        "originators": Rows("omnibus", high=True),
+    }
 
     def __init__(self, params: WashTradingParams, instruments: Instruments) -> None:
         self._params = params
@@ -141,8 +166,8 @@ class WashTrading(Detector):
         self._totals = np.zeros((len(instruments), 2), np.int64)
         self._marks = np.zeros((len(instruments), MARKS, 3), np.int64)
         self._marked = np.zeros(len(instruments), np.int64)
-        self._table = np.zeros(1024, np.int64)
-        self._origin = np.zeros(1024, np.int64)
+        self._table = np.zeros(FIRST_SLOTS, np.int64)
+        self._origin = np.zeros(FIRST_SLOTS, np.int64)
         self._used = 0
         self._out = np.zeros((OUT_ROWS, 6), np.int64)  # room only: kept between calls
 
@@ -295,15 +320,15 @@ class WashTrading(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return volumes, marks, the originator set, open episodes and remembered trades."""
+        held = by_key(self._table)
         return {
             **self._episodes.snapshot(),
             **self._memory.snapshot(),
-            "used": np.array([self._used], np.int64),
             "totals": self._totals.copy(),
             "marks": self._marks.copy(),
             "marked": self._marked.copy(),
-            "omnibus": self._table.copy(),
-            "originators": self._origin.copy(),
+            "omnibus": self._table[held],
+            "originators": self._origin[held],
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -315,10 +340,13 @@ class WashTrading(Detector):
             )
         self._episodes.restore(snapshot)
         self._memory.restore(snapshot)
-        self._used = int(snapshot["used"][0])
         self._totals, self._marks = snapshot["totals"].copy(), snapshot["marks"].copy()
         self._marked = snapshot["marked"].copy()
-        self._table, self._origin = snapshot["omnibus"].copy(), snapshot["originators"].copy()
+        keys = snapshot["omnibus"]
+        self._used = len(keys)
+        self._table, places = filled(keys, room_for(len(keys)))
+        self._origin = np.zeros(len(self._table), np.int64)
+        self._origin[places] = snapshot["originators"]
 
 
 def _evidence(bits: int, trades: int, auction: int, material: bool) -> Evidence:
