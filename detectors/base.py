@@ -142,11 +142,11 @@ class Detector(ABC):
 
     spec: ClassVar[Spec]
     Params: ClassVar[type[Params]]
+    layout: ClassVar[Layout]
+    """How each array of `snapshot` is keyed by instrument; parts bring their own layouts."""
 
     @abstractmethod
     def __init__(self, params: Any, instruments: Instruments) -> None: ...
-    layout: ClassVar[Layout]
-    """How each array of `snapshot` is keyed by instrument; parts bring their own layouts."""
 
     @abstractmethod
     def step(self, batch: Batch) -> Sequence[Finding]:
