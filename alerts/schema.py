@@ -234,3 +234,17 @@ HOLDS: Final = Table(
     Index("holds_by_subject", "subject"),
 )
 """Archived events that may not be dropped: an alert's window, or what a person has put on hold."""
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+"""What people did and read, each entry with the hash of the one before it; triggers keep it so."""
