@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 import polars as pl
 
+from ingest.axes import Rows, Runs
 from ingest.content import is_constant
 from ingest.errors import SnapshotError
-from ingest.events import Array, Batch
+from ingest.events import TAGS, WIRE, Array, Batch
 from ingest.instruments import Instruments
+from ingest.sections import Layout
 from ingest.state import Snapshot
 
 FEW: Final = 256
 """Rows up to which the fixed cost of a column or of a Polars call is more than that of the rows."""
+
+
+_CODES: Final = "rows/held/instrument"
 
 
 class _Piece(msgspec.Struct, kw_only=True):
@@ -32,6 +37,13 @@ class Held:
     State: the rows that wait, and at most as many again that no longer do. Pieces are merged as
     they come, so that a row is copied about log2(rows) times, however small the pushes.
     """
+
+    layout: ClassVar[Layout] = {
+        **{f"rows/held/{name}": Rows(_CODES) for name in (*WIRE, *TAGS)},
+        "rows/arrivals": Rows(_CODES, renumber=True),
+        "rows/raw_length": Rows(_CODES),
+        "rows/raw_bytes": Runs("rows/raw_length"),
+    }
 
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
@@ -79,41 +91,44 @@ class Held:
         return assemble(sources, where, batch.instruments)
 
     def snapshot(self) -> Snapshot:
-        """Return the waiting rows as arrays, in the order of arrival."""
+        """Return the waiting rows as arrays, by instrument, each's in the order of arrival."""
         if not self._pieces:
             return {}
         pieces = [_tidy(piece) for piece in self._pieces]
         batch = assemble([piece.batch for piece in pieces], None, pieces[0].batch.instruments)
-        state = {f"held/{name}": batch[name] for name in batch.names}
-        state["arrivals"] = np.concatenate([piece.arrivals for piece in pieces])
+        order = np.argsort(batch["instrument"], kind="stable")
+        batch = gather(batch, order)
+        state = {f"rows/held/{name}": batch[name] for name in batch.names}
+        state["rows/arrivals"] = np.concatenate([piece.arrivals for piece in pieces])[order]
         if batch.raw is not None:
             values = [value or b"" for value in batch.raw.to_list()]
-            state["raw_length"] = np.array([len(value) for value in values], np.int64)
-            state["raw_bytes"] = np.frombuffer(b"".join(values), np.uint8)
+            state["rows/raw_length"] = np.array([len(value) for value in values], np.int64)
+            state["rows/raw_bytes"] = np.frombuffer(b"".join(values), np.uint8)
         return state
 
     def restore(self, snapshot: Snapshot, instruments: Instruments) -> None:
-        """Take over the rows of a snapshot."""
+        """Take over the rows of a snapshot, which may hold more."""
         self._pieces = []
-        if "arrivals" not in snapshot:
+        if not len(snapshot.get("rows/arrivals", ())):
             return
         columns = {
-            name.removeprefix("held/"): array
+            name.removeprefix("rows/held/"): array
             for name, array in snapshot.items()
-            if name.startswith("held/")
+            if name.startswith("rows/held/")
         }
         raw = None
-        if "raw_length" in snapshot:
-            ends = np.cumsum(snapshot["raw_length"]).tolist()
-            joined = snapshot["raw_bytes"].tobytes()
+        if "rows/raw_length" in snapshot:
+            ends = np.cumsum(snapshot["rows/raw_length"]).tolist()
+            joined = snapshot["rows/raw_bytes"].tobytes()
             if len(joined) != ends[-1]:
                 raise SnapshotError(
                     f"raw records of pending rows must be {ends[-1]} bytes, were {len(joined)}"
                 )
             values = [joined[a:b] for a, b in zip([0, *ends], ends, strict=False)]
             raw = pl.Series("raw", values, dtype=pl.Binary)
-        batch = Batch(columns, instruments, raw=raw)
-        self._pieces = [_piece(snapshot["arrivals"], batch)]
+        order = np.argsort(snapshot["rows/arrivals"])
+        batch = gather(Batch(columns, instruments, raw=raw), order)
+        self._pieces = [_piece(snapshot["rows/arrivals"][order], batch)]
 
 
 def _piece(arrivals: Array, batch: Batch) -> _Piece:

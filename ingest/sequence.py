@@ -7,9 +7,8 @@ the same arrivals are cut into pushes, the same rows are released with the same 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 import numpy as np
@@ -21,14 +20,14 @@ from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch, Reject, Topic
 from ingest.held import Held, gather
 from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.sequence_layout import LANES, LAYOUT, PENDING, remember, remembered
 from ingest.sequence_state import (
     Decided,
     Feed,
-    Lanes,
     Limits,
     Out,
     Rows,
-    Slots,
     decided_gaps,
     new_feed,
     new_lanes,
@@ -36,7 +35,7 @@ from ingest.sequence_state import (
     new_slots,
 )
 from ingest.source import Position
-from ingest.state import Snapshot
+from ingest.state import Snapshot, pack, unpack
 
 GapReason = Literal["timeout", "pending_bound", "restated"]
 GAP_REASONS: Final[Sequence[GapReason]] = ("timeout", "pending_bound", "restated")
@@ -113,6 +112,8 @@ class Sequencer:
     65,536 released rows (fewer above 4,096 instruments) and its last 64 gaps. An older duplicate is
     dropped uncompared; a row of an older gap, or any that differs there, counts as late.
     """
+
+    layout: ClassVar[Layout] = LAYOUT
 
     def __init__(
         self,
@@ -336,18 +337,18 @@ class Sequencer:
     def snapshot(self) -> Snapshot:
         """Return all state as arrays that later pushes do not write to."""
         lanes, feed = self._lanes, self._feed
-        state: dict[str, Array] = {
-            f"lanes/{name}": getattr(lanes, name).copy() for name in _LANE_STATE
-        }
+        state: dict[str, Array] = {f"lanes/{name}": getattr(lanes, name).copy() for name in LANES}
         state |= {f"feed/{name}": getattr(feed, name).copy() for name in Feed._fields}
+        state["memory_length"], state["memory"] = remembered(lanes)
         rows = self._pending_rows()
-        state |= {f"pending/{n}": a for n, a in zip(Slots._fields[:6], rows, strict=True)}
-        state |= {f"rows/{name}": array for name, array in self._held.snapshot().items()}
-        size = lanes.memory.shape[1]
-        used = np.minimum(lanes.next_seq - 1, size)
-        state["memory"] = np.concatenate([m[:n] for m, n in zip(lanes.memory, used, strict=True)])
-        state["scalars"] = np.array([self._arrived, self._watermark_ns, size], np.int64)
-        state["instruments"] = _fingerprint(self._instruments)
+        order = np.argsort(rows[0], kind="stable")
+        state |= {f"pending/{n}": a[order] for n, a in zip(PENDING, rows, strict=True)}
+        state |= self._held.snapshot()
+        # Only the order of arrival matters: numbers begin anew with each life.
+        for name in {"pending/arrival", "rows/arrivals"} & state.keys():
+            state[name] = np.searchsorted(rows[5], state[name])
+        state["watermark_ns"] = np.array([self._watermark_ns], np.int64)
+        state["instruments"] = pack([row.instrument for row in self._instruments.rows])
         return state
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -366,26 +367,20 @@ class Sequencer:
 
     def _restore(self, snapshot: Snapshot) -> None:
         lanes = self._lanes
-        size = lanes.memory.shape[1]
-        if not np.array_equal(snapshot["instruments"], _fingerprint(self._instruments)):
+        if unpack(snapshot["instruments"], list[str]) != list(self._instruments.codes):
             raise SnapshotError(
                 "sequencer state was taken with another instruments.csv; expected the same names"
             )
-        for name in _LANE_STATE:
+        for name in LANES:
             getattr(lanes, name)[...] = snapshot[f"lanes/{name}"]
+        remember(lanes, snapshot["memory_length"], snapshot["memory"])
         self._feed = Feed(*(snapshot[f"feed/{name}"].copy() for name in Feed._fields))
-        self._arrived, self._watermark_ns, _ = snapshot["scalars"].tolist()
-        used = np.minimum(lanes.next_seq - 1, size)
-        for memory, end, count in zip(lanes.memory, np.cumsum(used), used, strict=True):
-            memory[:count] = snapshot["memory"][end - count : end]
-        rows = [snapshot[f"pending/{name}"] for name in Slots._fields[:6]]
+        self._watermark_ns = int(snapshot["watermark_ns"][0])
+        rows = [snapshot[f"pending/{name}"] for name in PENDING]
+        self._arrived = int(rows[5].max(initial=-1)) + 1
         size = max(_START_SLOTS, 1 << max(len(rows[0]) - 1, 1).bit_length())
         self._refill(size, rows)
-        held = {n.removeprefix("rows/"): a for n, a in snapshot.items() if n.startswith("rows/")}
-        self._held.restore(held, self._instruments)
-
-
-_LANE_STATE: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))
+        self._held.restore(snapshot, self._instruments)
 
 
 def _ahead(decided: Decided) -> Array:
@@ -405,8 +400,3 @@ def _gap(row: Sequence[int]) -> Gap:
         reason=GAP_REASONS[row[4]],
         next_ns=row[5],
     )
-
-
-def _fingerprint(instruments: Instruments) -> Array:
-    names = "\n".join(row.instrument for row in instruments.rows)
-    return np.frombuffer(hashlib.sha256(names.encode()).digest(), np.uint8)

@@ -1,0 +1,128 @@
+"""The sequencer's state in sections: its layout, and content memory that fits any table's size."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from ingest.axes import ByCode, InstrumentNames, Least, Rows, Runs
+from ingest.errors import SnapshotError
+from ingest.events import NULL, Array
+from ingest.held import Held
+from ingest.sections import Job, Layout, Slice
+from ingest.sequence_kernel import LAST
+from ingest.sequence_state import Lanes, Slots
+
+LANES: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))
+"""What a snapshot holds of each instrument beside its memory of content."""
+PENDING: Final = Slots._fields[:6]
+_PARTITION: Final = "lanes/partition"
+
+
+class LanePartition(msgspec.Struct, frozen=True):
+    """The feed partition of each instrument, -1 until its first row: the new one where it moves."""
+
+    def join(self, name: str, job: Job) -> Array:
+        """Return the partition of each instrument."""
+        was: Array = ByCode(-1).join(name, job)
+        return was if job.onto.partition is None else np.where(was < 0, was, job.onto.partition)
+
+
+class Positions(msgspec.Struct, frozen=True):
+    """One value a partition (or topic and partition), along the last axis.
+
+    A partition gets the least of what is known of those that its instruments come from, so time
+    never runs ahead of any of them. One that holds none of the wanted instruments is left out; one
+    that holds none at all (all its records were rejected) goes with the counters.
+    """
+
+    blank: int
+
+    def join(self, name: str, job: Job) -> Array:
+        """Return the values by new partition."""
+        arrays = job.arrays(name)
+        moves = [
+            _moves(each, array.shape[-1], job)
+            for each, array in zip(job.slices, arrays, strict=True)
+        ]
+        width = 1 + max((new for move in moves for _, new in move), default=0)
+        if job.onto.partition is None:
+            width = max(width, *(array.shape[-1] for array in arrays))
+        joined = np.full((*arrays[0].shape[:-1], width), self.blank, arrays[0].dtype)
+        for array, move in zip(arrays, moves, strict=True):
+            for old, new in move:
+                here, there = array[..., old], joined[..., new]
+                both = (here != self.blank) & (there != self.blank)
+                known = np.where(there == self.blank, here, there)
+                joined[..., new] = np.where(both, np.minimum(here, there), known)
+        return joined
+
+
+def _moves(each: Slice, width: int, job: Job) -> list[tuple[int, int]]:
+    """Return (partition, new partition) of the wanted instruments of a slice, each pair once."""
+    partition = each.snapshot[_PARTITION]
+    wanted = np.flatnonzero((each.codes >= 0) & (partition >= 0))
+    old = partition[wanted]
+    new = old if job.onto.partition is None else job.onto.partition[each.codes[wanted]]
+    pairs = set(zip(old.tolist(), new.tolist(), strict=True))
+    if each.counts and job.onto.partition is None:
+        pairs |= {(p, p) for p in range(width) if p not in partition}
+    if any(p >= width for p, _ in pairs):
+        raise SnapshotError(f"partitions must be below {width}, found {max(pairs)[0]}")
+    return sorted(pairs)
+
+
+LAYOUT: Final[Layout] = {
+    "instruments": InstrumentNames(),
+    "watermark_ns": Least(),
+    "lanes/next_seq": ByCode(1),
+    _PARTITION: LanePartition(),
+    "lanes/clock_ns": ByCode(NULL),
+    "lanes/leap_ns": ByCode(NULL),
+    "lanes/floor": ByCode(),
+    "lanes/gaps": ByCode(),
+    "lanes/gap_first": ByCode(),
+    "lanes/gap_last": ByCode(),
+    "memory_length": ByCode(),
+    "memory": Runs("memory_length"),
+    "feed/progress_ns": Positions(NULL),
+    "feed/leap_ns": Positions(NULL),
+    "feed/idle": Positions(0),
+    "feed/deadline_ns": Positions(LAST),
+    **{f"pending/{name}": Rows("pending/instrument") for name in PENDING},
+    "pending/arrival": Rows("pending/instrument", renumber=True),
+    **Held.layout,
+}
+
+
+def remembered(lanes: Lanes) -> tuple[Array, Array]:
+    """Return how many content hashes each instrument has, and these, oldest seq first."""
+    size = lanes.memory.shape[1]
+    lengths = np.minimum(lanes.next_seq - 1, size)
+    oldest = np.where(lengths == size, (lanes.next_seq - 1) & (size - 1), 0)
+    runs = [np.empty(0, np.uint64)]
+    for memory, length, first in zip(lanes.memory, lengths, oldest, strict=True):
+        runs += [memory[first:length], memory[:first]]
+    return lengths, np.concatenate(runs)
+
+
+def remember(lanes: Lanes, lengths: Array, hashes: Array) -> None:
+    """Take over hashes that `remembered` gave, from a memory of this size or of another."""
+    size = lanes.memory.shape[1]
+    ends = np.cumsum(lengths)
+    if len(hashes) != lengths.sum() or (lengths < 0).any():
+        raise SnapshotError(f"expected {lengths.sum()} hashes of content, found {len(hashes)}")
+    for code in np.flatnonzero(lengths).tolist():
+        count = min(int(lengths[code]), size)
+        run = hashes[ends[code] - count : ends[code]]
+        first = int(lanes.next_seq[code] - 1 - count) & (size - 1)
+        straight = min(count, size - first)
+        lanes.memory[code, first : first + straight] = run[:straight]
+        lanes.memory[code, : count - straight] = run[straight:]
+    # A memory that was smaller knows nothing of seqs that this one could: what comes of them
+    # again is then late, and so archived, rather than a conflict.
+    unknown = lanes.next_seq - 1 - lengths
+    short = lengths < np.minimum(lanes.next_seq - 1, size)
+    lanes.floor[short] = np.maximum(lanes.floor, unknown)[short]
