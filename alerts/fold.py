@@ -121,8 +121,17 @@ class AlertBook:
         """Source events that parts at work cite and the archive no longer had."""
         return sum(part.unresolved for part in self._parts.values())
 
-    def apply(self, findings: Sequence[Finding], register: Register) -> Sequence[Alert]:
-        """Fold findings; return the alerts that changed, each once, by (detected_ns, alert_id)."""
+    def apply(
+        self,
+        findings: Sequence[Finding],
+        register: Register,
+        evidence: Mapping[Ref, SourceEvent] | None = None,
+    ) -> Sequence[Alert]:
+        """Fold findings; return the alerts that changed, each once, by (detected_ns, alert_id).
+
+        `evidence` are the source events that came with the findings; all others are looked up in
+        the archive.
+        """
         self._pins = Pins()
         if not findings:
             return ()
@@ -130,7 +139,9 @@ class AlertBook:
         named.sort(key=lambda item: (item[0], item[1].revision))
         self._read_back({part_id for part_id, _ in named} - self._parts.keys())
         fresh = self._not_yet_taken(named)
-        evidence = self._archive.fetch({ref for _, f in fresh for ref in f.evidence_refs})
+        cited = {ref for _, f in fresh for ref in f.evidence_refs}
+        given = evidence or {}
+        evidence = {**self._archive.fetch(cited - given.keys()), **given}
         touched: dict[str, None] = {}
         opened: list[Part] = []
         for part_id, finding in fresh:

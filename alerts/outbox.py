@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,17 +11,7 @@ from alerts.database import failure, insert_for
 from alerts.record import Alert, encode
 from alerts.schema import OUTBOX, OUTBOX_READ
 from alerts.shards import Claim, Shards
-
-
-class OutboxRow(msgspec.Struct, frozen=True):
-    """One revision of an alert that has to leave."""
-
-    id: int
-    """Rises with every row of a shard."""
-    key: bytes
-    """The alert's id."""
-    value: bytes
-    """The alert's record, JSON."""
+from ingest.kafka_relay import OutboxRow
 
 
 class Outbox:
@@ -70,9 +59,20 @@ class Outbox:
         try:
             with self._engine.connect() as connection:
                 return [
-                    OutboxRow(row.id, row.alert_id.encode(), bytes(row.record))
+                    OutboxRow(id=row.id, key=row.alert_id.encode(), value=bytes(row.record))
                     for row in connection.execute(query)
                 ]
+        except SQLAlchemyError as error:
+            raise failure("read the outbox", self._engine, error) from error
+
+    def read_by(self, consumer: str, shard: str) -> int:
+        """Return the last id of a shard that a consumer has noted; 0 = none."""
+        query = select(OUTBOX_READ.c.last_id).where(
+            OUTBOX_READ.c.consumer == consumer, OUTBOX_READ.c.shard == shard
+        )
+        try:
+            with self._engine.connect() as connection:
+                return connection.scalar(query) or 0
         except SQLAlchemyError as error:
             raise failure("read the outbox", self._engine, error) from error
 

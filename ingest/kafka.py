@@ -23,10 +23,10 @@ from kafka.structs import OffsetAndMetadata
 from ingest.errors import SourceError
 from ingest.events import Array, Reject, Topic, concatenate
 from ingest.kafka_client import connect, failure, feed_partitions, partition_counts
-from ingest.kafka_group import Membership, Reassigned, mend
+from ingest.kafka_group import Membership, mend
 from ingest.kafka_progress import Progress
 from ingest.kafka_settings import KafkaSettings, from_environment
-from ingest.source import Arrivals, Position
+from ingest.source import Arrivals, Position, Reassigned
 
 __all__ = ["KafkaSettings", "KafkaSource", "Reassigned", "from_environment"]
 
@@ -164,6 +164,10 @@ class KafkaSource:
         news = self._news
         self._news = Reassigned()
         return news if news.revoked or news.assigned else None
+
+    def give_up(self, partition: int) -> None:
+        """Ask the group for a partition anew: another worker has shown that it owns its state."""
+        self._group.give_up([self._tp((topic, partition)) for topic in Topic])
 
     @property
     def drained(self) -> bool:

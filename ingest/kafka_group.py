@@ -6,21 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Set
 from typing import Any
 
-import msgspec
 from kafka import TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-
-from ingest.source import Position
-
-
-class Reassigned(msgspec.Struct, frozen=True, kw_only=True):
-    """Positions that this worker lost and won; one that is in both was lost and came back.
-
-    What is in neither was kept, with its position.
-    """
-
-    revoked: tuple[Position, ...] = ()
-    assigned: tuple[Position, ...] = ()
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -55,6 +42,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.held -= gone
         if gone:
             self._changes.append((gone, frozenset()))
+
+    def give_up(self, lost: Iterable[TopicPartition]) -> None:
+        """Ask the group for partitions anew, as if they had been lost: they come back as won."""
+        self.on_partitions_lost(lost)
+        self._consumer._coordinator.request_rejoin()
 
     def take(self) -> list[tuple[Set[TopicPartition], Set[TopicPartition]]]:
         """Return (lost, won) of each change since the last call, in order."""

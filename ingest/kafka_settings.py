@@ -76,6 +76,9 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dead_letter: Annotated[str, _topic("records that were rejected, with the reason")] = (
         "dead-letter"
     )
+    summaries: Annotated[
+        str, _topic("trades a minute, from every worker to the one that watches the whole platform")
+    ] = "ringfence-summaries"
     member: Annotated[
         str,
         Parameter(
@@ -145,6 +148,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         names = {"orders": self.orders, "trades": self.trades}
         names |= {"alerts": self.alerts, "dead_letter": self.dead_letter}
+        names |= {"summaries": self.summaries}
         for setting, name in {"bootstrap": self.bootstrap, "group": self.group, **names}.items():
             if not name:
                 raise ConfigurationError(f"kafka.{setting} must not be empty")

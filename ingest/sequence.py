@@ -198,6 +198,12 @@ class Sequencer:
         return found
 
     @property
+    def positions(self) -> frozenset[Position]:
+        """Both topics of every partition that a record came from."""
+        seen = np.flatnonzero((self._feed.progress_ns != NULL).any(axis=0)).tolist()
+        return frozenset((topic, partition) for topic in Topic for partition in seen)
+
+    @property
     def watermark_ns(self) -> int:
         """Event time that no row still to be released lies before, ns; NULL when not known."""
         return self._watermark_ns

@@ -20,7 +20,7 @@ from ingest.errors import TapeError
 from ingest.events import WIRE, Array, Batch, Reject, Topic, concatenate, empty
 from ingest.instruments import Instruments, read_instruments
 from ingest.names import Names
-from ingest.source import Arrivals, Position
+from ingest.source import Arrivals, Position, Reassigned
 from ingest.tape_file import PIECE_BYTES, Piece, TapeFile, count_records, cut, merge
 
 _STEMS: Final[Mapping[Topic, str]] = {Topic.ORDERS: "orders", Topic.TRADES: "trades"}
@@ -141,6 +141,7 @@ class TapeSource:
         self._piece_bytes = piece_bytes
         self._decoder = Decoder(self.instruments, names)
         self._counts: Mapping[Topic, int] | None = None
+        self._told = False
         self.seek({})
 
     def seek(self, positions: Mapping[Position, int]) -> None:
@@ -193,6 +194,16 @@ class TapeSource:
             unknown_fields=unknown,
             idle=self._idle(),
         )
+
+    partitions = 1
+
+    def reassigned(self) -> Reassigned | None:
+        """Return both topics at the first call: a tape is one partition, and nobody else's."""
+        told, self._told = self._told, True
+        return None if told else Reassigned(assigned=tuple((topic, 0) for topic in Topic))
+
+    def give_up(self, partition: int) -> None:
+        """Do nothing: nobody else reads a tape's shard under this process' lock."""
 
     @property
     def drained(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from alerts.severity import SeverityParams
 from detectors.base import Detector
 from detectors.book import Books
 from detectors.catalogue import DETECTORS
+from detectors.platform import PlatformStage
+from detectors.summaries import Summariser
 from ingest.events import Topic
 from ingest.instruments import Instruments
 from ingest.names import Names
@@ -32,6 +34,22 @@ def build_detectors(config: Config, instruments: Instruments) -> list[Detector]:
     return [kind(config.detectors[name], instruments) for name, kind in DETECTORS.items()]
 
 
+def build_platform(
+    detectors: Sequence[Detector],
+    instruments: Instruments,
+    shards: Collection[str],
+    *,
+    raw: bool,
+) -> PlatformStage:
+    """Return a stage with those detectors that are of platform scope.
+
+    `raw`: whether evidence travels with the summaries, because no archive is at hand.
+    """
+    kept = {} if raw else {"raw_bytes": 0}
+    of_platform = [detector for detector in detectors if detector.spec.scope == "platform"]
+    return PlatformStage(of_platform, instruments, shards, **kept)
+
+
 def build_pipeline(
     config: Config,
     *,
@@ -40,8 +58,14 @@ def build_pipeline(
     topic_names: Mapping[Topic, str],
     archive_dir: Path,
     store: AlertStore | None,
+    shard: str = "tape",
 ) -> Pipeline:
-    """Return a pipeline without state, its archive in a folder and its store, if any, attached."""
+    """Return a pipeline without state, its archive in a folder and its store, if any, attached.
+
+    For a tape the stage of platform scope is part of it; other shards sum up for a stage elsewhere.
+    """
+    detectors = build_detectors(config, instruments)
+    here = shard == "tape"
     archive = Archive(
         archive_dir,
         instruments=instruments,
@@ -58,7 +82,9 @@ def build_pipeline(
             lateness_ns=int(config.sequence.lateness_s * SECOND_NS),
         ),
         books=Books(instruments),
-        detectors=build_detectors(config, instruments),
+        detectors=[d for d in detectors if here or d.spec.scope == "instrument"],
+        summariser=Summariser(instruments, shard, raw=not here),
+        platform=build_platform(detectors, instruments, [shard], raw=False) if here else None,
         archive=archive,
         alerts=AlertBook(
             archive,

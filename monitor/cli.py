@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ingest.errors import RingfenceError, UsageError
+from monitor.audit_command import audit
 from monitor.console import JsonOption, err, out, print_json
 from monitor.evaluate_command import evaluate
 from monitor.logs import configure_logging
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 cases = typer.Typer(help="Alerts as case files: list, export, verify.", no_args_is_help=True)
 app.add_typer(cases, name="case")
+app.add_typer(audit, name="audit")
 
 ConfigOption = Annotated[
     Path | None,

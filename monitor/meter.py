@@ -48,6 +48,7 @@ def counts_between(
     after: Totals,
     *,
     read: Mapping[str, int],
+    pending: int,
     gaps_open: int,
     last_event_ns: int | None = None,
     seconds: float | None = None,
@@ -55,7 +56,7 @@ def counts_between(
     """Return what was done between two totals of one pipeline.
 
     `before` must be a copy: the pipeline adds to its totals in place. `read` is the records polled
-    in between, by topic.
+    in between, by topic; `pending` and `gaps_open` are of all pipelines of the worker.
     """
     return BatchCounts(
         read=read,
@@ -63,7 +64,7 @@ def counts_between(
         rejects=_difference(before.rejects, after.rejects),
         duplicates=after.duplicates - before.duplicates,
         late=after.late - before.late,
-        pending=after.pending,
+        pending=pending,
         gaps=after.gaps - before.gaps,
         gaps_open=gaps_open,
         unknown_account_events=after.unknown_account_events - before.unknown_account_events,

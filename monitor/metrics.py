@@ -70,8 +70,6 @@ class Metrics:
         Wall clock, seconds since 1970; read when scraped, and when records arrive.
     version : str
         Version of the service, for `ringfence_build_info`.
-    pending_at_start : int
-        Records that a restored sequencer already held back: they were read in an earlier life.
 
     Examples
     --------
@@ -99,13 +97,12 @@ class Metrics:
         instrument_limit: int = 50,
         clock: Callable[[], float] = time.time,
         version: str = "unknown",
-        pending_at_start: int = 0,
     ) -> None:
         self.registry = CollectorRegistry(auto_describe=True) if registry is None else registry
         self._clock = clock
         self._described: list[Description] = []
         self._labelled = frozenset(instruments[:instrument_limit])
-        self._balance = pending_at_start
+        self._balance = 0
         self._last_record = dict.fromkeys(TOPICS, clock())
         self._in_doubt: set[int] = set()
 
@@ -235,6 +232,19 @@ class Metrics:
             "When the last checkpoint was kept, since 1970; 0 = none.",
         )
         self.checkpoint_failures = counter("checkpoint_failures", "Checkpoints that failed.")
+        self.shards_lost = counter(
+            "shards_lost", "Shards that another worker had claimed when this one still wrote."
+        )
+        self.outbox = gauge(
+            "outbox_records", "Revisions of alerts that are kept and have not left yet."
+        )
+        self.platform_waiting = gauge(
+            "platform_waiting_records",
+            "Trades that wait until every partition has passed their minute.",
+        )
+        self.platform_late = gauge(
+            "platform_late_records", "Trades that came after their minute had been closed."
+        )
         self.registry_reloads = counter(
             "registry_reloads", "Reloads of the account registry.", outcome=OUTCOMES
         )
@@ -272,6 +282,23 @@ class Metrics:
             self.last_event.set(counts.last_event_ns / 1e9)
         if counts.seconds is not None:
             self.processing.observe(np.array([counts.seconds]))
+
+    def adopt(self, *, pending: int) -> None:
+        """Count in records that a restored sequencer held back; out again, when it is let go."""
+        self._balance += pending
+
+    def shard_lost(self) -> None:
+        """Count a shard that another worker had claimed."""
+        self.shards_lost.inc()
+
+    def set_outbox(self, waiting: int) -> None:
+        """Say how many revisions of alerts have not left yet."""
+        self.outbox.set(waiting)
+
+    def set_platform(self, *, waiting: int, late: int) -> None:
+        """Say how many trades wait for a boundary, and how many came late, since the beginning."""
+        self.platform_waiting.set(waiting)
+        self.platform_late.set(late)
 
     def observe_latency(self, engine_ns: Array, durable_ns: int) -> None:
         """Add the end-to-end latency of each row of a batch.

@@ -1,30 +1,38 @@
 """The pipeline: arrivals in, changed alerts out; the same for a tape, a replay and a live feed.
 
 One pass over a batch: register (tag) → sequence (order) → archive → book (enrich) → detectors →
-alerts. It knows neither files nor brokers, and no clock but the one that it times detectors with.
+alerts, and trades → summaries → detectors of platform scope where these run in the same process.
+It knows neither files nor brokers, and no clock but the one that it times detectors with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
+import polars as pl
 import structlog
 
 from alerts.archive import Archive
 from alerts.fold import AlertBook
 from alerts.record import Alert
-from detectors.base import Detector, Finding
+from alerts.segments import SourceEvent
+from alerts.store_rows import CoverageRecord
+from detectors.base import Detector, Finding, Ref, Scope
 from detectors.book import Books
+from detectors.platform import PlatformStage
+from detectors.summaries import Summariser
 from ingest.errors import SnapshotError
-from ingest.events import Array, Batch, Conflict, Reject, Role
+from ingest.events import NULL, WIRE, Array, Batch, Conflict, Coverage, Reject, Role, empty
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
 from ingest.sequence import Gap, Sequencer
 from ingest.source import Arrivals
 from ingest.state import pack, unpack
+from ingest.summary import Summary
 from monitor.checkpoint import Sections
 
 _log = structlog.get_logger()
@@ -59,6 +67,15 @@ class Totals(msgspec.Struct, kw_only=True):
         accounted = self.processed + self.rejected + self.duplicates + self.late + self.pending
         return self.read == accounted
 
+    def copied(self) -> Totals:
+        """Return the counts as they are now."""
+        return msgspec.structs.replace(
+            self,
+            rejects=dict(self.rejects),
+            clock_faults=dict(self.clock_faults),
+            conflicts=dict(self.conflicts),
+        )
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass brought about."""
@@ -71,6 +88,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Findings by detector."""
     rejects: Sequence[Reject]
     gaps: Sequence[Gap]
+    coverage: Sequence[CoverageRecord]
+    """Gaps that opened, then those that closed."""
+    summary: Summary | None
+    """Trades up to a boundary that was closed."""
     seconds: Mapping[str, float]
     """Time spent, by detector."""
 
@@ -83,7 +104,11 @@ class Pipeline:
     names : Names
         Codes of accounts, owners and sessions; shared with the source's decoder.
     detectors : sequence of Detector
-        One of each that is to run.
+        One of each that is to run; those of platform scope are stepped by `platform`.
+    summariser : Summariser
+        Of this shard.
+    platform : PlatformStage, optional
+        The stage of platform scope, where it runs in this process: for a tape.
     tick : callable
         Seconds of a monotonic clock; used for cost figures only.
     """
@@ -95,6 +120,8 @@ class Pipeline:
         sequencer: Sequencer,
         books: Books,
         detectors: Sequence[Detector],
+        summariser: Summariser,
+        platform: PlatformStage | None = None,
         archive: Archive,
         alerts: AlertBook,
         tick: Callable[[], float],
@@ -111,6 +138,9 @@ class Pipeline:
         self._sequencer = sequencer
         self._books = books
         self._detectors = detectors
+        self._summariser = summariser
+        self._platform = platform
+        self._doubts: dict[str, CoverageRecord] = {}
         self._tick = tick
         self._instruments = instruments
 
@@ -120,9 +150,19 @@ class Pipeline:
         return len(self._unknown)
 
     @property
+    def nothing(self) -> Batch:
+        """A batch of no records."""
+        return Batch(empty(WIRE), self._instruments, raw=pl.Series("raw", [], dtype=pl.Binary))
+
+    @property
     def open_gaps(self) -> int:
         """Instruments that wait for a missing seq."""
         return self._sequencer.open_gaps
+
+    @property
+    def sequencer(self) -> Sequencer:
+        """The sequencer, for what a journal says of its gaps."""
+        return self._sequencer
 
     def overflow(self, detector: str) -> int:
         """Return how many facts a detector did not keep because a bound was reached."""
@@ -134,10 +174,21 @@ class Pipeline:
         register: Register,
         *,
         changes: Mapping[str, Array] | None = None,
+        closes: bool = True,
+        boundary_ns: int | None = None,
     ) -> Outcome:
         """Run arrivals through every room under a registry version.
 
-        `changes` is the `REGISTRY_CHANGES` table when that version is new.
+        Parameters
+        ----------
+        arrivals : Arrivals
+        register : Register
+        changes : mapping of str to Array, optional
+            The `REGISTRY_CHANGES` table when that version is new.
+        closes : bool
+            Whether the watermark may close a boundary of the platform's time.
+        boundary_ns : int, optional
+            Boundary to close instead: one that a journal tells of.
         """
         totals = self.totals
         totals.read += len(arrivals.batch) + len(arrivals.rejects)
@@ -161,16 +212,37 @@ class Pipeline:
         self._count_conflicts(enriched["conflict"])
         if changes is not None:
             enriched.registry_changes = dict(changes)
-        findings, seconds = self._detect(enriched)
-        changed = self.alerts.apply([f for found in findings.values() for f in found], register)
+        self._summariser.take(enriched)
+        seconds: dict[str, float] = {}
+        found = {
+            detector.spec.id: self._step(detector, enriched, seconds)
+            for detector in self._running("instrument")
+        }
+        summary = self._close(arrivals, closes=closes, boundary_ns=boundary_ns)
+        if summary is not None and self._platform is not None:
+            of_platform, _ = self._platform.take(summary, step=partial(self._step, seconds=seconds))
+            for finding in of_platform:
+                found[finding.detector] = [*found.get(finding.detector, ()), finding]
+        changed = self.alerts.apply([f for each in found.values() for f in each], register)
         return Outcome(
             batch=enriched,
             alerts=changed,
-            findings={name: len(found) for name, found in findings.items()},
+            findings={name: len(each) for name, each in found.items()},
             rejects=rejects,
             gaps=released.gaps,
+            coverage=self._coverage(released.gaps, enriched),
+            summary=summary,
             seconds=seconds,
         )
+
+    def hand(
+        self,
+        findings: Sequence[Finding],
+        register: Register,
+        evidence: Mapping[Ref, SourceEvent],
+    ) -> Sequence[Alert]:
+        """Fold findings that were made elsewhere; return the alerts that changed."""
+        return self.alerts.apply(findings, register, evidence)
 
     def snapshot(self) -> Sections:
         """Return the state of every room, ready for a checkpoint."""
@@ -186,6 +258,9 @@ class Pipeline:
             "sequencer": self._sequencer.snapshot(),
             "book": self._books.snapshot(),
             "alerts": self.alerts.snapshot(),
+            "summaries": self._summariser.snapshot(),
+            "coverage": {"doubts": pack(self._doubts)},
+            **({} if self._platform is None else {"platform": self._platform.snapshot()}),
             **{_section(d): d.snapshot() for d in self._running()},
         }
 
@@ -203,6 +278,10 @@ class Pipeline:
             self._sequencer.restore(sections["sequencer"])
             self._books.restore(sections["book"])
             self.alerts.restore(sections["alerts"])
+            self._summariser.restore(sections["summaries"])
+            self._doubts = unpack(sections["coverage"]["doubts"], dict[str, CoverageRecord])
+            if self._platform is not None:
+                self._platform.restore(sections["platform"])
             self.quarantined = unpack(sections["totals"]["quarantined"], dict[str, str])
             self._unknown = set(unpack(sections["totals"]["unknown"], list[int]))
             for detector in self._running():
@@ -225,22 +304,76 @@ class Pipeline:
             "away to read the feed from its beginning"
         )
 
-    def _running(self) -> Sequence[Detector]:
-        return [d for d in self._detectors if d.spec.id not in self.quarantined]
+    def _running(self, scope: Scope | None = None) -> Sequence[Detector]:
+        return [
+            d
+            for d in self._detectors
+            if d.spec.id not in self.quarantined and scope in {None, d.spec.scope}
+        ]
 
-    def _detect(self, batch: Batch) -> tuple[dict[str, Sequence[Finding]], dict[str, float]]:
-        findings: dict[str, Sequence[Finding]] = {}
-        seconds: dict[str, float] = {}
-        for detector in self._running():
-            name = detector.spec.id
-            begun = self._tick()
-            try:
-                findings[name] = detector.step(batch)
-            except Exception as error:  # noqa: BLE001 (one fault must not blind the rest)
-                self.quarantined[name] = f"{type(error).__name__}: {error}"
-                _log.exception("detector quarantined", detector=name)
-            seconds[name] = self._tick() - begun
-        return findings, seconds
+    def _step(
+        self, detector: Detector, batch: Batch, seconds: dict[str, float]
+    ) -> Sequence[Finding]:
+        """Step a detector; one that fails is put out of use, so that it does not blind the rest."""
+        name = detector.spec.id
+        if name in self.quarantined:
+            return ()
+        begun = self._tick()
+        try:
+            return detector.step(batch)
+        except Exception as error:  # noqa: BLE001 (one fault must not blind the rest)
+            self.quarantined[name] = f"{type(error).__name__}: {error}"
+            _log.exception("detector quarantined", detector=name)
+            return ()
+        finally:
+            seconds[name] = seconds.get(name, 0.0) + self._tick() - begun
+
+    def _close(
+        self, arrivals: Arrivals, *, closes: bool, boundary_ns: int | None
+    ) -> Summary | None:
+        if boundary_ns is not None:
+            return self._summariser.close_at(boundary_ns)
+        if not closes:
+            return None
+        watermark_ns = self._sequencer.watermark_ns
+        positions = self._sequencer.positions
+        idle = bool(positions) and positions <= arrivals.idle and not self._sequencer.pending
+        if watermark_ns == NULL and not idle:
+            return None
+        return self._summariser.close(watermark_ns, idle=idle)
+
+    def _coverage(self, gaps: Sequence[Gap], batch: Batch) -> Sequence[CoverageRecord]:
+        """Return gaps that opened, and those behind which the book is whole again."""
+        opened = [
+            CoverageRecord(
+                instrument=self._instruments[gap.instrument].instrument,
+                first_missing_seq=gap.first_missing_seq,
+                next_seq=gap.last_missing_seq + 1,
+                opened_ns=gap.next_ns,
+                reason=gap.reason,
+            )
+            for gap in gaps
+        ]
+        for record in opened:
+            self._doubts[f"{record.first_missing_seq} {record.instrument}"] = record
+        return [*opened, *(self._closed(batch) if self._doubts else ())]
+
+    def _closed(self, batch: Batch) -> Iterator[CoverageRecord]:
+        spans = {
+            self._instruments[code].instrument: slice(first, end)
+            for code, first, end in batch.by_instrument()
+        }
+        for key, record in list(self._doubts.items()):
+            rows = spans.get(record.instrument)
+            if rows is None:
+                continue
+            whole = (batch["coverage"][rows] == Coverage.COMPLETE) & (
+                batch["seq"][rows] >= record.next_seq
+            )
+            if whole.any():
+                closed_ns = int(batch["clock_ns"][rows][int(np.argmax(whole))])
+                del self._doubts[key]
+                yield msgspec.structs.replace(record, closed_ns=closed_ns)
 
     def _count_unknown(self, batch: Batch) -> None:
         """Count rows that name an account which no registry row covers, and those accounts."""

@@ -6,62 +6,31 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 
-import msgspec
-import structlog
 from rich.console import Console
 from sqlalchemy import make_url
 
 from alerts.record import Alert
 from alerts.store import AlertStore
 from detectors.catalogue import DETECTORS
-from ingest.dead_letter import DeadLetterFile
-from ingest.decode import Decoder
 from ingest.errors import RingfenceError, UsageError
-from ingest.events import Topic
-from ingest.instruments import Instruments, read_instruments
-from ingest.kafka import KafkaSource, from_environment
-from ingest.kafka_settings import KafkaSettings
-from ingest.kafka_sinks import DeadLetterSink, KafkaAlertSink
-from ingest.names import Names
-from ingest.register import Register, RegisterFile
-from ingest.register_changes import change_table, changes
-from ingest.registry import RegistryRow
-from ingest.source import Source
-from ingest.state import unpack
-from ingest.tape import Tape, TapeSource
-from monitor.assembly import build_pipeline
-from monitor.checkpoint import Checkpoints
 from monitor.config import Config, default_config, load_config, store_url
 from monitor.http import serve
 from monitor.logs import configure_logging
-from monitor.metrics import Metrics
+from monitor.parts import Parts, kafka_parts, tape_parts
 from monitor.sample import sample_tape
-from monitor.service import AlertSink, RejectSink, Service, positions_of
+from monitor.shard import Reach
 from monitor.summary import Summary, summarise
 
 Show = Callable[[Sequence[Alert], Summary], None]
 
-_log = structlog.get_logger()
 
-
-class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where events come from in one mode of running, and where results go beside the store."""
-
-    source: Source
-    instruments: Instruments
-    register: RegisterFile
-    topic_names: Mapping[Topic, str]
-    alert_sinks: Sequence[AlertSink]
-    reject_sink: RejectSink
-    live: bool
-    """Whether engine times are of now; a tape's are of then."""
+def _ignore(_boundary: str) -> None:
+    """Do nothing at a boundary: what every run but a test of crashes does."""
 
 
 def run_service(
@@ -71,8 +40,11 @@ def run_service(
     exit_when_drained: bool,
     err: Console,
     show: Show,
+    reach: Reach = _ignore,
 ) -> None:
     """Run until told to stop, or until drained; then show what there is.
+
+    `reach` is called with the names of `monitor.shard.BOUNDARIES`.
 
     Raises
     ------
@@ -87,86 +59,42 @@ def run_service(
         raise UsageError(f"{config_path} has no [kafka] table: give one, or --tape DIR")
     with ExitStack() as stack:
         var = config.path(config.alerts.archive).parent
-        stack.enter_context(sole_owner(var))
+        if tape is not None or config_path is None or _is_sqlite(config):
+            stack.enter_context(sole_owner(var))
         if tape is None and config_path is None:
             tape = sample_tape(var / "sample", err)
+        store = stack.enter_context(open_store(config))
         if tape is not None:
-            open_feed = partial(_tape, config, tape)
-        elif config.kafka is not None:
-            open_feed = partial(_kafka, config, config.kafka)
-        checkpoints = None
-        if tape is None:
-            directory = config.path(config.checkpoint.directory)
-            checkpoints = Checkpoints(directory, keep=config.checkpoint.keep)
-        _serve(
-            config,
-            open_feed,
-            checkpoints,
-            stack,
-            exit_when_drained=exit_when_drained,
-            err=err,
-            show=show,
-        )
+            parts = tape_parts(config, tape, store, stack, reach)
+        else:
+            parts = kafka_parts(config, store, stack, reach)
+        _serve(config, parts, store, stack, exit_when_drained=exit_when_drained, err=err, show=show)
 
 
 def _serve(
     config: Config,
-    open_feed: Callable[[Names, ExitStack], Feed],
-    checkpoints: Checkpoints | None,
+    parts: Parts,
+    store: AlertStore,
     stack: ExitStack,
     *,
     exit_when_drained: bool,
     err: Console,
     show: Show,
 ) -> None:
-    sections = checkpoints.latest() if checkpoints else None
-    store = stack.enter_context(open_store(config))
-    # Codes in a checkpoint are codes of its own table of names: it is taken over first.
-    names = Names(unpack(sections["names"]["known"], list[str]) if sections else ())
-    feed = open_feed(names, stack)
-    store.save_instruments(feed.instruments)
-    pipeline = build_pipeline(
-        config,
-        instruments=feed.instruments,
-        names=names,
-        topic_names=feed.topic_names,
-        archive_dir=config.path(config.alerts.archive),
-        store=store if feed.live else None,
-    )
-    changed = None
-    if sections is not None:
-        pipeline.restore(sections)
-        feed.source.seek(positions_of(sections))
-        before = Register(unpack(sections["register"]["rows"], list[RegistryRow]), names)
-        changed = change_table(changes(before, feed.register.current), names)
-        _log.info("restored from a checkpoint", records=pipeline.totals.read)
-    metrics = build_metrics(config, feed.instruments, pending=pipeline.totals.pending)
-    service = Service(
-        pipeline=pipeline,
-        source=feed.source,
-        register=feed.register,
-        store=store,
-        alert_sinks=feed.alert_sinks,
-        reject_sink=feed.reject_sink,
-        checkpoints=checkpoints,
-        metrics=metrics,
-        checkpoint_every_s=config.checkpoint.every_s,
-        reload_every_s=config.registry.reload_s,
-        live=feed.live,
-        instruments=feed.instruments,
-        changes=changed,
-    )
-    server = serve(metrics, config.service.host, config.service.port, service.health)
+    store.save_instruments(parts.instruments)
+    service = parts.service
+    server = serve(parts.metrics, config.service.host, config.service.port, service.health)
     stack.callback(server.close)
     address = f"http://{config.service.host}:{server.port}"
     err.print(f"ringfence: metrics and health on {address} (Ctrl-C stops)")
     begun, worked = time.perf_counter(), time.process_time()
 
     def caught_up() -> None:
-        if not feed.live:
-            alerts = pipeline.alerts.alerts()
+        if not parts.live:
+            (shard,) = service.shards.values()
+            alerts = shard.pipeline.alerts.alerts()
             wall_s, cpu_s = time.perf_counter() - begun, time.process_time() - worked
-            show(alerts, summarise(pipeline, alerts, wall_s=wall_s, cpu_s=cpu_s))
+            show(alerts, summarise(shard.pipeline, alerts, wall_s=wall_s, cpu_s=cpu_s))
 
     with stopping() as stop:
         service.run(stop, exit_when_drained=exit_when_drained, caught_up=caught_up)
@@ -174,15 +102,8 @@ def _serve(
     err.print(f"ringfence: stopped; {kept}", markup=False, soft_wrap=True)
 
 
-def build_metrics(config: Config, instruments: Instruments, *, pending: int) -> Metrics:
-    """Return the metrics of a worker over a venue's instruments."""
-    return Metrics(
-        detectors=tuple(DETECTORS),
-        instruments=[row.instrument for row in instruments.rows],
-        instrument_limit=config.service.metric_instruments,
-        version=version("ringfence"),
-        pending_at_start=pending,
-    )
+def _is_sqlite(config: Config) -> bool:
+    return make_url(store_url(config)).get_backend_name() == "sqlite"
 
 
 @contextmanager
@@ -252,39 +173,3 @@ def sole_owner(folder: Path) -> Iterator[None]:
                 "configuration with paths of its own"
             ) from error
         yield
-
-
-def _tape(config: Config, folder: Path, names: Names, stack: ExitStack) -> Feed:
-    source = TapeSource(folder, names, batch_rows=config.service.batch_rows)
-    stack.callback(source.close)
-    dead = config.path(config.alerts.archive).parent / "dead-letter.ndjson"
-    dead.parent.mkdir(parents=True, exist_ok=True)
-    return Feed(
-        source=source,
-        instruments=source.instruments,
-        register=RegisterFile(Tape(folder).accounts_path, names),
-        topic_names=source.topic_names,
-        alert_sinks=(),
-        reject_sink=stack.enter_context(DeadLetterFile(dead, append=True)),
-        live=False,
-    )
-
-
-def _kafka(config: Config, kafka: KafkaSettings, names: Names, stack: ExitStack) -> Feed:
-    settings = from_environment(kafka, os.environ)
-    instruments = read_instruments(config.path(config.registry.instruments))
-    register = RegisterFile(config.path(config.registry.accounts), names)
-    source = KafkaSource(settings, Decoder(instruments, names))
-    stack.callback(source.close)
-    alerts, rejects = KafkaAlertSink(settings), DeadLetterSink(settings)
-    stack.callback(alerts.close)
-    stack.callback(rejects.close)
-    return Feed(
-        source=source,
-        instruments=instruments,
-        register=register,
-        topic_names={topic: settings.topic(topic) for topic in Topic},
-        alert_sinks=(alerts,),
-        reject_sink=rejects,
-        live=True,
-    )

@@ -1,112 +1,107 @@
-"""The running service: poll, process, make durable, measure, again, until told to stop."""
+"""The running service: poll, pass, make durable, send, measure, again, until told to stop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Protocol
 
-import msgspec
 import numpy as np
 import structlog
 
-from alerts.record import Alert, encode
-from alerts.store import AlertStore, CoverageRecord
+from alerts.shards import FencedError
 from ingest.errors import RegistryError, RingfenceError
-from ingest.events import Array, Reject, Topic
-from ingest.instruments import Instruments
-from ingest.kafka_group import Reassigned
-from ingest.register import RegisterFile
-from ingest.register_changes import change_table
-from ingest.register_changes import changes as register_changes
-from ingest.sequence import Gap
-from ingest.source import Arrivals, Position, Source
-from ingest.state import pack, unpack
-from monitor.checkpoint import Checkpoints, Sections
+from ingest.events import Topic
+from ingest.source import Arrivals, Position, Reassigned, Source, split
+from ingest.summary import Summary
 from monitor.http import Health
 from monitor.meter import counts_between
 from monitor.metrics import Metrics
-from monitor.pipeline import Outcome, Pipeline, Totals
+from monitor.platform_worker import PlatformWorker
+from monitor.registers import Registers
+from monitor.relays import Relays
+from monitor.shard import Pass, Reach, Shard
 
 POLL_S = 0.2
 """How long a poll waits at most: bounds the time to notice a stop, and the metrics' freshness."""
+HANDOFFS_S = 1.0
+"""How often a shard looks for findings of platform scope: their windows are hours long."""
 
 _log = structlog.get_logger()
 
 
-class AlertSink(Protocol):
-    """Where changed alerts go beside the store."""
+class SummarySink(Protocol):
+    """Where summaries of trades go."""
 
-    def send(self, records: Sequence[tuple[str, bytes]]) -> None:
-        """Deliver (alert id, record) pairs; return once they are durable there."""
-
-
-class RejectSink(Protocol):
-    """Where rejected records go."""
-
-    def write(self, rejects: Sequence[Reject]) -> None:
-        """Deliver rejects; return once they are durable there."""
+    def send(self, summary: Summary) -> None:
+        """Deliver a summary; return once it is durable there."""
 
 
 class Service:
-    """One worker: a source, a pipeline, and what makes results durable.
+    """One worker: a source, the shards that it owns, and what takes their results further.
 
-    A pass is durable in this order: store (alerts with their evidence), sinks, then, now and
-    again, a checkpoint and the source's committed offsets. After a crash the feed is read again
-    from the checkpoint; the store ignores revisions that it has, so nothing is counted twice.
+    What a pass found is durable before anything leaves: dead letters, then the store's
+    transaction, then the summary; the outbox is sent between polls; snapshots follow now and
+    again. A crash anywhere in between is made good by the next owner of the shard.
 
     Parameters
     ----------
+    source : Source
+    open_shard : callable
+        Claims the shard of a partition number and returns it, recovered as far as it goes without
+        records.
+    registers : Registers
+    relays : Relays
+        The ways out of the outbox.
+    summaries : SummarySink, optional
+        None for a tape, whose platform scope is part of its shard.
+    platform : PlatformWorker, optional
+        Likewise.
     live : bool
         Whether engine times are of now, so that latency from them means something.
-    checkpoints : Checkpoints, optional
-        None for a tape, which is read from its beginning each time.
+    reach : callable
+        Called with the names of `monitor.shard.BOUNDARIES`.
     """
 
     def __init__(
         self,
         *,
-        pipeline: Pipeline,
         source: Source,
-        register: RegisterFile,
-        store: AlertStore,
-        alert_sinks: Sequence[AlertSink],
-        reject_sink: RejectSink,
-        checkpoints: Checkpoints | None,
+        open_shard: Callable[[int], Shard],
+        registers: Registers,
+        relays: Relays,
+        summaries: SummarySink | None,
+        platform: PlatformWorker | None,
         metrics: Metrics,
         checkpoint_every_s: float,
         reload_every_s: float,
         live: bool,
-        instruments: Instruments,
-        changes: Mapping[str, Array] | None = None,
+        reach: Reach,
     ) -> None:
-        self._pipeline = pipeline
         self._source = source
-        self._register = register
-        self._store = store
-        self._alert_sinks = alert_sinks
-        self._reject_sink = reject_sink
-        self._checkpoints = checkpoints
+        self._open_shard = open_shard
+        self._registers = registers
+        self._relays = relays
+        self._summaries = summaries
+        self._platform = platform
         self._metrics = metrics
         self._checkpoint_every_s = checkpoint_every_s
         self._reload_every_s = reload_every_s
         self._live = live
-        self._instruments = instruments
-        self._turn_s = self._saved_s = self._reloaded_s = time.monotonic()
+        self._reach = reach
+        self.shards: dict[int, Shard] = {}
+        """The shards that this worker owns, by partition number."""
+        self._turn_s = self._saved_s = self._reloaded_s = self._handed_s = time.monotonic()
         self._caught_up = False
         self._store_reachable = True
-        self._idle: frozenset[Position] = frozenset()
-        self._processed: dict[Position, int] = {}
-        self._changes = changes
-        for name in pipeline.quarantined:
-            metrics.set_quarantined(name)
+        self._snapshot_positions: dict[Position, int] = {}
 
     def health(self) -> Health:
         """Return whether the loop turns, and whether the feed has been caught up with."""
         return Health(
             heartbeat_age_s=round(time.monotonic() - self._turn_s, 3),
-            assigned=bool(self._processed) or not self._live,
+            assigned=bool(self.shards),
             caught_up=self._caught_up,
             store_reachable=self._store_reachable,
         )
@@ -121,19 +116,20 @@ class Service:
         """Process until `stop` is set, or until the source is drained when that is asked for.
 
         `caught_up` is called once, when all that was there at the start has been processed. Ends
-        with a checkpoint, so that a later run goes on where this one stopped.
+        with a snapshot of each shard, so that a later run goes on where this one stopped.
         """
         while not stop.is_set():
             self._turn_s = time.monotonic()
             arrivals = self._source.poll(POLL_S)
             self._follow_group()
             if arrivals is not None:
-                self._process(arrivals)
+                self._take(arrivals)
+            busy = self._platform.turn() if self._platform is not None else False
             self._housekeeping()
-            if arrivals is None and not self._caught_up and self._source.drained:
+            if arrivals is None and not self._caught_up and self._done_with_backlog():
                 self._caught_up = True
                 caught_up()
-            if exit_when_drained and arrivals is None and self._ended():
+            if exit_when_drained and arrivals is None and not busy and self._ended():
                 break
             if arrivals is None and not self._live:
                 stop.wait(POLL_S)  # a tape that has ended answers at once
@@ -142,111 +138,144 @@ class Service:
     def checkpoint(self) -> None:
         """Make all state durable, then tell the source how far that is."""
         self._saved_s = time.monotonic()
-        if self._checkpoints is None:
-            return
-        positions = dict(self._processed)
-        try:
-            self._checkpoints.save(
-                {
-                    **self._pipeline.snapshot(),
-                    "source": _positions(positions),
-                    "register": {"rows": pack(self._register.current.rows)},
-                }
-            )
-        except OSError as error:
-            self._metrics.checkpoint_failed()
-            _log.error("checkpoint failed", error=str(error))
-            return
-        self._metrics.checkpoint_kept()
-        self._source.commit(positions)
+        for number, shard in list(self.shards.items()):
+            try:
+                size = shard.snapshot()
+            except FencedError as error:
+                self._let_go(number, error)
+                continue
+            except OSError as error:
+                self._metrics.checkpoint_failed()
+                _log.error("snapshot failed", shard=shard.name, error=str(error))
+                continue
+            if size is not None:
+                self._metrics.checkpoint_kept()
+                self._source.commit(dict(shard.at))
+                self._reach("offsets committed")
+        if self._platform is not None:
+            self._platform.checkpoint()
+
+    def _done_with_backlog(self) -> bool:
+        recovered = all(not shard.recovering for shard in self.shards.values())
+        return bool(self.shards) and recovered and self._source.drained
 
     def _ended(self) -> bool:
-        """Whether the source is drained and every position's idleness has been processed."""
-        return self._source.drained and set(self._source.positions()) <= self._idle
+        """Whether nothing is left to do here: every stage has come to the end of its input."""
+        idle = {position for shard in self.shards.values() for position in shard.idle}
+        if not self._done_with_backlog() or not set(self._source.positions()) <= idle:
+            return False
+        if self._platform is not None and not self._platform.drained():
+            return False
+        self._take_handoffs()
+        return self._relays.drained()
 
     def _follow_group(self) -> None:
-        reassigned = getattr(self._source, "reassigned", None)
-        news: Reassigned | None = reassigned() if reassigned is not None else None
+        news: Reassigned | None = self._source.reassigned()
         if news is None:
             return
         _log.info("partitions moved", revoked=len(news.revoked), assigned=len(news.assigned))
-        # What this worker has processed it need not read again.
-        self._source.seek({p: self._processed[p] for p in news.assigned if p in self._processed})
+        for number in sorted({number for _, number in news.revoked}):
+            self._close(number)
+        for number in sorted({number for _, number in news.assigned}):
+            self._open(number)
 
-    def _process(self, arrivals: Arrivals) -> None:
+    def _open(self, number: int) -> None:
+        self._close(number)
         begun = time.monotonic()
-        before = msgspec.structs.replace(
-            self._pipeline.totals,
-            rejects=dict(self._pipeline.totals.rejects),
-            clock_faults=dict(self._pipeline.totals.clock_faults),
-            conflicts=dict(self._pipeline.totals.conflicts),
+        shard = self._open_shard(number)
+        self.shards[number] = shard
+        self._metrics.adopt(pending=shard.pipeline.totals.pending)
+        self._relays.open(shard.claim)
+        self._source.seek({(topic, number): shard.at.get((topic, number), 0) for topic in Topic})
+        _log.info(
+            "shard claimed",
+            shard=shard.name,
+            epoch=shard.claim.epoch,
+            records=shard.pipeline.totals.read,
+            seconds=round(time.monotonic() - begun, 3),
         )
-        changed, self._changes = self._changes, None
-        outcome = self._pipeline.take(arrivals, self._register.current, changes=changed)
-        if outcome.alerts:
-            self._keep(outcome.alerts)
-        if outcome.gaps:
-            self._store.save_coverage([self._coverage(gap) for gap in outcome.gaps])
-        if outcome.rejects:
-            self._reject_sink.write(outcome.rejects)
-        self._idle = arrivals.idle
-        self._processed.update(self._source.positions())
-        self._measure(arrivals, outcome, before, time.monotonic() - begun)
-
-    def _keep(self, alerts: Sequence[Alert]) -> None:
-        begun = time.monotonic()
+        for name in shard.pipeline.quarantined:
+            self._metrics.set_quarantined(name)
         try:
-            previous = {alert.alert_id: self._store.get(alert.alert_id) for alert in alerts}
-            self._store.save(alerts, self._pipeline.alerts.evidence(alerts))
-        except RingfenceError:
-            self._store_reachable = False
-            self._metrics.observe_store(time.monotonic() - begun, failed=True)
-            raise
-        self._metrics.observe_store(time.monotonic() - begun)
-        for alert in alerts:
-            before = previous[alert.alert_id]
-            if before is None or alert.revision > before.revision:
-                self._metrics.observe_alert(alert, before)
-        records = [(alert.alert_id, encode(alert)) for alert in alerts]
-        for sink in self._alert_sinks:
-            sink.send(records)
+            for each in shard.begin():
+                self._deliver(shard, each)
+        except FencedError as error:
+            self._let_go(number, error)
 
-    def _coverage(self, gap: Gap) -> CoverageRecord:
-        return CoverageRecord(
-            instrument=self._instruments[gap.instrument].instrument,
-            first_missing_seq=gap.first_missing_seq,
-            next_seq=gap.last_missing_seq + 1,
-            opened_ns=gap.next_ns,
-            reason=gap.reason,
-        )
+    def _close(self, number: int) -> None:
+        shard = self.shards.pop(number, None)
+        if shard is not None:
+            self._metrics.adopt(pending=-shard.pipeline.totals.pending)
+            self._relays.close(shard.name)
 
-    def _measure(
-        self, arrivals: Arrivals, outcome: Outcome, before: Totals, seconds: float
-    ) -> None:
-        metrics, pipeline, engine_ns = self._metrics, self._pipeline, outcome.batch["engine_ns"]
-        topics = np.bincount(arrivals.batch["topic"], minlength=len(Topic)).tolist()
-        for reject in arrivals.rejects:
+    def _let_go(self, number: int, error: RingfenceError) -> None:
+        """Drop a shard that another worker has claimed; ask the group who is to have it."""
+        _log.warning("shard lost", partition=number, error=str(error))
+        self._metrics.shard_lost()
+        self._close(number)
+        self._source.give_up(number)
+
+    def _take(self, arrivals: Arrivals) -> None:
+        positions = self._source.positions()
+        parts = split(arrivals)
+        for number, shard in list(self.shards.items()):
+            at = {position: next_ for position, next_ in positions.items() if position[1] == number}
+            part = parts.get(number)
+            if part is None:
+                part = Arrivals(batch=shard.pipeline.nothing)
+            records = len(part.batch) or len(part.rejects)
+            if not records and part.idle == shard.idle and not shard.recovering:
+                continue
+            try:
+                for each in shard.take(part, at):
+                    self._deliver(shard, each)
+            except FencedError as error:
+                self._let_go(number, error)
+            except RingfenceError:
+                self._store_reachable = False
+                self._metrics.observe_store(0.0, failed=True)
+                raise
+
+    def _deliver(self, shard: Shard, each: Pass) -> None:
+        """Send on what a pass gave besides alerts, and measure it."""
+        begun = time.monotonic()
+        if each.outcome.summary is not None and self._summaries is not None:
+            self._summaries.send(each.outcome.summary)
+            self._reach("summary sent")
+        for kept in each.kept:
+            self._metrics.observe_alert(kept.alert, kept.before)
+        self._measure(shard, each, each.seconds + time.monotonic() - begun)
+
+    def _measure(self, shard: Shard, each: Pass, seconds: float) -> None:
+        metrics, pipeline, outcome = self._metrics, shard.pipeline, each.outcome
+        engine_ns = outcome.batch["engine_ns"]
+        topics = np.bincount(each.arrivals.batch["topic"], minlength=len(Topic)).tolist()
+        for reject in each.arrivals.rejects:
             topics[reject.topic] += 1
+        everywhere = [other.pipeline for other in self.shards.values()]
         metrics.observe_batch(
             counts_between(
-                before,
+                each.before,
                 pipeline.totals,
                 read={topic.name.lower(): topics[topic] for topic in Topic},
-                gaps_open=pipeline.open_gaps,
+                pending=sum(other.totals.pending for other in everywhere),
+                gaps_open=sum(other.open_gaps for other in everywhere),
                 last_event_ns=int(engine_ns.max()) if len(engine_ns) else None,
                 seconds=seconds,
             )
         )
         metrics.observe_volume(outcome.batch)
         metrics.observe_coverage(outcome.batch)
-        if self._live:
+        if each.wrote_s is not None:
+            metrics.observe_store(each.wrote_s)
+        if self._live and not shard.recovering:
             metrics.observe_latency(engine_ns, time.time_ns())
         for name, spent in outcome.seconds.items():
             metrics.observe_detector(
                 name,
                 seconds=spent,
                 findings=outcome.findings.get(name, 0),
-                overflow=pipeline.overflow(name),
+                overflow=sum(other.overflow(name) for other in everywhere),
             )
         for name in pipeline.quarantined:
             metrics.set_quarantined(name)
@@ -258,24 +287,47 @@ class Service:
             lag=_by_topic(self._source.lag()),
             assigned=_by_topic({} if ended else dict.fromkeys(self._source.positions(), 1)),
         )
+        self._relays.send()
+        self._metrics.set_outbox(self._relays.waiting)
+        if now - self._handed_s >= HANDOFFS_S:
+            self._handed_s = now
+            self._take_handoffs()
         if now - self._reloaded_s >= self._reload_every_s:
             self._reloaded_s = now
             self._reload()
         if now - self._saved_s >= self._checkpoint_every_s:
             self.checkpoint()
 
+    def _take_handoffs(self) -> None:
+        if self._platform is None:
+            return
+        for number, shard in list(self.shards.items()):
+            try:
+                for kept in shard.take_handoffs():
+                    self._metrics.observe_alert(kept.alert, kept.before)
+            except FencedError as error:
+                self._let_go(number, error)
+
     def _reload(self) -> None:
-        old = self._register.current
+        old = self._registers.current.version
         try:
-            new = self._register.reload_if_changed()
+            new = self._registers.reload_if_changed()
         except RegistryError as error:
             self._metrics.registry_reloaded(accepted=False)
             _log.error("registry refused, the old version stays", error=_without_accounts(error))
             return
-        if new is not None:
-            self._metrics.registry_reloaded(accepted=True)
-            self._changes = change_table(register_changes(old, new), self._pipeline.names)
-            _log.info("registry reloaded", old=old.version, new=new.version)
+        if new is None:
+            return
+        self._metrics.registry_reloaded(accepted=True)
+        _log.info("registry reloaded", old=old, new=new.version)
+        for number, shard in list(self.shards.items()):
+            try:
+                for each in shard.reload():
+                    self._deliver(shard, each)
+            except FencedError as error:
+                self._let_go(number, error)
+        if self._platform is not None:
+            self._platform.reload()
 
 
 def _without_accounts(error: RegistryError) -> str:
@@ -288,14 +340,3 @@ def _by_topic(values: Mapping[Position, int]) -> dict[str, int]:
     for (topic, _), value in values.items():
         sums[topic.name.lower()] += value
     return sums
-
-
-def _positions(positions: Mapping[Position, int]) -> Mapping[str, Array]:
-    rows = sorted((int(topic), number, offset) for (topic, number), offset in positions.items())
-    return {"positions": pack(rows)}
-
-
-def positions_of(sections: Sections) -> dict[Position, int]:
-    """Return the source positions that a checkpoint was taken at."""
-    rows = unpack(sections["source"]["positions"], list[tuple[int, int, int]])
-    return {(Topic(topic), number): offset for topic, number, offset in rows}

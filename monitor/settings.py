@@ -152,8 +152,17 @@ class AlertSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class CheckpointSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often state is made durable."""
 
+    storage: Annotated[
+        Literal["folder", "store"],
+        Parameter(
+            "where snapshots are kept: in a folder that all workers share, or in the alert store",
+            "place",
+            "a file system is faster; the store needs no shared disk",
+        ),
+    ] = "folder"
     directory: Annotated[
-        str, Parameter("folder of the snapshots", "path", "on storage that survives the process")
+        str,
+        Parameter("folder of the snapshots", "path", "on storage that every worker reaches"),
     ] = "var/checkpoints"
     every_s: Annotated[
         float,

@@ -1,0 +1,136 @@
+"""The ways out of the outbox, one a shard: sent between polls, again when a broker was away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from alerts.outbox import Outbox
+from alerts.shards import Claim, FencedError, Shards
+from ingest.errors import SourceError
+from ingest.kafka_relay import OutboxRow
+
+AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pauses after a failed send: alerts are safe in the store, and the loop must not stand still."""
+CONSUMER: Final = "kafka"
+
+_log = structlog.get_logger()
+
+
+class Relay(Protocol):
+    """Sends a shard's rows, each once: `ingest.kafka_relay.KafkaRelay`."""
+
+    def delivered(self) -> int:
+        """Return the highest id that has arrived."""
+
+    def send(self, rows: Sequence[OutboxRow]) -> int:
+        """Deliver rows; return the highest id that has arrived."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class _Way:
+    """One shard's relay and how far it is."""
+
+    def __init__(self, claim: Claim, relay: Relay, reached: int) -> None:
+        self.claim = claim
+        self.relay = relay
+        self.reached = reached
+        self.asked = False
+
+
+class Relays:
+    """The relays of the shards that a worker owns.
+
+    Parameters
+    ----------
+    shards : Shards
+    outbox : Outbox
+    connect : callable, optional
+        Makes the relay of a shard by name; None where nothing leaves (a tape).
+    reach : callable
+        Called with "sent" and "settled".
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        outbox: Outbox,
+        connect: Callable[[str], Relay] | None,
+        reach: Callable[[str], None],
+    ) -> None:
+        self._shards = shards
+        self._outbox = outbox
+        self._connect = connect
+        self._reach = reach
+        self._ways: dict[str, _Way] = {}
+        self._failures = 0
+        self._next_s = 0.0
+        self.waiting = 0
+        """Rows of this worker's shards that have not left."""
+
+    def open(self, claim: Claim) -> None:
+        """Take over the outbox of a shard that was claimed."""
+        self.close(claim.shard)
+        if self._connect is not None:
+            noted = self._outbox.read_by(CONSUMER, claim.shard)
+            self._ways[claim.shard] = _Way(claim, self._connect(claim.shard), noted)
+
+    def close(self, shard: str) -> None:
+        """Let go of a shard's outbox."""
+        way = self._ways.pop(shard, None)
+        if way is not None:
+            way.relay.close()
+
+    def close_all(self) -> None:
+        """Let go of every outbox."""
+        for shard in list(self._ways):
+            self.close(shard)
+
+    def send(self) -> None:
+        """Send what waits; a failure is logged and tried again after a pause."""
+        if time.monotonic() < self._next_s:
+            return
+        self.waiting = 0
+        for way in list(self._ways.values()):
+            try:
+                self._send(way)
+            except (SourceError, FencedError) as error:
+                self._failed(way, error)
+
+    def drained(self) -> bool:
+        """Send what waits; return whether nothing does any more."""
+        self.send()
+        return not self.waiting
+
+    def _send(self, way: _Way) -> None:
+        while rows := self._outbox.pending(way.claim.shard, after=way.reached):
+            if not way.asked:
+                # The store may not know of the last send: Kafka does, and has the last word.
+                way.reached = max(way.reached, way.relay.delivered())
+                way.asked = True
+                continue
+            self.waiting += len(rows)
+            way.reached = way.relay.send(rows)
+            self._reach("sent")
+            self._outbox.settle(self._shards, way.claim, CONSUMER, way.reached)
+            self._reach("settled")
+            self.waiting -= len(rows)
+            self._failures = 0
+
+    def _failed(self, way: _Way, error: Exception) -> None:
+        pause_s = AGAIN_S[min(self._failures, len(AGAIN_S) - 1)]
+        self._failures += 1
+        self._next_s = time.monotonic() + pause_s
+        way.asked = False
+        _log.warning(
+            "alerts not sent, trying again",
+            shard=way.claim.shard,
+            waiting=self.waiting,
+            pause_s=pause_s,
+            error=str(error),
+        )

@@ -1,0 +1,447 @@
+"""A shard at work: its passes, what they commit, and how a later life comes to the same state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+import structlog
+
+from alerts.commit import Found, Kept, Ledger
+from alerts.handoff import decode as decode_handoff
+from alerts.journal import NO_DECISIONS, Decisions, Entry, coded, named, packed, unpacked
+from alerts.shards import Claim, Progress
+from ingest.errors import SnapshotError
+from ingest.events import Array, Reject, Topic
+from ingest.instruments import Instruments
+from ingest.register import Register
+from ingest.register_changes import change_table, changes
+from ingest.source import Arrivals, Position, cut_at, joined
+from ingest.state import pack
+from monitor.pipeline import Outcome, Pipeline, Totals
+from monitor.registers import Registers
+from monitor.snapshots import STATE, ShardState, Snapshots, state_of
+
+_log = structlog.get_logger()
+
+Reach = Callable[[str], None]
+"""Called at each named boundary between two writes; tests end the process there."""
+
+BOUNDARIES: Final = (
+    "claimed",
+    "restored",
+    "decided",
+    "rejected",
+    "committed",
+    "summary sent",
+    "archived",
+    "snapshot kept",
+    "offsets committed",
+    "sent",
+    "settled",
+    "handed over",
+    "trimmed",
+)
+"""Every point at which a crash leaves another mixture of what is durable and what is not."""
+
+
+class RejectSink(Protocol):
+    """Where rejected records go."""
+
+    def write(self, rejects: Sequence[Reject]) -> None:
+        """Deliver rejects; return once they are durable there."""
+
+
+class Pass(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass of a shard brought about."""
+
+    arrivals: Arrivals
+    outcome: Outcome
+    before: Totals
+    """The pipeline's counts before it."""
+    kept: Sequence[Kept] = ()
+    """Alerts that were new to the store."""
+    seconds: float = 0.0
+    """Wall time of the pass, until what it found was durable."""
+    wrote_s: float | None = None
+    """Wall time of its transaction; None when it had nothing to write."""
+
+
+class Shard:
+    """One shard, owned by this process until it is fenced.
+
+    While it recovers, that is up to the frontier of its last owner, it writes nothing and decides
+    nothing: records are processed up to each journal entry's positions, those beyond wait, and
+    the entry's decisions are taken over.
+
+    State: the pipeline's, and, while it recovers, the records that wait.
+
+    Parameters
+    ----------
+    claim : Claim
+    pipeline : Pipeline
+        Without state; what the newest snapshot holds is put into it.
+    ledger : Ledger
+    snapshots : Snapshots, optional
+        None for a tape, which is read from its beginning each time.
+    registers : Registers
+    instruments : Instruments
+    rejects : RejectSink
+    binds : bool
+        Whether instruments are bound to the shard that reads them first; not on a tape.
+    reach : callable
+        Called with the names of `BOUNDARIES`.
+
+    Raises
+    ------
+    SnapshotError
+        The snapshots are damaged, or the journal does not reach back to what there is.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        pipeline: Pipeline,
+        *,
+        ledger: Ledger,
+        snapshots: Snapshots | None,
+        registers: Registers,
+        instruments: Instruments,
+        rejects: RejectSink,
+        binds: bool,
+        reach: Reach,
+    ) -> None:
+        self.claim = claim
+        self.pipeline = pipeline
+        self._ledger = ledger
+        self._snapshots = snapshots
+        self._registers = registers
+        self._instruments = instruments
+        self._rejects = rejects
+        self._reach = reach
+        self._polled: dict[Position, int] = {}
+        self._bound: set[int] | None = set() if binds else None
+        self._foreign: dict[int, str] = {}
+        self._waiting: list[Arrivals] = []
+        self._entry = 0
+        self._register: Register | None = None
+        self._handoff_id = 0
+        self.at: dict[Position, int] = {}
+        """Next offset of each position that has been processed."""
+        self.idle: frozenset[Position] = frozenset()
+        """Positions whose idleness has been processed."""
+        reach("claimed")
+        self._restore()
+        self._entries = self._journal()
+        self.recovering = bool(self._entries) or not _reached(self.claim.frontier, self.at)
+        """Whether it has yet to come to its last owner's frontier."""
+        self._follow()
+        reach("restored")
+
+    @property
+    def name(self) -> str:
+        """The shard's name."""
+        return self.claim.shard
+
+    @property
+    def register(self) -> Register:
+        """The version of the register in force."""
+        assert self._register is not None  # noqa: S101 (the first entry of every journal sets it)
+        return self._register
+
+    def begin(self) -> Iterator[Pass]:
+        """Yield what there is to do before any record comes; to be called once."""
+        yield from self._advance()
+        if not self.recovering:
+            yield from self.reload()
+
+    def take(self, arrivals: Arrivals, at: Mapping[Position, int]) -> Iterator[Pass]:
+        """Take what a poll brought, up to the given positions; yield the passes that it made.
+
+        Raises
+        ------
+        FencedError
+            The shard has another owner; this one must be let go.
+        """
+        if not self.recovering:
+            yield self._pass(arrivals, at)
+            return
+        self._waiting.append(arrivals)
+        self._polled = {**self._polled, **at}
+        yield from self._advance()
+
+    def reload(self) -> Iterator[Pass]:
+        """Go over to the register's current version, when it is another; yield the pass."""
+        new = self._registers.current
+        if self.recovering or (self._register and self._register.version == new.version):
+            return
+        yield self._switch(new, commits=True)
+
+    def take_handoffs(self) -> Sequence[Kept]:
+        """Fold findings of platform scope that were handed over; return the alerts that are new."""
+        if self.recovering:
+            return ()
+        kept: list[Kept] = []
+        while records := self._ledger.shards.handoffs(self.name, after=self._handoff_id):
+            for number, record in records:
+                handed = decode_handoff(record, self._instruments)
+                register = self._registers.version(handed.registry_version)
+                alerts = self.pipeline.hand([handed.finding], register, handed.evidence)
+                done = Progress(positions=self.at, handoff_id=number)
+                found = Found(alerts=alerts, pins=self.pipeline.alerts.evidence(alerts))
+                self._entry, new = self._ledger.commit(self.claim, self._entry, done, found)
+                self._handoff_id = number
+                self._reach("committed")
+                kept += new
+        return kept
+
+    def snapshot(self) -> int | None:
+        """Keep a snapshot; return its size, B, or None when there is nothing to be kept now."""
+        if self._snapshots is None or self.recovering:
+            return None
+        sections = self.pipeline.snapshot()
+        self._reach("archived")
+        state = ShardState(
+            shard=self.name,
+            positions=packed(self.at),
+            entry=self._entry,
+            registry=self.register.version,
+            handoff_id=self._handoff_id,
+        )
+        size = self._snapshots.save(self.claim, {**sections, STATE: {"state": pack(state)}})
+        self._reach("snapshot kept")
+        oldest = self._snapshots.oldest(self.name)
+        if oldest is not None:
+            self._ledger.shards.trim(self.claim, entry=oldest.entry, handoff_id=oldest.handoff_id)
+            self._reach("trimmed")
+        return size
+
+    def _restore(self) -> None:
+        sections = self._snapshots.latest(self.name) if self._snapshots else None
+        if sections is not None:
+            state = state_of(sections)
+            self.pipeline.restore(sections)
+            self._entry = state.entry
+            self.at = unpacked(state.positions)
+            self._handoff_id = state.handoff_id
+            self._register = self._registers.version(state.registry)
+        self._polled = dict(self.at)
+
+    def _journal(self) -> list[Entry]:
+        if self._snapshots is None:
+            # A tape is read anew from its beginning: the journal goes on, nothing is followed.
+            self._entry = self.claim.entry
+            self.claim = msgspec.structs.replace(self.claim, frontier={})
+            return []
+        entries = list(self._ledger.shards.journal(self.name, after=self._entry))
+        numbers = [entry.number for entry in entries]
+        if numbers != list(range(self._entry + 1, self.claim.entry + 1)):
+            raise SnapshotError(
+                f"the journal of shard {self.name} must go on behind entry {self._entry} up to "
+                f"{self.claim.entry}, found {len(numbers)} entries: the snapshots that it was "
+                "trimmed for are gone; put them back"
+            )
+        return entries
+
+    def _follow(self) -> None:
+        """Let the sequencer expect the next entry's gaps, or decide for itself."""
+        sequencer = self.pipeline.sequencer
+        if not self.recovering:
+            sequencer.decide()
+            return
+        gaps = self._entries[0].decisions.gaps if self._entries else ()
+        sequencer.follow([coded(gap, self._instruments) for gap in gaps])
+
+    def _advance(self) -> Iterator[Pass]:
+        """Process what waits, entry by entry, as far as the records reach."""
+        while self.recovering:
+            entry = self._entries[0] if self._entries else None
+            target = self.claim.frontier if entry is None else unpacked(entry.positions)
+            yield from self._process_up_to(target, entry)
+            if not _reached(target, self._polled):
+                return
+            if entry is not None:
+                yield from self._apply(entry)
+                del self._entries[0]
+                self._entry = entry.number
+            self.recovering = bool(self._entries) or not _reached(self.claim.frontier, self.at)
+            self._follow()
+        if self._waiting:
+            left, self._waiting = joined(self._waiting), []
+            yield self._pass(left, self._polled)
+            yield from self.reload()
+
+    def _process_up_to(self, target: Mapping[Position, int], entry: Entry | None) -> Iterator[Pass]:
+        if self._waiting:
+            here, beyond = cut_at(joined(self._waiting), target)
+            self._waiting = [beyond] if len(beyond.batch) or beyond.rejects else []
+            if len(here.batch) or here.rejects:
+                yield self._repeat(self._without_losers(here, entry))
+        for position, end in target.items():
+            self.at[position] = min(end, self._polled.get(position, 0))
+
+    def _apply(self, entry: Entry) -> Iterator[Pass]:
+        decisions = entry.decisions
+        if decisions.closed_ns is not None:
+            yield self._repeat(_nothing(self.pipeline), boundary_ns=decisions.closed_ns)
+        if decisions.registry:
+            yield self._switch(self._registers.version(decisions.registry), commits=False)
+
+    def _switch(self, new: Register, *, commits: bool) -> Pass:
+        """Put a version of the register in force, from the positions on that it has come to."""
+        old, self._register = self._register, new
+        names = self.pipeline.names
+        table = None if old is None else change_table(changes(old, new), names)
+        nothing = _nothing(self.pipeline)
+        if not commits:
+            return self._repeat(nothing, changes=table)
+        _log.info("registry version in force", shard=self.name, version=new.version)
+        return self._pass(nothing, self.at, changed=(new, table))
+
+    def _repeat(
+        self,
+        arrivals: Arrivals,
+        *,
+        boundary_ns: int | None = None,
+        changes: Mapping[str, Array] | None = None,
+    ) -> Pass:
+        """Make a pass over what an earlier life has committed: nothing is written."""
+        before = self.pipeline.totals.copied()
+        outcome = self.pipeline.take(
+            self._without_foreign(msgspec.structs.replace(arrivals, idle=frozenset())),
+            self.register,
+            changes=changes,
+            closes=False,
+            boundary_ns=boundary_ns,
+        )
+        return Pass(arrivals=arrivals, outcome=outcome, before=before)
+
+    def _pass(
+        self,
+        arrivals: Arrivals,
+        at: Mapping[Position, int],
+        *,
+        changed: tuple[Register, Mapping[str, Array] | None] | None = None,
+    ) -> Pass:
+        begun = time.monotonic()
+        before = self.pipeline.totals.copied()
+        arrivals = self._without_foreign(arrivals)
+        outcome = self.pipeline.take(
+            arrivals,
+            self.register,
+            changes=None if changed is None else changed[1],
+            closes=changed is None,
+        )
+        self._reach("decided")
+        if outcome.rejects:
+            self._rejects.write(outcome.rejects)
+            self._reach("rejected")
+        self.at = {**self.at, **at}
+        done = Progress(positions=self.at, decisions=self._decisions(outcome, changed))
+        found = Found(
+            alerts=outcome.alerts,
+            pins=self.pipeline.alerts.evidence(outcome.alerts),
+            coverage=outcome.coverage,
+            register=None if changed is None else (changed[0].version, changed[0].rows),
+        )
+        kept: Sequence[Kept] = ()
+        writes = bool(found or done.decisions)
+        decided = time.monotonic()
+        if writes:
+            self._entry, kept = self._ledger.commit(self.claim, self._entry, done, found)
+            self._reach("committed")
+        self.idle = arrivals.idle
+        done_s = time.monotonic()
+        return Pass(
+            arrivals=arrivals,
+            outcome=outcome,
+            before=before,
+            kept=kept,
+            seconds=done_s - begun,
+            wrote_s=done_s - decided if writes else None,
+        )
+
+    def _decisions(
+        self, outcome: Outcome, changed: tuple[Register, Mapping[str, Array] | None] | None
+    ) -> Decisions:
+        if self._snapshots is None:
+            return NO_DECISIONS
+        return Decisions(
+            gaps=tuple(named(gap, self._instruments) for gap in outcome.gaps),
+            conflicts=tuple(
+                (int(reject.topic), reject.partition, reject.offset)
+                for reject in outcome.rejects
+                if reject.reason == "conflict"
+            ),
+            registry="" if changed is None else changed[0].version,
+            closed_ns=None if outcome.summary is None else outcome.summary.until_ns,
+        )
+
+    def _without_losers(self, arrivals: Arrivals, entry: Entry | None) -> Arrivals:
+        """Reject records of which the journal says that another with their seq had come before."""
+        losers = {(t, p, offset) for t, p, offset in entry.decisions.conflicts} if entry else set()
+        if not losers:
+            return arrivals
+        batch = arrivals.batch
+        places = zip(*(batch[c].tolist() for c in ("topic", "partition", "offset")), strict=True)
+        mask = np.array([place in losers for place in places], np.bool_)
+        return _rejected(arrivals, mask, "conflict", lambda _: "another record had come before")
+
+    def _without_foreign(self, arrivals: Arrivals) -> Arrivals:
+        """Bind instruments that are new here; reject records of those that another shard has."""
+        batch = arrivals.batch
+        if self._bound is None or not len(batch):
+            return arrivals
+        new = [
+            code
+            for code in self.pipeline.sequencer.unbound(batch["instrument"]).tolist()
+            if code not in self._bound and code not in self._foreign
+        ]
+        if new:
+            rows = self._instruments
+            wanted = {rows[code].instrument: code for code in new}
+            elsewhere = self._ledger.shards.bind(self.claim, wanted)
+            self._foreign |= {wanted[name]: shard for name, shard in elsewhere.items()}
+            self._bound.update(code for code in new if code not in self._foreign)
+        if not self._foreign:
+            return arrivals
+        mask = np.isin(batch["instrument"], list(self._foreign))
+
+        def why(code: int) -> str:
+            return (
+                f"{self._instruments[code].instrument} must come from the partition of shard "
+                f"{self._foreign[code]}, as its first record did, came from {self.name}"
+            )
+
+        return _rejected(arrivals, mask, "wrong_partition", why)
+
+
+def _reached(target: Mapping[Position, int], at: Mapping[Position, int]) -> bool:
+    return all(at.get(position, 0) >= offset for position, offset in target.items())
+
+
+def _nothing(pipeline: Pipeline) -> Arrivals:
+    return Arrivals(batch=pipeline.nothing)
+
+
+def _rejected(arrivals: Arrivals, mask: Array, reason: str, why: Callable[[int], str]) -> Arrivals:
+    batch = arrivals.batch
+    if not mask.any():
+        return arrivals
+    rejects = [
+        Reject(
+            topic=Topic(int(batch["topic"][row])),
+            partition=int(batch["partition"][row]),
+            offset=int(batch["offset"][row]),
+            reason=reason,
+            detail=why(int(batch["instrument"][row])),
+            raw=b"" if batch.raw is None else batch.raw[row],
+        )
+        for row in np.flatnonzero(mask).tolist()
+    ]
+    return msgspec.structs.replace(
+        arrivals, batch=batch.take(~mask), rejects=(*arrivals.rejects, *rejects)
+    )

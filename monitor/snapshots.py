@@ -1,0 +1,247 @@
+"""Snapshots of shards in storage that every worker reaches: a folder, or the store.
+
+A snapshot is ordered by (epoch, number): what a fenced worker still writes lies behind nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from sqlalchemy import delete, select
+
+from alerts.schema import SNAPSHOTS
+from alerts.shards import Claim, FencedError, Shards
+from ingest.errors import SnapshotError
+from ingest.state import unpack
+from monitor.checkpoint import MAGIC, Sections, decode, encode
+
+SUFFIX: Final = ".ckpt"
+STATE: Final = "shard"
+"""Section of what a snapshot says of itself."""
+_NAME: Final = re.compile(r"(?P<shard>[a-z0-9]+)-(?P<epoch>\d{10})-(?P<number>\d{10})\.ckpt")
+
+_log = structlog.get_logger()
+
+Order = tuple[int, int]
+"""Epoch and number."""
+
+
+class ShardState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot says of itself beside the pipeline's state."""
+
+    shard: str
+    positions: tuple[tuple[int, int, int], ...]
+    """Source positions that the state has come to: topic, partition, next offset."""
+    entry: int
+    """Last journal entry that the state knows."""
+    registry: str
+    """Version of the register in force."""
+    handoff_id: int = 0
+    closed_ns: int | None = None
+
+
+class Storage(Protocol):
+    """Where encoded snapshots lie."""
+
+    def write(self, claim: Claim, number: int, data: bytes) -> None:
+        """Keep a snapshot, durable before it is visible; FencedError when the shard was lost."""
+
+    def orders(self, shard: str) -> Sequence[Order]:
+        """Return what there is of a shard, oldest first."""
+
+    def read(self, shard: str, order: Order) -> bytes:
+        """Return a snapshot's bytes."""
+
+    def drop(self, claim: Claim, orders: Sequence[Order]) -> None:
+        """Let go of snapshots."""
+
+
+class Snapshots:
+    """The snapshots of all shards.
+
+    Parameters
+    ----------
+    storage : Storage
+    keep : int
+        How many of a shard's newest are kept, at least 2.
+    """
+
+    def __init__(self, storage: Storage, *, keep: int = 3) -> None:
+        self._storage = storage
+        self._keep = keep
+        self.refused = 0
+        """Snapshots that `latest` found damaged."""
+
+    def save(self, claim: Claim, sections: Sections) -> int:
+        """Keep a snapshot of a shard; drop those beyond `keep`; return its size, B."""
+        orders = self._storage.orders(claim.shard)
+        number = max((n for epoch, n in orders if epoch == claim.epoch), default=0) + 1
+        data = encode(sections)
+        self._storage.write(claim, number, data)
+        kept = [*orders, (claim.epoch, number)]
+        self._storage.drop(claim, sorted(kept)[: -self._keep])
+        return len(data)
+
+    def latest(self, shard: str) -> Sections | None:
+        """Return a shard's newest snapshot that is whole, or None when it has none at all.
+
+        Raises
+        ------
+        SnapshotError
+            There are some and every one is damaged or of another format: starting from nothing
+            would hide it.
+        """
+        orders = self._storage.orders(shard)
+        for order in reversed(orders):
+            name = f"{shard}-{order[0]}-{order[1]}"
+            try:
+                sections = decode(self._storage.read(shard, order), name)
+                _check(sections, shard, name)
+            except (OSError, SnapshotError, msgspec.MsgspecError, ValueError, TypeError) as error:
+                self.refused += 1
+                _log.error("snapshot refused", snapshot=name, error=str(error))
+                continue
+            return sections
+        if orders:
+            raise SnapshotError(
+                f"all {len(orders)} snapshots of shard {shard} are damaged; move them away to "
+                "start from the beginning of the feed"
+            )
+        return None
+
+    def oldest(self, shard: str) -> ShardState | None:
+        """Return what the oldest kept snapshot of a shard says of itself; None when unreadable."""
+        for order in self._storage.orders(shard)[:1]:
+            try:
+                return state_of(decode(self._storage.read(shard, order), shard))
+            except (OSError, SnapshotError, msgspec.MsgspecError, ValueError, TypeError):
+                return None
+        return None
+
+
+def state_of(sections: Sections) -> ShardState:
+    """Return what a snapshot says of itself."""
+    return unpack(sections[STATE]["state"], ShardState)
+
+
+def _check(sections: Sections, shard: str, name: str) -> None:
+    if STATE not in sections:
+        raise SnapshotError(f"snapshot {name} has no section {STATE!r}: not one of a shard")
+    found = state_of(sections).shard
+    if found != shard:
+        raise SnapshotError(f"snapshot {name} must be of shard {shard}, was of {found}")
+
+
+class FolderStorage:
+    """Snapshots as files of a folder that all workers share.
+
+    Parameters
+    ----------
+    directory : Path
+        Created when it is absent.
+    shards : Shards
+        To see, before a file becomes visible, that the shard is still owned.
+
+    Raises
+    ------
+    SnapshotError
+        The folder holds checkpoints of a version of Ringfence that had no shards.
+    """
+
+    def __init__(self, directory: Path, shards: Shards) -> None:
+        self._directory = directory
+        self._shards = shards
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in directory.glob(f"*{SUFFIX}"):
+            if not _NAME.fullmatch(path.name):
+                raise SnapshotError(
+                    f"{directory.name}/{path.name} is a checkpoint of an older format (this "
+                    f"version reads {MAGIC.decode().strip()!r}, one file a shard); move it away "
+                    "to read the feed from its beginning"
+                )
+
+    def write(self, claim: Claim, number: int, data: bytes) -> None:
+        """Keep a snapshot, durable before it is visible."""
+        path = self._path(claim.shard, (claim.epoch, number))
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if not self._shards.holds(claim):
+            partial.unlink()
+            raise FencedError(f"shard {claim.shard} has another owner: its snapshot is not kept")
+        partial.replace(path)
+        folder = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def orders(self, shard: str) -> Sequence[Order]:
+        """Return what there is of a shard, oldest first."""
+        names = map(_NAME.fullmatch, (path.name for path in self._directory.glob(f"*{SUFFIX}")))
+        return sorted(
+            (int(m["epoch"]), int(m["number"])) for m in names if m and m["shard"] == shard
+        )
+
+    def read(self, shard: str, order: Order) -> bytes:
+        """Return a snapshot's bytes."""
+        return self._path(shard, order).read_bytes()
+
+    def drop(self, claim: Claim, orders: Sequence[Order]) -> None:
+        """Let go of snapshots."""
+        for order in orders:
+            self._path(claim.shard, order).unlink(missing_ok=True)
+
+    def _path(self, shard: str, order: Order) -> Path:
+        return self._directory / f"{shard}-{order[0]:010d}-{order[1]:010d}{SUFFIX}"
+
+
+class StoreStorage:
+    """Snapshots as rows of the store's database.
+
+    Parameters
+    ----------
+    shards : Shards
+    """
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+
+    def write(self, claim: Claim, number: int, data: bytes) -> None:
+        """Keep a snapshot."""
+        row = {"shard": claim.shard, "epoch": claim.epoch, "number": number, "data": data}
+        with self._shards.fenced(claim, "keep a snapshot") as connection:
+            connection.execute(SNAPSHOTS.insert().values(row))
+
+    def orders(self, shard: str) -> Sequence[Order]:
+        """Return what there is of a shard, oldest first."""
+        query = select(SNAPSHOTS.c.epoch, SNAPSHOTS.c.number).where(SNAPSHOTS.c.shard == shard)
+        with self._shards.reading() as connection:
+            return sorted((row.epoch, row.number) for row in connection.execute(query))
+
+    def read(self, shard: str, order: Order) -> bytes:
+        """Return a snapshot's bytes."""
+        query = select(SNAPSHOTS.c.data).where(*_is(shard, order))
+        with self._shards.reading() as connection:
+            return bytes(connection.scalar(query) or b"")
+
+    def drop(self, claim: Claim, orders: Sequence[Order]) -> None:
+        """Let go of snapshots."""
+        if not orders:
+            return
+        with self._shards.fenced(claim, "drop snapshots") as connection:
+            for order in orders:
+                connection.execute(delete(SNAPSHOTS).where(*_is(claim.shard, order)))
+
+
+def _is(shard: str, order: Order):  # type: ignore[no-untyped-def]
+    columns = SNAPSHOTS.c
+    return columns.shard == shard, columns.epoch == order[0], columns.number == order[1]
