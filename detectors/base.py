@@ -45,6 +45,9 @@ CoverageWord = Literal["complete", "incomplete"]
 NotifyClock = Literal["none", "asap", "immediate"]
 
 
+WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What a detector says of itself; the source of its docs page."""
 
@@ -163,6 +166,14 @@ class Detector(ABC):
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a state that `snapshot` returned; raise SnapshotError when it does not fit."""
+
+    @property
+    def reach_ns(self) -> int:
+        """How far before the watermark a later finding may cite events, ns; platform scope only.
+
+        By default a week, the longest window in use. Raw records are kept for as long.
+        """
+        return WEEK_NS
 
     @property
     def overflow(self) -> int:

@@ -1,0 +1,214 @@
+"""The summariser: the trades of a shard's released batches, minute by minute of event time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from ingest.errors import SnapshotError, SourceError
+from ingest.events import NULL, Array, Batch, Kind, empty
+from ingest.instruments import Instruments
+from ingest.state import Snapshot, pack, unpack
+from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
+
+__all__ = ["MINUTE_NS", "SUMMARY", "Summariser", "Summary"]
+
+MINUTE_NS: Final = 60_000_000_000
+_START_ROWS: Final = 1_024
+
+
+class _State(msgspec.Struct, frozen=True):
+    last_ns: int
+    idle: bool
+
+
+class Summariser:
+    """Collects trades and hands them on once a boundary of event time has been passed.
+
+    State: the trades since the last boundary, 190 B and the raw record each. A closing is decided
+    by `close`; its boundary alone, given to `close_at` at the same place of the feed, repeats it to
+    the byte.
+
+    Parameters
+    ----------
+    instruments : Instruments
+        The table that `instrument` codes index.
+    shard : str
+        Whose trades these are.
+    every_ns : int
+        Boundaries are its multiples since 1970, ns.
+    raw : bool
+        Whether raw records go along, as evidence; not needed where an archive is at hand.
+
+    Examples
+    --------
+    >>> from detectors.examples import batch_of, example_instruments, trade
+    >>> summariser = Summariser(example_instruments(), "tape", raw=False)
+    >>> summariser.take(batch_of([trade(1, 2, engine_ns=s * 10**9) for s in (65, 119, 121)],
+    ...     example_instruments()))
+    >>> len(summariser.close(119 * 10**9).rows), summariser.close(119 * 10**9)
+    (0, None)
+    >>> summary = summariser.close(121 * 10**9)
+    >>> summary.until_ns // 10**9, summary.rows["seq"].tolist(), len(summariser)
+    (120, [1, 2], 1)
+    """
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        shard: str,
+        *,
+        every_ns: int = MINUTE_NS,
+        raw: bool = True,
+    ) -> None:
+        if every_ns < 2:
+            raise ValueError(f"every_ns must be at least 2, was {every_ns}")
+        self._instruments = instruments
+        self._shard = shard
+        self._every_ns = every_ns
+        self._columns = empty(SUMMARY, _START_ROWS)
+        self._raw: list[bytes] | None = [] if raw else None
+        self._rows = 0
+        self._last_ns = NULL
+        self._idle = False
+
+    def __len__(self) -> int:
+        """Return how many trades wait for a boundary."""
+        return self._rows
+
+    def take(self, batch: Batch) -> None:
+        """Take the trades of an enriched batch: each instrument's rows in seq order."""
+        rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
+        if not len(rows):
+            return
+        if self._raw is not None:
+            if batch.raw is None:
+                raise ValueError("a summary with raw records needs a batch that has them")
+            self._raw += batch.raw.gather(rows).to_list()
+        end = self._rows + len(rows)
+        self._make_room(end)
+        for name, column in self._columns.items():
+            np.take(batch[name], rows, out=column[self._rows : end], mode="clip")
+        self._rows = end
+
+    def close(self, until_ns: int, *, idle: bool = False) -> Summary | None:
+        """Return the trades before the last boundary that the watermark has passed, if it is new.
+
+        Parameters
+        ----------
+        until_ns : int
+            The watermark, ns; `NULL` when nothing is known.
+        idle : bool
+            The feed has nothing more for this shard. Said once, with all trades that are here.
+
+        Notes
+        -----
+        Once idle, the first trade that comes is announced at once, so that others wait again.
+        """
+        passed = until_ns if until_ns == NULL else until_ns // self._every_ns * self._every_ns
+        if idle and not self._idle:
+            return self.close_at(self._no_boundary(max(until_ns, self._newest(), self._last_ns)))
+        if passed > self._last_ns:
+            return self.close_at(passed)
+        if self._idle and self._rows:
+            return self.close_at(self._no_boundary(self._last_ns))
+        return None
+
+    def close_at(self, boundary_ns: int) -> Summary:
+        """Return what `close` returned with this boundary, when the same trades had come before.
+
+        Raises
+        ------
+        ValueError
+            The boundary does not lie behind the last one.
+        """
+        if boundary_ns <= self._last_ns:
+            raise ValueError(f"a boundary must lie behind {self._last_ns}, was {boundary_ns}")
+        idle = boundary_ns % self._every_ns != 0 and not self._idle
+        summary = Summary(
+            shard=self._shard,
+            from_ns=self._last_ns,
+            until_ns=boundary_ns,
+            idle=idle,
+            rows=self._release(boundary_ns),
+        )
+        self._last_ns, self._idle = boundary_ns, idle
+        return summary
+
+    def _no_boundary(self, behind_ns: int) -> int:
+        """Return the next time that is no boundary: by it idleness is told from progress."""
+        after = max(behind_ns, -1) + 1
+        return after if after % self._every_ns else after + 1
+
+    def _newest(self) -> int:
+        clock = self._columns["clock_ns"][: self._rows]
+        return int(clock.max()) if self._rows else NULL
+
+    def _release(self, boundary_ns: int) -> Batch:
+        clock = self._columns["clock_ns"][: self._rows]
+        before = clock < boundary_ns
+        rows = np.flatnonzero(before)
+        # An instrument's code is its place by name.
+        keys = (self._columns[name][rows] for name in ("seq", "instrument", "clock_ns"))
+        order = rows[np.lexsort(tuple(keys))]
+        released = {name: column[order] for name, column in self._columns.items()}
+        raw = None
+        if self._raw is not None:
+            records = self._raw
+            raw = pl.Series("raw", [records[row] for row in order.tolist()], dtype=pl.Binary)
+        self._keep(np.flatnonzero(~before))
+        return Batch(released, self._instruments, raw=raw, watermark_ns=boundary_ns)
+
+    def _keep(self, rows: Array) -> None:
+        for column in self._columns.values():
+            column[: len(rows)] = column[rows]
+        if self._raw is not None:
+            self._raw = [self._raw[row] for row in rows.tolist()]
+        self._rows = len(rows)
+
+    def _make_room(self, rows: int) -> None:
+        if rows <= len(self._columns["seq"]):
+            return
+        grown = empty(SUMMARY, 2 * rows)
+        for name, column in self._columns.items():
+            grown[name][: self._rows] = column[: self._rows]
+        self._columns = grown
+
+    def snapshot(self) -> Snapshot:
+        """Return the trades that wait and the last boundary; instruments are named."""
+        raw = None if self._raw is None else pl.Series("raw", self._raw, dtype=pl.Binary)
+        columns = {name: column[: self._rows] for name, column in self._columns.items()}
+        rows = encode_rows(Batch(columns, self._instruments, raw=raw))
+        return {
+            "rows": np.frombuffer(rows, np.uint8),
+            "state": pack(_State(self._last_ns, self._idle)),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over what `snapshot` returned.
+
+        Raises
+        ------
+        SnapshotError
+            It does not hold together, or was taken with raw records here left out, or without.
+        """
+        state = unpack(snapshot["state"], _State)
+        try:
+            rows = decode_rows(snapshot["rows"].tobytes(), self._instruments)
+        except SourceError as error:
+            raise SnapshotError(f"trades not yet summed up: {error}") from error
+        if (rows.raw is None) != (self._raw is None):
+            raise SnapshotError(
+                "trades not yet summed up must have raw records as configured, "
+                f"{'none' if rows.raw is None else 'some'} found"
+            )
+        self._rows = 0
+        self._make_room(len(rows))
+        for name, column in self._columns.items():
+            column[: len(rows)] = rows[name]
+        self._raw = None if rows.raw is None else rows.raw.to_list()
+        self._rows = len(rows)
+        self._last_ns, self._idle = state.last_ns, state.idle
