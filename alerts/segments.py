@@ -1,11 +1,8 @@
-"""Segments: archived events as sorted rows, in memory or in one checksummed Parquet file."""
+"""Rows: archived events of many instruments, sorted, in arrays; what parts of the archive hold."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -16,8 +13,6 @@ from ingest.errors import RingfenceError
 from ingest.events import NULL, Array, Batch, Topic
 from ingest.instruments import Instruments
 
-FORMAT: Final = 1
-ROW_GROUP: Final = 32_768
 COLUMNS: Final = {
     "seq": np.int64,
     "clock_ns": np.int64,
@@ -30,7 +25,7 @@ COLUMNS: Final = {
 
 
 class SegmentError(RingfenceError):
-    """A segment of the archive that is damaged or incomplete; the file is named."""
+    """A part of the archive that is damaged or incomplete; the file is named."""
 
 
 class SourceEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +41,7 @@ class SourceEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """The rows of one instrument in a segment, in seq order."""
+    """The rows of one instrument, in seq order."""
 
     instrument: str
     first_row: int
@@ -55,27 +50,12 @@ class Span(msgspec.Struct, frozen=True):
     max_seq: int
 
 
-class SegmentIndex(msgspec.Struct, frozen=True, kw_only=True):
-    """What the index file says of a segment; enough to know that a segment cannot hold a row."""
-
-    format: int
-    file: str
-    sha256: str
-    bytes: int
-    rows: int
-    last_ns: int
-    """Highest event clock of its rows, ns; NULL when none was known."""
-    spans: tuple[Span, ...]
-
-
-class _IndexFile(msgspec.Struct, frozen=True):
-    index: SegmentIndex
-    sha256: str
-    """Of the index as it is encoded, so that a changed digit is noticed."""
-
-
 class Rows:
     """Archived rows sorted by instrument name and seq.
+
+    A record that is there twice (same instrument, seq and bytes) is kept once. Of records that
+    share a seq and differ, the one that was applied comes first, then the lowest offset; the
+    first is the one that look-ups give.
 
     Parameters
     ----------
@@ -98,9 +78,49 @@ class Rows:
         return len(self.columns["seq"])
 
     @property
+    def late(self) -> Array:
+        """Mask of rows that came after their gap was declared: archived, never applied."""
+        return np.equal(self.columns["clock_ns"], NULL)
+
+    @property
+    def times(self) -> Array:
+        """Event clock of each row, ns; of late rows, which have none, their engine_ns."""
+        return np.where(self.late, self.columns["engine_ns"], self.columns["clock_ns"])
+
+    @property
     def last_ns(self) -> int:
         """Highest event clock, ns; NULL when none is known."""
         return int(self.columns["clock_ns"].max()) if len(self) else NULL
+
+    @property
+    def codes(self) -> Array:
+        """Place in `spans` of each row's instrument."""
+        return np.repeat(np.arange(len(self.spans)), [span.rows for span in self.spans])
+
+    @property
+    def first_of_seq(self) -> Array:
+        """Mask of the first row of each (instrument, seq)."""
+        first = np.ones(len(self), np.bool_)
+        seq, codes = self.columns["seq"], self.codes
+        first[1:] = (seq[1:] != seq[:-1]) | (codes[1:] != codes[:-1])
+        return first
+
+    def take(self, mask: Array) -> Rows:
+        """Return the rows where a mask is true."""
+        return self if mask.all() else self.gather(np.flatnonzero(mask))
+
+    def gather(self, where: Array) -> Rows:
+        """Return the rows at rising positions."""
+        columns = {name: column[where] for name, column in self.columns.items()}
+        names = [span.instrument for span in self.spans]
+        ends = np.cumsum([span.rows for span in self.spans])
+        codes = np.searchsorted(ends, where, side="right")
+        return Rows(_spans(codes, names, columns["seq"]), columns, self.raw.gather(where))
+
+    def only(self, instruments: Collection[str]) -> Rows:
+        """Return the rows of some instruments."""
+        wanted = np.array([span.instrument in instruments for span in self.spans], np.bool_)
+        return self.take(np.repeat(wanted, [span.rows for span in self.spans]))
 
     def find(self, instrument: str, seqs: Array) -> tuple[Array, list[SourceEvent]]:
         """Return which of an instrument's seqs are here (mask), and those events, in order."""
@@ -149,10 +169,7 @@ def _column(batch: Batch, name: str, dtype: type) -> Array:
 
 
 def merge(parts: Sequence[Rows]) -> Rows:
-    """Return the rows of several parts, sorted, in one.
-
-    Where a record is there twice (read again after a restart), both stay; they are equal.
-    """
+    """Return the rows of several parts, sorted, in one; each record once."""
     if len(parts) == 1:
         return parts[0]
     names = sorted({span.instrument for part in parts for span in part.spans})
@@ -162,10 +179,12 @@ def merge(parts: Sequence[Rows]) -> Rows:
             np.repeat([place[s.instrument] for s in p.spans], [s.rows for s in p.spans])
             for p in parts
         ]
-    )
-    columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in COLUMNS}
-    raw = pl.concat([p.raw for p in parts], rechunk=True)
-    return _sorted(codes, names, columns, raw)
+    ).astype(np.int64)
+    columns = {
+        name: np.concatenate([p.columns[name] for p in parts]).astype(dtype, copy=False)
+        for name, dtype in COLUMNS.items()
+    }
+    return _sorted(codes, names, columns, pl.concat([p.raw for p in parts], rechunk=True))
 
 
 def _sorted(
@@ -173,102 +192,36 @@ def _sorted(
 ) -> Rows:
     seq = columns["seq"]
     step = np.diff(codes)
-    if not np.all((step > 0) | ((step == 0) & (np.diff(seq) >= 0))):
+    if not np.all((step > 0) | ((step == 0) & (np.diff(seq) > 0))):
         order = np.lexsort((seq, codes))
+        if np.any((np.diff(codes[order]) == 0) & (np.diff(seq[order]) == 0)):
+            order = _distinct(codes, columns, raw)
         codes, raw = codes[order], raw.gather(order)
         columns = {name: column[order] for name, column in columns.items()}
-        seq = columns["seq"]
-    starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist()] if len(codes) else []
-    spans = []
-    for start, end in zip(starts, [*starts[1:], len(codes)], strict=False):
-        name = names[int(codes[start])]
-        spans.append(
-            Span(
-                instrument=name if isinstance(name, str) else name.instrument,
-                first_row=start,
-                rows=end - start,
-                min_seq=int(seq[start]),
-                max_seq=int(seq[end - 1]),
-            )
+    called = names if not isinstance(names, Instruments) else [r.instrument for r in names.rows]
+    return Rows(_spans(codes, called, columns["seq"]), columns, raw)
+
+
+def _distinct(codes: Array, columns: dict[str, Array], raw: pl.Series) -> Array:
+    """Return the order of rows in which each record is there once."""
+    seq, late = columns["seq"], columns["clock_ns"] == NULL
+    order = np.lexsort((columns["offset"], columns["partition"], late, seq, codes))
+    twice = np.flatnonzero((np.diff(codes[order]) == 0) & (np.diff(seq[order]) == 0)) + 1
+    equal = (raw.gather(order[twice]) == raw.gather(order[twice - 1])).to_numpy()
+    return np.delete(order, twice[equal])
+
+
+def _spans(codes: Array, names: Sequence[str], seq: Array) -> list[Span]:
+    if not len(codes):
+        return []
+    starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist()]
+    return [
+        Span(
+            instrument=names[int(codes[start])],
+            first_row=start,
+            rows=end - start,
+            min_seq=int(seq[start]),
+            max_seq=int(seq[end - 1]),
         )
-    return Rows(spans, columns, raw)
-
-
-def write_segment(directory: Path, number: int, rows: Rows) -> SegmentIndex:
-    """Write rows as a segment and return its index; both files appear whole or not at all.
-
-    The Parquet file is made durable before its index, so an index always has its segment.
-    """
-    name = f"segment-{number:010d}"
-    path = directory / f"{name}.parquet"
-    partial = directory / f"{name}.parquet.partial"
-    instrument = pl.Series([s.instrument for s in rows.spans], dtype=pl.String).gather(
-        np.repeat(np.arange(len(rows.spans)), [s.rows for s in rows.spans])
-    )
-    frame = pl.DataFrame({"instrument": instrument, **rows.columns, "raw": rows.raw})
-    frame.write_parquet(partial, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
-    _durable(partial)
-    content = partial.read_bytes()
-    partial.replace(path)
-    index = SegmentIndex(
-        format=FORMAT,
-        file=path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-        rows=len(rows),
-        last_ns=rows.last_ns,
-        spans=rows.spans,
-    )
-    body = msgspec.json.encode(index)
-    index_partial = directory / f"{name}.json.partial"
-    index_partial.write_bytes(
-        msgspec.json.encode(_IndexFile(index, hashlib.sha256(body).hexdigest())) + b"\n"
-    )
-    _durable(index_partial)
-    index_partial.replace(directory / f"{name}.json")
-    _durable(directory)
-    return index
-
-
-def read_index(path: Path) -> SegmentIndex:
-    """Return a segment's index; raise SegmentError when it is damaged or its segment is missing."""
-    try:
-        written = msgspec.json.decode(path.read_bytes(), type=_IndexFile)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SegmentError(f"archive index {path.name} cannot be read: {error}") from error
-    if hashlib.sha256(msgspec.json.encode(written.index)).hexdigest() != written.sha256:
-        raise SegmentError(f"archive index {path.name} does not match its own SHA-256")
-    if written.index.format != FORMAT:
-        raise SegmentError(
-            f"archive index {path.name} has format {written.index.format}, expected {FORMAT}"
-        )
-    if not (path.parent / written.index.file).is_file():
-        raise SegmentError(f"archive segment {written.index.file} is missing, its index is there")
-    return written.index
-
-
-def read_segment(directory: Path, index: SegmentIndex) -> Rows:
-    """Return the rows of a segment after checking its SHA-256; raise SegmentError when it fails."""
-    path = directory / index.file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SegmentError(f"archive segment {index.file} cannot be read: {error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != index.sha256:
-        raise SegmentError(
-            f"archive segment {index.file} has SHA-256 {found[:16]}…, "
-            f"expected {index.sha256[:16]}… (its index)"
-        )
-    frame = pl.read_parquet(content, columns=[*COLUMNS, "raw"])
-    return Rows(
-        index.spans, {name: frame[name].to_numpy() for name in COLUMNS}, frame["raw"].rechunk()
-    )
-
-
-def _durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        for start, end in zip(starts, [*starts[1:], len(codes)], strict=True)
+    ]
