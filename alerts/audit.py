@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, Engine, LargeBinary, cast, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,6 +32,17 @@ LONGEST: Final = 1_000
 """Characters of a name; what is longer belongs into the detail."""
 COLUMNS: Final = tuple(column.name for column in AUDIT.columns)
 TEXTS: Final = ("actor", "action", "subject", "detail", "previous", "hash")
+
+TRIGGERS: Final = {
+    "sqlite": ("audit_no_update", "audit_no_delete", "audit_continues"),
+    "postgresql": ("audit_no_change", "audit_continues"),
+}
+TRIGGER_NAMES: Final = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'",
+    "postgresql": "SELECT tgname FROM pg_trigger "
+    "WHERE tgrelid = 'audit'::regclass AND tgenabled IN ('O', 'A')",
+}
+"""What keeps the table append-only, and how to see that it is still there and on."""
 
 
 class AuditLog:
@@ -131,17 +143,17 @@ class AuditLog:
         self,
         expected_head: AuditHead | None = None,
         *,
-        progress: Callable[[int], None] = lambda _: None,
+        progress: Callable[[int, int | None], None] | None = None,
     ) -> Verification:
-        """Check every entry, in one reading that sees the log as of one moment.
+        """Check every entry, in one reading that sees the log as of one moment, and the triggers.
 
         Parameters
         ----------
         expected_head : AuditHead, optional
             What `head` or `verify` gave before: without it a log whose end was cut off, or that
             was written anew by somebody who can compute hashes, looks intact.
-        progress : callable
-            Is given the number of entries read, every `PAGE`.
+        progress : callable, optional
+            Is given the number of entries read, every `PAGE`, and None for how many there are.
         """
         # As bytes: a text that is not UTF-8 any more is a finding, not an error of the driver.
         sqlite = self._engine.dialect.name == "sqlite"
@@ -157,13 +169,17 @@ class AuditLog:
             for page in found.partitions():
                 yield from map(tuple, page)
                 read += len(page)
-                progress(read)
+                if progress is not None:
+                    progress(read, None)
 
         try:
             with self._engine.connect() as connection:
-                return verify_chain(rows(connection), expected_head)
+                verified = verify_chain(rows(connection), expected_head)
+                gone = _missing_triggers(connection)
         except SQLAlchemyError as error:
             raise failure("read the audit log", self._engine, error) from error
+        problems = (*verified.problems, *(f"trigger {name} is gone or off" for name in gone))
+        return msgspec.structs.replace(verified, problems=problems)
 
     def latest(
         self, limit: int, *, actor: str | None = None, subject: str | None = None
@@ -197,6 +213,12 @@ def _head(connection: Connection) -> AuditHead:
     query = select(AUDIT.c.sequence, AUDIT.c.hash).order_by(AUDIT.c.sequence.desc()).limit(1)
     row = connection.execute(query).first()
     return AuditHead(sequence=row[0], hash=row[1]) if row else AuditHead(sequence=0, hash=GENESIS)
+
+
+def _missing_triggers(connection: Connection) -> Sequence[str]:
+    dialect = connection.dialect.name
+    found = {row[0] for row in connection.exec_driver_sql(TRIGGER_NAMES[dialect])}
+    return [name for name in TRIGGERS[dialect] if name not in found]
 
 
 def _require_text(name: str, value: object, *, empty: bool) -> None:

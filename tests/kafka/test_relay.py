@@ -59,20 +59,20 @@ def test_rows_arrive_once_and_in_order_and_a_new_relay_knows_how_far_the_last_on
     assert committed(topics) == pairs(sent)
 
 
-def test_a_process_killed_at_any_line_neither_loses_nor_repeats_a_row(
+def test_a_process_killed_at_any_step_neither_loses_nor_repeats_a_row(
     topics: KafkaSettings, record_property: Callable[[str, object], None]
 ) -> None:
     sent: list[OutboxRow] = []
     killed = survived = undone = done = 0
-    lines = 1
-    while survived < 2:  # a retry more or less moves the end by a few lines
+    steps = 1
+    while survived < 2:  # a retry more or less moves the end by a few steps
         sent += rows(len(sent) + 1, 3)
-        process, answer = start(send_until_killed, topics, sent[-3:], lines)
+        process, answer = start(send_until_killed, topics, sent[-3:], steps)
         process.join(60)
         assert process.exitcode in {0, -signal.SIGKILL}
         if process.exitcode == 0:
             survived += 1
-            assert answer.recv() < lines
+            assert answer.recv() < steps
         killed += process.exitcode != 0
         heir = KafkaRelay(topics, "p0")
         reached = heir.delivered()
@@ -81,7 +81,7 @@ def test_a_process_killed_at_any_line_neither_loses_nor_repeats_a_row(
         done += process.exitcode != 0 and reached == len(sent)
         assert heir.send(sent[reached:]) == len(sent)
         heir.close()
-        lines += 1
+        steps += 1
     record_property("deaths", killed)
     assert min(undone, done) > 3, "deaths on both sides of the commit"
     assert committed(topics) == pairs(sent)
@@ -190,6 +190,33 @@ def test_a_broker_that_goes_away_in_mid_stream_costs_and_repeats_nothing(
     relay.close()
     assert failures
     assert committed(topics) == pairs(sent)
+
+
+def test_a_record_whose_time_ran_out_is_not_left_out_of_a_transaction_that_commits(
+    topics: KafkaSettings, broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broker.external:
+        pytest.skip("a broker at a given address is not frozen")
+    relay = KafkaRelay(topics, "p0")
+    relay.send(rows(1, 1))
+    assert broker._process is not None
+    frozen = broker._process.pid
+    producer = relay._producer
+    monkeypatch.setitem(producer._accumulator.config, "delivery_timeout_ms", 500)
+    begin = producer.begin_transaction
+
+    def begin_and_freeze() -> None:
+        begin()
+        os.kill(frozen, signal.SIGSTOP)
+        threading.Timer(2.0, os.kill, (frozen, signal.SIGCONT)).start()
+
+    monkeypatch.setattr(producer, "begin_transaction", begin_and_freeze)
+    with pytest.raises(SourceError, match=r"sending rows 2 to 3 .* ms has passed since batch"):
+        relay.send(rows(2, 2))
+    assert relay.delivered() == 1
+    assert relay.send(rows(2, 2)) == 3
+    relay.close()
+    assert committed(topics) == pairs(rows(1, 3))
 
 
 def test_two_shards_send_beside_each_other_and_each_has_its_own_number(

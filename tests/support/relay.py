@@ -34,8 +34,8 @@ STEPS = {
     },
     kafka.producer.sender.__file__: {"_handle_produce_response", "_complete_batch"},
 }
-"""Functions whose every line is a moment at which a process can die: the relay's own, and those of
-the library that take the broker's answers on another thread."""
+"""Functions in which a process can die: at every line of the relay's own, and when the library, on
+another thread, enters one that takes an answer of the broker."""
 
 
 def rows(first: int, count: int, *, shard: str = "p0", size: int = 0) -> list[OutboxRow]:
@@ -72,28 +72,33 @@ def committed(settings: KafkaSettings) -> list[tuple[bytes, bytes]]:
 
 
 class Death:
-    """Counts the lines of `STEPS` on all threads; at a given one the process is killed."""
+    """Counts the steps of `STEPS` on all threads; at a given one the process is killed."""
 
     def __init__(self, at: int) -> None:
         self.at = at
         self.seen = 0
 
     def watch(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        names = STEPS.get(frame.f_code.co_filename, ())
-        return self._line if frame.f_code.co_name in names else None
+        if frame.f_code.co_name not in STEPS.get(frame.f_code.co_filename, ()):
+            return None
+        self._step()
+        return self._line if frame.f_code.co_filename == ingest.kafka_relay.__file__ else None
 
     def _line(self, _frame: FrameType, event: str, _argument: object) -> Any:
         if event == "line":
-            self.seen += 1
-            if self.seen == self.at:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self._step()
         return self._line
+
+    def _step(self) -> None:
+        self.seen += 1
+        if self.seen == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def send_until_killed(
     settings: KafkaSettings, pending: list[OutboxRow], at: int, answer: Connection
 ) -> None:
-    """Send rows of p0 and die at the given line; one that outlives it answers how many it saw."""
+    """Send rows of p0 and die at the given step; one that outlives it answers how many it saw."""
     death = Death(at)
     threading.settrace(death.watch)
     relay = KafkaRelay(settings, "p0")
