@@ -29,6 +29,7 @@ def unused_settings(broker: KafkaBroker) -> KafkaSettings:
         trades=f"trades-{mark}",
         alerts=f"alerts-{mark}",
         dead_letter=f"dead-letter-{mark}",
+        summaries=f"summaries-{mark}",
         connect_timeout_s=10.0,
         idle_s=0.3,
     )
@@ -64,6 +65,7 @@ class Worker:
             trades = "{settings.trades}"
             alerts = "{settings.alerts}"
             dead_letter = "{settings.dead_letter}"
+            summaries = "{settings.summaries}"
             idle_s = 0.5
             max_poll_records = 500
             [checkpoint]
@@ -103,6 +105,7 @@ class Worker:
             self.settings.alerts,
             bootstrap_servers=self.settings.bootstrap,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             consumer_timeout_ms=2000,
         )
         last: dict[str, Alert] = {}
