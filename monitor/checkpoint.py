@@ -6,70 +6,21 @@ of named arrays. A damaged or foreign file is refused, counted, and the one befo
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 import structlog
 
 from ingest.errors import SnapshotError
-from ingest.state import Snapshot
+from ingest.state import MAGIC, Sections, decode, encode
 
-MAGIC: Final = b"ringfence checkpoint 1\n"
 SUFFIX: Final = ".ckpt"
-Sections = Mapping[str, Snapshot]
+
+__all__ = ["MAGIC", "Checkpoints", "Sections", "decode", "encode"]
 
 _log = structlog.get_logger()
-
-
-class _Array(msgspec.Struct, array_like=True):
-    dtype: str
-    shape: tuple[int, ...]
-    data: bytes
-
-
-_Encoded = dict[str, dict[str, _Array]]
-
-
-def encode(sections: Sections) -> bytes:
-    """Return sections as the bytes of a checkpoint file."""
-    body = msgspec.msgpack.encode(
-        {
-            section: {
-                name: _Array(array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
-                for name, array in arrays.items()
-            }
-            for section, arrays in sections.items()
-        }
-    )
-    return MAGIC + hashlib.sha256(body).digest() + body
-
-
-def decode(data: bytes, name: str) -> Sections:
-    """Return the sections of a checkpoint file.
-
-    Raises
-    ------
-    SnapshotError
-        Another format, a checksum that does not match, or a truncated file; `name` is in it.
-    """
-    if not data.startswith(MAGIC):
-        raise SnapshotError(f"{name}: expected a file that begins {MAGIC!r}, found {data[:24]!r}")
-    digest, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-    if hashlib.sha256(body).digest() != digest:
-        raise SnapshotError(f"{name}: checksum does not match its {len(body)} bytes")
-    encoded = msgspec.msgpack.decode(body, type=_Encoded)
-    return {
-        section: {
-            key: np.frombuffer(a.data, dtype=np.dtype(a.dtype)).reshape(a.shape).copy()
-            for key, a in arrays.items()
-        }
-        for section, arrays in encoded.items()
-    }
 
 
 class Checkpoints:
