@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -211,12 +211,37 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Least(msgspec.Struct, frozen=True):
-    """A value that goes with every slice; of several, the least."""
+    """A value that goes with every slice that an instrument is wanted of; of several, the least."""
+
+    blank: int
+    """Where no instrument is wanted."""
 
     def join(self, name: str, job: Job) -> Array:
         """Return the least of the slices', place by place."""
-        least: Array = np.minimum.reduce(job.arrays(name))
+        values = [each.snapshot[name] for each in job.slices if each.wanting]
+        blank: Array = np.full_like(job.arrays(name)[0], self.blank)
+        least: Array = np.minimum.reduce(values) if values else blank
         return least
+
+
+class Whole(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A packed value that goes with every slice that an instrument is wanted of.
+
+    Parameters
+    ----------
+    kind : type
+        Of the value.
+    joined : callable
+        Returns one value for those of the slices; there may be none.
+    """
+
+    kind: Any
+    joined: Callable[[Sequence[T]], T]
+
+    def join(self, name: str, job: Job) -> Array:
+        """Return the slices' values as one."""
+        values = [each.snapshot[name] for each in job.slices if each.wanting]
+        return pack(self.joined([unpack(value, self.kind) for value in values]))
 
 
 class InstrumentNames(msgspec.Struct, frozen=True):

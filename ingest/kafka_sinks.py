@@ -1,4 +1,4 @@
-"""What is written to Kafka: alerts, dead letters, and a tape that is published."""
+"""What is written to Kafka beside alerts: dead letters, summaries, a tape that is published."""
 
 from __future__ import annotations
 
@@ -128,34 +128,6 @@ class Producer:
         except KafkaError:
             # The library flushes first, and when that fails leaves its sender running.
             producer._sender.force_close()
-
-
-class KafkaAlertSink:
-    """The alerts topic: key = alert_id, value = the alert's record.
-
-    At least once: an error means that some may have arrived; send them again. Readers keep the
-    highest revision of an alert_id.
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._topic = settings.alerts
-        self._producer = Producer(settings, [settings.alerts])
-
-    def send(self, records: Sequence[tuple[str, bytes]]) -> None:
-        """Deliver (alert id, record) pairs; return once they are durable there.
-
-        Raises
-        ------
-        SourceError
-            Not all of them are.
-        """
-        for alert_id, record in records:
-            self._producer.send(self._topic, alert_id.encode(), record)
-        self._producer.flush()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._producer.close()
 
 
 class DeadLetterSink:

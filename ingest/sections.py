@@ -33,6 +33,11 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """Whether counters that belong to no instrument come along; of a snapshot that is dealt out,
     one slice takes them."""
 
+    @property
+    def wanting(self) -> bool:
+        """Whether any instrument is wanted; where none is, only counters may be."""
+        return bool((self.codes >= 0).any())
+
 
 class Onto(msgspec.Struct, frozen=True, kw_only=True):
     """Where state is moved to."""

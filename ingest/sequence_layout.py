@@ -76,7 +76,7 @@ def _moves(each: Slice, width: int, job: Job) -> list[tuple[int, int]]:
 
 LAYOUT: Final[Layout] = {
     "instruments": InstrumentNames(),
-    "watermark_ns": Least(),
+    "watermark_ns": Least(NULL),
     "lanes/next_seq": ByCode(1),
     _PARTITION: LanePartition(),
     "lanes/clock_ns": ByCode(NULL),

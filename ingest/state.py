@@ -17,7 +17,7 @@ Snapshot = Mapping[str, Array]
 """State as named arrays; what a checkpoint keeps of one part."""
 Sections = Mapping[str, Snapshot]
 """States of several parts, by name."""
-MAGIC: Final = b"ringfence checkpoint 1\n"
+MAGIC: Final = b"ringfence state 2\n"
 """How encoded sections begin."""
 
 

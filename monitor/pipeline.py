@@ -31,9 +31,8 @@ from ingest.names import Names
 from ingest.register import Register
 from ingest.sequence import Gap, Sequencer
 from ingest.source import Arrivals
-from ingest.state import pack, unpack
+from ingest.state import Sections, pack, unpack
 from ingest.summary import Summary
-from monitor.checkpoint import Sections
 
 _log = structlog.get_logger()
 

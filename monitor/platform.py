@@ -17,9 +17,8 @@ from ingest.errors import SnapshotError, SourceError
 from ingest.events import Batch, Topic
 from ingest.instruments import Instruments
 from ingest.source import Position
-from ingest.state import pack, unpack
+from ingest.state import Sections, pack, unpack
 from ingest.summary_wire import Assembler
-from monitor.checkpoint import Sections
 from monitor.registers import Registers
 from monitor.shard import Reach
 from monitor.snapshots import STATE, ShardState, Snapshots, state_of

@@ -18,8 +18,7 @@ from sqlalchemy import delete, select
 from alerts.schema import SNAPSHOTS
 from alerts.shards import Claim, FencedError, Shards
 from ingest.errors import SnapshotError
-from ingest.state import unpack
-from monitor.checkpoint import MAGIC, Sections, decode, encode
+from ingest.state import MAGIC, Sections, decode, encode, unpack
 
 SUFFIX: Final = ".ckpt"
 STATE: Final = "shard"

@@ -65,7 +65,8 @@ def test_two_workers_in_one_process_share_nothing() -> None:
 
 
 def test_records_held_back_by_an_earlier_life_balance_after_a_restore() -> None:
-    metrics = Metrics(pending_at_start=4)
+    metrics = Metrics()
+    metrics.adopt(pending=4)
     metrics.observe_batch(BatchCounts(read={"orders": 1}, processed=5, pending=0))
     assert metrics.value("ringfence_unaccounted_records") == 0
 

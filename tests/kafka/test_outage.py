@@ -11,8 +11,9 @@ import pytest
 from ingest.decode import Decoder
 from ingest.errors import SourceError
 from ingest.kafka import KafkaSource
+from ingest.kafka_relay import KafkaRelay, OutboxRow
 from ingest.kafka_settings import KafkaSettings
-from ingest.kafka_sinks import KafkaAlertSink, Producer
+from ingest.kafka_sinks import Producer
 from ingest.names import Names
 from tests.support.broker import KafkaBroker
 from tests.support.venue import random_tape
@@ -31,8 +32,8 @@ def test_a_feed_and_a_sink_go_on_by_themselves_when_a_broker_that_crashed_is_bac
     make_topics()
     quick = msgspec.structs.replace(settings, connect_timeout_s=2.0)
     source = KafkaSource(quick, Decoder(random_tape(seed=1, events=10).table, Names()))
-    producer, alerts = Producer(quick, [quick.orders]), KafkaAlertSink(quick)
-    alerts.send([("before", b"{}")])
+    producer, alerts = Producer(quick, [quick.orders]), KafkaRelay(quick, "p0")
+    alerts.send([row(1, "before")])
     producer.send(quick.orders, b"k", b"one", 0)
     producer.flush()
     arrived = _rejects(source, 1)
@@ -45,12 +46,12 @@ def test_a_feed_and_a_sink_go_on_by_themselves_when_a_broker_that_crashed_is_bac
             source.lag()
         assert not source.commit(source.positions())
         with pytest.raises(SourceError):
-            alerts.send([("while away", b"{}")])
+            alerts.send([row(2, "while away")])
         assert time.monotonic() - begun < 20, "a loop that waits so long looks dead"
     finally:
         broker.start()
     back = time.monotonic()
-    alerts.send([("after", b"{}")])
+    alerts.send([row(3, "after")])
     producer.send(quick.orders, b"k", b"two", 0)
     producer.flush()
     arrived += _rejects(source, 1)
@@ -62,6 +63,10 @@ def test_a_feed_and_a_sink_go_on_by_themselves_when_a_broker_that_crashed_is_bac
     shown = capfd.readouterr()
     assert "Traceback" not in shown.out + shown.err
     assert (shown.out + shown.err).count("kafka client") < 20
+
+
+def row(number: int, key: str) -> OutboxRow:
+    return OutboxRow(id=number, key=key.encode(), value=b"{}")
 
 
 def _rejects(source: KafkaSource, count: int) -> list[bytes]:

@@ -17,8 +17,9 @@ from ingest.decode import Decoder
 from ingest.errors import ConfigurationError, SourceError
 from ingest.kafka import KafkaSource
 from ingest.kafka_client import client_log, partition_counts
+from ingest.kafka_relay import KafkaRelay
 from ingest.kafka_settings import KafkaSettings, Secret, from_environment
-from ingest.kafka_sinks import KafkaAlertSink, Producer
+from ingest.kafka_sinks import Producer
 from ingest.names import Names
 from tests.support.broker import PASSWORD, USER, KafkaBroker, NoBrokerError, free_ports
 from tests.support.venue import random_tape
@@ -138,7 +139,7 @@ def test_an_unreachable_broker_is_one_line_within_the_bound_and_leaves_nothing_r
     threads = threading.active_count()
     for attempt in (
         lambda: KafkaSource(nowhere, decoder()),
-        lambda: KafkaAlertSink(nowhere).send([("a", b"b")]),
+        lambda: KafkaRelay(nowhere, "p0").delivered(),
     ):
         begun = time.monotonic()
         with pytest.raises(SourceError) as caught:

@@ -9,10 +9,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from ingest import dead_letter
-from ingest.errors import SourceError
 from ingest.events import Reject, Topic
 from ingest.kafka_settings import KafkaSettings
-from ingest.kafka_sinks import DeadLetterSink, KafkaAlertSink
+from ingest.kafka_sinks import DeadLetterSink
 
 pytestmark = pytest.mark.kafka
 
@@ -35,37 +34,6 @@ def reject(offset: int, raw: bytes, reason: str = "not_json") -> Reject:
     return Reject(
         topic=Topic.TRADES, partition=3, offset=offset, reason=reason, detail="why", raw=raw
     )
-
-
-def test_alerts_arrive_under_their_id_in_the_order_in_which_they_were_sent(
-    settings: KafkaSettings, make_topics: Callable[..., None]
-) -> None:
-    make_topics()
-    sink = KafkaAlertSink(settings)
-    first = [("a1", b'{"revision":1}'), ("a2", b'{"revision":1}'), ("a1", b'{"revision":2}')]
-    sink.send(first)
-    assert written(settings, settings.alerts) == [(key.encode(), value) for key, value in first]
-    sink.send([])
-    sink.send([("a3", b"{}")])
-    assert len(written(settings, settings.alerts)) == 4
-    sink.close()
-
-
-def test_an_alert_that_the_broker_cannot_take_is_an_error_and_the_next_one_goes_through(
-    settings: KafkaSettings, make_topics: Callable[..., None]
-) -> None:
-    make_topics()
-    sink = KafkaAlertSink(settings)
-    with pytest.raises(SourceError, match=r"writing to topic alerts-.* failed"):
-        sink.send([("small", b"{}"), ("large", b"x" * 2_000_000)])
-    sink.send([("next", b"{}")])
-    assert (b"next", b"{}") in written(settings, settings.alerts)
-    sink.close()
-
-
-def test_a_missing_alerts_topic_is_named(settings: KafkaSettings) -> None:
-    with pytest.raises(SourceError, match=f"topic {settings.alerts} must exist"):
-        KafkaAlertSink(settings).send([("a", b"{}")])
 
 
 def test_dead_letters_say_where_why_and_what(

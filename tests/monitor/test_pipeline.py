@@ -10,11 +10,10 @@ from detectors.catalogue import DETECTORS
 from ingest.errors import SnapshotError
 from ingest.names import Names
 from ingest.register import read_register
-from ingest.state import unpack
+from ingest.state import decode, unpack
+from ingest.state import encode as freeze
 from ingest.tape import Tape, TapeSource
 from monitor.assembly import build_pipeline
-from monitor.checkpoint import decode
-from monitor.checkpoint import encode as freeze
 from monitor.config import default_config
 
 
