@@ -17,6 +17,9 @@ from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
 __all__ = ["MINUTE_NS", "SUMMARY", "Summariser", "Summary"]
 
 MINUTE_NS: Final = 60_000_000_000
+SMALL: Final = 256
+"""Rows of a batch up to which a call a column costs more than the rows themselves."""
+SMALL_TOTAL: Final = 8_192
 _START_ROWS: Final = 1_024
 
 
@@ -28,9 +31,9 @@ class _State(msgspec.Struct, frozen=True):
 class Summariser:
     """Collects trades and hands them on once a boundary of event time has been passed.
 
-    State: the trades since the last boundary, 190 B and the raw record each. A closing is decided
-    by `close`; its boundary alone, given to `close_at` at the same place of the feed, repeats it to
-    the byte.
+    State: the trades since the last boundary, 190 B and the raw record each, and `SMALL_TOTAL`
+    rows of small batches. A closing is decided by `close`; its boundary alone, given to `close_at`
+    at the same place of the feed, repeats it to the byte.
 
     Parameters
     ----------
@@ -72,21 +75,51 @@ class Summariser:
         self._columns = empty(SUMMARY, _START_ROWS)
         self._raw: list[bytes] | None = [] if raw else None
         self._rows = 0
+        self._small: list[Batch] = []
+        self._small_rows = 0
         self._last_ns = NULL
         self._idle = False
 
     def __len__(self) -> int:
         """Return how many trades wait for a boundary."""
+        self._gather()
         return self._rows
 
     def take(self, batch: Batch) -> None:
-        """Take the trades of an enriched batch: each instrument's rows in seq order."""
-        rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
-        if not len(rows):
+        """Take the trades of an enriched batch: each instrument's rows in seq order.
+
+        Small batches are held whole for a while, `SMALL_TOTAL` rows together at most: a copy of 35
+        columns costs more than the few trades in them.
+        """
+        trades = batch["kind"] == Kind.TRADE
+        if not trades.any():
             return
+        if self._raw is not None and batch.raw is None:
+            raise ValueError("a summary with raw records needs a batch that has them")
+        if len(batch) > SMALL:
+            self._gather()
+            self._add(batch, np.flatnonzero(trades))
+            return
+        self._small.append(batch)
+        self._small_rows += len(batch)
+        if self._small_rows >= SMALL_TOTAL:
+            self._gather()
+
+    def _gather(self) -> None:
+        """Copy the trades of small batches."""
+        small, self._small, self._small_rows = self._small, [], 0
+        if not small:
+            return
+        columns = {name: np.concatenate([batch[name] for batch in small]) for name in SUMMARY}
+        raw = None
         if self._raw is not None:
-            if batch.raw is None:
-                raise ValueError("a summary with raw records needs a batch that has them")
+            records = [r for batch in small if batch.raw is not None for r in batch.raw.to_list()]
+            raw = pl.Series("raw", records, dtype=pl.Binary)
+        joined = Batch(columns, self._instruments, raw=raw)
+        self._add(joined, np.flatnonzero(joined["kind"] == Kind.TRADE))
+
+    def _add(self, batch: Batch, rows: Array) -> None:
+        if self._raw is not None and batch.raw is not None:
             self._raw += batch.raw.gather(rows).to_list()
         end = self._rows + len(rows)
         self._make_room(end)
@@ -113,7 +146,7 @@ class Summariser:
             return self.close_at(self._no_boundary(max(until_ns, self._newest(), self._last_ns)))
         if passed > self._last_ns:
             return self.close_at(passed)
-        if self._idle and self._rows:
+        if self._idle and len(self):
             return self.close_at(self._no_boundary(self._last_ns))
         return None
 
@@ -144,10 +177,12 @@ class Summariser:
         return after if after % self._every_ns else after + 1
 
     def _newest(self) -> int:
+        self._gather()
         clock = self._columns["clock_ns"][: self._rows]
         return int(clock.max()) if self._rows else NULL
 
     def _release(self, boundary_ns: int) -> Batch:
+        self._gather()
         clock = self._columns["clock_ns"][: self._rows]
         before = clock < boundary_ns
         rows = np.flatnonzero(before)
@@ -179,6 +214,7 @@ class Summariser:
 
     def snapshot(self) -> Snapshot:
         """Return the trades that wait and the last boundary; instruments are named."""
+        self._gather()
         raw = None if self._raw is None else pl.Series("raw", self._raw, dtype=pl.Binary)
         columns = {name: column[: self._rows] for name, column in self._columns.items()}
         rows = encode_rows(Batch(columns, self._instruments, raw=raw))
@@ -205,7 +241,7 @@ class Summariser:
                 "trades not yet summed up must have raw records as configured, "
                 f"{'none' if rows.raw is None else 'some'} found"
             )
-        self._rows = 0
+        self._small, self._small_rows, self._rows = [], 0, 0
         self._make_room(len(rows))
         for name, column in self._columns.items():
             column[: len(rows)] = rows[name]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from detectors.examples import batch_of, example_instruments, trade
-from detectors.summaries import MINUTE_NS, SUMMARY, Summariser
+from detectors.summaries import MINUTE_NS, SMALL, SMALL_TOTAL, SUMMARY, Summariser
 from ingest.errors import SnapshotError
 from ingest.events import NULL, Kind, concatenate
 from ingest.summary import encode_rows
@@ -113,6 +113,22 @@ def test_every_trade_is_told_once_however_batches_are_cut(size, restart):
     assert list(zip(whole["instrument"], whole["seq"], strict=True)) == [r[:2] for r in expected]
     assert whole.raw.to_list() == [f"{i}/{q}".encode() for i, q, _ in expected]
     assert len(summariser) == 0
+
+
+def test_small_batches_that_are_held_whole_and_large_ones_keep_their_order():
+    rows = tape(seed=9, rows=2 * SMALL_TOTAL)
+    sizes = [3, SMALL, SMALL + 1, 40, 1, 5 * SMALL]
+    mixed, whole = Summariser(TABLE, "p0"), Summariser(TABLE, "p0")
+    start = 0
+    while start < len(rows):
+        size = sizes[start % len(sizes)]
+        mixed.take(batch(rows[start : start + size]))
+        start += size
+    whole.take(batch(rows))
+    end = int(rows[-1][2] + 60) * SECOND
+    one, two = mixed.close(end).rows, whole.close(end).rows
+    assert len(one) == len(rows)
+    assert encode_rows(one) == encode_rows(two)
 
 
 def test_a_boundary_from_the_journal_repeats_a_closing_to_the_byte():
