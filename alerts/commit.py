@@ -10,13 +10,14 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from alerts.compose import MERGED_INTO
+from alerts.coverage import CoverageRecord
 from alerts.database import insert_for
 from alerts.outbox import Outbox
 from alerts.pins import Pins
 from alerts.record import Alert, decode
 from alerts.schema import ALERTS, HOLDS
 from alerts.shards import Claim, Progress, Shards
-from alerts.store_rows import CoverageRecord, save_alerts, save_coverage, save_pins
+from alerts.store_rows import save_alerts, save_coverage, save_pins
 from ingest.registry import RegistryRow
 
 LOOKED_UP: Final = 500

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from alerts.coverage import CoverageRecord
 from alerts.database import StoreError, failure, insert_for, migrate, open_engine, parse_url
 from alerts.identity import params_hash
 from alerts.parts import Part
@@ -18,7 +19,6 @@ from alerts.record import Alert, decode
 from alerts.schema import ALERTS, COVERAGE, EVIDENCE, INSTRUMENTS, PARAMS, PARTS, REGISTRY_ROWS
 from alerts.segments import SourceEvent
 from alerts.store_rows import (
-    CoverageRecord,
     save_alerts,
     save_coverage,
     save_pins,

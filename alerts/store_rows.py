@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row
 
 from alerts.compose import MERGED_INTO
+from alerts.coverage import CoverageRecord
 from alerts.database import insert_for
 from alerts.pins import Pins
 from alerts.record import Alert, encode
@@ -29,19 +30,6 @@ COPIED: Final = (
     "instrument",
 )
 """Fields of the record that are columns too."""
-
-
-class CoverageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an instrument's records are missing, and while when its book was in doubt."""
-
-    instrument: str
-    first_missing_seq: int
-    next_seq: int
-    """First seq that came after the gap."""
-    opened_ns: int
-    closed_ns: int | None = None
-    """When the book was whole again, event time; None = still in doubt."""
-    reason: str = "gap"
 
 
 def save_alerts(connection: Connection, alerts: Sequence[Alert]) -> None:

@@ -63,6 +63,11 @@ class Names:
         """All strings, in code order: what a snapshot keeps."""
         return tuple(self._names)
 
+    @property
+    def all(self) -> Sequence[str]:
+        """All strings that are known here, in code order: what a state for elsewhere carries."""
+        return tuple(self._names)
+
 
 class NameTable(Protocol):
     """Where several workers get their codes: `alerts.name_table`."""

@@ -204,6 +204,21 @@ class Sequencer:
         return frozenset((topic, partition) for topic in Topic for partition in seen)
 
     @property
+    def next_seqs(self) -> Mapping[str, int]:
+        """The seq that each instrument comes to next, by name; of those that had a record."""
+        lanes = self._lanes
+        return {
+            self._instruments[k].instrument: int(lanes.next_seq[k])
+            for k in np.flatnonzero(lanes.partition >= 0).tolist()
+        }
+
+    @property
+    def clock_ns(self) -> int:
+        """Highest event clock of any instrument, ns; NULL when none is known."""
+        clocks = self._lanes.clock_ns
+        return int(clocks.max()) if len(clocks) else NULL
+
+    @property
     def watermark_ns(self) -> int:
         """Event time that no row still to be released lies before, ns; NULL when not known."""
         return self._watermark_ns

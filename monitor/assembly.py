@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alerts.archive import Archive
+from alerts.archive import Archive, Hold
+from alerts.archive_bounds import no_holds
 from alerts.fold import AlertBook
 from alerts.identity import params_hash
 from alerts.severity import SeverityParams
@@ -59,10 +60,12 @@ def build_pipeline(
     archive_dir: Path,
     store: AlertStore | None,
     shard: str = "tape",
+    holds: Callable[[], Collection[Hold]] = no_holds,
 ) -> Pipeline:
     """Return a pipeline without state, its archive in a folder and its store, if any, attached.
 
     For a tape the stage of platform scope is part of it; other shards sum up for a stage elsewhere.
+    `holds` gives the archived events that may not be dropped.
     """
     detectors = build_detectors(config, instruments)
     here = shard == "tape"
@@ -71,6 +74,7 @@ def build_pipeline(
         instruments=instruments,
         max_bytes=config.alerts.archive_max_bytes,
         max_age_s=config.alerts.archive_max_age_days * 86_400,
+        holds=holds,
     )
     return Pipeline(
         names=names,

@@ -12,9 +12,11 @@ from pathlib import Path
 import msgspec
 
 from alerts.commit import Ledger
+from alerts.holds import Holds
 from alerts.name_table import StoreNames
 from alerts.outbox import Outbox
 from alerts.shards import Shards
+from alerts.states import States
 from alerts.store import AlertStore
 from detectors.catalogue import DETECTORS
 from ingest.dead_letter import DeadLetterFile
@@ -91,6 +93,7 @@ def tape_parts(
             registers=registers,
             instruments=instruments,
             rejects=rejects,
+            states=None,
             binds=False,
             reach=reach,
         )
@@ -122,6 +125,12 @@ def kafka_parts(config: Config, store: AlertStore, stack: ExitStack, reach: Reac
     registers = Registers(RegisterFile(config.path(config.registry.accounts), names), shards, names)
     ledger = Ledger(shards, Outbox(store.engine, [CONSUMER]))
     snapshots = Snapshots(storage_of(config, shards), keep=config.checkpoint.keep)
+    holds = Holds(store.engine).active
+    states = States(
+        config.path(config.alerts.archive),
+        max_age_s=config.alerts.archive_max_age_days * 86_400,
+        holds=holds,
+    )
     source = KafkaSource(settings, Decoder(instruments, names))
     stack.callback(source.close)
     ensure_summaries_topic(settings)
@@ -144,12 +153,14 @@ def kafka_parts(config: Config, store: AlertStore, stack: ExitStack, reach: Reac
                 archive_dir=config.path(config.alerts.archive),
                 store=store,
                 shard=name,
+                holds=holds,
             ),
             ledger=ledger,
             snapshots=snapshots,
             registers=registers,
             instruments=instruments,
             rejects=rejects,
+            states=states,
             binds=True,
             reach=reach,
         )

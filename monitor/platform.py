@@ -16,6 +16,7 @@ from detectors.platform import PlatformStage
 from ingest.errors import SnapshotError, SourceError
 from ingest.events import Batch, Topic
 from ingest.instruments import Instruments
+from ingest.sections import Onto, Slice, join, recoded
 from ingest.source import Position
 from ingest.state import Sections, pack, unpack
 from ingest.summary_wire import Assembler
@@ -151,9 +152,9 @@ class PlatformShard:
 
     def _restore(self, sections: Sections) -> None:
         state = state_of(sections)
-        now = [row.instrument for row in self._instruments.rows]
-        if unpack(sections["instruments"]["names"], list[str]) != now:
-            raise SnapshotError("the platform's snapshot is of another instruments.csv")
+        then = unpack(sections["instruments"]["names"], list[str])
+        codes = recoded(then, self._instruments)
+        onto = Onto(instruments=self._instruments)
         self._entry, self._registry = state.entry, state.registry
         self.at = unpacked(state.positions).get(PLACE, 0)
         self.quarantined = unpack(sections["quarantined"]["quarantined"], dict[str, str])
@@ -161,7 +162,8 @@ class PlatformShard:
             self.stage.restore(sections["platform"])
             self._assembler.restore(sections["messages"])
             for detector in self._running():
-                detector.restore(sections[_section(detector)])
+                mine = Slice(snapshot=sections[_section(detector)], codes=codes, counts=True)
+                detector.restore(join([mine], detector.layout, onto))
         except KeyError as error:
             raise SnapshotError(
                 f"the platform's snapshot has no section {error.args[0]!r}: "

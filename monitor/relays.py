@@ -8,9 +8,11 @@ from typing import Final, Protocol
 
 import structlog
 
+from alerts.database import StoreError
 from alerts.outbox import Outbox
 from alerts.shards import Claim, FencedError, Shards
 from ingest.errors import SourceError
+from ingest.kafka_relay import FencedError as RelayFencedError
 from ingest.kafka_relay import OutboxRow
 
 AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -99,8 +101,14 @@ class Relays:
         for way in list(self._ways.values()):
             try:
                 self._send(way)
-            except (SourceError, FencedError) as error:
+            except RelayFencedError as error:
+                self._fenced(way, error)
+            except SourceError as error:
                 self._failed(way, error)
+            except FencedError as error:
+                # The shard's next pass learns it too; what it has sent, its owner asks Kafka for.
+                _log.warning("outbox lost", shard=way.claim.shard, error=str(error))
+                self.close(way.claim.shard)
 
     def drained(self) -> bool:
         """Send what waits; return whether nothing does any more."""
@@ -111,7 +119,7 @@ class Relays:
         while rows := self._outbox.pending(way.claim.shard, after=way.reached):
             if not way.asked:
                 # The store may not know of the last send: Kafka does, and has the last word.
-                way.reached = max(way.reached, way.relay.delivered())
+                way.reached = self._where(way)
                 way.asked = True
                 continue
             self.waiting += len(rows)
@@ -121,6 +129,26 @@ class Relays:
             self._reach("settled")
             self.waiting -= len(rows)
             self._failures = 0
+
+    def _where(self, way: _Way) -> int:
+        delivered, shard = way.relay.delivered(), way.claim.shard
+        if delivered <= way.reached:
+            return way.reached
+        rows = self._outbox.pending(shard, after=delivered - 1, limit=1)
+        if not rows or rows[0].id != delivered:
+            raise StoreError(
+                f"row {delivered} of outbox {shard} has left and the store does not know it: the "
+                "store is new or was put back to an earlier day; give kafka.group another name, "
+                "so that its alerts are sent anew"
+            )
+        return delivered
+
+    def _fenced(self, way: _Way, error: RelayFencedError) -> None:
+        """Connect anew where the shard is still this worker's; else leave it to its owner."""
+        way.relay.close()
+        if self._connect is not None and self._shards.holds(way.claim):
+            way.relay = self._connect(way.claim.shard)
+        self._failed(way, error)
 
     def _failed(self, way: _Way, error: Exception) -> None:
         pause_s = AGAIN_S[min(self._failures, len(AGAIN_S) - 1)]

@@ -14,18 +14,22 @@ from alerts.commit import Found, Kept, Ledger
 from alerts.handoff import decode as decode_handoff
 from alerts.journal import NO_DECISIONS, Decisions, Entry, coded, named, packed, unpacked
 from alerts.shards import Claim, Progress
+from alerts.states import States
 from ingest.errors import SnapshotError
 from ingest.events import Array, Reject, Topic
 from ingest.instruments import Instruments
 from ingest.register import Register
 from ingest.register_changes import change_table, changes
 from ingest.source import Arrivals, Position, cut_at, joined
-from ingest.state import pack
+from ingest.state import Sections, pack
+from monitor.deal import dropped, retabled
 from monitor.pipeline import Outcome, Pipeline, Totals
 from monitor.registers import Registers
 from monitor.snapshots import STATE, ShardState, Snapshots, state_of
 
 _log = structlog.get_logger()
+
+HOUR_NS: Final = 3_600_000_000_000
 
 Reach = Callable[[str], None]
 """Called at each named boundary between two writes; tests end the process there."""
@@ -90,6 +94,8 @@ class Shard:
     registers : Registers
     instruments : Instruments
     rejects : RejectSink
+    states : States, optional
+        Where the first snapshot of each hour of event time is kept, for replays to begin from.
     binds : bool
         Whether instruments are bound to the shard that reads them first; not on a tape.
     reach : callable
@@ -111,6 +117,7 @@ class Shard:
         registers: Registers,
         instruments: Instruments,
         rejects: RejectSink,
+        states: States | None,
         binds: bool,
         reach: Reach,
     ) -> None:
@@ -121,6 +128,8 @@ class Shard:
         self._registers = registers
         self._instruments = instruments
         self._rejects = rejects
+        self._states = states
+        self._hour = -1
         self._reach = reach
         self._polled: dict[Position, int] = {}
         self._bound: set[int] | None = set() if binds else None
@@ -211,19 +220,35 @@ class Shard:
             registry=self.register.version,
             handoff_id=self._handoff_id,
         )
-        size = self._snapshots.save(self.claim, {**sections, STATE: {"state": pack(state)}})
+        whole = {**sections, STATE: {"state": pack(state)}}
+        size = self._snapshots.save(self.claim, whole)
         self._reach("snapshot kept")
+        self._keep_hour(whole)
         oldest = self._snapshots.oldest(self.name)
         if oldest is not None:
             self._ledger.shards.trim(self.claim, entry=oldest.entry, handoff_id=oldest.handoff_id)
             self._reach("trimmed")
         return size
 
+    def _keep_hour(self, sections: Sections) -> None:
+        """Keep the state for good once an hour of event time: where a replay can begin."""
+        sequencer = self.pipeline.sequencer
+        hour = sequencer.clock_ns // HOUR_NS
+        if self._states is None or sequencer.clock_ns < 0 or hour == self._hour:
+            return
+        self._hour = hour
+        names = {"known": pack(self.pipeline.names.all)}
+        seqs = sequencer.next_seqs
+        self._states.save(self.name, sequencer.clock_ns, {**sections, "names": names}, seqs)
+
     def _restore(self) -> None:
         sections = self._snapshots.latest(self.name) if self._snapshots else None
         if sections is not None:
             state = state_of(sections)
-            self.pipeline.restore(sections)
+            lost = dropped([sections], self._instruments)
+            if lost:
+                _log.error("state of instruments that are no longer listed", instruments=len(lost))
+            self.pipeline.restore(retabled(sections, self._instruments))
             self._entry = state.entry
             self.at = unpacked(state.positions)
             self._handoff_id = state.handoff_id
