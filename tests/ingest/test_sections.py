@@ -67,7 +67,7 @@ def test_every_kind_of_axis_follows_its_instruments_to_another_table():
         "open": Entries(kind=tuple[int, str], place=lambda e: e[0], moved=lambda e, c: (c, e[1])),
         "named": Entries(kind=tuple[str, int], place=lambda e: e[0], exact=False),
         "lost": Count(),
-        "time": Least(),
+        "time": Least(0),
         "names": InstrumentNames(),
     }
     snapshot = {
@@ -105,7 +105,7 @@ def test_every_kind_of_axis_follows_its_instruments_to_another_table():
 
 def test_rows_of_several_snapshots_stand_by_instrument_and_counters_add_up():
     layout = {"of": Rows("of"), "value": Rows("of"), "number": Rows("of", renumber=True),
-              "lost": Count(), "time": Least()}  # fmt: skip
+              "lost": Count(), "time": Least(0)}  # fmt: skip
     one = {"of": np.array([0, 2]), "value": np.array([1, 2]), "number": np.array([0, 3]),
            "lost": np.array([1]), "time": np.array([9])}  # fmt: skip
     two = {"of": np.array([1, 1]), "value": np.array([3, 4]), "number": np.array([1, 2]),
