@@ -67,7 +67,7 @@ def write_part(directory: Path, stem: str, rows: Rows) -> Part:
     has its part. `stem` is the path without suffix and must be new.
     """
     path, index_path = directory / f"{stem}.parquet", directory / f"{stem}.json"
-    _make_folder(directory, path.parent)
+    make_folder(directory, path.parent)
     names = pl.Series([span.instrument for span in rows.spans], dtype=pl.String)
     frame = pl.DataFrame({"instrument": names.gather(rows.codes), **rows.columns, "raw": rows.raw})
     buffer = io.BytesIO()
@@ -224,7 +224,8 @@ def locked(directory: Path) -> Iterator[bool]:
         yield True
 
 
-def _make_folder(directory: Path, folder: Path) -> None:
+def make_folder(directory: Path, folder: Path) -> None:
+    """Make a folder inside the archive's, its name durable."""
     missing = []
     while folder != directory and not folder.is_dir():
         missing.append(folder)

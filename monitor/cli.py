@@ -15,10 +15,12 @@ from typing import Annotated
 import typer
 
 from ingest.errors import RingfenceError, UsageError
+from monitor.archive_command import archive
 from monitor.audit_command import audit
 from monitor.console import JsonOption, err, out, print_json
 from monitor.evaluate_command import evaluate
 from monitor.logs import configure_logging
+from monitor.migrate_command import migrate
 
 app = typer.Typer(
     name="ringfence",
@@ -30,6 +32,8 @@ app = typer.Typer(
 cases = typer.Typer(help="Alerts as case files: list, export, verify.", no_args_is_help=True)
 app.add_typer(cases, name="case")
 app.add_typer(audit, name="audit")
+app.add_typer(archive, name="archive")
+app.command("migrate")(migrate)
 
 ConfigOption = Annotated[
     Path | None,

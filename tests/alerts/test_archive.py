@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from decimal import Decimal
-
 import numpy as np
 import polars as pl
 import pytest
@@ -14,8 +11,9 @@ from alerts.archive_bounds import read_dropped
 from alerts.archive_names import decode_instrument
 from detectors.base import Ref
 from ingest.events import Topic
-from ingest.instruments import Instrument, Instruments
+from ingest.instruments import Instruments
 from tests.support.alerts import at, batch, instruments, record
+from tests.support.archives import fill, old, parts, seqs, table_of
 
 
 @pytest.fixture
@@ -26,18 +24,6 @@ def table():
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "archive"
-
-
-def fill(archive, table, first, last, *, code=0, size=10):
-    for start in range(first, last + 1, size):
-        archive.append(batch(table, range(start, min(start + size, last + 1)), code))
-
-
-def seqs(archive, wanted, code=0):
-    found = archive.fetch([Ref(code, seq) for seq in wanted])
-    assert all(found[ref].seq == ref.seq for ref in found)
-    assert all(found[ref].raw == record(ref.seq, found[ref].instrument) for ref in found)
-    return sorted(ref.seq for ref in found)
 
 
 def test_an_event_comes_back_as_it_came_from_memory_and_from_disk(table, folder):
@@ -75,15 +61,6 @@ def test_rows_may_come_in_any_order(table, folder):
     assert seqs(Archive(folder, table), range(1, 202)) == list(range(1, 201))
 
 
-def parts(folder, top="**"):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.glob(f"{top}/*.parquet"))
-
-
-def old(path):
-    """As if written long ago: what is being written now is not yet called damaged."""
-    os.utime(path, (1_600_000_000, 1_600_000_000))
-
-
 def test_each_instrument_has_a_file_for_each_hour(table, folder):
     archive = Archive(folder, table)
     fill(archive, table, 1, 9_000)  # two and a half hours from 22:13:20 on, a second apart
@@ -111,17 +88,7 @@ def test_each_instrument_has_a_file_for_each_hour(table, folder):
 
 
 def test_instruments_with_little_to_say_share_a_file_a_day(folder):
-    many = Instruments(
-        Instrument(
-            instrument=f"ITEM-{i:05d}",
-            base="ITEM",
-            quote="USD",
-            kind="unique",
-            tick_size=Decimal("0.5"),
-            lot_size=Decimal("0.001"),
-        )
-        for i in range(500)
-    )
+    many = table_of(f"ITEM-{i:05d}" for i in range(500))
     archive = Archive(folder, many)
     for seq in range(1, 12):
         for code in range(seq % 7, 500, 7):
@@ -275,17 +242,7 @@ def test_a_full_disk_loses_nothing(table, folder, monkeypatch):
 
 def test_names_of_instruments_are_safe_and_reversible(folder):
     odd = ("../etc", "_shared", "a/b:c*?", "東京", "x" * 500, "x" * 501, "%41", "~", ".", "A B")
-    many = Instruments(
-        Instrument(
-            instrument=name,
-            base="X",
-            quote="USD",
-            kind="spot",
-            tick_size=Decimal("0.5"),
-            lot_size=Decimal("0.001"),
-        )
-        for name in odd
-    )
+    many = table_of(odd)
     archive = Archive(folder, many, flush_rows=300)
     for code in range(len(odd)):
         archive.append(batch(many, range(1, 301), code))
