@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detectors.book import Books
 from detectors.catalogue import DETECTORS
 from detectors.wash_rings import WashRings, WashRingsParams
-from ingest.axes import ByCode, Rows
+from ingest.axes import ByCode, Entries, Rows
 from ingest.errors import SnapshotError
 from ingest.sections import Onto, Slice, join, merge, recoded, select, undeclared
 from tests.support.conformance import canonical, conformance_tape, cut, run, tape_batch
@@ -218,11 +218,38 @@ def _slice(snapshot, codes):
 @given(at=st.integers(0, 30), seed=st.integers(0, 10**6))
 def test_groups_of_instruments_go_on_apart_as_the_whole_would(kind, tape, story, at, seed):
     whole = Pair(kind, tape.table)
-    said = story.told([f for piece in story.batches[:at] for f in whole.step(piece)], tape.table)
-    for pair in split(whole, groups_of(tape, random.Random(seed))):
+    early = [f for piece in story.batches[:at] for f in whole.step(piece)]
+    goes_on_apart(story, whole, early, at, groups_of(tape, random.Random(seed)))
+
+
+def goes_on_apart(story, whole, early, at, tables):
+    said = story.told(early, whole.table)
+    for pair in split(whole, tables):
         later = [f for piece in story.batches[at:] for f in pair.step(piece)]
         said += story.told(later, pair.table)
-    assert story.in_order(said) == story.found[kind.spec.id]
+    assert story.in_order(said) == story.found[whole.kind.spec.id]
+
+
+PACKED = [
+    (kind, name)
+    for kind in DETECTORS.values()
+    for name, axis in kind.layout.items()
+    if isinstance(axis, Entries)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), PACKED, ids=[f"{k.spec.id} {n}" for k, n in PACKED])
+def test_it_goes_on_where_a_packed_value_is_open_at_the_split(kind, name, tape, story):
+    """In the middle of the cuts at which there is one, in groups whose codes are all others."""
+    whole, early, cuts = Pair(kind, tape.table), [], []
+    for at, piece in enumerate(story.batches, start=1):
+        early += whole.step(piece)
+        if whole.detector.snapshot()[name].tobytes() != b"[]":
+            cuts.append((at, list(early), whole.state()))
+    at, early, state = cuts[len(cuts) // 2]
+    before = {**tape.instruments[0], "instrument": "0-NEW"}
+    groups = [instruments_of([before, row]) for row in reversed(tape.instruments)]
+    goes_on_apart(story, Pair(kind, tape.table, state), early, at, groups)
 
 
 @every_detector
