@@ -179,7 +179,7 @@ class Bounds:
                 return
             names = {s.instrument for s in loaded.spans if self._covers(held, s.instrument, part)}
             rest = loaded.only(names)
-            stem = shared_stem(part.first_ns // (part.end_ns - part.first_ns), len(rest))
+            stem = shared_stem(part.folder, part.first_ns, len(rest))
             written = write_part(self._directory, f"{stem}_{self._suffixes.next()}", rest)
             size -= size_of(self._directory, written)
             rows -= len(rest)

@@ -90,17 +90,14 @@ def decode_instrument(folder: str) -> str | None:
     return None if "~" in folder else unquote(folder)
 
 
-def hour_stem(instrument: str, hour: int, min_seq: int, max_seq: int, rows: int) -> str:
-    """Return an instrument's hour as a path without writer, number and suffix."""
-    at = _moment(hour * HOUR_NS)
-    folder = f"{encode_instrument(instrument)}/{at:%Y-%m}"
-    return f"{folder}/{at:%Y-%m-%dT%H}Z_{min_seq}-{max_seq}_{rows}"
+def hour_stem(folder: str, first_ns: int, min_seq: int, max_seq: int, rows: int) -> str:
+    """Return the path of an hour in an instrument's month, without writer, number and suffix."""
+    return f"{folder}/{_moment(first_ns):%Y-%m-%dT%H}Z_{min_seq}-{max_seq}_{rows}"
 
 
-def shared_stem(day: int, rows: int) -> str:
-    """Return a shared day as a path without writer, number and suffix."""
-    at = _moment(day * DAY_NS)
-    return f"{SHARED}/{at:%Y-%m}/{at:%Y-%m-%d}_{rows}"
+def shared_stem(folder: str, first_ns: int, rows: int) -> str:
+    """Return the path of a day in a shared month, likewise."""
+    return f"{folder}/{_moment(first_ns):%Y-%m-%d}_{rows}"
 
 
 def month_of(at_ns: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Final
@@ -25,6 +25,7 @@ from alerts.archive_names import (
     HOUR_NS,
     RECENT,
     SHARED,
+    Kind,
     Part,
     encode_instrument,
     hour_stem,
@@ -44,17 +45,21 @@ OWN_ROWS: Final = 256
 what is in it (two blocks and two entries of a folder, against 20 kB)."""
 
 
-FEW: Final = 7
-"""Small files of one hour or day that may lie beside each other before they are joined."""
+FEW: Final = 8
+"""Files of about one size of one hour or day, from which on they are joined."""
+BUDGET: Final = 2
+"""Times `most_rows` that may be joined after a write: it bounds how long the pass waits for it."""
 THREADS: Final = 8
 
 
 class _Job(msgspec.Struct, frozen=True):
-    """One file to be written: its new rows, the parts to be joined with them, and its name."""
+    """One file to be written of an hour or a day: new rows, and parts to be joined."""
 
-    rows: Rows
-    join: list[Part]
-    stem: Callable[[Rows], str]
+    kind: Kind
+    folder: str
+    first_ns: int
+    rows: Rows | None
+    join: Sequence[Part] = ()
 
 
 class ArchiveWriter:
@@ -63,9 +68,9 @@ class ArchiveWriter:
     A write makes one *recent* part, whatever is in it. When an hour is over, or `most_rows` have
     gathered, recent rows are settled: an instrument's hour gets a file of its own; where it has
     fewer than `OWN_ROWS` rows, they go to the file of the day that such instruments share. Files of
-    one instrument and hour (or one shared day) are joined once `FEW` of about one size lie beside
-    the new one, and any such when the hour or day is over, up to `most_rows` a file; a row is
-    rewritten O(log n) times.
+    one instrument and hour (or one shared day) are joined once there are `FEW` of about one size,
+    and any two such when the hour or day is over, up to `most_rows` a file; a row is rewritten
+    O(log n) times. What is over the budget of one write is joined after later ones.
 
     Nothing is deleted before what replaces it is durable. So whatever two writers do to the same
     files at once, every row stays; at worst it is there twice, until the files are joined.
@@ -89,6 +94,7 @@ class ArchiveWriter:
         self._most_rows = most_rows
         self._mine: list[Part] = []
         self._hour = NULL
+        self._untidy: dict[tuple[Kind, str, int], None] = {}
 
     def write(self, chunks: Sequence[Rows], newest_ns: int) -> None:
         """Make rows durable; settle what is due at that event time (NULL: not known), ns."""
@@ -113,12 +119,13 @@ class ArchiveWriter:
             if chunks or loaded:
                 rows = merge([*loaded, *chunks])
                 going_on = ~rows.late & (rows.times // HOUR_NS >= before) & (not everything)
-                self._write_settled(rows.take(~going_on), before)
+                self._write_settled(rows.take(~going_on))
                 rest = rows.take(going_on)
                 written = [self._write(f"{RECENT}/{len(rest)}", rest)] if len(rest) else []
                 self._mine = written  # one of before that could not be read stays, and is named
                 self._count(written, ())
             self._count((), self._delete(taken))
+            self._tidy(before)
 
     def _abandoned(self, newest_ns: int) -> list[Part]:
         left = []
@@ -148,7 +155,7 @@ class ArchiveWriter:
         self._mine = [part for part in self._mine if part not in replaced] + [written]
         self._count([written], self._delete(replaced))
 
-    def _write_settled(self, rows: Rows, before: int) -> None:
+    def _write_settled(self, rows: Rows) -> None:
         if not len(rows):
             return
         hours, codes = rows.times // HOUR_NS, rows.codes
@@ -160,70 +167,79 @@ class ArchiveWriter:
         )
         own = counts >= OWN_ROWS
         order, ends = np.argsort(group, kind="stable"), np.cumsum(counts)
-        jobs = []
+        jobs: list[_Job] = []
         for i in np.flatnonzero(own).tolist():
             code, hour = divmod(int(keys[i]), width)
             mine = rows.gather(order[ends[i] - counts[i] : ends[i]])
-            name = rows.spans[code].instrument
-            jobs.append(self._hour_job(name, hour + low, mine, over=hour + low < before))
+            jobs.append(self._hour_job(rows.spans[code].instrument, (hour + low) * HOUR_NS, mine))
         shared = ~own[group]
         days = hours * HOUR_NS // DAY_NS
         for day in np.unique(days[shared]).tolist():
-            over = (day + 1) * DAY_NS <= before * HOUR_NS
-            jobs.append(self._day_job(day, rows.take(shared & (days == day)), over=over))
-        # Most of the time goes into waiting for the disk, a few times for each file.
-        with ThreadPoolExecutor(min(THREADS, len(jobs))) as pool:
-            done = list(pool.map(self._run, jobs))
-        for written, removed in done:
-            self._count([written], removed)
+            first_ns, day_rows = day * DAY_NS, rows.take(shared & (days == day))
+            jobs.append(_Job("shared", f"{SHARED}/{month_of(first_ns)}", first_ns, day_rows))
+        self._run(jobs)
+        # Touched last, waits longest: a row is joined by turns, whatever the budget.
+        self._untidy |= {(job.kind, job.folder, job.first_ns): None for job in jobs}
 
-    def _hour_job(self, name: str, hour: int, rows: Rows, *, over: bool) -> _Job:
-        first_ns = hour * HOUR_NS
-        seqs = rows.columns["seq"]
-        beside = self._beside(f"{encode_instrument(name)}/{month_of(first_ns)}", first_ns)
+    def _hour_job(self, instrument: str, first_ns: int, rows: Rows) -> _Job:
+        folder, seqs = f"{encode_instrument(instrument)}/{month_of(first_ns)}", rows.columns["seq"]
         # Rows written twice have the same seqs: joined, they are there once again.
-        again = [p for p in beside if p.min_seq <= seqs[-1] and seqs[0] <= p.max_seq]
-        join = self._to_join(beside, again, len(rows), over=over)
+        again = [
+            part
+            for part in self._beside(folder, first_ns)
+            if part.min_seq <= seqs[-1] and seqs[0] <= part.max_seq
+        ]
+        if len(rows) + sum(part.rows for part in again) > self._most_rows:
+            again = []
+        return _Job("hour", folder, first_ns, rows, again)
 
-        def stem(rows: Rows) -> str:
-            seqs = rows.columns["seq"]
-            return hour_stem(name, hour, int(seqs.min()), int(seqs.max()), len(rows))
-
-        return _Job(rows, join, stem)
-
-    def _day_job(self, day: int, rows: Rows, *, over: bool) -> _Job:
-        first_ns = day * DAY_NS
-        beside = self._beside(f"{SHARED}/{month_of(first_ns)}", first_ns)
-        join = self._to_join(beside, [], len(rows), over=over)
-        return _Job(rows, join, lambda rows: shared_stem(day, len(rows)))
+    def _tidy(self, before: int) -> None:
+        """Join small files of hours and days, the longest waiting first, within a budget."""
+        budget = BUDGET * self._most_rows
+        jobs = []
+        for kind, folder, first_ns in list(self._untidy):
+            run: list[Part] = []
+            total = 0
+            for part in self._beside(folder, first_ns):
+                if run and (total + part.rows > self._most_rows or part.rows > total):
+                    break
+                run.append(part)
+                total += part.rows
+            end_ns = first_ns + (HOUR_NS if kind == "hour" else DAY_NS)
+            if len(run) >= (2 if end_ns <= before * HOUR_NS else FEW):
+                if total > budget:
+                    break
+                budget -= total
+                jobs.append(_Job(kind, folder, first_ns, None, run))
+            del self._untidy[kind, folder, first_ns]
+        self._run(jobs)
 
     def _beside(self, folder: str, first_ns: int) -> list[Part]:
         found = [part for part in self._reader.parts(folder) if part.first_ns == first_ns]
         return sorted(found, key=lambda part: part.rows)
 
-    def _to_join(
-        self, beside: list[Part], again: list[Part], rows: int, *, over: bool
-    ) -> list[Part]:
-        """Return which parts of the same hour or day to join with new rows; smallest first."""
-        total = rows + sum(part.rows for part in again)
-        if total > self._most_rows:
-            return []
-        run: list[Part] = []
-        for part in beside:
-            if part in again:
-                continue
-            if total + part.rows > self._most_rows or part.rows > total:
-                break
-            run.append(part)
-            total += part.rows
-        return again + (run if over or len(run) >= FEW else [])
+    def _run(self, jobs: Sequence[_Job]) -> None:
+        """Write files, several at once: most of the time goes into waiting for the disk."""
+        if not jobs:
+            return
+        with ThreadPoolExecutor(min(THREADS, len(jobs))) as pool:
+            for written, removed in pool.map(self._run_one, jobs):
+                self._count(written, removed)
 
-    def _run(self, job: _Job) -> tuple[Part, list[tuple[Part, int]]]:
-        """Join, write, and delete what was joined; may run beside other jobs."""
+    def _run_one(self, job: _Job) -> tuple[list[Part], list[tuple[Part, int]]]:
         taken, loaded = self._read(job.join)
-        rows = merge([*loaded, job.rows])
-        written = self._write(job.stem(rows), rows)
-        return written, self._delete(taken)
+        if job.rows is not None:
+            loaded.append(job.rows)
+        elif len(loaded) < 2:
+            return [], []  # what was to be joined is damaged, or another worker's by now
+        rows = merge(loaded)
+        seqs = rows.columns["seq"]
+        stem = (
+            hour_stem(job.folder, job.first_ns, int(seqs.min()), int(seqs.max()), len(rows))
+            if job.kind == "hour"
+            else shared_stem(job.folder, job.first_ns, len(rows))
+        )
+        return [self._write(stem, rows)], self._delete(taken)
 
     def _read(self, parts: Collection[Part]) -> tuple[list[Part], list[Rows]]:
         """Return the parts that can be read, and their rows; what is damaged stays where it is."""
