@@ -55,9 +55,10 @@ class PartIndex(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _IndexFile(msgspec.Struct, frozen=True):
-    index: PartIndex
+    index: msgspec.Raw
+    """A PartIndex."""
     sha256: str
-    """Of the index as it is encoded, so that a changed digit is noticed."""
+    """Of the index as it stands here, so that a changed digit is noticed."""
 
 
 def write_part(directory: Path, stem: str, rows: Rows) -> Part:
@@ -89,7 +90,7 @@ def write_part(directory: Path, stem: str, rows: Rows) -> Part:
     )
     body = msgspec.json.encode(index)
     digest = hashlib.sha256(body).hexdigest()
-    write_durably(index_path, msgspec.json.encode(_IndexFile(index, digest)) + b"\n")
+    write_durably(index_path, msgspec.json.encode(_IndexFile(msgspec.Raw(body), digest)) + b"\n")
     folder, _, name = f"{stem}.parquet".rpartition("/")
     part = parse_part(folder, name)
     if part is None:
@@ -112,6 +113,9 @@ def read_index(directory: Path, part: Part) -> PartIndex:
     path = directory / part.index_path
     try:
         written = msgspec.json.decode(path.read_bytes(), type=_IndexFile)
+        if hashlib.sha256(written.index).hexdigest() != written.sha256:
+            raise SegmentError(f"archive index {part.index_path} does not match its own SHA-256")
+        index = msgspec.json.decode(written.index, type=PartIndex)
     except FileNotFoundError as error:
         if not (directory / part.path).exists():
             raise PartGoneError(f"archive part {part.path} is gone") from error
@@ -120,9 +124,6 @@ def read_index(directory: Path, part: Part) -> PartIndex:
         ) from error
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SegmentError(f"archive index {part.index_path} cannot be read: {error}") from error
-    if hashlib.sha256(msgspec.json.encode(written.index)).hexdigest() != written.sha256:
-        raise SegmentError(f"archive index {part.index_path} does not match its own SHA-256")
-    index = written.index
     if index.format != FORMAT:
         raise SegmentError(
             f"archive index {part.index_path} has format {index.format}, expected {FORMAT}"
