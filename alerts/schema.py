@@ -148,6 +148,14 @@ SHARDS: Final = Table(
 )
 """Who owns a shard: fencing epoch, the positions of its last journal entry, and its number."""
 
+FEED: Final = Table(
+    "feed",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("partitions", Integer, nullable=False),
+)
+"""One row: for how many partitions of each topic the shards' state is."""
+
 JOURNAL: Final = Table(
     "journal",
     METADATA,

@@ -13,6 +13,7 @@ from alerts.database import failure, insert_for
 from alerts.journal import Decisions, Entry, Positions, packed, unpacked
 from alerts.schema import (
     BINDINGS,
+    FEED,
     HANDOFFS,
     JOURNAL,
     REGISTRY_VERSIONS,
@@ -128,6 +129,44 @@ class Shards:
             )
         connection.execute(update(SHARDS).where(SHARDS.c.shard == claim.shard).values(values))
         return entry
+
+    def partitions(self, found: int) -> int:
+        """Return for how many partitions the state is; `found` when there is none yet."""
+        with self.transaction("note the number of partitions") as connection:
+            row = {"id": 1, "partitions": found}
+            connection.execute(insert_for(connection)(FEED).values(row).on_conflict_do_nothing())
+            return connection.scalar(select(FEED.c.partitions)) or found
+
+    def deal(
+        self,
+        connection: Connection,
+        partitions: int,
+        homes: Mapping[str, str],
+        frontiers: Mapping[str, Positions],
+    ) -> None:
+        """Note, inside a transaction, that state was dealt out to another number of partitions.
+
+        Parameters
+        ----------
+        connection : Connection
+        partitions : int
+            The new number.
+        homes : mapping of str to str
+            The shard of each instrument that was read.
+        frontiers : mapping of str to Positions
+            Of each new shard, which was claimed before.
+        """
+        connection.execute(update(FEED).values(partitions=partitions))
+        for instrument, shard in homes.items():
+            connection.execute(
+                update(BINDINGS).where(BINDINGS.c.instrument == instrument).values(shard=shard)
+            )
+        for shard, positions in frontiers.items():
+            connection.execute(
+                update(SHARDS)
+                .where(SHARDS.c.shard == shard)
+                .values(frontier=msgspec.json.encode(packed(positions)).decode())
+            )
 
     def journal(self, shard: str, *, after: int = 0) -> Sequence[Entry]:
         """Return a shard's journal behind an entry, in order."""

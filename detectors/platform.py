@@ -196,17 +196,16 @@ class PlatformStage:
             It was taken with other shards or another table of instruments, or is damaged.
         """
         state = unpack(snapshot["state"], _State)
-        if state.marks.keys() != self._marks.keys():
-            raise SnapshotError(
-                f"platform state must be of the shards {', '.join(sorted(self._marks))}, "
-                f"was of {', '.join(sorted(state.marks))}"
-            )
         try:
             rows = decode_rows(snapshot["rows"].tobytes(), self._instruments)
         except SourceError as error:
             raise SnapshotError(f"platform state: {error}") from error
         self._waiting = [rows] if len(rows) else []
-        self._marks = dict(state.marks)
+        # A shard that is new, because the feed was dealt out anew, has passed what all had.
+        least = min((mark.until_ns for mark in state.marks.values()), default=NULL)
+        self._marks = {
+            shard: state.marks.get(shard, _Mark(least, idle=False)) for shard in self._marks
+        }
         self._boundary_ns = state.boundary_ns
         self.repeated, self.late = state.repeated, state.late
         raw = {n.removeprefix("raw/"): a for n, a in snapshot.items() if n.startswith("raw/")}

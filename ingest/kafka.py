@@ -105,7 +105,8 @@ class KafkaSource:
             KafkaConsumer,
             settings,
             group_id=settings.group,
-            group_instance_id=settings.member or None,
+            # With more partitions it is another member: one that is known gets what it had.
+            group_instance_id=f"{settings.member}-{self.partitions}" if settings.member else None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -115,6 +116,7 @@ class KafkaSource:
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             metrics_enabled=False,
+            **settings.session,
         )
         every = [(topic, number) for topic in Topic for number in range(self.partitions)]
         self._progress = Progress(settings.idle_s, settings.max_ahead_s)

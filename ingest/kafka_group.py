@@ -20,6 +20,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, consumer: Any) -> None:
         self.held: frozenset[TopicPartition] = frozenset()
         """What is assigned to this worker."""
+        self.joined = False
+        """Whether the group has said what is this worker's, be it nothing."""
         self._consumer = consumer
         self._changes: deque[tuple[Set[TopicPartition], Set[TopicPartition]]] = deque()
         self._told: frozenset[TopicPartition] = frozenset()
@@ -33,11 +35,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         won, lost = now - self.held, self.held - now
         self._consumer.pause(*won)
         self.held = now
+        self.joined = True
         if won or lost:
             self._changes.append((lost, won))
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         """Give up what the group has taken away without asking."""
+        self.joined = False
         gone = self.held & frozenset(lost)
         self.held -= gone
         if gone:

@@ -13,6 +13,8 @@ from ingest.parameter import Parameter
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+MAX_HEARTBEAT_MS: Final = 3_000
+"""Kafka's own: a member hears of a rebalance with its next heartbeat."""
 
 
 class Secret:
@@ -144,6 +146,15 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Parameter("time within which a broker must answer", "s", "a person waits for the message"),
         msgspec.Meta(gt=0),
     ] = 10.0
+    session_timeout_s: Annotated[
+        float,
+        Parameter(
+            "silence after which the group gives a worker's partitions to others",
+            "s",
+            "Kafka's own; a static member that is back within it moves no partition",
+        ),
+        msgspec.Meta(gt=0),
+    ] = 45.0
 
     def __post_init__(self) -> None:
         names = {"orders": self.orders, "trades": self.trades}
@@ -170,6 +181,13 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def uses_tls(self) -> bool:
         """Whether the connection is encrypted."""
         return self.security_protocol.endswith("SSL")
+
+    @property
+    def session(self) -> Mapping[str, int]:
+        """The client library's options for a group's session: three heartbeats must be missed."""
+        session_ms = int(self.session_timeout_s * 1000)
+        heartbeat_ms = max(1, min(session_ms // 3, MAX_HEARTBEAT_MS))
+        return {"session_timeout_ms": session_ms, "heartbeat_interval_ms": heartbeat_ms}
 
     def topic(self, topic: Topic) -> str:
         """Return the configured name of a feed's topic."""

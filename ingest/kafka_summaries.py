@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
+from kafka.structs import OffsetAndMetadata
 
 from ingest.errors import SourceError
 from ingest.kafka_client import connect, create_topics, failure, partition_counts
 from ingest.kafka_group import Membership, mend
 from ingest.kafka_settings import KafkaSettings
 from ingest.kafka_sinks import Producer
+
+JOIN_S: Final = 0.05
+"""How long a poll takes at least while the group has not answered: joining is done in polls."""
 
 
 def ensure_summaries_topic(settings: KafkaSettings) -> None:
@@ -85,6 +89,7 @@ class SummaryFeed:
             allow_auto_create_topics=False,
             max_poll_records=settings.max_poll_records,
             metrics_enabled=False,
+            **settings.session,
         )
         self._group = Membership(self._consumer)
         self._consumer.subscribe([settings.summaries], listener=self._group)
@@ -132,8 +137,9 @@ class SummaryFeed:
         """
         self._group.begin()
         mend(self._consumer)
+        wait_s = timeout_s if self._group.joined else max(timeout_s, JOIN_S)
         try:
-            fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
+            fetched = self._consumer.poll(timeout_ms=int(wait_s * 1000))
         except RetriableError:
             return ()
         except KafkaError as error:
@@ -151,17 +157,17 @@ class SummaryFeed:
         return max(0, self._end - self.at) if self.owned else 0
 
     def drained(self) -> bool:
-        """Ask the broker whether everything that is there has been polled."""
+        """Return whether everything that is there has been polled, or is another worker's."""
+        if not self.owned:
+            return self._group.joined
         try:
             self._end = self._consumer.end_offsets([self._tp], timeout_ms=1_000)[self._tp]
         except KafkaError:
             return False
-        return self.owned and self.at >= self._end
+        return self.at >= self._end
 
     def commit(self, offset: int) -> None:
         """Tell the group how far this worker is: shown as the group's lag, never read."""
-        from kafka.structs import OffsetAndMetadata
-
         try:
             self._consumer.commit({self._tp: OffsetAndMetadata(offset, "", -1)}, timeout_ms=1_000)
         except KafkaError:

@@ -293,6 +293,15 @@ def _move(feed, t, p, engine_ns, limits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _take_back(feed, slots, t, p):  # type: ignore[no-untyped-def]
+    """Let a row whose jump was no progress wait from where the position stands."""
+    bucket = _find(slots, feed.leap_code[t, p], feed.leap_seq[t, p])
+    if bucket >= 0:
+        slots.held_ns[slots.table[bucket]] = feed.progress_ns[t, p]
+    feed.leap_seq[t, p] = 0
+
+
+@njit(cache=True)
 def _insert(lanes, slots, heads, k, seq, engine_ns, held_ns, content, arrival, bucket):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     slot = heads[1]
     heads[1] = slots.sibling[slot]
@@ -372,7 +381,10 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
         # One integer type throughout: each helper is then compiled once.
         t, p = np.int64(topic[i]), np.int64(partition[i])
         code, seq = np.int64(instrument[i]), seqs[i]
+        leap = feed.leap_ns[t, p]
         _move(feed, t, p, engine_ns[i], limits)
+        if leap != NULL and feed.progress_ns[t, p] < leap:
+            _take_back(feed, slots, t, p)
         if lanes.partition[code] < 0:
             lanes.partition[code] = p
             restates = kind[i] == _BOOK or kind[i] == _BOOK_END
@@ -409,6 +421,10 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
                     _make_room(lanes, feed, slots, heads, decided, out, limits)
                     continue
                 held = feed.progress_ns[t, p]
+                if feed.leap_ns[t, p] != NULL:
+                    # Its own time is what it waits from, unless the next row takes that back.
+                    held = feed.leap_ns[t, p]
+                    feed.leap_code[t, p], feed.leap_seq[t, p] = code, seq
                 _insert(
                     lanes, slots, heads, code, seq, engine_ns[i], held, contents[i], base + i,
                     -1 - bucket,

@@ -89,6 +89,8 @@ LAYOUT: Final[Layout] = {
     "memory": Runs("memory_length"),
     "feed/progress_ns": Positions(NULL),
     "feed/leap_ns": Positions(NULL),
+    "feed/leap_code": Positions(0),
+    "feed/leap_seq": Positions(0),
     "feed/idle": Positions(0),
     "feed/deadline_ns": Positions(LAST),
     **{f"pending/{name}": Rows("pending/instrument") for name in PENDING},

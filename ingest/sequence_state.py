@@ -45,6 +45,9 @@ class Feed(NamedTuple):
 
     progress_ns: Array
     leap_ns: Array
+    leap_code: Array
+    leap_seq: Array
+    """Instrument and seq of the row that jumped, where it had to wait; seq 0 = none."""
     idle: Array
     deadline_ns: Array
     """By partition: no pending row expires before it, though none may then."""
@@ -159,6 +162,8 @@ def new_feed(partitions: int) -> Feed:
     return Feed(
         progress_ns=np.full(shape, NULL),
         leap_ns=np.full(shape, NULL),
+        leap_code=np.zeros(shape, np.int64),
+        leap_seq=np.zeros(shape, np.int64),
         idle=np.zeros(shape, np.int8),
         deadline_ns=np.full(partitions, LAST),
     )

@@ -21,7 +21,7 @@ from alerts.store import AlertStore
 from detectors.catalogue import DETECTORS
 from ingest.dead_letter import DeadLetterFile
 from ingest.decode import Decoder
-from ingest.errors import UsageError
+from ingest.errors import SourceError, UsageError
 from ingest.events import Topic
 from ingest.instruments import Instruments, read_instruments
 from ingest.kafka import KafkaSource, from_environment
@@ -124,7 +124,6 @@ def kafka_parts(config: Config, store: AlertStore, stack: ExitStack, reach: Reac
     instruments = read_instruments(config.path(config.registry.instruments))
     registers = Registers(RegisterFile(config.path(config.registry.accounts), names), shards, names)
     ledger = Ledger(shards, Outbox(store.engine, [CONSUMER]))
-    snapshots = Snapshots(storage_of(config, shards), keep=config.checkpoint.keep)
     holds = Holds(store.engine).active
     states = States(
         config.path(config.alerts.archive),
@@ -133,6 +132,10 @@ def kafka_parts(config: Config, store: AlertStore, stack: ExitStack, reach: Reac
     )
     source = KafkaSource(settings, Decoder(instruments, names))
     stack.callback(source.close)
+    require_partitions(shards, source.partitions)
+    snapshots = Snapshots(
+        storage_of(config, shards), keep=config.checkpoint.keep, partitions=source.partitions
+    )
     ensure_summaries_topic(settings)
     feed, sink = SummaryFeed(settings), _Summaries(SummarySink(settings))
     stack.callback(feed.close)
@@ -234,6 +237,16 @@ class _Summaries:
 
     def close(self) -> None:
         self._sink.close()
+
+
+def require_partitions(shards: Shards, found: int) -> None:
+    """Raise SourceError when the state is for another number of partitions than the topics have."""
+    expected = shards.partitions(found)
+    if expected != found:
+        raise SourceError(
+            f"the topics must have the {expected} partitions that the state is for, found {found}: "
+            "stop all workers and run `ringfence migrate`"
+        )
 
 
 def storage_of(config: Config, shards: Shards) -> Storage:

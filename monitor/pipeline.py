@@ -25,7 +25,7 @@ from detectors.book import Books
 from detectors.platform import PlatformStage
 from detectors.summaries import Summariser
 from ingest.errors import SnapshotError
-from ingest.events import NULL, WIRE, Array, Batch, Conflict, Coverage, Reject, Role, empty
+from ingest.events import NULL, WIRE, Array, Batch, Conflict, Coverage, Reject, Role, Topic, empty
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
@@ -331,8 +331,9 @@ class Pipeline:
         if not closes:
             return None
         watermark_ns = self._sequencer.watermark_ns
-        positions = self._sequencer.positions
-        idle = bool(positions) and positions <= arrivals.idle and not self._sequencer.pending
+        # Both topics of a partition from which nothing ever came are idle, too.
+        quiet = arrivals.idle and self._sequencer.positions <= arrivals.idle
+        idle = bool(quiet) and len(arrivals.idle) % len(Topic) == 0 and not self._sequencer.pending
         if watermark_ns == NULL and not idle:
             return None
         return self._summariser.close(watermark_ns, idle=idle)

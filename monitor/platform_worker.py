@@ -53,7 +53,7 @@ class PlatformWorker:
 
     def drained(self) -> bool:
         """Whether there is nothing to do: all summaries are taken, or another worker reads them."""
-        return not self._feed.owned or self._feed.drained()
+        return self._feed.drained()
 
     def reload(self) -> None:
         """Go over to the register's current version."""

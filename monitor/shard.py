@@ -219,6 +219,7 @@ class Shard:
             entry=self._entry,
             registry=self.register.version,
             handoff_id=self._handoff_id,
+            partitions=self._snapshots.partitions,
         )
         whole = {**sections, STATE: {"state": pack(state)}}
         size = self._snapshots.save(self.claim, whole)

@@ -42,7 +42,8 @@ class ShardState(msgspec.Struct, frozen=True, kw_only=True):
     registry: str
     """Version of the register in force."""
     handoff_id: int = 0
-    closed_ns: int | None = None
+    partitions: int = 0
+    """For how many partitions of each topic it is; 0 where that does not matter."""
 
 
 class Storage(Protocol):
@@ -69,22 +70,26 @@ class Snapshots:
     storage : Storage
     keep : int
         How many of a shard's newest are kept, at least 2.
+    partitions : int
+        For how many partitions of each topic snapshots must be to be used; 0 = any.
     """
 
-    def __init__(self, storage: Storage, *, keep: int = 3) -> None:
+    def __init__(self, storage: Storage, *, keep: int = 3, partitions: int = 0) -> None:
         self._storage = storage
         self._keep = keep
+        self.partitions = partitions
         self.refused = 0
         """Snapshots that `latest` found damaged."""
 
-    def save(self, claim: Claim, sections: Sections) -> int:
-        """Keep a snapshot of a shard; drop those beyond `keep`; return its size, B."""
+    def save(self, claim: Claim, sections: Sections, *, alone: bool = True) -> int:
+        """Keep a snapshot of a shard; drop those beyond `keep`, if `alone`; return its size, B."""
         orders = self._storage.orders(claim.shard)
         number = max((n for epoch, n in orders if epoch == claim.epoch), default=0) + 1
         data = encode(sections)
         self._storage.write(claim, number, data)
         kept = [*orders, (claim.epoch, number)]
-        self._storage.drop(claim, sorted(kept)[: -self._keep])
+        if alone:
+            self._storage.drop(claim, sorted(kept)[: -self._keep])
         return len(data)
 
     def latest(self, shard: str) -> Sections | None:
@@ -97,16 +102,25 @@ class Snapshots:
             would hide it.
         """
         orders = self._storage.orders(shard)
+        others = 0
         for order in reversed(orders):
             name = f"{shard}-{order[0]}-{order[1]}"
             try:
                 sections = decode(self._storage.read(shard, order), name)
                 _check(sections, shard, name)
+                if state_of(sections).partitions not in {0, self.partitions}:
+                    others += 1  # of a migration that was not finished, or from before one
+                    continue
             except (OSError, SnapshotError, msgspec.MsgspecError, ValueError, TypeError) as error:
                 self.refused += 1
                 _log.error("snapshot refused", snapshot=name, error=str(error))
                 continue
             return sections
+        if orders and others == len(orders):
+            raise SnapshotError(
+                f"shard {shard} must have a snapshot for {self.partitions} partitions, found "
+                f"{others} for another number: run `ringfence migrate`"
+            )
         if orders:
             raise SnapshotError(
                 f"all {len(orders)} snapshots of shard {shard} are damaged; move them away to "

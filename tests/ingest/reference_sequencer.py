@@ -35,6 +35,7 @@ class ReferenceSequencer:
         self.lanes: dict[int, Lane] = {}
         self.progress: dict[tuple[int, int], int] = {}
         self.leaps: dict[tuple[int, int], int] = {}
+        self.leapers: dict[tuple[int, int], tuple[int, int]] = {}
         self.idle: set[tuple[int, int]] = set()
         self.released: dict[int, list[tuple[int, int, int, int]]] = {}
         self.fates: list[str] = []
@@ -46,7 +47,13 @@ class ReferenceSequencer:
 
     def take(self, row: Row, idle_after=()):
         position = (row.topic, row.partition)
+        leap = self.leaps.get(position)
         self._move(position, row.engine_ns)
+        if leap is not None and self.progress[position] < leap:
+            k, seq = self.leapers.pop(position, (0, 0))
+            if k in self.lanes and seq in self.lanes[k].pending:
+                held, _, order = self.lanes[k].pending[seq]
+                self.lanes[k].pending[seq] = (held, self.progress[position], order)
         lane = self.lanes.setdefault(row.instrument, Lane())
         if lane.partition is None:
             lane.partition = row.partition
@@ -82,7 +89,10 @@ class ReferenceSequencer:
                 ]
                 self._declare(min(waiting)[1], "pending_bound")
                 continue
-            lane.pending[row.seq] = (row, self.progress[position], len(self.fates))
+            held = self.leaps.get(position, self.progress[position])
+            if position in self.leaps:
+                self.leapers[position] = (row.instrument, row.seq)
+            lane.pending[row.seq] = (row, held, len(self.fates))
             return "taken"
 
     def _release(self, k, lane, row):

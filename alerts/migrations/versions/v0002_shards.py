@@ -24,6 +24,11 @@ def upgrade() -> None:
         sa.Column("handoff_id", sa.BigInteger, nullable=False, server_default="0"),
     )
     op.create_table(
+        "feed",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("partitions", sa.Integer, nullable=False),
+    )
+    op.create_table(
         "journal",
         sa.Column("shard", sa.String(32), primary_key=True),
         sa.Column("entry", sa.BigInteger, primary_key=True),
