@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench facts lock docs clean mutants dashboard-picture
+.PHONY: run test check lint types contracts system bench facts recovery lock docs clean mutants dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -46,6 +46,10 @@ bench: $(STAMP)
 # The simulated market measured beside a real tape: a table, and docs/stylised-facts.png.
 facts: $(STAMP)
 	@$(BIN)/python -m benchmarks.facts
+
+# A worker with a million live orders killed and timed until it serves again (about 5 minutes).
+recovery: $(STAMP) system
+	@$(BIN)/python -m benchmarks.recovery
 
 docs: $(STAMP)
 	$(BIN)/python -m monitor.pages

@@ -293,12 +293,13 @@ def _move(feed, t, p, engine_ns, limits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _take_back(feed, slots, t, p):  # type: ignore[no-untyped-def]
+def _take_back(feed, slots, limits, t, p):  # type: ignore[no-untyped-def]
     """Let a row whose jump was no progress wait from where the position stands."""
     bucket = _find(slots, feed.leap_code[t, p], feed.leap_seq[t, p])
     if bucket >= 0:
         slots.held_ns[slots.table[bucket]] = feed.progress_ns[t, p]
-    feed.leap_seq[t, p] = 0
+        due = feed.progress_ns[t, p] + limits.gap_timeout_ns
+        feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
 
 
 @njit(cache=True)
@@ -383,8 +384,10 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
         code, seq = np.int64(instrument[i]), seqs[i]
         leap = feed.leap_ns[t, p]
         _move(feed, t, p, engine_ns[i], limits)
-        if leap != NULL and feed.progress_ns[t, p] < leap:
-            _take_back(feed, slots, t, p)
+        if leap != NULL:
+            if feed.progress_ns[t, p] < leap:
+                _take_back(feed, slots, limits, t, p)
+            feed.leap_seq[t, p] = 0
         if lanes.partition[code] < 0:
             lanes.partition[code] = p
             restates = kind[i] == _BOOK or kind[i] == _BOOK_END

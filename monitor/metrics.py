@@ -229,9 +229,10 @@ class Metrics:
         self.store_failures = counter("store_failures", "Writes to the store that failed.")
         self.checkpoint_time = gauge(
             "checkpoint_timestamp_seconds",
-            "When the last checkpoint was kept, since 1970; 0 = none.",
+            "When the last snapshot of a shard was kept, since 1970; 0 = none.",
         )
-        self.checkpoint_failures = counter("checkpoint_failures", "Checkpoints that failed.")
+        self.checkpoint_bytes = gauge("checkpoint_bytes", "Size of the last snapshot of a shard.")
+        self.checkpoint_failures = counter("checkpoint_failures", "Snapshots that could not be kept.")
         self.shards_lost = counter(
             "shards_lost", "Shards that another worker had claimed when this one still wrote."
         )
@@ -361,9 +362,10 @@ class Metrics:
         if failed:
             self.store_failures.inc()
 
-    def checkpoint_kept(self) -> None:
-        """Say that a checkpoint was kept now."""
+    def checkpoint_kept(self, *, size: int) -> None:
+        """Say that a snapshot of so many bytes was kept now."""
         self.checkpoint_time.set(self._clock())
+        self.checkpoint_bytes.set(size)
 
     def checkpoint_failed(self) -> None:
         """Say that a checkpoint could not be kept."""

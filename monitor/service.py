@@ -139,6 +139,7 @@ class Service:
         """Make all state durable, then tell the source how far that is."""
         self._saved_s = time.monotonic()
         for number, shard in list(self.shards.items()):
+            begun = time.monotonic()
             try:
                 size = shard.snapshot()
             except FencedError as error:
@@ -149,7 +150,9 @@ class Service:
                 _log.error("snapshot failed", shard=shard.name, error=str(error))
                 continue
             if size is not None:
-                self._metrics.checkpoint_kept()
+                spent = round(time.monotonic() - begun, 3)
+                _log.debug("snapshot kept", shard=shard.name, bytes=size, seconds=spent)
+                self._metrics.checkpoint_kept(size=size)
                 self._source.commit(dict(shard.at))
                 self._reach("offsets committed")
         if self._platform is not None:

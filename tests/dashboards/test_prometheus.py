@@ -56,7 +56,7 @@ class Worker:
 
     def _run(self) -> None:
         metrics = self.metrics
-        metrics.checkpoint_kept()
+        metrics.checkpoint_kept(size=1)
         metrics.set_feed(lag={"orders": 7, "trades": 2}, assigned={"orders": 1, "trades": 1})
         metrics.observe_store(0.002)
         while not self._stop.wait(0.05):
