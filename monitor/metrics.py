@@ -232,7 +232,9 @@ class Metrics:
             "When the last snapshot of a shard was kept, since 1970; 0 = none.",
         )
         self.checkpoint_bytes = gauge("checkpoint_bytes", "Size of the last snapshot of a shard.")
-        self.checkpoint_failures = counter("checkpoint_failures", "Snapshots that could not be kept.")
+        self.checkpoint_failures = counter(
+            "checkpoint_failures", "Snapshots that could not be kept."
+        )
         self.shards_lost = counter(
             "shards_lost", "Shards that another worker had claimed when this one still wrote."
         )

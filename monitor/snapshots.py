@@ -78,6 +78,7 @@ class Snapshots:
         self._storage = storage
         self._keep = keep
         self.partitions = partitions
+        self._states: dict[tuple[str, Order], ShardState] = {}
         self.refused = 0
         """Snapshots that `latest` found damaged."""
 
@@ -87,6 +88,7 @@ class Snapshots:
         number = max((n for epoch, n in orders if epoch == claim.epoch), default=0) + 1
         data = encode(sections)
         self._storage.write(claim, number, data)
+        self._states[claim.shard, (claim.epoch, number)] = state_of(sections)
         kept = [*orders, (claim.epoch, number)]
         if alone:
             self._storage.drop(claim, sorted(kept)[: -self._keep])
@@ -129,13 +131,17 @@ class Snapshots:
         return None
 
     def oldest(self, shard: str) -> ShardState | None:
-        """Return what the oldest kept snapshot of a shard says of itself; None when unreadable."""
-        for order in self._storage.orders(shard)[:1]:
-            try:
-                return state_of(decode(self._storage.read(shard, order), shard))
-            except (OSError, SnapshotError, msgspec.MsgspecError, ValueError, TypeError):
-                return None
-        return None
+        """Return what the oldest kept snapshot of a shard says of itself.
+
+        None when another process wrote it: it is not read for that, for it may be large.
+        """
+        orders = self._storage.orders(shard)
+        self._states = {
+            place: state
+            for place, state in self._states.items()
+            if place[0] != shard or place[1] in orders
+        }
+        return self._states.get((shard, orders[0])) if orders else None
 
 
 def state_of(sections: Sections) -> ShardState:
