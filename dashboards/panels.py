@@ -447,8 +447,40 @@ SPEED: Final = Row(
             unit="short",
             queries=(
                 Query(f"sum(ringfence_store_failures_total{{{W}}})", "store writes failed"),
-                Query(f"sum(ringfence_checkpoint_failures_total{{{W}}})", "checkpoints failed"),
+                Query(f"sum(ringfence_checkpoint_failures_total{{{W}}})", "snapshots failed"),
+                Query(f"sum(ringfence_shards_lost_total{{{W}}})", "shards lost to another"),
             ),
+            width=8,
+        ),
+        Panel(
+            title="Alerts not sent yet",
+            todo="Revisions that are kept and have not left for Kafka. Above 0 for minutes: the "
+            "log line `alerts not sent` says why; meanwhile work from `ringfence case list`.",
+            shape="timeseries",
+            unit="short",
+            queries=(Query(f"sum(ringfence_outbox_records{{{W}}})", "revisions"),),
+            width=8,
+            steps=(("red", 1),),
+        ),
+        Panel(
+            title="Platform scope",
+            todo="Trades that wait for the slowest partition, and those that came after their "
+            "minute was closed. Waiting and growing: a partition lags or has no worker.",
+            shape="timeseries",
+            unit="short",
+            queries=(
+                Query(f"sum(ringfence_platform_waiting_records{{{W}}})", "waiting"),
+                Query(f"sum(ringfence_platform_late_records{{{W}}})", "late"),
+            ),
+            width=8,
+        ),
+        Panel(
+            title="Size of a snapshot",
+            todo="Of the last shard that was kept. It grows with live orders and open episodes, and "
+            "a restart has to read it. A climb that does not level off over a day: report it.",
+            shape="timeseries",
+            unit="bytes",
+            queries=(Query(f"ringfence_checkpoint_bytes{{{W}}}", "{{instance}}"),),
             width=8,
         ),
         Panel(
