@@ -476,7 +476,7 @@ SPEED: Final = Row(
         ),
         Panel(
             title="Size of a snapshot",
-            todo="Of the last shard that was kept. It grows with live orders and open episodes, and "
+            todo="Of the shard kept last. It grows with live orders and open episodes, and "
             "a restart has to read it. A climb that does not level off over a day: report it.",
             shape="timeseries",
             unit="bytes",
