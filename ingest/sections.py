@@ -10,7 +10,7 @@ everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from ingest.events import Array
 from ingest.instruments import Instruments
 from ingest.state import Snapshot
 
+T = TypeVar("T")
 UNWANTED: Final = -1
 
 
@@ -66,13 +67,14 @@ class Job:
         self.slices = slices
         self.layout = layout
         self.onto = onto
-        self._rows: dict[Any, Array] = {}
+        self._made: dict[Any, Any] = {}
 
-    def once(self, key: Any, make: Callable[[], Array]) -> Array:
+    def once(self, key: Any, make: Callable[[], T]) -> T:
         """Return what was made before under this key, else make it."""
-        if key not in self._rows:
-            self._rows[key] = make()
-        return self._rows[key]
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
     def arrays(self, name: str) -> list[Array]:
         """Return each slice's array; where a slice has none, an empty one of the same kind."""

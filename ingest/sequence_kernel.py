@@ -382,6 +382,7 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
         # One integer type throughout: each helper is then compiled once.
         t, p = np.int64(topic[i]), np.int64(partition[i])
         code, seq = np.int64(instrument[i]), seqs[i]
+        crowded = False
         leap = feed.leap_ns[t, p]
         _move(feed, t, p, engine_ns[i], limits)
         if leap != NULL:
@@ -422,6 +423,7 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
                     break
                 if heads[0] >= limits.max_pending and limits.decides == 1:
                     _make_room(lanes, feed, slots, heads, decided, out, limits)
+                    crowded = True
                     continue
                 held = feed.progress_ns[t, p]
                 if feed.leap_ns[t, p] != NULL:
@@ -440,3 +442,8 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
             feed.idle[t, p] = 1
         if _progress(feed, p) >= feed.deadline_ns[p]:
             _expire(lanes, feed, slots, heads, decided, out, limits, p)
+        if crowded:
+            # Room was made in whatever partition: what comes next there may be due already.
+            for at in range(feed.deadline_ns.shape[0]):
+                if _progress(feed, at) >= feed.deadline_ns[at]:
+                    _expire(lanes, feed, slots, heads, decided, out, limits, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ from ingest.events import NULL, Array
 from ingest.held import Held
 from ingest.sections import Job, Layout, Slice
 from ingest.sequence_kernel import LAST
-from ingest.sequence_state import Lanes, Slots
+from ingest.sequence_state import Feed, Lanes, Slots
 
 LANES: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))
 """What a snapshot holds of each instrument beside its memory of content."""
@@ -74,6 +74,89 @@ def _moves(each: Slice, width: int, job: Job) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
+class _Leap(NamedTuple):
+    """A jump of a position's time that the next row there confirms, or not; least is first."""
+
+    ns: int
+    no_row: bool
+    """Whether nothing waits for it here: the row that jumped was released, or is not wanted."""
+    code: int
+    seq: int
+    progress_ns: int
+    """Of the position that it came from."""
+
+
+class _Leaps(NamedTuple):
+    kept: dict[tuple[int, int], _Leap]
+    """By topic and new partition."""
+    in_vain: list[tuple[int, _Leap]]
+    """By new partition: where two meet in one, the later ones are taken for no progress."""
+
+
+def _leaps(job: Job) -> _Leaps:
+    found: dict[tuple[int, int], list[_Leap]] = {}
+    for each in job.slices:
+        at = {name: each.snapshot[f"feed/{name}"] for name in Feed._fields[:4]}
+        moves = _moves(each, at["leap_ns"].shape[1], job)
+        for topic, old in np.argwhere(at["leap_ns"] != NULL).tolist():
+            ns, seq, progress = (
+                int(at[name][topic, old]) for name in ("leap_ns", "leap_seq", "progress_ns")
+            )
+            code = int(each.codes[at["leap_code"][topic, old]]) if seq else -1
+            home = old if job.onto.partition is None else int(job.onto.partition[code])
+            for new in (new for was, new in moves if was == old):
+                here = code >= 0 and new == home
+                leap = _Leap(ns, not here, code if here else 0, seq if here else 0, progress)
+                found.setdefault((topic, new), []).append(leap)
+    in_vain = [
+        (new, leap)
+        for (_, new), leaps in found.items()
+        for leap in sorted(leaps)[1:]
+        if not leap.no_row
+    ]
+    return _Leaps({place: min(leaps) for place, leaps in found.items()}, in_vain)
+
+
+class OfLeap(msgspec.Struct, frozen=True):
+    """What is known of the jump at each position: its time, and the row that made it."""
+
+    field: Literal["ns", "code", "seq"]
+
+    def join(self, name: str, job: Job) -> Array:  # noqa: ARG002
+        """Return the values by topic and new partition."""
+        joined = Positions(NULL).join("feed/progress_ns", job)
+        joined[...] = NULL if self.field == "ns" else 0
+        for place, leap in job.once("leaps", lambda: _leaps(job)).kept.items():
+            joined[place] = getattr(leap, self.field)
+        return joined
+
+
+class HeldSince(msgspec.Struct, frozen=True):
+    """What each pending row waits from; one that jumped in vain, from where its position stood."""
+
+    def join(self, name: str, job: Job) -> Array:
+        """Return the wanted rows' times."""
+        held: Array = Rows("pending/instrument").join(name, job)
+        codes, seqs = (
+            Rows("pending/instrument").join(f"pending/{field}", job)
+            for field in ("instrument", "seq")
+        )
+        for _, leap in job.once("leaps", lambda: _leaps(job)).in_vain:
+            held[(codes == leap.code) & (seqs == leap.seq)] = leap.progress_ns
+        return held
+
+
+class Deadline(msgspec.Struct, frozen=True):
+    """Before which no pending row of a partition expires."""
+
+    def join(self, name: str, job: Job) -> Array:
+        """Return the least of the partitions', and of rows that now wait from an earlier time."""
+        joined = Positions(LAST).join(name, job)
+        for new, leap in job.once("leaps", lambda: _leaps(job)).in_vain:
+            joined[new] = min(joined[new], leap.progress_ns)
+        return joined
+
+
 LAYOUT: Final[Layout] = {
     "instruments": InstrumentNames(),
     "watermark_ns": Least(NULL),
@@ -88,12 +171,13 @@ LAYOUT: Final[Layout] = {
     "memory_length": ByCode(),
     "memory": Runs("memory_length"),
     "feed/progress_ns": Positions(NULL),
-    "feed/leap_ns": Positions(NULL),
-    "feed/leap_code": Positions(0),
-    "feed/leap_seq": Positions(0),
+    "feed/leap_ns": OfLeap(field="ns"),
+    "feed/leap_code": OfLeap(field="code"),
+    "feed/leap_seq": OfLeap(field="seq"),
     "feed/idle": Positions(0),
-    "feed/deadline_ns": Positions(LAST),
+    "feed/deadline_ns": Deadline(),
     **{f"pending/{name}": Rows("pending/instrument") for name in PENDING},
+    "pending/held_ns": HeldSince(),
     "pending/arrival": Rows("pending/instrument", renumber=True),
     **Held.layout,
 }

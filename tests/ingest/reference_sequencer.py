@@ -54,6 +54,8 @@ class ReferenceSequencer:
             if k in self.lanes and seq in self.lanes[k].pending:
                 held, _, order = self.lanes[k].pending[seq]
                 self.lanes[k].pending[seq] = (held, self.progress[position], order)
+        elif leap is not None:
+            self.leapers.pop(position, None)
         lane = self.lanes.setdefault(row.instrument, Lane())
         if lane.partition is None:
             lane.partition = row.partition

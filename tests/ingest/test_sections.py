@@ -292,6 +292,54 @@ def test_an_instrument_is_taken_from_its_new_partition_and_time_waits_for_the_sl
     assert [r.reason for r in driver.rejects] == ["wrong_partition"]
 
 
+def leap_of(state):
+    return [
+        (int(state["feed/leap_ns"][at]), int(state["feed/leap_code"][at]), int(seq))
+        for at, seq in np.ndenumerate(state["feed/leap_seq"])
+        if state["feed/leap_ns"][at] != NULL
+    ]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_jump_goes_with_the_row_that_made_it(confirmed):
+    """Its row waits; the next row of the position says what it waits from, under its new code."""
+    driver = life(SPOT, max_clock_jump_ns=DAY)
+    driver.push([row(1, instrument=1), row(1, 0, TRADES, instrument=1), row(1)])
+    driver.push([row(5, 3 * 86_400, instrument=1)])
+    now = table("0", "1", "2", "I1")
+    state = over(driver.sequencer.snapshot(), names_of(SPOT), now)
+    assert leap_of(state) == [(T0 + 3 * DAY, 3, 5)]
+    other = over(driver.sequencer.snapshot(), names_of(SPOT), table("I0"))
+    assert leap_of(other) == [(T0 + 3 * DAY, 0, 0)]
+    again = life(now, state, max_clock_jump_ns=DAY)
+    at_s = 3 * 86_400 + 1 if confirmed else 1
+    again.push([row(6, at_s, instrument=3), row(1, at_s, TRADES, instrument=2)])
+    held = again.sequencer.snapshot()
+    (since,) = held["pending/held_ns"][held["pending/seq"] == 5]
+    assert since == T0 + (3 * DAY if confirmed else SECOND)
+    again.push([row(7, at_s + 31, instrument=3), row(8, at_s + 35, TRADES, instrument=3)])
+    assert [g.first_missing_seq for g in again.gaps] == [2]
+
+
+def test_of_two_jumps_that_meet_in_a_partition_the_later_is_taken_for_no_progress():
+    states = []
+    for code, days in ((0, 9), (1, 3)):
+        driver = life(SPOT, max_clock_jump_ns=DAY)
+        first = [row(1, code, topic, instrument=k, partition=code, offset=topic)
+                 for topic, k in ((ORDERS, code), (TRADES, code))][:1]  # fmt: skip
+        driver.push([*first, row(5, days * 86_400, instrument=code, partition=code, offset=7)])
+        states.append(driver.sequencer.snapshot())
+    slices = [
+        Slice(snapshot=state, codes=np.where(np.arange(3) == code, np.arange(3), -1))
+        for code, state in enumerate(states)
+    ]
+    onto = Onto(instruments=SPOT, partition=np.array([2, 2, 2]))
+    joined = join(slices, Sequencer.layout, onto)
+    assert leap_of(joined) == [(T0 + 3 * DAY, 1, 5)]
+    assert joined["pending/held_ns"].tolist() == [T0, T0 + 3 * DAY]
+    assert joined["feed/deadline_ns"][2] <= T0 + 30 * SECOND
+
+
 def test_an_instrument_that_was_never_seen_takes_the_partition_of_its_first_row():
     state = over(life(SPOT).sequencer.snapshot(), names_of(SPOT), SPOT, partition=np.full(3, 4))
     assert state["lanes/partition"].tolist() == [-1, -1, -1]

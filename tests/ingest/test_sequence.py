@@ -268,6 +268,30 @@ def test_a_wild_engine_time_does_not_declare_gaps_or_hold_one_open():
     assert [g.last_missing_seq for g in wild.gaps] == [2]
 
 
+def test_room_made_in_another_partition_lets_what_is_due_there_go_at_once():
+    """Seq 5 is due at 30 s, but stands behind seq 3, which came later."""
+    driver = drive(gap_timeout_ns=30 * SECOND, max_pending=3)
+    far = {"instrument": 1, "partition": 5}
+    near = {"instrument": 2, "partition": 5}
+    driver.push([row(1, 0, **far), row(1, 0, TRADES, **near), row(5, 0, **far)])
+    driver.push([row(2, 25, TRADES, **near), row(3, 25, **far), row(3, 40, TRADES, **near)])
+    driver.push([row(4, 40, **near)])
+    assert not driver.gaps
+    driver.push([row(9, 0), row(11, 0), row(13, 0)])
+    assert [(g.instrument, g.first_missing_seq, g.reason) for g in driver.gaps] == [
+        (1, 2, "pending_bound"), (1, 4, "timeout"),
+    ]  # fmt: skip
+
+
+def test_a_row_that_jumped_in_vain_waits_no_longer_than_others():
+    """It alone waits, so nothing else brings its time-out about."""
+    driver = drive(gap_timeout_ns=30 * SECOND, max_clock_jump_ns=DAY)
+    driver.push([row(1), row(1, 0, TRADES, instrument=1), row(5, 100 * 86_400)])
+    for k in range(1, 40):
+        driver.push([row(k, k, instrument=2), row(k + 1, k, TRADES, instrument=1)])
+    assert [(g.first_missing_seq, g.decided_ns) for g in driver.gaps] == [(2, T0 + 31 * SECOND)]
+
+
 def test_progress_follows_a_jump_that_the_next_row_confirms():
     driver = drive()
     driver.push([row(1), row(3, 1), row(1, 1, TRADES, instrument=1)])
