@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.book import Books
+from detectors.book_layout import F_FILLS
+from detectors.book_state import FILL_INSTRUMENT
 from detectors.catalogue import DETECTORS
 from detectors.wash_rings import WashRings, WashRingsParams
 from ingest.axes import ByCode, Entries, Rows
@@ -208,6 +210,32 @@ def test_an_instrument_in_two_snapshots_is_refused(part, tape):
 
 def _slice(snapshot, codes):
     return Slice(snapshot=snapshot, codes=codes)
+
+
+def test_fills_that_wait_for_judgement_go_with_their_instrument(tape):
+    """Those of an order in flight: there are some behind few rows only, so each row is a cut."""
+    whole, _ = tape_batch(tape)
+    books, seen = Books(tape.table), set()
+    stranger = {**tape.instruments[0], "instrument": "0-NEW"}
+    for piece in cut(whole, [1]):
+        books.apply(piece)
+        state = books.snapshot()
+        if not len(state["fills"]):
+            continue
+        codes = set(np.flatnonzero(state["books"][:, F_FILLS]).tolist())
+        assert set(state["fills"][:, FILL_INSTRUMENT].tolist()) == codes
+        for code in codes - seen:
+            name = tape.table[code].instrument
+            row = next(row for row in tape.instruments if row["instrument"] == name)
+            table = instruments_of([stranger, row])
+            onto = Onto(instruments=table)
+            moved = select(state, Books.layout, recoded(list(tape.table.codes), table), onto)
+            assert moved["fills"][:, FILL_INSTRUMENT].tolist() == [1] * len(state["fills"])
+            again = Books(table)
+            again.restore(moved)
+            assert equal(again.snapshot(), moved)
+        seen |= codes
+    assert len(seen) > 1
 
 
 # --- going on -------------------------------------------------------------------------------------

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from alerts.record import encode as record_of
 from detectors.catalogue import DETECTORS
+from detectors.examples import batch_of, trade
+from detectors.summaries import Summariser
 from ingest.errors import SnapshotError
 from ingest.events import Batch
 from ingest.names import Names
 from ingest.register import read_register
-from ingest.sections import recoded
+from ingest.sections import Onto, Slice, join, recoded
 from ingest.source import Arrivals
 from ingest.state import decode, encode, pack, unpack
 from ingest.tape import Tape, TapeSource
@@ -27,6 +29,7 @@ from monitor.assembly import build_pipeline
 from monitor.config import default_config
 from monitor.deal import REMOVED, deal, dropped, retabled
 from monitor.pipeline import Totals
+from monitor.section_layouts import layouts_of
 from tests.support.vectors import instruments_of
 from tests.support.venue import ABUSES, random_tape
 
@@ -198,6 +201,35 @@ def test_dealt_to_one_partition_a_snapshot_stays_what_it_is(feed, tmp_path):
     for section in sections.keys() - {"summaries"}:  # those are in the order of the feed
         for name, array in sections[section].items():
             assert np.array_equal(dealt[0][section][name], array), (section, name)
+
+
+def test_trades_that_wait_to_be_summed_up_wait_in_their_new_shard(feed):
+    """The shard that was behind sums up from where it stood; what was told is not told again."""
+    minute = 60 * 10**9
+    told, states = [], []
+    for code, passed in ((0, 1), (1, 3)):
+        old = Summariser(feed.instruments, f"p{code}", raw=False)
+        rows = [trade(1, 2, engine_ns=at * minute) for at in (0, 2, 5)]
+        old.take(batch_of([{**row, "instrument": code} for row in rows], feed.instruments))
+        told += summed(old.close(passed * minute))
+        states.append(old.snapshot())
+    slices = [
+        Slice(snapshot=state, codes=np.where(np.arange(4) == code, np.arange(4), -1))
+        for code, state in enumerate(states)
+    ]
+    layout = layouts_of(())["summaries"]
+    new = Summariser(feed.instruments, "p7", raw=False)
+    new.restore(join(slices, layout, Onto(instruments=feed.instruments)))
+    assert len(new) == 3
+    later = new.close(2 * minute + 1)
+    assert (later.from_ns, later.until_ns) == (minute, 2 * minute)
+    told += summed(later) + summed(new.close(6 * minute))
+    assert sorted(told) == [(code, at * minute) for code in range(2) for at in (0, 2, 5)]
+
+
+def summed(summary):
+    rows = summary.rows
+    return list(zip(rows["instrument"].tolist(), rows["engine_ns"].tolist(), strict=True))
 
 
 def test_another_table_keeps_what_it_lists_and_counts_what_it_does_not(feed, whole, tmp_path):
