@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+CRASHES ?= 100
+SEED ?= 1
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench facts recovery lock docs clean mutants dashboard-picture
+.PHONY: run test check lint types contracts system bench facts recovery lock docs clean mutants crashes dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -39,6 +41,11 @@ system:
 # Every fault that can be put into the book's kernels, one at a time (about 12 minutes).
 mutants: $(STAMP)
 	RINGFENCE_MUTANTS=all $(BIN)/python -m pytest -q tests/detectors/test_book_mutants.py
+
+# A hundred deaths of workers at random points in one chain (some minutes); CRASHES and SEED vary it.
+crashes: $(STAMP) system
+	RINGFENCE_CRASHES=$(CRASHES) RINGFENCE_CRASHES_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q tests/kafka/test_exactness_random.py
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

@@ -18,6 +18,9 @@ MIGRATION_LOCK: Final = 0x52494E47
 """Key of PostgreSQL's advisory lock while tables are migrated: "RING"."""
 BUSY_MS: Final = 10_000
 """How long SQLite waits for another reader or writer."""
+IDLE_MS: Final = 30_000
+"""Time without a word after which PostgreSQL ends a transaction: one of a worker that froze within
+it would lock its shard against the next owner for ever. Below a group's session, 45 s."""
 
 
 class StoreError(RingfenceError):
@@ -52,12 +55,14 @@ def open_engine(url: URL) -> Engine:
 
     The folder of an SQLite file is created.
     """
-    engine = create_engine(url, pool_pre_ping=url.get_backend_name() == "postgresql")
     if url.get_backend_name() == "sqlite":
+        engine = create_engine(url)
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         event.listen(engine, "connect", _configure_sqlite)
     else:
+        bounds = {"idle_in_transaction_session_timeout": str(IDLE_MS)}
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"startup_params": bounds})
         # Many rows a statement also where nothing is returned: evidence comes in thousands.
         engine.dialect.use_insertmanyvalues_wo_returning = True
     return engine

@@ -192,9 +192,9 @@ class Pipeline:
         totals = self.totals
         totals.read += len(arrivals.batch) + len(arrivals.rejects)
         totals.unknown_fields += arrivals.unknown_fields
-        tagged = register.tag(arrivals.batch)
-        self._count_unknown(tagged)
-        released = self._sequencer.push(tagged, arrivals.idle)
+        released = self._sequencer.push(register.tag(arrivals.batch), arrivals.idle)
+        # Not of what arrived: a recovery leaves out rows that an earlier life found in conflict.
+        self._count_unknown(released.batch)
         rejects = (*arrivals.rejects, *released.rejects)
         _add(totals.rejects, (reject.reason for reject in rejects))
         totals.processed += len(released.batch)

@@ -179,6 +179,10 @@ class Service:
         _log.info("partitions moved", revoked=len(news.revoked), assigned=len(news.assigned))
         for number in sorted({number for _, number in news.revoked}):
             self._close(number)
+        if news.assigned:
+            # The last owner may know a newer register: going back to the one before would be an
+            # event of its own to detectors that watch the register.
+            self._reload()
         for number in sorted({number for _, number in news.assigned}):
             self._open(number)
 

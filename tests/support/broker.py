@@ -166,6 +166,7 @@ class KafkaBroker:
         yield "transaction.state.log.replication.factor=1"
         yield "transaction.state.log.min.isr=1"
         yield "group.initial.rebalance.delay.ms=0"
+        yield "group.min.session.timeout.ms=1000"
         yield "sasl.enabled.mechanisms=" + ",".join(MECHANISMS)
         module = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         for name in ("sasl_plaintext", "sasl_ssl"):

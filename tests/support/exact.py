@@ -18,8 +18,10 @@ from kafka import KafkaConsumer, TopicPartition
 from sqlalchemy import Table, select, update
 from sqlalchemy.engine import URL
 
+from alerts.journal import Entry
 from alerts.record import Alert, decode
-from alerts.schema import ALERTS, COVERAGE, EVIDENCE, HUMAN, REGISTRY_ROWS
+from alerts.schema import ALERTS, COVERAGE, EVIDENCE, HUMAN, JOURNAL, REGISTRY_ROWS
+from alerts.schema import SHARDS as SHARD_ROWS
 from alerts.shards import Shards
 from alerts.store import AlertStore
 from ingest.events import Topic
@@ -81,7 +83,8 @@ class Site:
         url: URL | None = None,
         storage: str = "store",
         every_s: float = 0.8,
-        session_s: float = 6.0,
+        session_s: float = 45.0,
+        poll_records: int = 100,
     ) -> None:
         mark = uuid.uuid4().hex[:8]
         self.settings = msgspec.structs.replace(
@@ -98,6 +101,7 @@ class Site:
         _write(folder / "instruments.csv", tape.instruments)
         self._url = url
         self._storage, self._every_s, self._session_s = storage, every_s, session_s
+        self._poll_records = poll_records
         self.environment = {PASSWORD: url.password} if url is not None and url.password else {}
 
     def write_accounts(self, rows: Sequence[Mapping[str, str]]) -> None:
@@ -105,8 +109,8 @@ class Site:
         _write(self.folder / "new.csv", rows)
         (self.folder / "new.csv").replace(self.folder / "accounts.csv")
 
-    def config(self, member: str = "w-1") -> Path:
-        """Return the configuration of a worker."""
+    def config(self, member: str = "w-1", *, reload_s: float = 0.1) -> Path:
+        """Return the configuration of a worker, which looks for a new register so often."""
         path, settings = self.folder / f"{member}.toml", self.settings
         url = "sqlite:///var/ringfence.sqlite"
         if self._url is not None:
@@ -124,9 +128,9 @@ class Site:
             idle_s = 0.3
             connect_timeout_s = 5.0
             session_timeout_s = {self._session_s}
-            max_poll_records = 100
+            max_poll_records = {self._poll_records}
             [registry]
-            reload_s = 0.1
+            reload_s = {reload_s}
             [alerts]
             store_url = "{url}"
             [checkpoint]
@@ -137,9 +141,12 @@ class Site:
         """)
         return path
 
-    def start(self, lives: Lives, member: str = "w-1", **plan: Any) -> Life:
+    def start(
+        self, lives: Lives, member: str = "w-1", *, reload_s: float = 0.1, **plan: Any
+    ) -> Life:
         """Begin a life of a worker; `plan` as in `tests.support.lives.Plan`."""
-        return lives.start(self.config(member), environment=self.environment, **plan)
+        config = self.config(member, reload_s=reload_s)
+        return lives.start(config, environment=self.environment, **plan)
 
     def run(self, lives: Lives, member: str = "w-1") -> Life:
         """Run a worker until the feed is drained."""
@@ -155,22 +162,74 @@ class Site:
 
     def left(self) -> Left:
         """Return what the workers have left behind."""
+        letters = frozenset(
+            (r["topic"], r["partition"], r["offset"], r["reason"]) for r in self.letters()
+        )
         store = self.store()
         try:
-            return Left(
-                alerts={
-                    row.alert_id: row.record
-                    for row in _rows(store, ALERTS)
-                    if row.merged_into is None
-                },
-                evidence=frozenset(map(tuple, _rows(store, EVIDENCE))),
-                registry=frozenset(map(tuple, _rows(store, REGISTRY_ROWS))),
-                coverage=frozenset(map(tuple, _rows(store, COVERAGE))),
-                letters=frozenset(
-                    (r["topic"], r["partition"], r["offset"], r["reason"]) for r in self.letters()
-                ),
-                totals={shard: self._totals(store, shard) for shard in SHARDS},
-            )
+            totals = {shard: self._totals(store, shard) for shard in SHARDS}
+            return left_in(store, letters, totals)
+        finally:
+            store.close()
+
+    def frontiers(self) -> dict[tuple[Topic, int], int]:
+        """Return how far the workers' last commits have come."""
+        store = self.store()
+        try:
+            found: dict[tuple[Topic, int], int] = {}
+            for row in _rows(store, SHARD_ROWS):
+                if row.shard in SHARDS:
+                    places = json.loads(row.frontier)
+                    found |= {(Topic(topic), number): at for topic, number, at in places}
+            return found
+        finally:
+            store.close()
+
+    def owners(self) -> dict[str, str]:
+        """Return which member has each shard of a partition, as the store has it."""
+        store = self.store()
+        try:
+            rows = _rows(store, SHARD_ROWS)
+            return {row.shard: row.owner.split()[0] for row in rows if row.shard in SHARDS}
+        finally:
+            store.close()
+
+    def claims(self) -> dict[str, int]:
+        """Return the epoch under which each shard of a partition is owned."""
+        store = self.store()
+        try:
+            return {r.shard: r.epoch for r in _rows(store, SHARD_ROWS) if r.shard in SHARDS}
+        finally:
+            store.close()
+
+    def snapshots(self) -> set[tuple[str, int, int]]:
+        """Return shard, epoch and number of each snapshot of a partition that is kept."""
+        store = self.store()
+        try:
+            storage = storage_of(self.loaded(), Shards(store.engine))
+            return {(shard, *order) for shard in SHARDS for order in storage.orders(shard)}
+        finally:
+            store.close()
+
+    def epochs(self) -> dict[str, list[int]]:
+        """Return the epoch of every journal entry that is kept, by shard, in order."""
+        return {shard: [row.epoch for row in rows] for shard, rows in self._journal().items()}
+
+    def versions(self) -> dict[str, list[str]]:
+        """Return the versions of the register that came into force, by shard, in order."""
+        found = {}
+        for shard, rows in self._journal().items():
+            said = [msgspec.json.decode(row.record, type=Entry).decisions for row in rows]
+            found[shard] = [each.registry for each in said if each.registry]
+        return found
+
+    def _journal(self) -> dict[str, list[Any]]:
+        store = self.store()
+        try:
+            found: dict[str, list[Any]] = {}
+            for row in sorted(_rows(store, JOURNAL), key=lambda row: (row.shard, row.entry)):
+                found.setdefault(row.shard, []).append(row)
+            return found
         finally:
             store.close()
 
@@ -228,6 +287,18 @@ class Site:
         return unpack(sections["totals"]["totals"], Totals)
 
 
+def left_in(store: AlertStore, letters: Rows, totals: Mapping[str, Totals]) -> Left:
+    """Return what a store has, with letters and counts that were found elsewhere."""
+    return Left(
+        alerts={r.alert_id: r.record for r in _rows(store, ALERTS) if r.merged_into is None},
+        evidence=frozenset(map(tuple, _rows(store, EVIDENCE))),
+        registry=frozenset(map(tuple, _rows(store, REGISTRY_ROWS))),
+        coverage=frozenset(map(tuple, _rows(store, COVERAGE))),
+        letters=letters,
+        totals=totals,
+    )
+
+
 def read_topic(settings: KafkaSettings, topic: str) -> list[Any]:
     """Return every committed record of a topic, each partition's in order."""
     consumer = KafkaConsumer(
@@ -264,7 +335,9 @@ def assert_same(found: Left, expected: Left, *, totals: bool = True) -> None:
         assert here == there, f"{name}: {shown}"
     if totals:
         for shard in SHARDS:
-            assert found.totals[shard] == expected.totals[shard], shard
+            one, other = map(msgspec.structs.asdict, (found.totals[shard], expected.totals[shard]))
+            told = {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+            assert not told, f"counts of {shard}: {told}"
 
 
 def assert_balanced(left: Left, ends: Mapping[tuple[Topic, int], int]) -> None:

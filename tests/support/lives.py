@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from monitor.shard import BOUNDARIES
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.01
+FAILED = 70
+"""Exit code of a life that an error ended; its log says which."""
 WHEN_NEEDED = (
     "monitor.run",
     "alembic.command",
@@ -44,8 +47,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """It is killed when it comes to `boundary` for this time."""
     calls: int = 0
     """It is killed at this boundary, whichever it is; 0 = not."""
+    number: int = signal.SIGKILL
+    """Signal that it gives itself there; a stopped one goes on once it is told to."""
     alarm_s: float = 0.0
     """It is killed when so much wall time has passed, wherever it is; 0 = not."""
+    frozen_commit: int = 0
+    """It stops itself in the middle of this transaction of a pass; 0 = not."""
+    idle_s: float = 0.0
+    """Time after which the database ends a transaction in which nothing happens; 0 = as set up."""
     environment: dict[str, str] = {}
 
 
@@ -112,6 +121,11 @@ class Life:
             assert end is None, f"it ended ({end}) while waiting for {what}:\n{self.tail()}"
             assert time.monotonic() < until, f"no {what} within {timeout_s} s:\n{self.tail()}"
             time.sleep(POLL_S)
+
+    def frozen(self) -> bool:
+        """Return whether it has been stopped and not been told to go on."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def tail(self) -> str:
         """Return the end of its log."""
@@ -185,16 +199,36 @@ class Hook:
         self._hits += boundary == plan.boundary
         here = boundary == plan.boundary and self._hits == plan.hit
         if here or self._calls == plan.calls:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), plan.number)
+
+
+def freeze_in_commit(number: int) -> None:
+    """Let this process stop itself before it commits a pass for the given time."""
+    from alerts.shards import Shards
+
+    advance, calls = Shards.advance, count(1)
+
+    def frozen(*arguments: Any) -> int:
+        entry = advance(*arguments)
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return entry
+
+    Shards.advance = frozen  # type: ignore[method-assign,assignment]
 
 
 def live(plan: Plan, notes: Path) -> None:
     """Run the service as planned."""
     from rich.console import Console
 
+    import alerts.database
     from monitor.run import run_service
 
     os.environ.update(plan.environment)
+    if plan.frozen_commit:
+        freeze_in_commit(plan.frozen_commit)
+    if plan.idle_s:
+        alerts.database.IDLE_MS = int(plan.idle_s * 1000)  # type: ignore[misc]
     if plan.alarm_s:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, plan.alarm_s)
@@ -223,7 +257,7 @@ def _begin(question: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    code = 70
+    code = FAILED
     try:
         log = os.open(question["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
