@@ -94,7 +94,8 @@ def _measured(
         again.wait(lambda: again.get("/readyz")[0] == 200, "readiness", 600)
         ready_s = time.perf_counter() - begun
         again.stop()
-    log = [json.loads(x) for x in config.with_suffix(".log").read_text().splitlines() if x[:1] == "{"]
+    lines = config.with_suffix(".log").read_text().splitlines()
+    log = [json.loads(line) for line in lines if line.startswith("{")]
     claimed = [line["seconds"] for line in log if line.get("event") == "shard claimed"]
     kept = [line for line in log if line.get("event") == "snapshot kept"]
     restored = sum(claimed[-(PARTITIONS + 1) :])
@@ -183,7 +184,8 @@ def _tape(folder: Path, count: int, rng: random.Random, seqs: dict[str, int]) ->
     header = "account,owner,legal_entity,role,valid_from,valid_to\n"
     (folder / "accounts.csv").write_text(header + clients)
     rows = "".join(f"{name},R,USD,spot,1,1\n" for name in names)
-    (folder / "instruments.csv").write_text("instrument,base,quote,kind,tick_size,lot_size\n" + rows)
+    header = "instrument,base,quote,kind,tick_size,lot_size\n"
+    (folder / "instruments.csv").write_text(header + rows)
     return folder
 
 
