@@ -120,7 +120,10 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _config(settings: KafkaSettings, tape: Path, port: int, url: URL | None) -> str:
-    store = "" if url is None else f'store_url = "{url.set(password=None).render_as_string()}"'
+    store = ""
+    if url is not None:
+        place = f"{url.username}@{url.host}:{url.port}/{url.database}"
+        store = f'store_url = "postgresql+pg8000://{place}"'
     return f"""
         [registry]
         accounts = "{tape}/accounts.csv"
