@@ -185,6 +185,7 @@ class AlertBook:
         self._citations.clear()
         self._latest_ns = dict(unpack(snapshot["latest_ns"], list[_Latest]))
         self._adopt(part for _, family in families for part in family)
+        self._citations.take_disturbed()  # they stand where they belong; who comes later may not
 
     def _id_of(self, finding: Finding) -> str:
         return alert_id(
@@ -360,4 +361,3 @@ class AlertBook:
                 self._facets.setdefault(part.root, []).append(part.part_id)
             for place in part.cited:
                 self._citations.add(place, part)
-        self._citations.take_disturbed()

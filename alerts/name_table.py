@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,21 +38,27 @@ class StoreNames:
             new = [name for name in names if name not in known]
             first = connection.scalar(select(func.coalesce(func.max(NAMES.c.code), -1))) or 0
             if new:
-                connection.execute(
-                    insert_for(connection)(NAMES),
-                    [{"code": first + 1 + i, "name": name} for i, name in enumerate(new)],
-                )
+                rows = [
+                    {"code": first + 1 + i, "digest": _digest(name), "name": name.encode()}
+                    for i, name in enumerate(new)
+                ]
+                connection.execute(insert_for(connection)(NAMES), rows)
 
     def since(self, code: int) -> Sequence[str]:
         """Return the names from a code on, in the order of codes."""
         query = select(NAMES.c.name).where(NAMES.c.code >= code).order_by(NAMES.c.code)
         with self._shards.reading() as connection:
-            return list(connection.scalars(query))
+            return [bytes(name).decode() for name in connection.scalars(query)]
 
 
 def _known(connection: Connection, names: Sequence[str]) -> set[str]:
     known: set[str] = set()
     for start in range(0, len(names), LOOKED_UP):
-        query = select(NAMES.c.name).where(NAMES.c.name.in_(names[start : start + LOOKED_UP]))
-        known.update(connection.scalars(query))
+        digests = [_digest(name) for name in names[start : start + LOOKED_UP]]
+        query = select(NAMES.c.name).where(NAMES.c.digest.in_(digests))
+        known.update(bytes(name).decode() for name in connection.scalars(query))
     return known
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

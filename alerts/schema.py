@@ -131,10 +131,12 @@ NAMES: Final = Table(
     "names",
     METADATA,
     Column("code", Integer, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False),
-    Index("names_by_name", "name", unique=True),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    Index("names_by_digest", "digest", unique=True),
 )
-"""The code of every account, owner, session and user, the same for all workers."""
+"""The code of every account, owner, session and user, the same for all workers: UTF-8, found by its
+SHA-256, for a venue's names may be of any length and hold any character."""
 
 SHARDS: Final = Table(
     "shards",
@@ -145,8 +147,11 @@ SHARDS: Final = Table(
     Column("frontier", Text, nullable=False, server_default="[]"),
     Column("entry", BigInteger, nullable=False, server_default="0"),
     Column("handoff_id", BigInteger, nullable=False, server_default="0"),
+    Column("snapshot_epoch", BigInteger, nullable=False, server_default="0"),
+    Column("snapshot_number", BigInteger, nullable=False, server_default="0"),
 )
-"""Who owns a shard: fencing epoch, the positions of its last journal entry, and its number."""
+"""Who owns a shard: fencing epoch, the positions of its last commit, the number of its last journal
+entry, the last hand-off taken, and the newest snapshot that an owner kept in a folder."""
 
 FEED: Final = Table(
     "feed",

@@ -88,6 +88,19 @@ class Shards:
             query = select(SHARDS.c.epoch).where(SHARDS.c.shard == claim.shard)
             return connection.scalar(query) == claim.epoch
 
+    def note_snapshot(self, claim: Claim, number: int) -> None:
+        """Note a snapshot that the owner has kept in a folder; FencedError when it is none."""
+        with self.fenced(claim, "note a snapshot") as connection:
+            values = {"snapshot_epoch": claim.epoch, "snapshot_number": number}
+            connection.execute(update(SHARDS).where(SHARDS.c.shard == claim.shard).values(values))
+
+    def noted_snapshot(self, shard: str) -> tuple[int, int]:
+        """Return epoch and number of the newest snapshot noted; (0, 0) = none."""
+        query = select(SHARDS.c.snapshot_epoch, SHARDS.c.snapshot_number)
+        with self.reading() as connection:
+            found = connection.execute(query.where(SHARDS.c.shard == shard)).first()
+        return (found[0], found[1]) if found else (0, 0)
+
     @contextmanager
     def fenced(self, claim: Claim, action: str) -> Iterator[Connection]:
         """Yield a transaction that only the shard's owner can commit.

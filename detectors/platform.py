@@ -83,6 +83,8 @@ class PlatformStage:
         self._boundary_ns = NULL
         self._waiting: list[Batch] = []
         self.raw = RawStore(instruments, max_bytes=raw_bytes)
+        self.dealt_anew = False
+        """Whether the state restored was of other shards: of another number of partitions."""
         self.repeated = 0
         """Summaries that had been taken before."""
         self.late = 0
@@ -201,11 +203,13 @@ class PlatformStage:
         except SourceError as error:
             raise SnapshotError(f"platform state: {error}") from error
         self._waiting = [rows] if len(rows) else []
-        # A shard that is new, because the feed was dealt out anew, has passed what all had.
-        least = min((mark.until_ns for mark in state.marks.values()), default=NULL)
-        self._marks = {
-            shard: state.marks.get(shard, _Mark(least, idle=False)) for shard in self._marks
-        }
+        self.dealt_anew = state.marks.keys() != self._marks.keys()
+        if self.dealt_anew:
+            # Every shard begins again from what all had passed, and says anew whether it is idle.
+            least = min((mark.until_ns for mark in state.marks.values()), default=NULL)
+            self._marks = dict.fromkeys(self._marks, _Mark(least, idle=False))
+        else:
+            self._marks = dict(state.marks)
         self._boundary_ns = state.boundary_ns
         self.repeated, self.late = state.repeated, state.late
         raw = {n.removeprefix("raw/"): a for n, a in snapshot.items() if n.startswith("raw/")}

@@ -12,7 +12,7 @@ import polars as pl
 
 from detectors.base import Ref
 from ingest.errors import SnapshotError, SourceError
-from ingest.events import WIRE, Array, Batch, concatenate, empty
+from ingest.events import NO_CODE, WIRE, Array, Batch, concatenate, empty
 from ingest.instruments import Instruments
 from ingest.state import Snapshot, pack, unpack
 from ingest.summary import cut_raw
@@ -144,7 +144,9 @@ class RawStore:
             for name, c in _COLUMNS.items()
         }
         codes, places = np.unique(columns["instrument"], return_inverse=True)
-        names = tuple(self._instruments[code].instrument for code in codes.tolist())
+        names = tuple(
+            self._instruments[code].instrument if code != NO_CODE else "" for code in codes.tolist()
+        )
         return {
             **columns,
             "instrument": places.astype(np.int32),
@@ -159,7 +161,9 @@ class RawStore:
         """Take over what `snapshot` returned; raises SnapshotError when it does not fit."""
         try:
             state = unpack(snapshot["state"], _State)
-            codes = np.array([self._instruments.codes[name] for name in state.instruments], "i4")
+            # Of an instrument that is no longer listed nothing is found any more.
+            named = (self._instruments.codes.get(name, NO_CODE) for name in state.instruments)
+            codes = np.array([*named], "i4")
             columns = {name: snapshot[name] for name in _COLUMNS}
             columns["instrument"] = codes[columns["instrument"]]
             raw = snapshot["raw"].tobytes()

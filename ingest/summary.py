@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 import numpy as np
 import polars as pl
+import structlog
 
 from ingest.errors import SourceError
-from ingest.events import BOOK, ORDERED, TAGS, WIRE, Array, Batch, Column, empty
+from ingest.events import BOOK, NO_CODE, ORDERED, TAGS, WIRE, Array, Batch, Column, empty
 from ingest.instruments import Instruments
 
 _NAMES: Final = (
@@ -34,6 +35,8 @@ SUMMARY: Final[Mapping[str, Column]] = {name: _ALL[name] for name in _NAMES}
 they are reached by `incoming_seq` and `entry_seq`."""
 
 _VERSION: Final = 1
+
+_log = structlog.get_logger()
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,11 +96,12 @@ def decode_rows(encoded: bytes, instruments: Instruments) -> Batch:
     """Return the rows that `encode_rows` took, with the codes of a table of instruments.
 
     A column that the writer did not know yet is absent in all rows; one unknown here is left out.
+    So are rows of an instrument that the table does not list, with a line in the log.
 
     Raises
     ------
     SourceError
-        The bytes are no such rows, or name an instrument that the table does not list.
+        The bytes are no such rows.
     """
     try:
         found = msgspec.msgpack.decode(encoded, type=_Rows)
@@ -105,20 +109,26 @@ def decode_rows(encoded: bytes, instruments: Instruments) -> Batch:
         raise SourceError(f"rows of a summary cannot be read: {error}") from error
     if found.version != _VERSION:
         raise SourceError(f"rows of a summary must be of version {_VERSION}, were {found.version}")
-    unknown = [name for name in found.instruments if instruments.code(name) is None]
-    if unknown:
-        raise SourceError(
-            f"a summary names the instrument {unknown[0]}, which instruments.csv does not list"
-        )
     columns = empty(SUMMARY, found.rows)
     for name in SUMMARY.keys() & found.columns.keys():
         columns[name] = _unpacked(found.columns[name], name, found.rows)
-    codes = np.array([instruments.codes[name] for name in found.instruments], np.int32)
+    named = [instruments.codes.get(name, NO_CODE) for name in found.instruments]
+    codes = np.array(named, np.int32)
     try:
         columns["instrument"] = codes[columns["instrument"]] if found.rows else codes[:0]
     except IndexError as error:
         raise SourceError("rows of a summary name an instrument by a wrong number") from error
-    return Batch(columns, instruments, raw=_raw(found))
+    rows = Batch(columns, instruments, raw=_raw(found))
+    listed = rows["instrument"] != NO_CODE
+    if listed.all():
+        return rows
+    lost = [n for n, code in zip(found.instruments, named, strict=True) if code == NO_CODE]
+    _log.error(
+        "trades of instruments that are not listed left out",
+        instruments=len(lost),
+        records=int(np.count_nonzero(~listed)),
+    )
+    return rows.take(listed)
 
 
 def _packed(column: Array) -> bytes:

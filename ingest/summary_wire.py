@@ -135,6 +135,10 @@ class Assembler:
             rows=rows,
         )
 
+    def forget(self) -> None:
+        """Take every shard's summaries as new: the feed was dealt out to other shards."""
+        self._whole, self._partial = {}, {}
+
     def snapshot(self) -> Snapshot:
         """Return the pieces held and what was whole."""
         partial = [

@@ -18,7 +18,7 @@ from ingest.sections import UNWANTED, Job, Layout, Onto, Slice, join, recoded
 from ingest.state import Sections, Snapshot, pack, unpack
 from ingest.summary_axis import SummaryRows
 from monitor.pipeline import Totals
-from monitor.section_layouts import DETECTOR, detector_of, layouts_of
+from monitor.section_layouts import DETECTOR, detector_of, layouts_of, reopened
 
 REMOVED: Final = "removed_instrument"
 """Reason under which pending records of an instrument that is no longer listed are counted."""
@@ -154,6 +154,9 @@ def deal(
         }
         if names is not None:
             dealt[partition]["names"] = names
+        if "summaries" in dealt[partition]:
+            closed = dealt[partition]["summaries"]
+            dealt[partition]["summaries"] = {**closed, "state": reopened(closed["state"])}
     pending = {partition: _pending(sections) for partition, sections in dealt.items()}
     totals = _added(sources, sum(pending.values()))
     unknown = sorted({account for source in sources for account in source.unknown})

@@ -161,6 +161,8 @@ class PlatformShard:
         try:
             self.stage.restore(sections["platform"])
             self._assembler.restore(sections["messages"])
+            if self.stage.dealt_anew:
+                self._assembler.forget()
             for detector in self._running():
                 mine = Slice(snapshot=sections[_section(detector)], codes=codes, counts=True)
                 detector.restore(join([mine], detector.layout, onto))

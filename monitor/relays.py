@@ -117,12 +117,13 @@ class Relays:
 
     def _send(self, way: _Way) -> None:
         while rows := self._outbox.pending(way.claim.shard, after=way.reached):
+            self.waiting += len(rows)
             if not way.asked:
                 # The store may not know of the last send: Kafka does, and has the last word.
                 way.reached = self._where(way)
                 way.asked = True
+                self.waiting -= len(rows)
                 continue
-            self.waiting += len(rows)
             way.reached = way.relay.send(rows)
             self._reach("sent")
             self._outbox.settle(self._shards, way.claim, CONSUMER, way.reached)

@@ -51,6 +51,12 @@ def _least(closed: Sequence[_Closed]) -> _Closed:
     )
 
 
+def reopened(state: Array) -> Array:
+    """Return the state of a summariser that has not said whether its shard is idle."""
+    closed = unpack(state, _Closed)
+    return pack(_Closed(closed.last_ns, idle=False))
+
+
 _LAYOUTS: Final[Mapping[str, Layout]] = {
     "sequencer": Sequencer.layout,
     "book": Books.layout,

@@ -13,9 +13,10 @@ import structlog
 from alerts.commit import Found, Kept, Ledger
 from alerts.handoff import decode as decode_handoff
 from alerts.journal import NO_DECISIONS, Decisions, Entry, coded, named, packed, unpacked
-from alerts.shards import Claim, Progress
+from alerts.record import Alert
+from alerts.shards import Claim, FencedError, Progress
 from alerts.states import States
-from ingest.errors import SnapshotError
+from ingest.errors import SnapshotError, SourceError
 from ingest.events import Array, Reject, Topic
 from ingest.instruments import Instruments
 from ingest.register import Register
@@ -138,6 +139,7 @@ class Shard:
         self._entry = 0
         self._register: Register | None = None
         self._handoff_id = 0
+        self._early: list[Kept] = []
         self.at: dict[Position, int] = {}
         """Next offset of each position that has been processed."""
         self.idle: frozenset[Position] = frozenset()
@@ -164,8 +166,6 @@ class Shard:
     def begin(self) -> Iterator[Pass]:
         """Yield what there is to do before any record comes; to be called once."""
         yield from self._advance()
-        if not self.recovering:
-            yield from self.reload()
 
     def take(self, arrivals: Arrivals, at: Mapping[Position, int]) -> Iterator[Pass]:
         """Take what a poll brought, up to the given positions; yield the passes that it made.
@@ -193,12 +193,10 @@ class Shard:
         """Fold findings of platform scope that were handed over; return the alerts that are new."""
         if self.recovering:
             return ()
-        kept: list[Kept] = []
+        kept, self._early = self._early, []
         while records := self._ledger.shards.handoffs(self.name, after=self._handoff_id):
             for number, record in records:
-                handed = decode_handoff(record, self._instruments)
-                register = self._registers.version(handed.registry_version)
-                alerts = self.pipeline.hand([handed.finding], register, handed.evidence)
+                alerts = self._handed(record)
                 done = Progress(positions=self.at, handoff_id=number)
                 found = Found(alerts=alerts, pins=self.pipeline.alerts.evidence(alerts))
                 self._entry, new = self._ledger.commit(self.claim, self._entry, done, found)
@@ -206,6 +204,16 @@ class Shard:
                 self._reach("committed")
                 kept += new
         return kept
+
+    def _handed(self, record: bytes) -> Sequence[Alert]:
+        try:
+            handed = decode_handoff(record, self._instruments)
+        except SourceError as error:
+            # Of an instrument that is no longer listed: its alerts cannot be composed any more.
+            _log.error("finding of platform scope left out", shard=self.name, error=str(error))
+            return ()
+        register = self._registers.version(handed.registry_version)
+        return self.pipeline.hand([handed.finding], register, handed.evidence)
 
     def snapshot(self) -> int | None:
         """Keep a snapshot; return its size, B, or None when there is nothing to be kept now."""
@@ -279,7 +287,8 @@ class Shard:
             sequencer.decide()
             return
         gaps = self._entries[0].decisions.gaps if self._entries else ()
-        sequencer.follow([coded(gap, self._instruments) for gap in gaps])
+        listed = [gap for gap in gaps if gap.instrument in self._instruments.codes]
+        sequencer.follow([coded(gap, self._instruments) for gap in listed])
 
     def _advance(self) -> Iterator[Pass]:
         """Process what waits, entry by entry, as far as the records reach."""
@@ -295,10 +304,12 @@ class Shard:
                 self._entry = entry.number
             self.recovering = bool(self._entries) or not _reached(self.claim.frontier, self.at)
             self._follow()
+        # What was handed over before the frontier belongs to what was told before it.
+        self._early += self.take_handoffs()
         if self._waiting:
             left, self._waiting = joined(self._waiting), []
             yield self._pass(left, self._polled)
-            yield from self.reload()
+        yield from self.reload()
 
     def _process_up_to(self, target: Mapping[Position, int], entry: Entry | None) -> Iterator[Pass]:
         if self._waiting:
@@ -343,6 +354,9 @@ class Shard:
             closes=False,
             boundary_ns=boundary_ns,
         )
+        if outcome.rejects:
+            # The earlier life may have ended before it wrote them; the key tells repeats.
+            self._rejects.write(outcome.rejects)
         return Pass(arrivals=arrivals, outcome=outcome, before=before)
 
     def _pass(
@@ -362,9 +376,6 @@ class Shard:
             closes=changed is None,
         )
         self._reach("decided")
-        if outcome.rejects:
-            self._rejects.write(outcome.rejects)
-            self._reach("rejected")
         self.at = {**self.at, **at}
         done = Progress(positions=self.at, decisions=self._decisions(outcome, changed))
         found = Found(
@@ -379,6 +390,12 @@ class Shard:
         if writes:
             self._entry, kept = self._ledger.commit(self.claim, self._entry, done, found)
             self._reach("committed")
+        if outcome.rejects:
+            # Behind the commit, so that a worker that lost the shard tells of no decision.
+            if not writes and not self._ledger.shards.holds(self.claim):
+                raise FencedError(f"shard {self.name} has another owner: no letters are written")
+            self._rejects.write(outcome.rejects)
+            self._reach("rejected")
         self.idle = arrivals.idle
         done_s = time.monotonic()
         return Pass(

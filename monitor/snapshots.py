@@ -165,7 +165,8 @@ class FolderStorage:
     directory : Path
         Created when it is absent.
     shards : Shards
-        To see, before a file becomes visible, that the shard is still owned.
+        Where a snapshot is noted once its file is durable: one that a worker wrote after it had
+        lost the shard is in no owner's notes, and is never read.
 
     Raises
     ------
@@ -193,22 +194,24 @@ class FolderStorage:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if not self._shards.holds(claim):
-            partial.unlink()
-            raise FencedError(f"shard {claim.shard} has another owner: its snapshot is not kept")
         partial.replace(path)
         folder = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+        try:
+            self._shards.note_snapshot(claim, number)
+        except FencedError:
+            path.unlink()
+            raise
 
     def orders(self, shard: str) -> Sequence[Order]:
-        """Return what there is of a shard, oldest first."""
+        """Return what there is of a shard and was noted by its owner, oldest first."""
+        noted = self._shards.noted_snapshot(shard)
         names = map(_NAME.fullmatch, (path.name for path in self._directory.glob(f"*{SUFFIX}")))
-        return sorted(
-            (int(m["epoch"]), int(m["number"])) for m in names if m and m["shard"] == shard
-        )
+        found = [(int(m["epoch"]), int(m["number"])) for m in names if m and m["shard"] == shard]
+        return sorted(order for order in found if order <= noted)
 
     def read(self, shard: str, order: Order) -> bytes:
         """Return a snapshot's bytes."""

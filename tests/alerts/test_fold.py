@@ -6,9 +6,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.commit import Found, Ledger
 from alerts.identity import alert_id
+from alerts.outbox import Outbox
 from alerts.parts import MAX_EVIDENCE
 from alerts.record import Source, encode
+from alerts.shards import Progress, Shards
+from alerts.store import AlertStore
 from detectors.base import Feature, Ref
 from tests.support.alerts import HASHES, Venue, at
 
@@ -253,3 +257,36 @@ def test_an_episode_of_many_findings_costs_the_same_for_each(tmp_path):
 
     small = min(seconds(2_000) for _ in range(2))
     assert seconds(20_000) < 40 * small  # quadratic would be a hundred times
+
+
+def test_an_alert_that_was_merged_before_a_crash_is_merged_after_it_too(venue, tmp_path):
+    """The snapshot knows the weak part alone; the store knows the strong one that took it in."""
+    store = AlertStore(f"sqlite:///{tmp_path}/store.sqlite")
+    store.migrate()
+    ledger = Ledger(Shards(store.engine), Outbox(store.engine))
+    claim = ledger.shards.claim("p0", "worker")
+
+    def commit(book, *findings):
+        alerts = book.apply(findings, venue.register)
+        found = Found(alerts=alerts, pins=book.evidence(alerts))
+        ledger.commit(claim, 0, Progress(positions={}), found)
+
+    book = venue.book(store=store)
+    commit(book, venue.finding("rules"))
+    kept = book.snapshot()
+    commit(book, venue.finding("breaches"))
+
+    again = venue.book(store=store)
+    again.restore(kept)
+    again.apply([venue.finding("breaches")], venue.register)
+    later = [
+        venue.finding("rules", revision=2, seqs=(6,)),
+        venue.finding("rules", revision=3, seqs=(9,)),
+        venue.finding("breaches", revision=2, seqs=(12,)),
+    ]
+    for finding in later:
+        commit(again, finding)
+    (alert,) = store.records()
+    assert (alert.detector, alert.revision) == ("breaches", 5)
+    assert alert.trade_ids == ("T3", "T6", "T9", "T12")
+    store.close()

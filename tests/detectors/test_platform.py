@@ -18,7 +18,7 @@ from detectors.platform import PlatformStage
 from detectors.raw_store import BLOCK_ROWS, RawStore
 from detectors.summaries import MINUTE_NS, SUMMARY, Summariser, Summary
 from detectors.wash_rings import WashRings, WashRingsParams
-from ingest.errors import SnapshotError, SourceError
+from ingest.errors import SourceError
 from ingest.events import NULL
 from tests.support.ring_tapes import BORDER, HOUR, MINUTE, WEEK, batch, market, sales_of
 
@@ -278,10 +278,16 @@ def test_every_platform_detector_needs_the_columns_of_a_summary_alone(kind, deal
     assert stage.boundary_ns == min(queue[-1].until_ns for queue in dealt)
 
 
-def test_a_snapshot_of_other_shards_is_refused():
-    kept = new_stage(shards=2).snapshot()
-    with pytest.raises(SnapshotError, match="p0, p1, p2"):
-        new_stage(shards=3).restore(kept)
+def test_of_a_feed_that_was_dealt_out_anew_every_shard_is_waited_for_again():
+    stage = new_stage(shards=2)
+    for shard in ("p0", "p1"):
+        stage.take(quiet(shard, NULL, 7, idle=True))
+    again = new_stage(shards=3)
+    again.restore(stage.snapshot())
+    assert (again.dealt_anew, list(again.waits_for)) == (True, ["p0", "p1", "p2"])
+    for shard in ("p0", "p1", "p2"):
+        again.take(quiet(shard, 7, 2 * MINUTE_NS))
+    assert again.boundary_ns == 2 * MINUTE_NS
 
 
 # Raw records

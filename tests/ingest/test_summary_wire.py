@@ -167,9 +167,15 @@ def test_a_message_cut_short_or_foreign_is_refused():
             Assembler(TABLE).take(bad)
 
 
-def test_an_instrument_that_is_not_listed_is_named():
-    with pytest.raises(SourceError, match="CCC-USD"):
-        Assembler(example_instruments(NAMES[:2])).take(encode(summary_of(50))[0])
+def test_trades_of_an_instrument_that_is_not_listed_are_left_out_and_no_others():
+    whole = Assembler(TABLE).take(encode(summary_of(50))[0]).rows
+    table = example_instruments(NAMES[:2])
+    rows = Assembler(table).take(encode(summary_of(50))[0]).rows
+    named = [whole.instruments[code].instrument for code in whole["instrument"].tolist()]
+    kept = [name in NAMES[:2] for name in named]
+    assert 0 < sum(kept) < len(kept)
+    assert rows["seq"].tolist() == whole["seq"][kept].tolist()
+    assert rows.raw.to_list() == [raw for raw, here in zip(whole.raw, kept, strict=True) if here]
 
 
 def told(**changes):

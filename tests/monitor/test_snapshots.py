@@ -122,6 +122,16 @@ def test_a_late_write_of_an_older_epoch_lies_behind_a_newer_one(tmp_path, shards
     assert state_of(snapshots.latest("p0")).entry == 7
 
 
+def test_a_file_that_no_owner_noted_is_never_read(tmp_path, shards):
+    """A worker froze before its snapshot's file appeared, lost the shard, and woke."""
+    snapshots = Snapshots(FolderStorage(tmp_path / "s", shards))
+    old = shards.claim("p0", "one")
+    snapshots.save(old, sections(1))
+    shards.claim("p0", "two")
+    (tmp_path / "s" / "p0-0000000001-0000000002.ckpt").write_bytes(encode(sections(2)))
+    assert state_of(snapshots.latest("p0")).entry == 1
+
+
 def test_checkpoints_of_a_version_without_shards_are_refused_in_one_line(tmp_path, shards):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "000000000001.ckpt").write_bytes(b"ringfence checkpoint 1\n")

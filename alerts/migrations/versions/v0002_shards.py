@@ -11,9 +11,10 @@ def upgrade() -> None:
     op.create_table(
         "names",
         sa.Column("code", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary(32), nullable=False),
+        sa.Column("name", sa.LargeBinary, nullable=False),
     )
-    op.create_index("names_by_name", "names", ["name"], unique=True)
+    op.create_index("names_by_digest", "names", ["digest"], unique=True)
     op.create_table(
         "shards",
         sa.Column("shard", sa.String(32), primary_key=True),
@@ -22,6 +23,8 @@ def upgrade() -> None:
         sa.Column("frontier", sa.Text, nullable=False, server_default="[]"),
         sa.Column("entry", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("handoff_id", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("snapshot_epoch", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("snapshot_number", sa.BigInteger, nullable=False, server_default="0"),
     )
     op.create_table(
         "feed",
