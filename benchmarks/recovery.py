@@ -83,7 +83,9 @@ def _measured(
                 service = RunningService(config, port)
                 stack.callback(service.close)
                 _processed(service, ORDERS)
-                service.stop()  # ends with a snapshot of everything
+                service.process.terminate()  # ends with a snapshot of everything
+                if service.process.wait(timeout=300):
+                    raise RuntimeError("the worker did not stop as it should")
         service = RunningService(config, port)
         stack.callback(service.close)
         _processed(service, MORE)
@@ -93,7 +95,8 @@ def _measured(
         stack.callback(again.close)
         again.wait(lambda: again.get("/readyz")[0] == 200, "readiness", 600)
         ready_s = time.perf_counter() - begun
-        again.stop()
+        again.process.terminate()
+        again.process.wait(timeout=300)
     lines = config.with_suffix(".log").read_text().splitlines()
     log = [json.loads(line) for line in lines if line.startswith("{")]
     claimed = [line["seconds"] for line in log if line.get("event") == "shard claimed"]
