@@ -261,7 +261,7 @@ class StoreStorage:
             return zlib.decompress(packed)
         except zlib.error as error:
             raise SnapshotError(
-                f"a snapshot of shard {shard} cannot be unpacked: {error}"
+                f"shard {shard}: snapshot cannot be unpacked: {error}"
             ) from error
 
     def drop(self, claim: Claim, orders: Sequence[Order]) -> None:
