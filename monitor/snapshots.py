@@ -260,9 +260,7 @@ class StoreStorage:
         try:
             return zlib.decompress(packed)
         except zlib.error as error:
-            raise SnapshotError(
-                f"shard {shard}: snapshot cannot be unpacked: {error}"
-            ) from error
+            raise SnapshotError(f"shard {shard}: snapshot cannot be unpacked: {error}") from error
 
     def drop(self, claim: Claim, orders: Sequence[Order]) -> None:
         """Let go of snapshots."""
