@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,33 @@ from ingest.kafka_client import create_topics
 from monitor.shard import BOUNDARIES
 from tests.support import worker
 from tests.support.broker import KafkaBroker
-from tests.support.exact import Site, assert_balanced, assert_same, assert_told_once, feed_ends
+from tests.support.exact import Site, assert_told_once
 from tests.support.feeds import PARTITIONS, plain_feed, send
+from tests.support.left import assert_balanced, assert_same, feed_ends
 from tests.support.lives import Lives
 from tests.support.postgres import fresh_database
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+
+Chain = Sequence[tuple[str, int]]
+CHAINS: Sequence[Chain] = (
+    tuple(
+        (name, hit) for hit in (1, 3) for name in ("claimed", "restored", "decided", "committed")
+    ),
+    tuple((name, hit) for hit in (1, 3) for name in ("rejected", "summary sent", "archived")),
+    tuple(
+        (name, hit) for hit in (1, 3) for name in ("snapshot kept", "trimmed", "offsets committed")
+    ),
+    (
+        ("sent", 1),
+        ("settled", 1),
+        ("sent", 2),
+        ("settled", 2),
+        ("handed over", 1),
+        ("handed over", 1),
+    ),
+)
+"""Where lives end, one after the other: at each boundary at once, and at one that comes later."""
 
 
 class Plain:
@@ -48,6 +70,14 @@ class Plain:
         assert_balanced(left, feed_ends(self.messages))
         assert_told_once(site)
 
+    def check_after(self, chain: Chain, site: Site, lives: Lives) -> None:
+        """Let one life after the other die, run to the end, and compare."""
+        for boundary, hit in chain:
+            end = site.start(lives, boundary=boundary, hit=hit).end()
+            assert end.was_at(boundary, hit), (boundary, hit, end)
+        site.run(lives)
+        self.check(site)
+
 
 @pytest.fixture(scope="module")
 def plain(
@@ -61,20 +91,31 @@ def test_a_clean_run_comes_to_every_boundary_and_finds_something_of_every_scope(
     plain: Plain,
 ) -> None:
     assert set(plain.reached) == set(BOUNDARIES)
+    assert {boundary for chain in CHAINS for boundary, _ in chain} == set(BOUNDARIES)
     detectors = {record.partition('"detector":"')[2] for record in plain.clean.alerts.values()}
     found = {name.partition('"')[0] for name in detectors}
     assert found >= {"client_priority", "tag_integrity", "wash_rings", "wash_trading"}
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_a_worker_that_dies_at_a_boundary_leaves_what_a_clean_run_leaves(
-    plain: Plain, lives: Lives, database: URL, tmp_path: Path, boundary: str
+@pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: chain[0][0])
+def test_a_worker_that_dies_at_boundaries_leaves_what_a_clean_run_leaves(
+    plain: Plain, lives: Lives, database: URL, tmp_path: Path, chain: Chain
 ) -> None:
-    site = Site(plain.settings, plain.tape, tmp_path / "site", url=database)
-    often = plain.reached.count(boundary)
-    for hit in (1, max(1, min(3, often // 2))):
-        end = site.start(lives, boundary=boundary, hit=hit).end()
-        assert end.was_at(boundary, hit), end
+    site = Site(plain.settings, plain.tape, tmp_path / "site", url=database, every_s=0.4)
+    plain.check_after(chain, site, lives)
+
+
+def test_a_summary_of_trades_that_was_decided_and_not_sent_is_sent_by_the_next_life(
+    plain: Plain, lives: Lives, database: URL, tmp_path: Path
+) -> None:
+    # Without a snapshot each life sends those again that were decided before it, then new ones.
+    site = Site(plain.settings, plain.tape, tmp_path / "site", url=database, every_s=3_600.0)
+    unsent = 0
+    for hit in (1, 2, 4, 7, 10, 13):
+        end = site.start(lives, call="monitor.parts:_Summaries.send", hit=hit).end()
+        assert end.code == -signal.SIGKILL
+        unsent += end.reached[-1] == "committed"
+    assert unsent > 2
     site.run(lives)
     plain.check(site)
 
@@ -83,8 +124,5 @@ def test_on_sqlite_and_with_snapshots_in_a_folder_it_is_the_same(
     plain: Plain, lives: Lives, tmp_path: Path
 ) -> None:
     site = Site(plain.settings, plain.tape, tmp_path / "site", storage="folder", every_s=0.3)
-    for boundary, hit in (("committed", 5), ("archived", 4), ("snapshot kept", 2), ("sent", 1)):
-        end = site.start(lives, boundary=boundary, hit=hit).end()
-        assert end.was_at(boundary, hit), end
-    site.run(lives)
-    plain.check(site)
+    chain = (("committed", 5), ("archived", 4), ("snapshot kept", 2), ("sent", 1))
+    plain.check_after(chain, site, lives)

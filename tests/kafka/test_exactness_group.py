@@ -14,9 +14,10 @@ from sqlalchemy.engine import URL
 from ingest.kafka_client import create_topics
 from tests.support import worker
 from tests.support.broker import KafkaBroker
-from tests.support.exact import Site, assert_balanced, assert_same, assert_told_once, feed_ends
+from tests.support.exact import Site, assert_told_once
 from tests.support.feeds import PARTITIONS, changed_accounts, hard_feed, send, steps
 from tests.support.journaled import by_journal
+from tests.support.left import assert_balanced, assert_same, feed_ends
 from tests.support.lives import FAILED, Life, Lives
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -148,7 +149,8 @@ def test_a_worker_that_froze_within_a_transaction_locks_its_shard_for_a_bounded_
     group: Group,
 ) -> None:
     group.send(2)
-    zombie = group.start("w-1", frozen_commit=6, idle_s=3.0)
+    inside = "alerts.shards:Shards.advance"
+    zombie = group.start("w-1", call=inside, hit=6, number=signal.SIGSTOP, idle_s=3.0)
     zombie.wait(zombie.frozen, "the freeze")
     heir = group.start("w-2")
     heir.wait(lambda: group.owned_by("w-2"), "an heir")

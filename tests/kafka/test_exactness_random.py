@@ -17,9 +17,10 @@ from sqlalchemy.engine import URL
 from ingest.kafka_client import create_topics
 from tests.support import worker
 from tests.support.broker import KafkaBroker
-from tests.support.exact import Site, assert_balanced, assert_same, assert_told_once, feed_ends
+from tests.support.exact import Site, assert_told_once
 from tests.support.feeds import PARTITIONS, changed_accounts, hard_feed, send, steps
 from tests.support.journaled import by_journal
+from tests.support.left import assert_balanced, assert_same, feed_ends
 from tests.support.lives import Lives
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]

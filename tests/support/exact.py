@@ -1,26 +1,21 @@
-"""What a feed left behind: read from store, topics and snapshots, so that two runs can be compared.
-
-A `Site` is where workers of one group leave their results: a database, a folder and topics of its
-own. Several sites read the same feed.
-"""
+"""Sites: where workers of one group leave their results; several sites read the same feed."""
 
 from __future__ import annotations
 
 import csv
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
-from sqlalchemy import Table, select, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import URL
 
-from alerts.journal import Entry
+from alerts.journal import Decisions, Entry
 from alerts.record import Alert, decode
-from alerts.schema import ALERTS, COVERAGE, EVIDENCE, HUMAN, JOURNAL, REGISTRY_ROWS
+from alerts.schema import ALERTS, HUMAN, JOURNAL
 from alerts.schema import SHARDS as SHARD_ROWS
 from alerts.shards import Shards
 from alerts.store import AlertStore
@@ -32,28 +27,11 @@ from ingest.state import unpack
 from monitor.config import Config, load_config
 from monitor.parts import storage_of
 from monitor.pipeline import Totals
-from tests.support.feeds import PARTITIONS
+from tests.support.left import SHARDS, Left, left_in, read_topic, rows_of
 from tests.support.lives import Life, Lives
 from tests.support.venue import Tape
 
-SHARDS = tuple(f"p{number}" for number in range(PARTITIONS))
 PASSWORD = "RINGFENCE_STORE_PASSWORD"
-
-Rows = frozenset[tuple[object, ...]]
-
-
-class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """What workers, or a clean run, have left behind."""
-
-    alerts: Mapping[str, str]
-    """Record by alert id, without alerts that were merged into another."""
-    evidence: Rows
-    registry: Rows
-    coverage: Rows
-    letters: Rows
-    """Topic, partition, offset and reason of every record that was rejected."""
-    totals: Mapping[str, Totals]
-    """Final counts by shard."""
 
 
 class Site:
@@ -85,6 +63,7 @@ class Site:
         every_s: float = 0.8,
         session_s: float = 45.0,
         poll_records: int = 100,
+        idle_s: float = 0.3,
     ) -> None:
         mark = uuid.uuid4().hex[:8]
         self.settings = msgspec.structs.replace(
@@ -101,7 +80,7 @@ class Site:
         _write(folder / "instruments.csv", tape.instruments)
         self._url = url
         self._storage, self._every_s, self._session_s = storage, every_s, session_s
-        self._poll_records = poll_records
+        self._poll_records, self._idle_s = poll_records, idle_s
         self.environment = {PASSWORD: url.password} if url is not None and url.password else {}
 
     def write_accounts(self, rows: Sequence[Mapping[str, str]]) -> None:
@@ -125,7 +104,7 @@ class Site:
             alerts = "{settings.alerts}"
             dead_letter = "{settings.dead_letter}"
             summaries = "{settings.summaries}"
-            idle_s = 0.3
+            idle_s = {self._idle_s}
             connect_timeout_s = 5.0
             session_timeout_s = {self._session_s}
             max_poll_records = {self._poll_records}
@@ -177,7 +156,7 @@ class Site:
         store = self.store()
         try:
             found: dict[tuple[Topic, int], int] = {}
-            for row in _rows(store, SHARD_ROWS):
+            for row in rows_of(store, SHARD_ROWS):
                 if row.shard in SHARDS:
                     places = json.loads(row.frontier)
                     found |= {(Topic(topic), number): at for topic, number, at in places}
@@ -189,7 +168,7 @@ class Site:
         """Return which member has each shard of a partition, as the store has it."""
         store = self.store()
         try:
-            rows = _rows(store, SHARD_ROWS)
+            rows = rows_of(store, SHARD_ROWS)
             return {row.shard: row.owner.split()[0] for row in rows if row.shard in SHARDS}
         finally:
             store.close()
@@ -198,7 +177,7 @@ class Site:
         """Return the epoch under which each shard of a partition is owned."""
         store = self.store()
         try:
-            return {r.shard: r.epoch for r in _rows(store, SHARD_ROWS) if r.shard in SHARDS}
+            return {r.shard: r.epoch for r in rows_of(store, SHARD_ROWS) if r.shard in SHARDS}
         finally:
             store.close()
 
@@ -217,17 +196,23 @@ class Site:
 
     def versions(self) -> dict[str, list[str]]:
         """Return the versions of the register that came into force, by shard, in order."""
-        found = {}
-        for shard, rows in self._journal().items():
-            said = [msgspec.json.decode(row.record, type=Entry).decisions for row in rows]
-            found[shard] = [each.registry for each in said if each.registry]
-        return found
+        return {
+            shard: [each.registry for each in said if each.registry]
+            for shard, said in self.decisions().items()
+        }
+
+    def decisions(self) -> dict[str, list[Decisions]]:
+        """Return what was decided, by shard, in order."""
+        return {
+            shard: [msgspec.json.decode(row.record, type=Entry).decisions for row in rows]
+            for shard, rows in self._journal().items()
+        }
 
     def _journal(self) -> dict[str, list[Any]]:
         store = self.store()
         try:
             found: dict[str, list[Any]] = {}
-            for row in sorted(_rows(store, JOURNAL), key=lambda row: (row.shard, row.entry)):
+            for row in sorted(rows_of(store, JOURNAL), key=lambda row: (row.shard, row.entry)):
                 found.setdefault(row.shard, []).append(row)
             return found
         finally:
@@ -245,7 +230,7 @@ class Site:
         """Return the last revision of every alert, merged ones included."""
         store = self.store()
         try:
-            return {row.alert_id: decode(row.record) for row in _rows(store, ALERTS)}
+            return {row.alert_id: decode(row.record) for row in rows_of(store, ALERTS)}
         finally:
             store.close()
 
@@ -270,7 +255,7 @@ class Site:
         try:
             return {
                 row.alert_id: tuple(getattr(row, name) for name in HUMAN)
-                for row in _rows(store, ALERTS)
+                for row in rows_of(store, ALERTS)
                 if row.assignee is not None
             }
         finally:
@@ -287,70 +272,6 @@ class Site:
         return unpack(sections["totals"]["totals"], Totals)
 
 
-def left_in(store: AlertStore, letters: Rows, totals: Mapping[str, Totals]) -> Left:
-    """Return what a store has, with letters and counts that were found elsewhere."""
-    return Left(
-        alerts={r.alert_id: r.record for r in _rows(store, ALERTS) if r.merged_into is None},
-        evidence=frozenset(map(tuple, _rows(store, EVIDENCE))),
-        registry=frozenset(map(tuple, _rows(store, REGISTRY_ROWS))),
-        coverage=frozenset(map(tuple, _rows(store, COVERAGE))),
-        letters=letters,
-        totals=totals,
-    )
-
-
-def read_topic(settings: KafkaSettings, topic: str) -> list[Any]:
-    """Return every committed record of a topic, each partition's in order."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    try:
-        numbers = sorted(consumer.partitions_for_topic(topic) or ())
-        places = [TopicPartition(topic, number) for number in numbers]
-        consumer.assign(places)
-        ends = consumer.end_offsets(places)
-        found: list[Any] = []
-        while any(consumer.position(place) < ends[place] for place in places):
-            for records in consumer.poll(timeout_ms=200).values():
-                found += records
-        return sorted(found, key=lambda record: (record.partition, record.offset))
-    finally:
-        consumer.close()
-
-
-def assert_same(found: Left, expected: Left, *, totals: bool = True) -> None:
-    """Fail when two runs did not leave the same, with the first difference in a few lines."""
-    missing = sorted(expected.alerts.keys() - found.alerts.keys())
-    extra = sorted(found.alerts.keys() - expected.alerts.keys())
-    assert not missing, f"alerts missing: {[expected.alerts[i][:400] for i in missing[:3]]}"
-    assert not extra, f"alerts too many: {[found.alerts[i][:400] for i in extra[:3]]}"
-    for alert_id, record in expected.alerts.items():
-        assert found.alerts[alert_id] == record, _difference(found.alerts[alert_id], record)
-    for name in ("coverage", "evidence", "registry", "letters"):
-        here, there = getattr(found, name), getattr(expected, name)
-        shown = f"{sorted(map(str, here - there))[:3]} for {sorted(map(str, there - here))[:3]}"
-        assert here == there, f"{name}: {shown}"
-    if totals:
-        for shard in SHARDS:
-            one, other = map(msgspec.structs.asdict, (found.totals[shard], expected.totals[shard]))
-            told = {name: (one[name], other[name]) for name in one if one[name] != other[name]}
-            assert not told, f"counts of {shard}: {told}"
-
-
-def assert_balanced(left: Left, ends: Mapping[tuple[Topic, int], int]) -> None:
-    """Fail when a record of the feed is not accounted for exactly once."""
-    for number, shard in enumerate(SHARDS):
-        totals = left.totals[shard]
-        assert totals.balanced, (shard, totals)
-        there = sum(end for (_, partition), end in ends.items() if partition == number)
-        assert totals.read == there, (shard, totals, there)
-        mine = [row for row in left.letters if row[1] == number]
-        assert totals.rejected == len(mine), (shard, totals, len(mine))
-
-
 def assert_told_once(site: Site) -> None:
     """Fail when the alerts topic repeats, reorders or lacks a revision that the store has."""
     last: dict[str, Alert] = {}
@@ -359,27 +280,6 @@ def assert_told_once(site: Site) -> None:
         assert before is None or alert.revision > before.revision, (alert.alert_id, alert.revision)
         last[alert.alert_id] = alert
     assert last == site.stored()
-
-
-def feed_ends(messages: Iterable[Any]) -> dict[tuple[Topic, int], int]:
-    """Return how many records each partition has, of the messages of a feed."""
-    ends: dict[tuple[Topic, int], int] = {}
-    for message in messages:
-        place = message.topic, message.partition
-        ends[place] = ends.get(place, 0) + 1
-    return ends
-
-
-def _rows(store: AlertStore, table: Table) -> Sequence[Any]:
-    with store.engine.connect() as connection:
-        return connection.execute(select(table)).all()
-
-
-def _difference(found: str, expected: str) -> str:
-    here, there = json.loads(found), json.loads(expected)
-    fields = [name for name in there if here.get(name) != there[name]]
-    told = [f"{name}: {str(here.get(name))[:300]} for {str(there[name])[:300]}" for name in fields]
-    return f"alert {there['alert_id']} ({there['detector']}): " + "; ".join(told)
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

@@ -45,14 +45,14 @@ def plain_feed(seed: int = 1, events: int = 1_500) -> tuple[Tape, list[Message]]
     tape = conformance_tape(events)
     rng = random.Random(seed)
     lost = _some_order(tape, 0.75)
-    silences = _silences(tape)
+    quiet = silences(tape)
     entries: list[Entry] = []
     for place, record in enumerate(tape.records):
         if record is lost:
             continue
         message = _message(tape, record)
         at = place + (rng.uniform(2, 9) if rng.random() < 0.05 else 0.0)
-        if any(place < silence <= at for silence in silences):
+        if any(place < silence <= at for silence in quiet):
             at = float(place)  # it would be given up in the silence
         entries.append((at, message))
         if rng.random() < 0.03:
@@ -76,7 +76,7 @@ def hard_feed(seed: int = 2, events: int = 1_500) -> tuple[Tape, list[Message]]:
     entries = _with_latecomers(tape, entries)
     for place, message in list(entries):
         if rng.random() < 0.012 and message.value.endswith(b"}"):
-            entries.append((place + rng.uniform(0, 4), _counterpart(tape, message)))
+            entries.append((place + rng.uniform(0, 4), counterpart(tape, message)))
     strays = rng.sample([(p, m) for p, m in entries if p > len(plain) / 3], 20)
     entries += [(p + 0.5, m._replace(partition=(m.partition + 1) % PARTITIONS)) for p, m in strays]
     return tape, _in_order(entries)
@@ -134,7 +134,7 @@ def _some_order(tape: Tape, share: float) -> dict[str, Any]:
     )
 
 
-def _silences(tape: Tape) -> list[int]:
+def silences(tape: Tape) -> list[int]:
     """Return the place of the first record after each silence."""
     return [
         place
@@ -151,7 +151,7 @@ def _other(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, field: f"{record[field]}-other"}
 
 
-def _counterpart(tape: Tape, message: Message) -> Message:
+def counterpart(tape: Tape, message: Message) -> Message:
     """Return a record of the other topic with a message's instrument and seq."""
     record = json.loads(message.value)
     others = tape.orders if message.topic is Topic.TRADES else tape.trades
@@ -166,7 +166,7 @@ def _counterpart(tape: Tape, message: Message) -> Message:
 def _with_latecomers(tape: Tape, entries: list[Entry]) -> list[Entry]:
     """Send an order from before each silence long after it."""
     late: dict[bytes, float] = {}
-    for silence in _silences(tape):
+    for silence in silences(tape):
         orders = [r for r in tape.records[:silence] if r.get("action") == "new"]
         message = _message(tape, orders[-1])
         sent = next(at for at, (_, m) in enumerate(entries) if m.value == message.value)

@@ -31,7 +31,8 @@ from monitor.config import Config
 from monitor.pipeline import Outcome, Pipeline
 from monitor.platform import PLACE, PLATFORM
 from monitor.registers import Registers
-from tests.support.exact import SHARDS, Left, Site, left_in, read_topic
+from tests.support.exact import Site
+from tests.support.left import SHARDS, Left, left_in, read_topic
 
 Feed = Mapping[tuple[Topic, int], Sequence[bytes]]
 

@@ -51,8 +51,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Signal that it gives itself there; a stopped one goes on once it is told to."""
     alarm_s: float = 0.0
     """It is killed when so much wall time has passed, wherever it is; 0 = not."""
-    frozen_commit: int = 0
-    """It stops itself in the middle of this transaction of a pass; 0 = not."""
+    call: str = ""
+    """MODULE:CLASS.METHOD that takes the place of a boundary: it ends before this is called."""
     idle_s: float = 0.0
     """Time after which the database ends a transaction in which nothing happens; 0 = as set up."""
     environment: dict[str, str] = {}
@@ -202,19 +202,19 @@ class Hook:
             os.kill(os.getpid(), plan.number)
 
 
-def freeze_in_commit(number: int) -> None:
-    """Let this process stop itself before it commits a pass for the given time."""
-    from alerts.shards import Shards
+def watch_calls(plan: Plan) -> None:
+    """Let this process end, or stop, before the planned call of a method."""
+    module, _, path = plan.call.partition(":")
+    owner, _, name = path.partition(".")
+    kind = getattr(importlib.import_module(module), owner)
+    method, calls = getattr(kind, name), count(1)
 
-    advance, calls = Shards.advance, count(1)
+    def watched(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == plan.hit:
+            os.kill(os.getpid(), plan.number)
+        return method(*arguments, **options)
 
-    def frozen(*arguments: Any) -> int:
-        entry = advance(*arguments)
-        if next(calls) == number:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        return entry
-
-    Shards.advance = frozen  # type: ignore[method-assign,assignment]
+    setattr(kind, name, watched)
 
 
 def live(plan: Plan, notes: Path) -> None:
@@ -225,8 +225,8 @@ def live(plan: Plan, notes: Path) -> None:
     from monitor.run import run_service
 
     os.environ.update(plan.environment)
-    if plan.frozen_commit:
-        freeze_in_commit(plan.frozen_commit)
+    if plan.call:
+        watch_calls(plan)
     if plan.idle_s:
         alerts.database.IDLE_MS = int(plan.idle_s * 1000)  # type: ignore[misc]
     if plan.alarm_s:
