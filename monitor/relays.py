@@ -119,6 +119,9 @@ class Relays:
         while rows := self._outbox.pending(way.claim.shard, after=way.reached):
             self.waiting += len(rows)
             if not way.asked:
+                # Asking takes the shard's outbox from any other relay, so only its owner may; one
+                # that was frozen for long finds rows here that another has begun to send.
+                self._require(way.claim)
                 # The store may not know of the last send: Kafka does, and has the last word.
                 way.reached = self._where(way)
                 way.asked = True
@@ -137,12 +140,17 @@ class Relays:
             return way.reached
         rows = self._outbox.pending(shard, after=delivered - 1, limit=1)
         if not rows or rows[0].id != delivered:
+            self._require(way.claim)  # a later owner may have sent and dropped the row meanwhile
             raise StoreError(
                 f"row {delivered} of outbox {shard} has left and the store does not know it: the "
                 "store is new or was put back to an earlier day; give kafka.group another name, "
                 "so that its alerts are sent anew"
             )
         return delivered
+
+    def _require(self, claim: Claim) -> None:
+        if not self._shards.holds(claim):
+            raise FencedError(f"shard {claim.shard} has another owner, and its outbox with it")
 
     def _fenced(self, way: _Way, error: RelayFencedError) -> None:
         """Connect anew where the shard is still this worker's; else leave it to its owner."""

@@ -69,3 +69,39 @@ def test_a_store_that_does_not_know_what_has_left_is_refused(outbox, tmp_path):
     relays.open(claim)
     with pytest.raises(StoreError, match=r"row 99 of outbox p0 .* kafka.group"):
         relays.send()
+
+
+def test_one_that_lost_its_shard_before_its_first_send_asks_no_broker_and_lets_go(outbox, tmp_path):
+    rows, shards = outbox
+    claim = with_one_alert(rows, shards, tmp_path)
+    asked = []
+
+    class Asking(Far):
+        def delivered(self):
+            asked.append("delivered")
+            return super().delivered()
+
+    relays = Relays(shards, rows, lambda _: Asking(), lambda _: None)
+    relays.open(claim)
+    shards.claim("p0", "another")
+    relays.send()
+    assert not asked, "asking would fence the relay of the shard's owner"
+    assert rows.waiting() == 1
+    assert relays.drained()
+
+
+def test_one_that_loses_its_shard_while_it_asks_takes_the_answer_for_no_fault_of_the_store(
+    outbox, tmp_path
+):
+    rows, shards = outbox
+    claim = with_one_alert(rows, shards, tmp_path)
+
+    class Losing(Far):
+        def delivered(self):
+            shards.claim("p0", "another")
+            return super().delivered()
+
+    relays = Relays(shards, rows, lambda _: Losing(), lambda _: None)
+    relays.open(claim)
+    relays.send()
+    assert relays.drained()
