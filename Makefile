@@ -45,7 +45,7 @@ mutants: $(STAMP)
 # A hundred deaths of workers at random points in one chain (some minutes); CRASHES and SEED vary it.
 crashes: $(STAMP) system
 	RINGFENCE_CRASHES=$(CRASHES) RINGFENCE_CRASHES_SEED=$(SEED) \
-	  $(BIN)/python -m pytest -q tests/kafka/test_exactness_random.py
+	  $(BIN)/python -m pytest -q tests/kafka/test_exactness_random.py tests/kafka/test_exactness_group.py
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
