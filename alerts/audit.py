@@ -19,7 +19,7 @@ from alerts.audit_chain import (
     digest,
     verify_chain,
 )
-from alerts.database import failure
+from alerts.database import failure, reading, transaction
 from alerts.schema import AUDIT
 
 __all__ = ["AuditEntry", "AuditHead", "AuditLog", "Verification"]
@@ -70,11 +70,8 @@ class AuditLog:
         StoreError, TypeError, ValueError
             As of `append_in`.
         """
-        try:
-            with self._engine.begin() as connection:
-                return self.append_in(connection, actor, action, subject, detail)
-        except SQLAlchemyError as error:
-            raise failure("append to the audit log", self._engine, error) from error
+        with transaction(self._engine, "append to the audit log") as connection:
+            return self.append_in(connection, actor, action, subject, detail)
 
     def append_in(
         self,
@@ -133,11 +130,8 @@ class AuditLog:
 
     def head(self) -> AuditHead:
         """Return the last entry's number and hash, to be kept elsewhere; 0 and zeros when empty."""
-        try:
-            with self._engine.connect() as connection:
-                return _head(connection)
-        except SQLAlchemyError as error:
-            raise failure("read the audit log", self._engine, error) from error
+        with reading(self._engine, "read the audit log") as connection:
+            return _head(connection)
 
     def verify(
         self,
@@ -172,12 +166,9 @@ class AuditLog:
                 if progress is not None:
                     progress(read, None)
 
-        try:
-            with self._engine.connect() as connection:
-                verified = verify_chain(rows(connection), expected_head)
-                gone = _missing_triggers(connection)
-        except SQLAlchemyError as error:
-            raise failure("read the audit log", self._engine, error) from error
+        with reading(self._engine, "read the audit log") as connection:
+            verified = verify_chain(rows(connection), expected_head)
+            gone = _missing_triggers(connection)
         problems = (*verified.problems, *(f"trigger {name} is gone or off" for name in gone))
         return msgspec.structs.replace(verified, problems=problems)
 
@@ -190,11 +181,8 @@ class AuditLog:
             query = query.where(AUDIT.c.actor == actor)
         if subject is not None:
             query = query.where(AUDIT.c.subject == subject)
-        try:
-            with self._engine.connect() as connection:
-                return [AuditEntry(**row._mapping) for row in connection.execute(query)]
-        except SQLAlchemyError as error:
-            raise failure("read the audit log", self._engine, error) from error
+        with reading(self._engine, "read the audit log") as connection:
+            return [AuditEntry(**row._mapping) for row in connection.execute(query)]
 
     def _take_turn(self, connection: Connection) -> None:
         if connection.dialect.name == "postgresql":

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from alerts.compose import MERGED_INTO
 from alerts.coverage import CoverageRecord
-from alerts.database import insert_for
+from alerts.database import in_pieces, insert_for
 from alerts.outbox import Outbox
 from alerts.pins import Pins
 from alerts.record import Alert, decode
@@ -19,9 +18,6 @@ from alerts.schema import ALERTS, HOLDS
 from alerts.shards import Claim, Progress, Shards
 from alerts.store_rows import save_alerts, save_coverage, save_pins
 from ingest.registry import RegistryRow
-
-LOOKED_UP: Final = 500
-"""Ids in one query; SQLite takes 32,766 values, PostgreSQL's driver 65,535."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,9 +89,8 @@ class Ledger:
 def _news(connection: Connection, alerts: Sequence[Alert]) -> list[Kept]:
     """Return the alerts that are new to the store, each as it is to be written."""
     before: dict[str, Alert] = {}
-    ids = [alert.alert_id for alert in alerts]
-    for start in range(0, len(ids), LOOKED_UP):
-        query = select(ALERTS.c.record).where(ALERTS.c.alert_id.in_(ids[start : start + LOOKED_UP]))
+    for ids in in_pieces([alert.alert_id for alert in alerts]):
+        query = select(ALERTS.c.record).where(ALERTS.c.alert_id.in_(ids))
         for record in connection.scalars(query):
             alert = decode(record)
             before[alert.alert_id] = alert

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -13,9 +15,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ingest.errors import ConfigurationError, RingfenceError
 
+T = TypeVar("T")
 DRIVERS: Final = ("sqlite", "postgresql+pg8000")
 MIGRATION_LOCK: Final = 0x52494E47
 """Key of PostgreSQL's advisory lock while tables are migrated: "RING"."""
+LOOKED_UP: Final = 500
+"""Values in one query; SQLite takes 32,766 of them, PostgreSQL's driver 65,535."""
 BUSY_MS: Final = 10_000
 """How long SQLite waits for another reader or writer."""
 IDLE_MS: Final = 30_000
@@ -89,6 +94,45 @@ def migrate(engine: Engine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def transaction(engine: Engine, action: str) -> Iterator[Connection]:
+    """Yield a transaction; on SQLite it is a writer's from the start.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be reached or refuses.
+    """
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # A reader that turns writer fails at once when another has written.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+    except SQLAlchemyError as error:
+        raise failure(action, engine, error) from error
+
+
+@contextmanager
+def reading(engine: Engine, action: str = "be read") -> Iterator[Connection]:
+    """Yield a connection to read with; raises StoreError when it fails."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise failure(action, engine, error) from error
+
+
+def in_pieces(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield values in pieces that one query can look up.
+
+    >>> [len(piece) for piece in in_pieces(range(1_200))]
+    [500, 500, 200]
+    """
+    for start in range(0, len(values), LOOKED_UP):
+        yield values[start : start + LOOKED_UP]
 
 
 def insert_for(connection: Connection) -> Any:

@@ -8,11 +8,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import Engine, Row, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.archive_holds import Hold
 from alerts.audit import AuditLog
-from alerts.database import failure
+from alerts.database import reading, transaction
 from alerts.schema import HOLDS
 from ingest.errors import UsageError
 
@@ -96,12 +95,9 @@ class Holds:
             placed_ns=placed_ns,
         )
         row = msgspec.structs.asdict(hold)
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(HOLDS.insert().values(row))
-                self._audit.append_in(connection, placed_by, "hold placed", hold.hold_id, row)
-        except SQLAlchemyError as error:
-            raise failure("place a hold", self._engine, error) from error
+        with transaction(self._engine, "place a hold") as connection:
+            connection.execute(HOLDS.insert().values(row))
+            self._audit.append_in(connection, placed_by, "hold placed", hold.hold_id, row)
         return hold
 
     def release(self, hold_id: str, *, released_by: str, released_ns: int) -> StoredHold:
@@ -116,45 +112,36 @@ class Holds:
         """
         if not released_by.strip():
             raise UsageError("a hold must be released by somebody: the name was empty")
-        try:
-            with self._engine.begin() as connection:
-                changed = connection.execute(
-                    update(HOLDS)
-                    .where(HOLDS.c.hold_id == hold_id, HOLDS.c.released_ns.is_(None))
-                    .values(released_ns=released_ns)
-                ).rowcount
-                found = connection.execute(select(HOLDS).where(HOLDS.c.hold_id == hold_id)).first()
-                if found is None:
-                    raise UsageError(f"there is no hold {hold_id!r}; `ringfence archive holds`")
-                if not changed:
-                    raise UsageError(f"hold {hold_id} was released before")
-                hold = _stored(found)
-                detail = msgspec.structs.asdict(hold)
-                self._audit.append_in(connection, released_by, "hold released", hold_id, detail)
-        except SQLAlchemyError as error:
-            raise failure("release a hold", self._engine, error) from error
+        with transaction(self._engine, "release a hold") as connection:
+            changed = connection.execute(
+                update(HOLDS)
+                .where(HOLDS.c.hold_id == hold_id, HOLDS.c.released_ns.is_(None))
+                .values(released_ns=released_ns)
+            ).rowcount
+            found = connection.execute(select(HOLDS).where(HOLDS.c.hold_id == hold_id)).first()
+            if found is None:
+                raise UsageError(f"there is no hold {hold_id!r}; `ringfence archive holds`")
+            if not changed:
+                raise UsageError(f"hold {hold_id} was released before")
+            hold = _stored(found)
+            detail = msgspec.structs.asdict(hold)
+            self._audit.append_in(connection, released_by, "hold released", hold_id, detail)
         return hold
 
     def active(self) -> Sequence[Hold]:
         """Return what may not be dropped now: what `Archive` and `States` are given as `holds`."""
         columns = (HOLDS.c.instrument, HOLDS.c.from_ns, HOLDS.c.to_ns, HOLDS.c.reason)
         query = select(*columns).where(HOLDS.c.released_ns.is_(None))
-        try:
-            with self._engine.connect() as connection:
-                return [Hold(**row) for row in connection.execute(query).mappings()]
-        except SQLAlchemyError as error:
-            raise failure("read the holds", self._engine, error) from error
+        with reading(self._engine, "read the holds") as connection:
+            return [Hold(**row) for row in connection.execute(query).mappings()]
 
     def all(self, *, released: bool = True) -> Sequence[StoredHold]:
         """Return the holds, oldest first; without `released` only those in force."""
         query = select(HOLDS).order_by(HOLDS.c.placed_ns, HOLDS.c.hold_id)
         if not released:
             query = query.where(HOLDS.c.released_ns.is_(None))
-        try:
-            with self._engine.connect() as connection:
-                return [_stored(row) for row in connection.execute(query)]
-        except SQLAlchemyError as error:
-            raise failure("read the holds", self._engine, error) from error
+        with reading(self._engine, "read the holds") as connection:
+            return [_stored(row) for row in connection.execute(query)]
 
 
 def _stored(row: Row[Any]) -> StoredHold:

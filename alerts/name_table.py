@@ -6,15 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 
-from alerts.database import insert_for
+from alerts.database import in_pieces, insert_for, reading, transaction
 from alerts.schema import NAMES
-from alerts.shards import Shards
 
 NAMES_LOCK: Final = 0x4E414D45
 """Key of PostgreSQL's advisory lock while codes are given: "NAME"."""
-LOOKED_UP: Final = 500
 
 
 class StoreNames:
@@ -22,16 +20,16 @@ class StoreNames:
 
     Parameters
     ----------
-    shards : Shards
-        For its transactions.
+    engine : Engine
+        Of a store that was migrated.
     """
 
-    def __init__(self, shards: Shards) -> None:
-        self._shards = shards
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def add(self, names: Sequence[str]) -> None:
         """Give a code to every name that has none: the next ones, without holes."""
-        with self._shards.transaction("give names their codes") as connection:
+        with transaction(self._engine, "give names their codes") as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": NAMES_LOCK})
             known = _known(connection, names)
@@ -47,14 +45,14 @@ class StoreNames:
     def since(self, code: int) -> Sequence[str]:
         """Return the names from a code on, in the order of codes."""
         query = select(NAMES.c.name).where(NAMES.c.code >= code).order_by(NAMES.c.code)
-        with self._shards.reading() as connection:
+        with reading(self._engine) as connection:
             return [bytes(name).decode() for name in connection.scalars(query)]
 
 
 def _known(connection: Connection, names: Sequence[str]) -> set[str]:
     known: set[str] = set()
-    for start in range(0, len(names), LOOKED_UP):
-        digests = [_digest(name) for name in names[start : start + LOOKED_UP]]
+    for piece in in_pieces(names):
+        digests = [_digest(name) for name in piece]
         query = select(NAMES.c.name).where(NAMES.c.digest.in_(digests))
         known.update(bytes(name).decode() for name in connection.scalars(query))
     return known

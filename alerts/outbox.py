@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, delete, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from alerts.database import failure, insert_for
+from alerts.database import insert_for, reading
 from alerts.record import Alert, encode
 from alerts.schema import OUTBOX, OUTBOX_READ
 from alerts.shards import Claim, Shards
@@ -56,33 +55,24 @@ class Outbox:
             .order_by(OUTBOX.c.id)
             .limit(limit)
         )
-        try:
-            with self._engine.connect() as connection:
-                return [
-                    OutboxRow(id=row.id, key=row.alert_id.encode(), value=bytes(row.record))
-                    for row in connection.execute(query)
-                ]
-        except SQLAlchemyError as error:
-            raise failure("read the outbox", self._engine, error) from error
+        with reading(self._engine, "read the outbox") as connection:
+            return [
+                OutboxRow(id=row.id, key=row.alert_id.encode(), value=bytes(row.record))
+                for row in connection.execute(query)
+            ]
 
     def read_by(self, consumer: str, shard: str) -> int:
         """Return the last id of a shard that a consumer has noted; 0 = none."""
         query = select(OUTBOX_READ.c.last_id).where(
             OUTBOX_READ.c.consumer == consumer, OUTBOX_READ.c.shard == shard
         )
-        try:
-            with self._engine.connect() as connection:
-                return connection.scalar(query) or 0
-        except SQLAlchemyError as error:
-            raise failure("read the outbox", self._engine, error) from error
+        with reading(self._engine, "read the outbox") as connection:
+            return connection.scalar(query) or 0
 
     def waiting(self) -> int:
         """Return how many rows are kept, of all shards."""
-        try:
-            with self._engine.connect() as connection:
-                return connection.scalar(select(func.count()).select_from(OUTBOX)) or 0
-        except SQLAlchemyError as error:
-            raise failure("read the outbox", self._engine, error) from error
+        with reading(self._engine, "read the outbox") as connection:
+            return connection.scalar(select(func.count()).select_from(OUTBOX)) or 0
 
     def settle(self, shards: Shards, claim: Claim, consumer: str, last_id: int) -> None:
         """Note how far a consumer is; drop what all have read. Only the shard's owner may."""

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, delete, select, update
 
-from alerts.database import failure, insert_for
+from alerts.database import insert_for, reading, transaction
 from alerts.journal import Decisions, Entry, Positions, packed, unpacked
 from alerts.schema import (
     BINDINGS,
@@ -59,11 +58,11 @@ class Shards:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def claim(self, shard: str, owner: str) -> Claim:
         """Take a shard over: every earlier owner is fenced from here on."""
-        with self.transaction(f"claim shard {shard}") as connection:
+        with transaction(self.engine, f"claim shard {shard}") as connection:
             insert = insert_for(connection)
             row = {"shard": shard, "epoch": 0, "owner": owner}
             connection.execute(insert(SHARDS).values(row).on_conflict_do_nothing())
@@ -84,7 +83,7 @@ class Shards:
 
     def holds(self, claim: Claim) -> bool:
         """Return whether a claim is still the newest."""
-        with self.reading() as connection:
+        with reading(self.engine) as connection:
             query = select(SHARDS.c.epoch).where(SHARDS.c.shard == claim.shard)
             return connection.scalar(query) == claim.epoch
 
@@ -97,7 +96,7 @@ class Shards:
     def noted_snapshot(self, shard: str) -> tuple[int, int]:
         """Return epoch and number of the newest snapshot noted; (0, 0) = none."""
         query = select(SHARDS.c.snapshot_epoch, SHARDS.c.snapshot_number)
-        with self.reading() as connection:
+        with reading(self.engine) as connection:
             found = connection.execute(query.where(SHARDS.c.shard == shard)).first()
         return (found[0], found[1]) if found else (0, 0)
 
@@ -110,7 +109,7 @@ class Shards:
         FencedError
             The shard has been claimed anew; nothing is written.
         """
-        with self.transaction(action) as connection:
+        with transaction(self.engine, action) as connection:
             query = select(SHARDS.c.epoch).where(SHARDS.c.shard == claim.shard).with_for_update()
             found = connection.scalar(query)
             if found != claim.epoch:
@@ -145,7 +144,7 @@ class Shards:
 
     def partitions(self, found: int) -> int:
         """Return for how many partitions the state is; `found` when there is none yet."""
-        with self.transaction("note the number of partitions") as connection:
+        with transaction(self.engine, "note the number of partitions") as connection:
             row = {"id": 1, "partitions": found}
             connection.execute(insert_for(connection)(FEED).values(row).on_conflict_do_nothing())
             return connection.scalar(select(FEED.c.partitions)) or found
@@ -188,7 +187,7 @@ class Shards:
             .where(JOURNAL.c.shard == shard, JOURNAL.c.entry > after)
             .order_by(JOURNAL.c.entry)
         )
-        with self.reading() as connection:
+        with reading(self.engine) as connection:
             return [msgspec.json.decode(r, type=Entry) for r in connection.scalars(query)]
 
     def trim(self, claim: Claim, *, entry: int, handoff_id: int) -> None:
@@ -226,7 +225,7 @@ class Shards:
 
     def bindings(self) -> Mapping[str, str]:
         """Return the shard of every instrument that has been read."""
-        with self.reading() as connection:
+        with reading(self.engine) as connection:
             return {row.instrument: row.shard for row in connection.execute(select(BINDINGS))}
 
     def save_registry(
@@ -240,7 +239,7 @@ class Shards:
     def registry(self, version: str) -> Sequence[RegistryRow] | None:
         """Return the rows of a version of the register, or None when it was never in force."""
         query = select(REGISTRY_VERSIONS.c.record).where(REGISTRY_VERSIONS.c.version == version)
-        with self.reading() as connection:
+        with reading(self.engine) as connection:
             record = connection.scalar(query)
         return None if record is None else msgspec.msgpack.decode(record, type=list[RegistryRow])
 
@@ -254,7 +253,7 @@ class Shards:
             .order_by(HANDOFFS.c.id)
             .limit(limit)
         )
-        with self.reading() as connection:
+        with reading(self.engine) as connection:
             return [(row.id, bytes(row.record)) for row in connection.execute(query)]
 
     def hand_over(self, connection: Connection, records: Sequence[tuple[str, bytes]]) -> None:
@@ -263,30 +262,3 @@ class Shards:
             connection.execute(
                 HANDOFFS.insert(), [{"shard": s, "record": record} for s, record in records]
             )
-
-    @contextmanager
-    def transaction(self, action: str) -> Iterator[Connection]:
-        """Yield a transaction; on SQLite it is a writer's from the start.
-
-        Raises
-        ------
-        StoreError
-            The database cannot be reached or refuses.
-        """
-        try:
-            with self._engine.begin() as connection:
-                if connection.dialect.name == "sqlite":
-                    # A reader that turns writer fails at once when another has written.
-                    connection.execute(text("BEGIN IMMEDIATE"))
-                yield connection
-        except SQLAlchemyError as error:
-            raise failure(action, self._engine, error) from error
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Yield a connection to read with; raises StoreError when it fails."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise failure("be read", self._engine, error) from error

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.coverage import CoverageRecord
-from alerts.database import StoreError, failure, insert_for, migrate, open_engine, parse_url
+from alerts.database import (
+    StoreError,
+    failure,
+    in_pieces,
+    insert_for,
+    migrate,
+    open_engine,
+    parse_url,
+    reading,
+    transaction,
+)
 from alerts.identity import params_hash
 from alerts.parts import Part
 from alerts.pins import Pins
@@ -29,9 +37,6 @@ from ingest.instruments import Instrument, Instruments
 from ingest.registry import RegistryRow
 
 __all__ = ["AlertStore", "CoverageRecord", "StoreError"]
-
-LOOKED_UP: Final = 500
-"""Ids in one query; SQLite takes 32,766 values, PostgreSQL's driver 65,535."""
 
 
 class StoredParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +90,7 @@ class AlertStore:
 
     def save(self, alerts: Sequence[Alert], pins: Pins | None = None) -> None:
         """Write alerts and what is pinned with them, in one transaction: all or nothing."""
-        with self._transaction("save alerts") as connection:
+        with transaction(self._engine, "save alerts") as connection:
             if pins is not None:
                 save_pins(connection, pins)
             save_alerts(connection, alerts)
@@ -98,7 +103,7 @@ class AlertStore:
             "detector_version": detector_version,
             "record": msgspec.json.encode(params, order="sorted").decode(),
         }
-        with self._transaction("save parameters") as connection:
+        with transaction(self._engine, "save parameters") as connection:
             insert = insert_for(connection)
             connection.execute(insert(PARAMS).values(row).on_conflict_do_nothing())
 
@@ -106,7 +111,7 @@ class AlertStore:
         """Keep the instruments table, for case files; a changed row replaces the old one."""
         if not len(instruments):
             return
-        with self._transaction("save instruments") as connection:
+        with transaction(self._engine, "save instruments") as connection:
             statement = insert_for(connection)(INSTRUMENTS)
             connection.execute(
                 statement.on_conflict_do_update(
@@ -120,7 +125,7 @@ class AlertStore:
 
     def instruments(self) -> Instruments:
         """Return the instruments that were kept."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             records = connection.scalars(select(INSTRUMENTS.c.record))
             return Instruments(msgspec.json.decode(r, type=Instrument) for r in records)
 
@@ -132,17 +137,17 @@ class AlertStore:
             .order_by(ALERTS.c.alert_id)
             .limit(10)
         )
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return list(connection.scalars(query))
 
     def save_coverage(self, records: Sequence[CoverageRecord]) -> None:
         """Keep gaps; one that is there already gets its new end, unless it has one."""
-        with self._transaction("save coverage") as connection:
+        with transaction(self._engine, "save coverage") as connection:
             save_coverage(connection, records)
 
     def get(self, alert_id: str) -> Alert | None:
         """Return an alert's last revision, or None."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             record = connection.scalar(select(ALERTS.c.record).where(ALERTS.c.alert_id == alert_id))
         return None if record is None else decode(record)
 
@@ -176,7 +181,7 @@ class AlertStore:
         if to_ns is not None:
             query = query.where(ALERTS.c.detected_ns < to_ns)
         query = query.order_by(ALERTS.c.detected_ns.desc(), ALERTS.c.alert_id.desc()).limit(limit)
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return [decode(record) for record in connection.scalars(query)]
 
     def records(self) -> Iterator[Alert]:
@@ -186,14 +191,14 @@ class AlertStore:
             .where(ALERTS.c.merged_into.is_(None))
             .order_by(ALERTS.c.detected_ns, ALERTS.c.alert_id)
         )
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             for record in connection.scalars(query.execution_options(yield_per=1_000)):
                 yield decode(record)
 
     def count(self) -> int:
         """Return how many alerts there are, without those that were merged into another."""
         query = select(func.count()).select_from(ALERTS).where(ALERTS.c.merged_into.is_(None))
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return connection.scalar(query) or 0
 
     def evidence(self, alert_id: str) -> Sequence[SourceEvent]:
@@ -203,7 +208,7 @@ class AlertStore:
             .join(PARTS, PARTS.c.part_id == EVIDENCE.c.part_id)
             .where(PARTS.c.alert_id == alert_id)
         )
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             events = {
                 (row.instrument, row.seq): source_event(row) for row in connection.execute(query)
             }
@@ -216,7 +221,7 @@ class AlertStore:
             .join(PARTS, PARTS.c.part_id == REGISTRY_ROWS.c.part_id)
             .where(PARTS.c.alert_id == alert_id)
         )
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             rows = {
                 (row.version, row.account, row.valid_from_ns): row.record
                 for row in connection.execute(query)
@@ -232,7 +237,7 @@ class AlertStore:
             .where(PARAMS.c.params_hash == digest, PARAMS.c.detector == detector)
             .order_by(PARAMS.c.detector_version.desc())
         )
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query).first()
         if row is None:
             return None
@@ -247,16 +252,15 @@ class AlertStore:
         query = select(COVERAGE)
         if instrument is not None:
             query = query.where(COVERAGE.c.instrument == instrument)
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             records = [CoverageRecord(**row._mapping) for row in connection.execute(query)]
         return sorted(records, key=lambda r: (r.instrument, r.first_missing_seq))
 
     def parts_with(self, part_ids: Sequence[str]) -> Sequence[Part]:
         """Return every part of the alerts that these parts belong to, evidence included."""
         parts: dict[str, Part] = {}
-        with self._reading() as connection:
-            for start in range(0, len(part_ids), LOOKED_UP):
-                wanted = part_ids[start : start + LOOKED_UP]
+        with reading(self._engine) as connection:
+            for wanted in in_pieces(part_ids):
                 alert_ids = select(PARTS.c.alert_id).where(PARTS.c.part_id.in_(wanted))
                 family = select(PARTS).where(PARTS.c.alert_id.in_(alert_ids))
                 for row in connection.execute(family):
@@ -266,19 +270,3 @@ class AlertStore:
                 for row in connection.execute(query):
                     part.add_event(source_event(row), row.cited_ns, part.said.accounts)
         return [parts[part_id] for part_id in sorted(parts)]
-
-    @contextmanager
-    def _transaction(self, action: str) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise failure(action, self._engine, error) from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise failure("be read", self._engine, error) from error

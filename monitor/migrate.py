@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from alerts.database import transaction
 from alerts.journal import packed, unpacked
 from alerts.outbox import Outbox
 from alerts.shards import Claim, Shards
@@ -104,7 +105,7 @@ def migrate(
             partitions=partitions,
         )
         snapshots.save(claim, {**sections, STATE: {"state": pack(state)}}, alone=False)
-    with shards.transaction("deal out the state") as connection:
+    with transaction(shards.engine, "deal out the state") as connection:
         shards.deal(connection, partitions, new, frontiers)
     return Migrated(
         partitions_before=before,

@@ -120,7 +120,7 @@ def kafka_parts(config: Config, store: AlertStore, stack: ExitStack, reach: Reac
         raise UsageError("the configuration has no [kafka] table")
     settings = from_environment(config.kafka, os.environ)
     shards = Shards(store.engine)
-    names = SharedNames(StoreNames(shards))
+    names = SharedNames(StoreNames(store.engine))
     instruments = read_instruments(config.path(config.registry.instruments))
     registers = Registers(RegisterFile(config.path(config.registry.accounts), names), shards, names)
     ledger = Ledger(shards, Outbox(store.engine, [CONSUMER]))

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from sqlalchemy import delete, select
 
+from alerts.database import reading
 from alerts.schema import SNAPSHOTS
 from alerts.shards import Claim, FencedError, Shards
 from ingest.errors import SnapshotError
@@ -249,13 +250,13 @@ class StoreStorage:
     def orders(self, shard: str) -> Sequence[Order]:
         """Return what there is of a shard, oldest first."""
         query = select(SNAPSHOTS.c.epoch, SNAPSHOTS.c.number).where(SNAPSHOTS.c.shard == shard)
-        with self._shards.reading() as connection:
+        with reading(self._shards.engine) as connection:
             return sorted((row.epoch, row.number) for row in connection.execute(query))
 
     def read(self, shard: str, order: Order) -> bytes:
         """Return a snapshot's bytes."""
         query = select(SNAPSHOTS.c.data).where(*_is(shard, order))
-        with self._shards.reading() as connection:
+        with reading(self._shards.engine) as connection:
             packed = bytes(connection.scalar(query) or b"")
         try:
             return zlib.decompress(packed)

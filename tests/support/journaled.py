@@ -54,7 +54,7 @@ class _Clean:
         self._settings = site.settings
         self._shards = Shards(theirs.engine)
         self._mine, self._folder = mine, folder
-        self._names = SharedNames(StoreNames(self._shards))
+        self._names = SharedNames(StoreNames(self._shards.engine))
         path = self._config.path(self._config.registry.instruments)
         self._instruments: Instruments = read_instruments(path)
         accounts = RegisterFile(self._config.path(self._config.registry.accounts), self._names)
