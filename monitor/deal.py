@@ -18,7 +18,7 @@ from ingest.sections import UNWANTED, Job, Layout, Onto, Slice, join, recoded
 from ingest.state import Sections, Snapshot, pack, unpack
 from ingest.summary_axis import SummaryRows
 from monitor.pipeline import Totals
-from monitor.section_layouts import DETECTOR, detector_of, layouts_of, reopened
+from monitor.section_layouts import DETECTOR, closed_ns, detector_of, layouts_of, reopened
 
 REMOVED: Final = "removed_instrument"
 """Reason under which pending records of an instrument that is no longer listed are counted."""
@@ -128,6 +128,11 @@ def deal(
     _whole_collections(layouts, instruments, new)
     onto = Onto(instruments=instruments, partition=new)
     names = _names(sources)
+    told_ns = closed_ns(
+        source.sections["summaries"]["state"]
+        for source in sources
+        if "summaries" in source.sections
+    )
     dealt: dict[int, dict[str, Snapshot]] = {}
     quarantined: dict[int, dict[str, str]] = {}
     for partition in range(partitions):
@@ -156,7 +161,8 @@ def deal(
             dealt[partition]["names"] = names
         if "summaries" in dealt[partition]:
             closed = dealt[partition]["summaries"]
-            dealt[partition]["summaries"] = {**closed, "state": reopened(closed["state"])}
+            state = reopened(closed["state"], told_ns)
+            dealt[partition]["summaries"] = {**closed, "state": state}
     pending = {partition: _pending(sections) for partition, sections in dealt.items()}
     totals = _added(sources, sum(pending.values()))
     unknown = sorted({account for source in sources for account in source.unknown})

@@ -7,8 +7,7 @@ It knows neither files nor brokers, and no clock but the one that it times detec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -20,12 +19,12 @@ from alerts.coverage import CoverageRecord
 from alerts.fold import AlertBook
 from alerts.record import Alert
 from alerts.segments import SourceEvent
-from detectors.base import Detector, Finding, Ref, Scope
+from detectors.base import Detector, Finding, Ref
 from detectors.book import Books
 from detectors.platform import PlatformStage
 from detectors.summaries import Summariser
 from ingest.errors import SnapshotError
-from ingest.events import NULL, WIRE, Array, Batch, Conflict, Coverage, Reject, Role, Topic, empty
+from ingest.events import NULL, WIRE, Array, Batch, Conflict, Reject, Role, Topic, empty
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
@@ -33,6 +32,8 @@ from ingest.sequence import Gap, Sequencer
 from ingest.source import Arrivals
 from ingest.state import Sections, pack, unpack
 from ingest.summary import Summary
+from monitor.detecting import Detecting, section_of
+from monitor.doubts import Doubts
 
 _log = structlog.get_logger()
 
@@ -129,18 +130,14 @@ class Pipeline:
         self.totals = Totals()
         self.alerts = alerts
         self.archive = archive
-        self.quarantined: dict[str, str] = {}
-        """Detectors that failed, with the error. Their state is lost with the event that broke
-        them, so they stay out, across restarts, until their version or the checkpoint changes."""
         self.names = names
         self._unknown: set[int] = set()
         self._sequencer = sequencer
         self._books = books
-        self._detectors = detectors
+        self._detecting = Detecting(detectors, tick)
         self._summariser = summariser
         self._platform = platform
-        self._doubts: dict[str, CoverageRecord] = {}
-        self._tick = tick
+        self._doubts = Doubts(instruments)
         self._instruments = instruments
 
     @property
@@ -163,9 +160,14 @@ class Pipeline:
         """The sequencer, for what a journal says of its gaps."""
         return self._sequencer
 
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """Detectors that failed, with the error: see `Detecting`."""
+        return self._detecting.quarantined
+
     def overflow(self, detector: str) -> int:
         """Return how many facts a detector did not keep because a bound was reached."""
-        return next((d.overflow for d in self._detectors if d.spec.id == detector), 0)
+        return self._detecting.overflow(detector)
 
     def take(
         self,
@@ -212,14 +214,11 @@ class Pipeline:
         if changes is not None:
             enriched.registry_changes = dict(changes)
         self._summariser.take(enriched)
-        seconds: dict[str, float] = {}
-        found = {
-            detector.spec.id: self._step(detector, enriched, seconds)
-            for detector in self._running("instrument")
-        }
+        detecting = self._detecting
+        found = {d.spec.id: detecting.step(d, enriched) for d in detecting.running("instrument")}
         summary = self._close(arrivals, closes=closes, boundary_ns=boundary_ns)
         if summary is not None and self._platform is not None:
-            of_platform, _ = self._platform.take(summary, step=partial(self._step, seconds=seconds))
+            of_platform, _ = self._platform.take(summary, step=detecting.step)
             for finding in of_platform:
                 found[finding.detector] = [*found.get(finding.detector, ()), finding]
         changed = self.alerts.apply([f for each in found.values() for f in each], register)
@@ -229,9 +228,9 @@ class Pipeline:
             findings={name: len(each) for name, each in found.items()},
             rejects=rejects,
             gaps=released.gaps,
-            coverage=self._coverage(released.gaps, enriched),
+            coverage=self._doubts.follow(released.gaps, enriched),
             summary=summary,
-            seconds=seconds,
+            seconds=detecting.spent(),
         )
 
     def hand(
@@ -258,9 +257,9 @@ class Pipeline:
             "book": self._books.snapshot(),
             "alerts": self.alerts.snapshot(),
             "summaries": self._summariser.snapshot(),
-            "coverage": {"doubts": pack(self._doubts)},
+            "coverage": self._doubts.snapshot(),
             **({} if self._platform is None else {"platform": self._platform.snapshot()}),
-            **{_section(d): d.snapshot() for d in self._running()},
+            **self._detecting.snapshot(),
         }
 
     def restore(self, sections: Sections) -> None:
@@ -278,13 +277,13 @@ class Pipeline:
             self._books.restore(sections["book"])
             self.alerts.restore(sections["alerts"])
             self._summariser.restore(sections["summaries"])
-            self._doubts = unpack(sections["coverage"]["doubts"], dict[str, CoverageRecord])
+            self._doubts.restore(sections["coverage"])
             if self._platform is not None:
                 self._platform.restore(sections["platform"])
-            self.quarantined = unpack(sections["totals"]["quarantined"], dict[str, str])
+            self._detecting.quarantined = unpack(sections["totals"]["quarantined"], dict[str, str])
             self._unknown = set(unpack(sections["totals"]["unknown"], list[int]))
-            for detector in self._running():
-                detector.restore(sections[_section(detector)])
+            for detector in self._detecting.running():
+                detector.restore(sections[section_of(detector)])
         except KeyError as error:
             raise SnapshotError(
                 f"the checkpoint has no section {error.args[0]!r}: "
@@ -298,30 +297,6 @@ class Pipeline:
                 f"state must be of the same instruments.csv: {len(now)} instruments, was of "
                 f"{len(then)} others (`monitor.deal.retabled` puts one over)"
             )
-
-    def _running(self, scope: Scope | None = None) -> Sequence[Detector]:
-        return [
-            d
-            for d in self._detectors
-            if d.spec.id not in self.quarantined and scope in {None, d.spec.scope}
-        ]
-
-    def _step(
-        self, detector: Detector, batch: Batch, seconds: dict[str, float]
-    ) -> Sequence[Finding]:
-        """Step a detector; one that fails is put out of use, so that it does not blind the rest."""
-        name = detector.spec.id
-        if name in self.quarantined:
-            return ()
-        begun = self._tick()
-        try:
-            return detector.step(batch)
-        except Exception as error:  # noqa: BLE001 (one fault must not blind the rest)
-            self.quarantined[name] = f"{type(error).__name__}: {error}"
-            _log.exception("detector quarantined", detector=name)
-            return ()
-        finally:
-            seconds[name] = seconds.get(name, 0.0) + self._tick() - begun
 
     def _close(
         self, arrivals: Arrivals, *, closes: bool, boundary_ns: int | None
@@ -337,39 +312,6 @@ class Pipeline:
         if watermark_ns == NULL and not idle:
             return None
         return self._summariser.close(watermark_ns, idle=idle)
-
-    def _coverage(self, gaps: Sequence[Gap], batch: Batch) -> Sequence[CoverageRecord]:
-        """Return gaps that opened, and those behind which the book is whole again."""
-        opened = [
-            CoverageRecord(
-                instrument=self._instruments[gap.instrument].instrument,
-                first_missing_seq=gap.first_missing_seq,
-                next_seq=gap.last_missing_seq + 1,
-                opened_ns=gap.next_ns,
-                reason=gap.reason,
-            )
-            for gap in gaps
-        ]
-        for record in opened:
-            self._doubts[f"{record.first_missing_seq} {record.instrument}"] = record
-        return [*opened, *(self._closed(batch) if self._doubts else ())]
-
-    def _closed(self, batch: Batch) -> Iterator[CoverageRecord]:
-        spans = {
-            self._instruments[code].instrument: slice(first, end)
-            for code, first, end in batch.by_instrument()
-        }
-        for key, record in list(self._doubts.items()):
-            rows = spans.get(record.instrument)
-            if rows is None:
-                continue
-            whole = (batch["coverage"][rows] == Coverage.COMPLETE) & (
-                batch["seq"][rows] >= record.next_seq
-            )
-            if whole.any():
-                closed_ns = int(batch["clock_ns"][rows][int(np.argmax(whole))])
-                del self._doubts[key]
-                yield msgspec.structs.replace(record, closed_ns=closed_ns)
 
     def _count_unknown(self, batch: Batch) -> None:
         """Count rows that name an account which no registry row covers, and those accounts."""
@@ -393,10 +335,6 @@ class Pipeline:
                 self.totals.conflicts[name] = self.totals.conflicts.get(name, 0) + int(
                     counts[conflict]
                 )
-
-
-def _section(detector: Detector) -> str:
-    return f"detector/{detector.spec.id}/{detector.spec.version}"
 
 
 def _add(counts: dict[str, int], reasons: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from ingest.sections import Onto, Slice, join, recoded
 from ingest.source import Position
 from ingest.state import Sections, pack, unpack
 from ingest.summary_wire import Assembler
+from monitor.detecting import Detecting, section_of
 from monitor.registers import Registers
 from monitor.shard import Reach
 from monitor.snapshots import STATE, ShardState, Snapshots, state_of
@@ -66,14 +67,11 @@ class PlatformShard:
     ) -> None:
         self.claim = claim
         self.stage = stage
-        self.quarantined: dict[str, str] = {}
         self.refused = 0
         """Messages that are no summary, or not one that can be used here."""
-        self.seconds: dict[str, float] = {}
-        """Time spent since the last look, by detector."""
+        self.detecting = Detecting(detectors, time.perf_counter)
         self.found: dict[str, int] = {}
         """Findings since the last look, by detector."""
-        self._detectors = detectors
         self._ledger = ledger
         self._snapshots = snapshots
         self._registers = registers
@@ -140,11 +138,11 @@ class PlatformShard:
         )
         sections = {
             STATE: {"state": pack(state)},
-            "quarantined": {"quarantined": pack(self.quarantined)},
+            "quarantined": {"quarantined": pack(self.detecting.quarantined)},
             "instruments": {"names": pack([r.instrument for r in self._instruments.rows])},
             "platform": self.stage.snapshot(),
             "messages": self._assembler.snapshot(),
-            **{_section(d): d.snapshot() for d in self._running()},
+            **self.detecting.snapshot(),
         }
         size = self._snapshots.save(self.claim, sections)
         self._reach("snapshot kept")
@@ -157,14 +155,14 @@ class PlatformShard:
         onto = Onto(instruments=self._instruments)
         self._entry, self._registry = state.entry, state.registry
         self.at = unpacked(state.positions).get(PLACE, 0)
-        self.quarantined = unpack(sections["quarantined"]["quarantined"], dict[str, str])
+        self.detecting.quarantined = unpack(sections["quarantined"]["quarantined"], dict[str, str])
         try:
             self.stage.restore(sections["platform"])
             self._assembler.restore(sections["messages"])
             if self.stage.dealt_anew:
                 self._assembler.forget()
-            for detector in self._running():
-                mine = Slice(snapshot=sections[_section(detector)], codes=codes, counts=True)
+            for detector in self.detecting.running():
+                mine = Slice(snapshot=sections[section_of(detector)], codes=codes, counts=True)
                 detector.restore(join([mine], detector.layout, onto))
         except KeyError as error:
             raise SnapshotError(
@@ -179,32 +177,20 @@ class PlatformShard:
             self._entry = entry.number
             self._registry = entry.decisions.registry or self._registry
 
-    def _running(self) -> list[Detector]:
-        return [d for d in self._detectors if d.spec.id not in self.quarantined]
-
     def _step(self, offset: int, message: bytes) -> tuple[Sequence[Finding], Batch | None]:
         try:
             summary = self._assembler.take(message)
             if summary is None:
                 return (), None
-            return self.stage.take(summary, step=self._guarded)
+            return self.stage.take(summary, step=self._counted)
         except SourceError as error:
             self.refused += 1
             _log.error("summary refused", offset=offset, error=str(error))
             return (), None
 
-    def _guarded(self, detector: Detector, batch: Batch) -> Sequence[Finding]:
+    def _counted(self, detector: Detector, batch: Batch) -> Sequence[Finding]:
+        findings = self.detecting.step(detector, batch)
         name = detector.spec.id
-        if name in self.quarantined:
-            return ()
-        begun = time.perf_counter()
-        try:
-            findings = detector.step(batch)
-        except Exception as error:  # noqa: BLE001 (one fault must not blind the rest)
-            self.quarantined[name] = f"{type(error).__name__}: {error}"
-            _log.exception("detector quarantined", detector=name)
-            return ()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
         self.found[name] = self.found.get(name, 0) + len(findings)
         return findings
 
@@ -226,7 +212,3 @@ class PlatformShard:
         if name not in self._bindings:
             self._bindings = self._ledger.shards.bindings()
         return self._bindings[name]
-
-
-def _section(detector: Detector) -> str:
-    return f"detector/{detector.spec.id}/{detector.spec.version}"

@@ -41,6 +41,7 @@ class PlatformWorker:
             self._shard = None
             if self._feed.owned:
                 self._open()
+            return False  # what was polled before came from where reading stood until now
         if not messages or self._shard is None:
             return False
         try:
@@ -102,9 +103,9 @@ class PlatformWorker:
         self._feed.give_up()
 
     def _measure(self, shard: PlatformShard) -> None:
-        for name, spent in shard.seconds.items():
+        for name, spent in shard.detecting.spent().items():
             self._metrics.observe_detector(name, seconds=spent, findings=shard.found.get(name, 0))
-        shard.seconds, shard.found = {}, {}
-        for name in shard.quarantined:
+        shard.found = {}
+        for name in shard.detecting.quarantined:
             self._metrics.set_quarantined(name)
         self._metrics.set_platform(waiting=len(shard.stage), late=shard.stage.late)

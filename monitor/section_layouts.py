@@ -51,10 +51,18 @@ def _least(closed: Sequence[_Closed]) -> _Closed:
     )
 
 
-def reopened(state: Array) -> Array:
-    """Return the state of a summariser that has not said whether its shard is idle."""
+def closed_ns(states: Iterable[Array]) -> int:
+    """Return the time, ns, up to which all summarisers of these states have told everything."""
+    return _least([unpack(state, _Closed) for state in states]).last_ns
+
+
+def reopened(state: Array, floor_ns: int) -> Array:
+    """Return the state of a summariser that has not said whether its shard is idle.
+
+    Whatever it says next lies behind `floor_ns`: what was told before would count as a repeat.
+    """
     closed = unpack(state, _Closed)
-    return pack(_Closed(closed.last_ns, idle=False))
+    return pack(_Closed(max(closed.last_ns, floor_ns), idle=False))
 
 
 _LAYOUTS: Final[Mapping[str, Layout]] = {

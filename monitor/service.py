@@ -27,6 +27,8 @@ POLL_S = 0.2
 """How long a poll waits at most: bounds the time to notice a stop, and the metrics' freshness."""
 HANDOFFS_S = 1.0
 """How often a shard looks for findings of platform scope: their windows are hours long."""
+LEFT_S = 10.0
+"""How often a worker that is to exit says what it still waits for."""
 
 _log = structlog.get_logger()
 
@@ -93,6 +95,7 @@ class Service:
         self.shards: dict[int, Shard] = {}
         """The shards that this worker owns, by partition number."""
         self._turn_s = self._saved_s = self._reloaded_s = self._handed_s = time.monotonic()
+        self._told_left_s = self._turn_s
         self._caught_up = False
         self._store_reachable = True
         self._snapshot_positions: dict[Position, int] = {}
@@ -164,13 +167,29 @@ class Service:
 
     def _ended(self) -> bool:
         """Whether nothing is left to do here: every stage has come to the end of its input."""
+        left = self._left()
+        if left and time.monotonic() - self._told_left_s >= LEFT_S:
+            self._told_left_s = time.monotonic()
+            _log.info("not drained yet", waits_for=left)
+        return not left
+
+    def _left(self) -> str:
+        """Return what an exit waits for; empty when nothing is left to do."""
+        recovering = [shard.name for shard in self.shards.values() if shard.recovering]
+        if not self.shards:
+            return "partitions from the group"
+        if recovering:
+            return f"recovery of {', '.join(recovering)}"
+        if not self._source.drained:
+            return "records that were there at the start"
         idle = {position for shard in self.shards.values() for position in shard.idle}
-        if not self._done_with_backlog() or not set(self._source.positions()) <= idle:
-            return False
+        busy = sorted(f"{t.name.lower()}/{n}" for t, n in self._source.positions().keys() - idle)
+        if busy:
+            return f"{', '.join(busy)} to be idle"
         if self._platform is not None and not self._platform.drained():
-            return False
+            return "summaries of trades"
         self._take_handoffs()
-        return self._relays.drained()
+        return "" if self._relays.drained() else f"{self._relays.waiting} rows of the outbox"
 
     def _follow_group(self) -> None:
         news: Reassigned | None = self._source.reassigned()

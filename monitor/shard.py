@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
-import numpy as np
 import structlog
 
 from alerts.commit import Found, Kept, Ledger
@@ -17,7 +16,7 @@ from alerts.record import Alert
 from alerts.shards import Claim, FencedError, Progress
 from alerts.states import States
 from ingest.errors import SnapshotError, SourceError
-from ingest.events import Array, Reject, Topic
+from ingest.events import Array, Reject
 from ingest.instruments import Instruments
 from ingest.register import Register
 from ingest.register_changes import change_table, changes
@@ -27,6 +26,7 @@ from monitor.deal import dropped, retabled
 from monitor.pipeline import Outcome, Pipeline, Totals
 from monitor.registers import Registers
 from monitor.snapshots import STATE, ShardState, Snapshots, state_of
+from monitor.turned_away import Homes, without_losers
 
 _log = structlog.get_logger()
 
@@ -133,8 +133,7 @@ class Shard:
         self._hour = -1
         self._reach = reach
         self._polled: dict[Position, int] = {}
-        self._bound: set[int] | None = set() if binds else None
-        self._foreign: dict[int, str] = {}
+        self._homes = Homes(ledger.shards, claim, instruments) if binds else None
         self._waiting: list[Arrivals] = []
         self._entry = 0
         self._register: Register | None = None
@@ -314,9 +313,12 @@ class Shard:
     def _process_up_to(self, target: Mapping[Position, int], entry: Entry | None) -> Iterator[Pass]:
         if self._waiting:
             here, beyond = cut_at(joined(self._waiting), target)
-            self._waiting = [beyond] if len(beyond.batch) or beyond.rejects else []
+            # What is idle is said once, by whichever poll: it holds until the next one.
+            left = len(beyond.batch) or beyond.rejects or beyond.idle
+            self._waiting = [beyond] if left else []
             if len(here.batch) or here.rejects:
-                yield self._repeat(self._without_losers(here, entry))
+                losers = entry.decisions.conflicts if entry is not None else ()
+                yield self._repeat(without_losers(here, losers))
         for position, end in target.items():
             self.at[position] = min(end, self._polled.get(position, 0))
 
@@ -348,7 +350,7 @@ class Shard:
         """Make a pass over what an earlier life has committed: nothing is written."""
         before = self.pipeline.totals.copied()
         outcome = self.pipeline.take(
-            self._without_foreign(msgspec.structs.replace(arrivals, idle=frozenset())),
+            self._at_home(msgspec.structs.replace(arrivals, idle=frozenset())),
             self.register,
             changes=changes,
             closes=False,
@@ -368,7 +370,7 @@ class Shard:
     ) -> Pass:
         begun = time.monotonic()
         before = self.pipeline.totals.copied()
-        arrivals = self._without_foreign(arrivals)
+        arrivals = self._at_home(arrivals)
         outcome = self.pipeline.take(
             arrivals,
             self.register,
@@ -423,43 +425,10 @@ class Shard:
             closed_ns=None if outcome.summary is None else outcome.summary.until_ns,
         )
 
-    def _without_losers(self, arrivals: Arrivals, entry: Entry | None) -> Arrivals:
-        """Reject records of which the journal says that another with their seq had come before."""
-        losers = {(t, p, offset) for t, p, offset in entry.decisions.conflicts} if entry else set()
-        if not losers:
+    def _at_home(self, arrivals: Arrivals) -> Arrivals:
+        if self._homes is None:
             return arrivals
-        batch = arrivals.batch
-        places = zip(*(batch[c].tolist() for c in ("topic", "partition", "offset")), strict=True)
-        mask = np.array([place in losers for place in places], np.bool_)
-        return _rejected(arrivals, mask, "conflict", lambda _: "another record had come before")
-
-    def _without_foreign(self, arrivals: Arrivals) -> Arrivals:
-        """Bind instruments that are new here; reject records of those that another shard has."""
-        batch = arrivals.batch
-        if self._bound is None or not len(batch):
-            return arrivals
-        new = [
-            code
-            for code in self.pipeline.sequencer.unbound(batch["instrument"]).tolist()
-            if code not in self._bound and code not in self._foreign
-        ]
-        if new:
-            rows = self._instruments
-            wanted = {rows[code].instrument: code for code in new}
-            elsewhere = self._ledger.shards.bind(self.claim, wanted)
-            self._foreign |= {wanted[name]: shard for name, shard in elsewhere.items()}
-            self._bound.update(code for code in new if code not in self._foreign)
-        if not self._foreign:
-            return arrivals
-        mask = np.isin(batch["instrument"], list(self._foreign))
-
-        def why(code: int) -> str:
-            return (
-                f"{self._instruments[code].instrument} must come from the partition of shard "
-                f"{self._foreign[code]}, as its first record did, came from {self.name}"
-            )
-
-        return _rejected(arrivals, mask, "wrong_partition", why)
+        return self._homes.without_foreign(arrivals, self.pipeline.sequencer.unbound)
 
 
 def _reached(target: Mapping[Position, int], at: Mapping[Position, int]) -> bool:
@@ -468,23 +437,3 @@ def _reached(target: Mapping[Position, int], at: Mapping[Position, int]) -> bool
 
 def _nothing(pipeline: Pipeline) -> Arrivals:
     return Arrivals(batch=pipeline.nothing)
-
-
-def _rejected(arrivals: Arrivals, mask: Array, reason: str, why: Callable[[int], str]) -> Arrivals:
-    batch = arrivals.batch
-    if not mask.any():
-        return arrivals
-    rejects = [
-        Reject(
-            topic=Topic(int(batch["topic"][row])),
-            partition=int(batch["partition"][row]),
-            offset=int(batch["offset"][row]),
-            reason=reason,
-            detail=why(int(batch["instrument"][row])),
-            raw=b"" if batch.raw is None else batch.raw[row],
-        )
-        for row in np.flatnonzero(mask).tolist()
-    ]
-    return msgspec.structs.replace(
-        arrivals, batch=batch.take(~mask), rejects=(*arrivals.rejects, *rejects)
-    )

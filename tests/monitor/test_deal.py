@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from alerts.record import encode as record_of
 from detectors.catalogue import DETECTORS
 from detectors.examples import batch_of, trade
+from detectors.platform import PlatformStage
 from detectors.summaries import Summariser
 from ingest.errors import SnapshotError
-from ingest.events import Batch
+from ingest.events import NULL, Batch
 from ingest.names import Names
 from ingest.register import read_register
 from ingest.sections import Onto, Slice, join, recoded
@@ -71,7 +72,7 @@ class Shard:
             store=None,
             shard=f"p{partition}",
         )
-        self.told, self.summed, self.coverage = [], [], []
+        self.summaries, self.summed, self.coverage = [], [], []
         if sections is not None:
             self.pipeline.restore(decode(encode(sections), "dealt"))
 
@@ -97,6 +98,7 @@ class Shard:
         assert self.pipeline.totals.balanced
         self.coverage += outcome.coverage
         if outcome.summary is not None:
+            self.summaries.append(outcome.summary)
             names = [self.table[c].instrument for c in outcome.summary.rows["instrument"].tolist()]
             self.summed += zip(names, outcome.summary.rows["seq"].tolist(), strict=True)
 
@@ -225,6 +227,29 @@ def test_trades_that_wait_to_be_summed_up_wait_in_their_new_shard(feed):
     assert (later.from_ns, later.until_ns) == (minute, 2 * minute)
     told += summed(later) + summed(new.close(6 * minute))
     assert sorted(told) == [(code, at * minute) for code in range(2) for at in (0, 2, 5)]
+
+
+def test_shards_that_begin_with_nothing_hold_platform_scope_up_no_longer_than_they_are_silent(
+    feed, tmp_path
+):
+    """What a new, empty shard says first must lie behind what the old ones have said."""
+    stage = PlatformStage([], feed.instruments, ["p0"])
+    shard = at_the_middle(feed, tmp_path / "then")
+    for summary in shard.summaries:
+        stage.take(summary)
+    assert stage.boundary_ns > NULL
+    dealt = deal([shard.pipeline.snapshot()], feed.instruments, lambda _: 1, 3)
+    names = [f"p{number}" for number in dealt]
+    after = PlatformStage([], feed.instruments, names)
+    after.restore(stage.snapshot())
+    assert after.waits_for == names
+    for number, sections in dealt.items():
+        summariser = Summariser(feed.instruments, f"p{number}")
+        summariser.restore(sections["summaries"])
+        after.take(summariser.close(NULL, idle=True))
+    assert after.repeated == 0
+    assert after.waits_for == []
+    assert after.boundary_ns >= stage.boundary_ns
 
 
 def summed(summary):

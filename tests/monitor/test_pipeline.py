@@ -118,7 +118,7 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tape, tmp_path, 
     life = Life(tape, tmp_path, 997)
     life.step()
     frozen, positions = life.freeze()
-    monkeypatch.setattr("monitor.pipeline._section", lambda d: f"detector/{d.spec.id}/999")
+    monkeypatch.setattr("monitor.pipeline.section_of", lambda d: f"detector/{d.spec.id}/999")
     with pytest.raises(SnapshotError, match="written by another version"):
         Life(tape, tmp_path, 997, frozen, positions)
 

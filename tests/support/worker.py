@@ -67,6 +67,7 @@ class Worker:
             dead_letter = "{settings.dead_letter}"
             summaries = "{settings.summaries}"
             idle_s = 0.5
+            session_timeout_s = 6
             max_poll_records = 500
             [checkpoint]
             every_s = {checkpoint_s}
