@@ -69,8 +69,8 @@ class AlertBook:
     topic_names : mapping of Topic to str
         What `source` of a record calls the feeds; on a tape the file names.
     store : AlertStore, optional
-        Where alerts that left memory are read back from. Writing is the caller's:
-        `store.save(alerts, book.evidence(alerts))`.
+        Where alerts that left memory are read back from. Writing is the caller's, together with
+        `evidence(alerts)`.
     merging : Merging
         When two detectors have seen one fact.
     linger_ns : int, optional

@@ -22,17 +22,12 @@ from alerts.database import (
 )
 from alerts.identity import params_hash
 from alerts.parts import Part
-from alerts.pins import Pins
 from alerts.record import Alert, decode
 from alerts.schema import ALERTS, COVERAGE, EVIDENCE, INSTRUMENTS, PARAMS, PARTS, REGISTRY_ROWS
 from alerts.segments import SourceEvent
-from alerts.store_rows import (
-    save_alerts,
-    save_coverage,
-    save_pins,
-    source_event,
-)
+from alerts.store_rows import source_event
 from detectors.base import Params
+from ingest.errors import UsageError
 from ingest.instruments import Instrument, Instruments
 from ingest.registry import RegistryRow
 
@@ -88,13 +83,6 @@ class AlertStore:
         """Close all connections."""
         self._engine.dispose()
 
-    def save(self, alerts: Sequence[Alert], pins: Pins | None = None) -> None:
-        """Write alerts and what is pinned with them, in one transaction: all or nothing."""
-        with transaction(self._engine, "save alerts") as connection:
-            if pins is not None:
-                save_pins(connection, pins)
-            save_alerts(connection, alerts)
-
     def save_params(self, detector: str, detector_version: int, params: Params) -> None:
         """Keep a detector's parameters under their hash."""
         row = {
@@ -140,10 +128,20 @@ class AlertStore:
         with reading(self._engine) as connection:
             return list(connection.scalars(query))
 
-    def save_coverage(self, records: Sequence[CoverageRecord]) -> None:
-        """Keep gaps; one that is there already gets its new end, unless it has one."""
-        with transaction(self._engine, "save coverage") as connection:
-            save_coverage(connection, records)
+    def only(self, prefix: str) -> Alert:
+        """Return the one alert whose id begins so.
+
+        Raises
+        ------
+        UsageError
+            There is none, or there are several.
+        """
+        found = self.find(prefix)
+        alert = self.get(found[0]) if len(found) == 1 else None
+        if alert is None:
+            said = "is the beginning of several" if found else "is not in the store"
+            raise UsageError(f"alert {prefix} {said}; `ringfence case list` shows the ids")
+        return alert
 
     def get(self, alert_id: str) -> Alert | None:
         """Return an alert's last revision, or None."""

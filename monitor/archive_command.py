@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.errors import RingfenceError, UsageError
-from monitor.console import JsonOption, err, out, print_json
+from monitor.console import ConfigOption, JsonOption, err, out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,10 +30,6 @@ archive = typer.Typer(
     help="Archived events: verify, hold, release, holds, export.", no_args_is_help=True
 )
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
-]
 TIME = "UTC time like 2026-01-31T08:00:00Z, or ns since 1970; both ends count"
 ByOption = Annotated[
     str | None, typer.Option(help="who does it (the user of this session)", show_default=False)
@@ -45,9 +41,10 @@ def archive_verify(config: ConfigOption = None, as_json: JsonOption = False) -> 
     """Read every archived file against its checksum; exit 1 when any is damaged."""
     from alerts.archive_reader import ArchiveReader
     from alerts.states import States
+    from monitor.config import config_or_default
     from monitor.terminal import progress_bar
 
-    directory = _directory(_settings(config))
+    directory = _directory(config_or_default(config))
     reader = ArchiveReader(directory)
     with progress_bar(err, "verifying", "files") as progress:
         damaged = {**reader.verify(progress), **States(directory).verify()}
@@ -170,15 +167,16 @@ def archive_export(  # noqa: PLR0917 - options, each by its name
     from alerts.states import States
     from alerts.window import BEGINNING, export_window
     from ingest.registry import FOREVER
+    from monitor.config import config_or_default
     from monitor.run import existing_store
     from monitor.terminal import progress_bar
 
     if (alert is None) == (not instrument):
         raise UsageError("archive export must be given --alert or --instrument, one of the two")
-    settings = _settings(config)
+    settings = config_or_default(config)
     directory = _directory(settings)
     with existing_store(config) as store:
-        found = None if alert is None else _alert(store, alert)
+        found = None if alert is None else store.only(alert)
         names = [found.instrument] if found else list(instrument or ())
         rows = _instruments(store, names)
         register = _register(store, settings, accounts, found)
@@ -233,26 +231,11 @@ def parse_at(text: str, option: str) -> int:
     return parse_time(text, 0, option)
 
 
-def _settings(config: Path | None) -> Config:
-    from monitor.config import default_config, load_config
-
-    return load_config(config) if config else default_config(Path.cwd())
-
-
 def _directory(settings: Config) -> Path:
     directory = settings.path(settings.alerts.archive)
     if not directory.is_dir():
         raise UsageError(f"no archive at {settings.alerts.archive} yet: `ringfence run` first")
     return directory
-
-
-def _alert(store: AlertStore, prefix: str) -> Alert:
-    found = store.find(prefix)
-    alert = store.get(found[0]) if len(found) == 1 else None
-    if alert is None:
-        said = "names several alerts" if found else "is not in the store"
-        raise UsageError(f"alert {prefix} {said}; `ringfence case list` shows the ids")
-    return alert
 
 
 def _instruments(store: AlertStore, names: Collection[str]) -> Sequence[Instrument]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.errors import RingfenceError
-from monitor.console import JsonOption, err, out, print_json
+from monitor.console import ConfigOption, JsonOption, err, out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from alerts.audit import AuditEntry
 
 audit = typer.Typer(help="The audit log: verify, list.", no_args_is_help=True)
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
-]
 
 
 @audit.command("verify")

@@ -17,7 +17,7 @@ import typer
 from ingest.errors import RingfenceError, UsageError
 from monitor.archive_command import archive
 from monitor.audit_command import audit
-from monitor.console import JsonOption, err, out, print_json
+from monitor.console import ConfigOption, JsonOption, err, out, print_json
 from monitor.evaluate_command import evaluate
 from monitor.logs import configure_logging
 from monitor.migrate_command import migrate
@@ -35,10 +35,6 @@ app.add_typer(audit, name="audit")
 app.add_typer(archive, name="archive")
 app.command("migrate")(migrate)
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
-]
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
 
 
@@ -77,12 +73,12 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Run a tape through the pipeline as fast as it goes."""
-    from monitor.config import default_config, load_config
+    from monitor.config import config_or_default
     from monitor.replay import replay as replay_tape
     from monitor.tables import summary_table
     from monitor.terminal import progress_bar
 
-    settings = load_config(config) if config else default_config(Path.cwd())
+    settings = config_or_default(config)
     if out_dir.resolve() == tape.resolve():
         raise UsageError(f"--out must be another folder than the tape {tape}")
     with progress_bar(err, "replaying", "events") as progress:
@@ -316,18 +312,14 @@ def case_export(
     """Write an alert with its evidence as a case file that can be verified offline."""
     from alerts.casefile.export import CaseSettings, export_case
     from detectors.catalogue import DETECTORS
-    from monitor.config import default_config, load_config
+    from monitor.config import config_or_default
     from monitor.run import existing_store
 
-    venue = (load_config(config) if config else default_config(Path.cwd())).venue
+    venue = config_or_default(config).venue
     with existing_store(config) as store:
-        found = store.find(alert_id)
-        if len(found) != 1:
-            said = "is the beginning of several" if found else "is not in the store"
-            raise UsageError(f"alert {alert_id} {said}; `ringfence case list` shows the ids")
         folder = export_case(
             store,
-            found[0],
+            store.only(alert_id).alert_id,
             out_dir,
             specs={name: detector.spec for name, detector in DETECTORS.items()},
             instruments=store.instruments(),

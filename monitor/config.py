@@ -61,6 +61,11 @@ def default_config(root: Path) -> Config:
     return Config(root=root, detectors=_detectors({}, "defaults"))
 
 
+def config_or_default(path: Path | None) -> Config:
+    """Return the configuration in a file, or, where none is named, the default in this folder."""
+    return load_config(path) if path else default_config(Path.cwd())
+
+
 def load_config(path: Path) -> Config:
     """Return the configuration in a TOML file.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -13,6 +14,10 @@ WIDTH = None if sys.stdout.isatty() else 120
 """Columns of a table where no terminal says how many it has."""
 out = Console(highlight=False, width=WIDTH)
 err = Console(stderr=True, highlight=False)
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
 

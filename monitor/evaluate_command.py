@@ -79,9 +79,9 @@ def evaluate(  # noqa: PLR0917 - options, each by its name
     as_json: JsonOption = False,
 ) -> None:
     """Score alerts against the truth of a labelled tape, or sweep severities and seeds."""
-    from monitor.config import default_config, load_config
+    from monitor.config import config_or_default
 
-    settings = load_config(config) if config else default_config(Path.cwd())
+    settings = config_or_default(config)
     of_sweep = {
         "--seeds": seeds,
         "--count": count,

@@ -18,7 +18,7 @@ from alerts.record import Alert
 from alerts.store import AlertStore
 from detectors.catalogue import DETECTORS
 from ingest.errors import RingfenceError, UsageError
-from monitor.config import Config, default_config, load_config, store_url
+from monitor.config import Config, config_or_default, store_url
 from monitor.http import serve
 from monitor.logs import configure_logging
 from monitor.parts import Parts, kafka_parts, tape_parts
@@ -53,7 +53,7 @@ def run_service(
     SourceError
         The broker cannot be reached.
     """
-    config = load_config(config_path) if config_path else default_config(Path.cwd())
+    config = config_or_default(config_path)
     configure_logging(config.service.log_level if config_path else "warning")
     if config_path and tape is None and config.kafka is None:
         raise UsageError(f"{config_path} has no [kafka] table: give one, or --tape DIR")
@@ -131,7 +131,7 @@ def existing_store(config_path: Path | None) -> Iterator[AlertStore]:
     UsageError
         There is none yet.
     """
-    config = load_config(config_path) if config_path else default_config(Path.cwd())
+    config = config_or_default(config_path)
     url = make_url(store_url(config))
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise UsageError(f"no alert store at {config.alerts.store_url} yet: `ringfence run` first")

@@ -5,7 +5,6 @@ A snapshot is ordered by (epoch, number): what a fenced worker still writes lies
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import msgspec
 import structlog
 from sqlalchemy import delete, select
 
+from alerts.archive_files import write_durably
 from alerts.database import reading
 from alerts.schema import SNAPSHOTS
 from alerts.shards import Claim, FencedError, Shards
@@ -191,17 +191,7 @@ class FolderStorage:
     def write(self, claim: Claim, number: int, data: bytes) -> None:
         """Keep a snapshot, durable before it is visible."""
         path = self._path(claim.shard, (claim.epoch, number))
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        folder = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(path, data)
         try:
             self._shards.note_snapshot(claim, number)
         except FencedError:

@@ -29,6 +29,7 @@ from detectors.base import Feature, Params, Spec
 from detectors.catalogue import DETECTORS
 from ingest.instruments import Instrument, Instruments
 from tests.support.alerts import HASHES, Venue, record
+from tests.support.stored import save
 
 SPEC = Spec(
     id="rules",
@@ -81,7 +82,7 @@ def kept(tmp_path, monkeypatch):
         significant=True,
     )
     alerts = book.apply([finding], venue.register)
-    store.save(alerts, book.evidence(alerts))
+    save(store, alerts, book.evidence(alerts))
     yield venue, store, alerts[0]
     store.close()
 
@@ -287,7 +288,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(kept, tmp_path):
     book = venue.book(store=store)
     assert book.apply([venue.finding()], venue.register) == []  # read back, and known
     changed = book.apply([venue.finding("breaches", seqs=(2, 3))], venue.register)
-    store.save(changed, book.evidence(changed))
+    save(store, changed, book.evidence(changed))
     with pytest.raises(CaseFileError, match="was merged into"):
         export(kept, tmp_path / "other")
 

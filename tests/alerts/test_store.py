@@ -18,16 +18,17 @@ from alerts.store import AlertStore, CoverageRecord
 from detectors.base import Params
 from ingest.errors import ConfigurationError
 from tests.support.alerts import SECOND_NS, Venue, at, record
+from tests.support.stored import save
 
 
-def save(store, book, venue, *findings):
+def folded(store, book, venue, *findings):
     alerts = book.apply(list(findings), venue.register)
-    store.save(alerts, book.evidence(alerts))
+    save(store, alerts, book.evidence(alerts))
     return alerts
 
 
 def test_an_alert_comes_back_as_it_was_with_its_evidence(venue, store):
-    (alert,) = save(store, venue.book(), venue, venue.finding())
+    (alert,) = folded(store, venue.book(), venue, venue.finding())
     assert store.get(alert.alert_id) == alert
     assert store.get("0" * 32) is None
     assert store.count() == 1
@@ -44,26 +45,26 @@ def test_an_alert_comes_back_as_it_was_with_its_evidence(venue, store):
 
 
 def test_a_lower_or_equal_revision_changes_nothing(venue, store):
-    alert = save(store, venue.book(), venue, venue.finding(), venue.finding(revision=2, seqs=(6,)))[
-        0
-    ]
+    alert = folded(
+        store, venue.book(), venue, venue.finding(), venue.finding(revision=2, seqs=(6,))
+    )[0]
     for revision in (1, 2):
-        store.save([msgspec.structs.replace(alert, revision=revision, score=0.99)])
+        save(store, [msgspec.structs.replace(alert, revision=revision, score=0.99)])
         assert store.get(alert.alert_id) == alert
     newer = msgspec.structs.replace(alert, revision=3, score=0.99)
-    store.save([newer])
+    save(store, [newer])
     assert store.get(alert.alert_id) == newer
 
 
 def test_what_people_wrote_survives_new_revisions(venue, store, store_url):
-    (alert,) = save(store, venue.book(), venue, venue.finding())
+    (alert,) = folded(store, venue.book(), venue, venue.finding())
     engine = create_engine(store_url)
     values = {name: 7 if name.endswith("_ns") else f"by hand: {name}"[:32] for name in HUMAN}
     with engine.begin() as connection:
         assert connection.scalar(text("SELECT status_human FROM alerts")) == "new"
         assignments = ", ".join(f"{name} = :{name}" for name in HUMAN)
         connection.execute(text(f"UPDATE alerts SET {assignments}"), values)
-    store.save([msgspec.structs.replace(alert, revision=9, severity="critical")])
+    save(store, [msgspec.structs.replace(alert, revision=9, severity="critical")])
     with engine.connect() as connection:
         row = connection.execute(text(f"SELECT {', '.join(HUMAN)}, severity FROM alerts")).one()
     engine.dispose()
@@ -72,11 +73,11 @@ def test_what_people_wrote_survives_new_revisions(venue, store, store_url):
 
 def test_a_feed_read_again_leaves_the_store_as_it_was(venue, store):
     findings = [venue.finding(revision=n, seqs=(3 * n,), detected=3 * n) for n in range(1, 6)]
-    save(store, venue.book(), venue, *findings)
+    folded(store, venue.book(), venue, *findings)
     before = [encode(alert) for alert in store.records()]
     again = venue.book()  # a worker that lost its memory, with smaller batches
     for finding in findings:
-        save(store, again, venue, finding)
+        folded(store, again, venue, finding)
     assert [encode(alert) for alert in store.records()] == before
     assert len(store.evidence(next(iter(store.records())).alert_id)) == 5
 
@@ -93,28 +94,28 @@ def test_an_alert_that_left_memory_goes_on_where_it_was(tmp_path, store):
     last = [venue.finding("rules", revision=2, seqs=(900,), detected=900)]
     for findings in (first, *([f] for f in noise), last):
         straight.apply(findings, venue.register)
-        save(store, book, venue, *findings)
+        folded(store, book, venue, *findings)
     assert len(book) < 100
     assert [encode(a) for a in store.records()] == [encode(a) for a in straight.alerts()]
-    replayed = save(store, book, venue, *first)
+    replayed = folded(store, book, venue, *first)
     assert replayed == []
 
 
 def test_a_worker_without_memory_reads_back_lets_go_and_changes_nothing(tmp_path, store):
     venue = Venue(tmp_path / "archive", events=3_000)
     findings = [venue.finding("rules", first=3 * n, seqs=(3 * n,)) for n in range(1, 300)]
-    save(store, venue.book(), venue, *findings)
+    folded(store, venue.book(), venue, *findings)
     again = venue.book(store=store, linger_ns=10 * SECOND_NS)
     for finding in findings:
-        assert save(store, again, venue, finding) == []
+        assert folded(store, again, venue, finding) == []
     assert again.replayed == len(findings)
     assert len(again) < 100
 
 
 def test_a_merged_alert_is_kept_but_not_listed(venue, store):
     book = venue.book(store=store)
-    (early,) = save(store, book, venue, venue.finding("rules", seqs=(1, 3)))
-    changed = save(store, book, venue, venue.finding("breaches", seqs=(2, 3)))
+    (early,) = folded(store, book, venue, venue.finding("rules", seqs=(1, 3)))
+    changed = folded(store, book, venue, venue.finding("breaches", seqs=(2, 3)))
     (kept,) = [alert for alert in changed if alert.alert_id != early.alert_id]
     assert store.get(early.alert_id).status == "retracted"
     assert [alert.alert_id for alert in store.list()] == [kept.alert_id]
@@ -129,7 +130,7 @@ def test_alerts_are_found_by_what_they_say(venue, store):
         venue.finding("rules", first=6),
         venue.finding("rules", first=9, code=1, all_legs=True),
     ]
-    save(store, venue.book(), venue, *findings)
+    folded(store, venue.book(), venue, *findings)
     assert [a.detected_ns for a in store.list()] == [at(9), at(6), at(3)]
     assert [a.detected_ns for a in store.list(limit=1)] == [at(9)]
     assert [a.detector for a in store.list(severities=["high", "medium"])] == ["rules", "breaches"]
@@ -144,14 +145,14 @@ def test_saving_is_all_or_nothing(venue, store):
     good, bad = book.apply([venue.finding(), venue.finding(first=6)], venue.register)
     bad = msgspec.structs.replace(bad, detector=None)
     with pytest.raises(StoreError, match="could not save alerts"):
-        store.save([good, bad], book.evidence([good, bad]))
+        save(store, [good, bad], book.evidence([good, bad]))
     assert store.count() == 0
     assert store.parts_with([good.alert_id]) == []
 
 
 def test_names_and_records_of_any_bytes_are_kept(tmp_path, store):
     venue = Venue(tmp_path / "archive", owner="O'Neil; DROP TABLE alerts; 東京 :1 %s")
-    (alert,) = save(store, venue.book(), venue, venue.finding())
+    (alert,) = folded(store, venue.book(), venue, venue.finding())
     assert store.get(alert.alert_id).owners == ("Ann", "O'Neil; DROP TABLE alerts; 東京 :1 %s")
 
 
@@ -170,9 +171,9 @@ def test_parameters_are_kept_under_the_hash_that_alerts_carry(store):
 
 def test_a_gap_is_closed_once(store):
     gap = CoverageRecord(instrument="BTC-USD", first_missing_seq=5, next_seq=9, opened_ns=at(9))
-    store.save_coverage([gap])
-    store.save_coverage([msgspec.structs.replace(gap, closed_ns=at(20))])
-    store.save_coverage([gap])
+    save(store, coverage=[gap])
+    save(store, coverage=[msgspec.structs.replace(gap, closed_ns=at(20))])
+    save(store, coverage=[gap])
     assert store.coverage("BTC-USD") == [msgspec.structs.replace(gap, closed_ns=at(20))]
     assert store.coverage("ETH-USD") == []
 

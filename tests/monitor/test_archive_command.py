@@ -14,6 +14,7 @@ from alerts.store import AlertStore
 from monitor.archive_command import parse_at
 from tests.support.archived import archive_tape
 from tests.support.command import ringfence
+from tests.support.stored import save
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def venue(tape, tmp_path_factory):
     store = AlertStore(f"sqlite:///{folder}/alerts.sqlite")
     store.migrate()
     store.save_instruments(instruments)
-    store.save(alerts)
+    save(store, alerts)
     store.close()
     return folder
 

@@ -33,6 +33,7 @@ from monitor.platform import PLACE, PLATFORM
 from monitor.registers import Registers
 from tests.support.exact import Site
 from tests.support.left import SHARDS, Left, left_in, read_topic
+from tests.support.stored import save
 
 Feed = Mapping[tuple[Topic, int], Sequence[bytes]]
 
@@ -163,8 +164,8 @@ class _Clean:
         )
 
     def _keep(self, pipeline: Pipeline, outcome: Outcome) -> None:
-        self._mine.save(outcome.alerts, pipeline.alerts.evidence(outcome.alerts))
-        self._mine.save_coverage(outcome.coverage)
+        save(self._mine, outcome.alerts, pipeline.alerts.evidence(outcome.alerts))
+        save(self._mine, coverage=outcome.coverage)
         for reject in outcome.rejects:
             topic = self._settings.topic(reject.topic)
             self._letters.add((topic, reject.partition, reject.offset, reject.reason))
@@ -188,4 +189,4 @@ class _Clean:
                 owner = self._bindings[self._instruments[finding.instrument].instrument]
                 register = self._registers.version(version)
                 alerts = pipelines[owner].hand([finding], register, events)
-                self._mine.save(alerts, pipelines[owner].alerts.evidence(alerts))
+                save(self._mine, alerts, pipelines[owner].alerts.evidence(alerts))
