@@ -43,7 +43,7 @@ every_detector = pytest.mark.parametrize("kind", DETECTORS.values(), ids=DETECTO
 
 @pytest.fixture(scope="module")
 def tape():
-    return conformance_tape()
+    return conformance_tape(acts=True)
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ every_detector = pytest.mark.parametrize("kind", DETECTORS.values(), ids=DETECTO
 
 @pytest.fixture(scope="module")
 def tape():
-    return conformance_tape()
+    return conformance_tape(acts=True)
 
 
 class Story:

@@ -20,6 +20,7 @@ from detectors.book import Books
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.names import Names
+from tests.support.acts import stages
 from tests.support.vectors import to_batch
 from tests.support.venue import ABUSES, Tape, random_tape
 
@@ -29,8 +30,13 @@ RING = ("R1", "R2", "R3")
 
 
 @cache
-def conformance_tape(events: int = 1_500) -> Tape:
-    """Return the tape on which every detector fires: of the first seed that draws what it needs."""
+def conformance_tape(events: int = 1_500, *, acts: bool = False) -> Tape:
+    """Return the tape on which every detector fires: of the first seed that draws what it needs.
+
+    With `acts` those detectors fire too that need conduct of their own (`tests.support.acts`).
+    """
+    if acts:
+        return _with_acts(conformance_tape(events))
     for seed in range(1_000):
         tape = random_tape(seed, events, instruments=2, accounts=8, abuse=ABUSES, gaps=1)
         drawn = {entry["scenario"] for entry in tape.injected}
@@ -119,6 +125,19 @@ def _with_ring(tape: Tape) -> Tape:
             }
         )
     return Tape(records, tape.accounts + rows, [*tape.instruments, row], tape.injected)
+
+
+def _with_acts(tape: Tape) -> Tape:
+    """Mix in the acts, each an instrument of its own, in the order of time."""
+    played = stages(tape.records[0]["engine_ns"])
+    records = [*tape.records, *(record for stage in played for record in stage.venue.records)]
+    rows = [row for stage in played for row in stage.accounts(tape.accounts[0])]
+    return Tape(
+        sorted(records, key=lambda record: record["engine_ns"]),
+        tape.accounts + rows,
+        [*tape.instruments, *(stage.row for stage in played)],
+        tape.injected,
+    )
 
 
 def tape_batch(tape: Tape, names: Names | None = None) -> tuple[Batch, Names]:

@@ -1,0 +1,141 @@
+"""Statistics that indicators share: exact tails, chance that repeats, many tests at once.
+
+Nothing here draws: what plays the part of chance is a hash of what it decides about, so that a
+replay decides the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from scipy.special import bdtrc, pdtrc
+
+from ingest.events import Array
+
+_MASK: Final = (1 << 64) - 1
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+
+
+def uniform(*words: int) -> float:
+    """Return a number in [0, 1) that is a function of integers: evenly spread, and repeatable.
+
+    SplitMix64 (Steele, Lea, Flood 2014), chained over the words. Words that name an instrument or
+    an account must be hashes of the name (`ingest.hashing.hash_name`), never codes.
+
+    >>> uniform(7, 1) == uniform(7, 1), uniform(7, 1) == uniform(1, 7)
+    (True, False)
+    """
+    state = 0
+    for word in words:
+        state = (state ^ (word & _MASK)) + _GOLDEN & _MASK
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & _MASK
+        state ^= state >> 31
+    return (state >> 11) / (1 << 53)
+
+
+def binomial_tail(hits: int, trials: int, chance: float) -> float:
+    """Return P(X >= hits), X ~ binomial(trials, chance); exact.
+
+    >>> binomial_tail(9, 10, 0.5), binomial_tail(0, 10, 0.5)
+    (0.0107421875, 1.0)
+    """
+    if hits <= 0:
+        return 1.0
+    if hits > trials:
+        return 0.0
+    return float(bdtrc(hits - 1, trials, chance))
+
+
+def poisson_tail(hits: int, mean: float) -> float:
+    """Return P(X >= hits), X ~ Poisson(mean); exact.
+
+    >>> round(poisson_tail(3, 1.0), 6)
+    0.080301
+    """
+    return 1.0 if hits <= 0 else float(pdtrc(hits - 1, mean))
+
+
+def randomised(tail: float, next_tail: float, chance: float) -> float:
+    """Return a p-value that is uniform under the null though the count behind it is discrete.
+
+    Parameters
+    ----------
+    tail : float
+        P(X >= x).
+    next_tail : float
+        P(X >= x + 1).
+    chance : float
+        In [0, 1): from `uniform`.
+
+    Notes
+    -----
+    P(X > x) + u P(X = x) (Pearson 1950; Dickhaus et al. 2012 for its use before false-discovery
+    control). It decides on what is told as a rate; a single fact is never judged by it.
+
+    >>> round(randomised(0.5, 0.2, 0.5), 9)
+    0.35
+    """
+    return next_tail + chance * (tail - next_tail)
+
+
+def fisher_tail(hits: int, trials: int, other_hits: int, other_trials: int) -> float:
+    """Return P(X >= hits) when both groups have one rate: Fisher's exact test, one-sided.
+
+    Given all hits of both groups together, X is hypergeometric.
+
+    >>> round(fisher_tail(3, 4, 1, 4), 6)
+    0.242857
+    >>> fisher_tail(0, 5, 3, 5)
+    1.0
+    """
+    if not (0 <= hits <= trials and 0 <= other_hits <= other_trials):
+        raise ValueError(
+            f"hits must lie within trials, were {hits} of {trials}, {other_hits} of {other_trials}"
+        )
+    total, good = trials + other_trials, hits + other_hits
+    log_all = _log_choose(total, good)
+    most = min(trials, good)
+    terms = [
+        math.exp(_log_choose(trials, x) + _log_choose(other_trials, good - x) - log_all)
+        for x in range(hits, most + 1)
+        if good - x <= other_trials
+    ]
+    return 1.0 if hits <= good - other_trials or not hits else min(1.0, math.fsum(terms))
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def benjamini_hochberg(p_values: Sequence[float] | Array, rate: float) -> Array:
+    """Return the q-values' verdict: which tests of a family pass at a false-discovery rate.
+
+    Benjamini and Hochberg (1995), step-up; valid for independent and positively dependent tests.
+
+    Returns
+    -------
+    passed : (n,) bool
+
+    >>> benjamini_hochberg([0.01, 0.04, 0.03, 0.5], 0.1).tolist()
+    [True, True, True, False]
+    """
+    return q_values(p_values) <= rate
+
+
+def q_values(p_values: Sequence[float] | Array) -> Array:
+    """Return each test's q-value: the lowest false-discovery rate at which it passes; (n,) float64.
+
+    >>> q_values([0.01, 0.04, 0.03, 0.5]).round(6).tolist()
+    [0.04, 0.053333, 0.053333, 0.5]
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    lowest = np.minimum.accumulate(scaled[::-1])[::-1]
+    q = np.empty_like(p)
+    q[order] = np.minimum(lowest, 1.0)
+    return q

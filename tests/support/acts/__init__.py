@@ -1,0 +1,70 @@
+"""Acts for the conformance tape: each makes one detector fire, on an instrument of its own.
+
+A module here is named as its detector and has one function, `play(stage)`, which sends orders
+through `stage.venue` on `stage.name` (tick 0.01, lot 0.001) by the accounts of `stage.roles`, and
+moves `stage.venue.now_ns`. Time begins with the tape and must stay within its first five minutes:
+long silences come later, in which timers run out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tests.support.matching import Venue
+
+ROLES: Final[Mapping[str, str]] = {
+    "MM": "affiliated_mm",
+    "AFF": "affiliated",
+    "X1": "external_mm",
+    "X2": "external_mm",
+    **{f"P{n}": "client" for n in range(1, 9)},
+}
+"""Who there is in every act, each of an owner of its own."""
+
+
+class Stage:
+    """One act's venue: one instrument, one set of accounts."""
+
+    def __init__(self, detector: str, start_ns: int) -> None:
+        mark = detector.upper().replace("_", "")
+        self.name = f"{mark}-USD"
+        self.row = {
+            "instrument": self.name,
+            "base": mark,
+            "quote": "USD",
+            "kind": "spot",
+            "tick_size": "0.01",
+            "lot_size": "0.001",
+            "matching": "price_time",
+        }
+        self.roles = {f"{mark}-{name}": role for name, role in ROLES.items()}
+        self._mark = mark
+        self.venue = Venue(
+            [self.row], self.roles, {name: f"O-{name}" for name in self.roles}, start_ns=start_ns
+        )
+
+    def account(self, name: str) -> str:
+        """Return the account of this act that is called so in `ROLES`."""
+        return f"{self._mark}-{name}"
+
+    def accounts(self, columns: Iterable[str]) -> list[dict[str, Any]]:
+        """Return rows of accounts.csv."""
+        names = list(columns)
+        return [
+            {**dict.fromkeys(names, ""), "account": name, "owner": f"O-{name}"}
+            | {"legal_entity": name, "role": role, "valid_from": "2020-01-01T00:00:00Z"}
+            for name, role in self.roles.items()
+        ]
+
+
+def stages(start_ns: int) -> list[Stage]:
+    """Return every act, played, by the name of its detector."""
+    played = []
+    for found in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
+        stage = Stage(found.name, start_ns)
+        importlib.import_module(f"{__name__}.{found.name}").play(stage)
+        played.append(stage)
+    return played
