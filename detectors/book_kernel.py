@@ -19,6 +19,7 @@ from detectors.book_layout import (
     A_COVERAGE,
     A_ENTRY_RECEIVED_NS,
     A_ENTRY_SEQ,
+    A_INCOMING_RECEIVED_NS,
     A_INCOMING_SEQ,
     A_LEAVES_BEFORE,
     A_LIFETIME_NS,
@@ -174,7 +175,7 @@ def step(m: Array) -> None:
     """Apply the record at hand, and say of it what the book knows."""
     book, kind = m[E_BOOK], m[E_KIND]
     m[A_ENTRY_SEQ] = m[A_INCOMING_SEQ] = m[A_CLIENT_AT_PRICE] = 0
-    m[A_ENTRY_RECEIVED_NS] = m[A_LIFETIME_NS] = _NULL
+    m[A_ENTRY_RECEIVED_NS] = m[A_INCOMING_RECEIVED_NS] = m[A_LIFETIME_NS] = _NULL
     m[A_QUEUE_AHEAD] = m[A_LEAVES_BEFORE] = _NULL
     m[A_BUY_ORIGINATOR] = m[A_SELL_ORIGINATOR] = _NO_CODE
     gap = continuity(m)
@@ -277,4 +278,5 @@ def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
         added.buy_originator[row] = m[A_BUY_ORIGINATOR]
         added.sell_originator[row] = m[A_SELL_ORIGINATOR]
         added.conflict[row] = m[A_CONFLICT]
+        added.incoming_received_ns[row] = m[A_INCOMING_RECEIVED_NS]
     return len(rows.seq)

@@ -85,6 +85,7 @@ A_CLIENT_AT_PRICE: Final = 76
 A_BUY_ORIGINATOR: Final = 77
 A_SELL_ORIGINATOR: Final = 78
 A_CONFLICT: Final = 79
+A_INCOMING_RECEIVED_NS: Final = 80
 HEADER: Final = 96
 
 # One live order. The first eight words are what a walk along a queue and a cancel touch.
@@ -240,6 +241,7 @@ class Added(NamedTuple):
     buy_originator: Array
     sell_originator: Array
     conflict: Array
+    incoming_received_ns: Array
 
 
 def new_memory(instruments: int, capacity: int) -> Array:

@@ -14,6 +14,7 @@ from detectors.book_layout import (
     A_BID_LOTS,
     A_BUY_ORIGINATOR,
     A_CLIENT_AT_PRICE,
+    A_INCOMING_RECEIVED_NS,
     A_INCOMING_SEQ,
     A_SELL_ORIGINATOR,
     CLIENT_LOTS,
@@ -38,6 +39,7 @@ from detectors.book_layout import (
     E_SELL_OWNER,
     E_SEQ,
     E_SIDE,
+    ENTRY_RECEIVED,
     F_ACCOUNT,
     F_ASK,
     F_ASK_LOTS,
@@ -157,6 +159,8 @@ def trade(m: Array, coverage: int) -> int:
         m[A_BID_LOTS] = m[book + F_BID_LOTS]
         m[A_ASK_LOTS] = m[book + F_ASK_LOTS]
         m[A_INCOMING_SEQ] = m[book + F_SEQ]
+        if incoming != NONE:
+            m[A_INCOMING_RECEIVED_NS] = m[incoming + ENTRY_RECEIVED]
         m[book + F_DONE_NS] = m[E_CLOCK_NS]
         m[book + F_DONE_SEQ] = m[E_SEQ]
         m[book + F_COVERAGE] = max(m[book + F_COVERAGE], coverage)

@@ -261,6 +261,9 @@ BOOK: Final[Mapping[str, Column]] = {
     "buy_originator": Column(*_CODE, "for a trade: originator of the buy order"),
     "sell_originator": Column(*_CODE, "for a trade: originator of the sell order"),
     "conflict": Column(*_ENUM, "disagreement with the replayed book (Conflict)"),
+    "incoming_received_ns": Column(
+        *_NULLABLE, "for a trade: received_ns of the instruction in flight, ns"
+    ),
 }
 """Columns that the book adds."""
 

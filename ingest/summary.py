@@ -24,17 +24,17 @@ _NAMES: Final = (
     *("sell_account", "sell_owner", "sell_role", "sell_complex", "sell_originator"),
     *("sell_hi", "sell_lo"),
     # Which instruction met which order, and when that came in.
-    *("incoming_seq", "entry_seq", "entry_received_ns"),
+    *("incoming_seq", "incoming_received_ns", "entry_seq", "entry_received_ns"),
     # The market before it, and whether that is known whole.
     *("best_bid", "best_ask", "phase", "coverage"),
 )
 _ALL: Final = {**WIRE, **TAGS, **ORDERED, **BOOK}
 SUMMARY: Final[Mapping[str, Column]] = {name: _ALL[name] for name in _NAMES}
-"""Columns of a trade in a summary: 190 B a row, the raw record beside them. The mid is
+"""Columns of a trade in a summary: 198 B a row, the raw record beside them. The mid is
 (best_bid + best_ask) / 2. Session and user stand on order records only, so no summary has them:
 they are reached by `incoming_seq` and `entry_seq`."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 _log = structlog.get_logger()
 

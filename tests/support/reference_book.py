@@ -550,6 +550,8 @@ def _trade(book, event, row, ids, incomplete):
     if flight is not None:
         row["best_bid"], row["best_ask"], row["bid_lots"], row["ask_lots"] = flight.touch
         row["incoming_seq"] = flight.seq
+        if incoming is not None:
+            row["incoming_received_ns"] = incoming.received
         flight.done = (event["clock_ns"], event["seq"])
         flight.incomplete |= incomplete
         word = "buy" if side == Side.BUY else "sell"
