@@ -34,7 +34,7 @@ SUMMARY: Final[Mapping[str, Column]] = {name: _ALL[name] for name in _NAMES}
 (best_bid + best_ask) / 2. Session and user stand on order records only, so no summary has them:
 they are reached by `incoming_seq` and `entry_seq`."""
 
-_VERSION: Final = 2
+_VERSION: Final = 1
 
 _log = structlog.get_logger()
 
