@@ -8,12 +8,14 @@ from typing import Final
 from detectors.base import Detector
 from detectors.client_priority import ClientPriority
 from detectors.tag_integrity import TagIntegrity
+from detectors.trading_ahead import TradingAhead
 from detectors.wash_rings import WashRings
 from detectors.wash_trading import WashTrading
 
 DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
     "tag_integrity": TagIntegrity,
+    "trading_ahead": TradingAhead,
     "wash_rings": WashRings,
     "wash_trading": WashTrading,
 }

@@ -1,0 +1,155 @@
+"""What a hold with executions of the group comes to: a case with its legs, or an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from detectors.ahead_params import TradingAheadParams
+from detectors.held_orders import GATE, RFQ, TRIGGER, Execution, Hold
+from detectors.statistics import binomial_tail, poisson_tail
+from ingest.events import NULL, Role
+
+STRONG, PATTERN, WEAK, CLIENT_UNKNOWN = range(4)
+"""A case of its own; one of a significant rate; neither; the held account is not registered."""
+MS: Final = 1_000_000
+NO_PEER: Final = 0.05
+"""Chance under which external makers' share does not explain the group's: one test, by itself."""
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One held order and what the group executed before it."""
+
+    instrument: int
+    standing: int
+    side: int
+    account: int
+    """Of the group's first execution."""
+    client: int
+    hold: Hold
+    executions: tuple[Execution, ...]
+    displaced: int
+    """Lots that the client did not get, or got worse, of what the group executed."""
+    unfilled: int
+    """Lots of it that the client still has open or lost."""
+    cost: int
+    """Ticks times lots at which the group executed the unfilled."""
+    worse: int
+    """Half ticks times lots that the client paid more on the rest."""
+    chance: float
+    """Of so many overtaken holds by habit."""
+    seqs: tuple[int, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What an episode adds up."""
+        of_way = {GATE: "gateway", TRIGGER: "trigger", RFQ: "rfq"}[self.hold.way]
+        took = sum(each.aggressive for each in self.executions)
+        return {
+            of_way: 1,
+            "aggressive": took,
+            "passive": len(self.executions) - took,
+            "standing": sum(not each.later for each in self.executions),
+            "displaced": self.displaced,
+            "executed": sum(each.lots for each in self.executions),
+            "net": self.hold.net,
+        }
+
+
+def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
+    """Return the case that a hold makes; None where an exception holds.
+
+    Exceptions: nothing but quotes that stood before the order came, and the client lost nothing by
+    them; a request for quote beside which only resting orders were filled; a fill-or-kill that the
+    group's executions would not have filled; a client filled in whole, at the same price or better,
+    no longer after the group's first execution than clients wait without being clearly held.
+    """
+    later = hold.later
+    if hold.way == RFQ:
+        later = [each for each in later if each.aggressive]
+        if not later:
+            return None
+    counted = later or hold.executions
+    if not counted or (hold.fok and hold.open and _lots(counted) < hold.lots):
+        return None
+    unfilled, cost, filled, worse = _displaced(hold, counted)
+    first_ns = min(each.at_ns for each in counted)
+    at_once_ns = max(hold.at_once_ns, params.at_once_ms * MS)
+    kept_waiting = bool(hold.clear) and hold.done_ns - first_ns > at_once_ns
+    if unfilled + filled == 0 and not (later and kept_waiting):
+        return None
+    chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
+    standing = WEAK
+    doubt = any(each.late for each in counted) or bool(hold.late)
+    delta = params.clock_uncertainty_ns
+    sure = any(each.received_ns - hold.from_ns > 2 * delta for each in later)
+    if hold.role == Role.UNKNOWN:
+        standing = CLIENT_UNKNOWN
+    elif later and sure and not doubt:
+        if hold.clear:
+            standing = STRONG
+        elif _significant(hold, params, chance):
+            standing = PATTERN
+    return Case(
+        instrument=hold.instrument,
+        standing=standing,
+        side=hold.side,
+        account=counted[0].account,
+        client=hold.account,
+        hold=hold,
+        executions=tuple(counted),
+        displaced=unfilled + filled,
+        unfilled=unfilled,
+        cost=cost,
+        worse=worse,
+        chance=chance,
+        seqs=_seqs(hold, counted),
+    )
+
+
+def _significant(hold: Hold, params: TradingAheadParams, chance: float) -> bool:
+    """Return whether holds are overtaken more often than by habit, and than makers overtake."""
+    spent = params.alpha / (hold.tests * (hold.tests + 1))
+    if hold.overtaken < params.least_overtaken or chance > spent:
+        return False
+    both = hold.expected_group + hold.expected_makers
+    share = hold.expected_group / both if both else 1.0
+    peers = binomial_tail(hold.overtaken, hold.overtaken + hold.makers, share)
+    return hold.expected_makers == 0 or peers <= NO_PEER
+
+
+def _displaced(hold: Hold, counted: Sequence[Execution]) -> tuple[int, int, int, int]:
+    """Return unfilled lots, their cost, lots filled worse, and by how much, half ticks times lots.
+
+    What the group executed at the best prices is set against what the client lacks, then against
+    what it got at the worst prices.
+    """
+    side = hold.side
+    got = sorted(([side * fill.price, fill.lots] for fill in hold.fills), reverse=True)
+    left, unfilled, cost, filled, worse = hold.open, 0, 0, 0, 0
+    for each in sorted(counted, key=lambda e: (side * e.price, e.seq)):
+        lots = min(left, each.lots)
+        left, unfilled, cost = left - lots, unfilled + lots, cost + lots * each.price
+        rest = each.lots - lots
+        while rest and got and got[0][0] > side * each.price:
+            lots = min(rest, got[0][1])
+            filled, worse = filled + lots, worse + 2 * lots * (got[0][0] - side * each.price)
+            rest -= lots
+            got[0][1] -= lots
+            if not got[0][1]:
+                del got[0]
+    return unfilled, cost, filled, worse
+
+
+def _lots(executions: Sequence[Execution]) -> int:
+    return sum(each.lots for each in executions)
+
+
+def _seqs(hold: Hold, counted: Sequence[Execution]) -> tuple[int, ...]:
+    """Return the records that prove it: the order, its last fill, instructions and executions."""
+    found = {hold.seq, hold.done_seq, hold.crossed_seq}
+    for each in counted:
+        found |= {each.seq, each.entry_seq}
+    return tuple(sorted(found - {0, NULL}))

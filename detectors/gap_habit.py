@@ -1,0 +1,83 @@
+"""How long instructions usually take between gateway and engine: rolling, compiled histograms."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from ingest.compiled import njit
+from ingest.events import Array
+
+CLASSES: Final = 7
+"""Of gateway-to-engine time: five origins of clients, all but the group, triggers."""
+ALL, TRIGGERS = 5, 6
+BINS: Final = 136
+FIRST_BIN_NS: Final = 1_000.0
+BINS_AN_OCTAVE: Final = 4
+TOTAL, USUAL, FAR, SINCE = BINS, BINS + 1, BINS + 2, BINS + 3
+GAP_FIELDS: Final = BINS + 4
+ROLLING: Final = 65_536
+"""Gaps of a class after which all its counts are halved: what is usual is of the latest."""
+REFRESH: Final = 32
+"""Gaps of a class between two readings of its quantile."""
+ENOUGH: Final = 200
+"""Gaps of a class before anything is usual: its 99th percentile then rests on two of them."""
+ENOUGH_TRIGGERS: Final = 20
+"""The same of triggers, which are few: their 90th percentile then rests on two of them."""
+USUAL_TAIL: Final = 0.05
+FAR_TAIL: Final = 0.01
+TRIGGER_TAIL: Final = 0.1
+"""Shares of gaps that are longer than usual, than far; a trigger waits for nothing but the engine,
+so that its tail is no queue and must not hide what is in it."""
+
+
+@njit(cache=True)
+def bin_of(gap_ns: int) -> int:
+    """Return the bin of a gap: quarters of each doubling from 1 µs."""
+    if gap_ns < FIRST_BIN_NS:
+        return 0
+    fraction, exponent = math.frexp(gap_ns / FIRST_BIN_NS)
+    return min(BINS - 1, BINS_AN_OCTAVE * (exponent - 1) + int((fraction - 0.5) * 8.0))
+
+
+@njit(cache=True)
+def learn(gaps: Array, bin_: int, triggers: bool) -> None:
+    """Take a gap, by its bin, into its class's rolling distribution."""
+    gaps[bin_] += 1
+    gaps[TOTAL] += 1
+    gaps[SINCE] += 1
+    if gaps[SINCE] < REFRESH and gaps[USUAL] > 0:
+        return
+    gaps[SINCE] = 0
+    if gaps[TOTAL] >= ROLLING:
+        gaps[TOTAL] = 0
+        for b in range(BINS):
+            gaps[b] //= 2
+            gaps[TOTAL] += gaps[b]
+    usual, far = (TRIGGER_TAIL, TRIGGER_TAIL) if triggers else (USUAL_TAIL, FAR_TAIL)
+    gaps[FAR] = _beyond(gaps, far)
+    gaps[USUAL] = _beyond(gaps, usual)
+
+
+@njit(cache=True)
+def _beyond(gaps: Array, tail: float) -> int:
+    """Return the gap that no more than a share of all exceed, to a quarter of an octave, ns."""
+    beyond, b = 0, BINS - 1
+    while b > 0 and beyond + gaps[b] <= tail * gaps[TOTAL]:
+        beyond += gaps[b]
+        b -= 1
+    octave, quarter = divmod(b, BINS_AN_OCTAVE)
+    return int(FIRST_BIN_NS * 2.0**octave * (1.0 + (quarter + 1) / BINS_AN_OCTAVE))
+
+
+@njit(cache=True)
+def habit(gaps: Array, kind: int, at: int) -> int:
+    """Return what is usual (or far) for a class, for all where that is longer; 0 = not known."""
+    if kind == TRIGGERS:
+        return int(gaps[TRIGGERS, at]) if gaps[TRIGGERS, TOTAL] >= ENOUGH_TRIGGERS else 0
+    if gaps[ALL, TOTAL] < ENOUGH:
+        return 0
+    longest = gaps[ALL, at]
+    if gaps[kind, TOTAL] >= ENOUGH:
+        longest = max(longest, gaps[kind, at])
+    return int(longest)
