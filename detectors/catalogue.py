@@ -7,6 +7,7 @@ from typing import Final
 
 from detectors.base import Detector
 from detectors.client_priority import ClientPriority
+from detectors.spoofing import Spoofing
 from detectors.tag_integrity import TagIntegrity
 from detectors.trading_ahead import TradingAhead
 from detectors.wash_rings import WashRings
@@ -14,6 +15,7 @@ from detectors.wash_trading import WashTrading
 
 DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
+    "spoofing": Spoofing,
     "tag_integrity": TagIntegrity,
     "trading_ahead": TradingAhead,
     "wash_rings": WashRings,

@@ -1,0 +1,112 @@
+"""Size beyond habit of the complex and of external makers: the scan's state, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors import layers_kernel as k
+from detectors.spoofing_cycle import Surge, read
+from detectors.spoofing_params import SpoofingParams
+from ingest.axes import ByCode, Count
+from ingest.errors import SnapshotError
+from ingest.events import Array, Batch
+from ingest.sections import Layout
+from ingest.state import Snapshot
+
+OUT_ROWS: Final = 256
+OWN_FILLED, OWN_FILLED_GONE, OWN_CALM, OWN_CALM_GONE, PEER, PEER_CYCLES, TESTS = range(7)
+TALLIES: Final = 7
+"""Surges of the complex with and without a fill, of external makers, and how many went away."""
+SHAPES: Final = {
+    "instruments": (k.INSTRUMENT_FIELDS,),
+    "orders": (k.ORDERS, k.ORDER_FIELDS),
+    "parties": (k.PARTIES, k.PARTY_FIELDS),
+    "sides": (k.PARTIES, 2, k.SIDE_FIELDS),
+    "late_fills": (k.PARTIES, 2, k.FILLS, k.FILL_FIELDS),
+    "gone": (k.PARTIES, 2, k.LAYERS, k.LAYER_FIELDS),
+    "samples": (k.PARTIES, 2, k.SAMPLES),
+    "tallies": (TALLIES,),
+}
+
+
+class Layers:
+    """What the parties show in each instrument, and the surges that are over.
+
+    State: 210 kB an instrument, whatever the traffic: 384 live orders, 24 parties. An order or
+    a party beyond that is not followed, and counted in `overflow`.
+
+    Parameters
+    ----------
+    instruments : int
+        How many the table holds.
+    params : SpoofingParams
+    """
+
+    layout: ClassVar[Layout] = {name: ByCode() for name in SHAPES} | {"unfollowed": Count()}
+
+    def __init__(self, instruments: int, params: SpoofingParams) -> None:
+        self._params = params
+        self._state: dict[str, Array] = {
+            name: np.zeros((instruments, *shape), np.int64) for name, shape in SHAPES.items()
+        }
+        self._lost = np.zeros(1, np.int64)
+        self._out = np.zeros((OUT_ROWS, k.ROW), np.int64)  # room only: kept between calls
+
+    @property
+    def overflow(self) -> int:
+        """Orders and parties not followed because a bound was reached."""
+        return int(self._lost[0])
+
+    def tallies(self, code: int) -> Array:
+        """Return an instrument's counts of surges; the caller may count a test in it."""
+        tallies: Array = self._state["tallies"][code]
+        return tallies
+
+    def scan(self, batch: Batch) -> Iterator[tuple[Surge, int, int]]:
+        """Yield (surge, samples so far, external makers) of each that the batch brings to an end.
+
+        Each has been counted in the tallies of its instrument before it is yielded.
+        """
+        columns = tuple(batch[name] for name in k.COLUMNS)
+        params, state = self._params, self._state
+        row = 0
+        while row < len(batch):
+            row, written = k.scan(
+                columns, row, params.least_ratio, params.settle_ms * 1_000_000,
+                params.sample_s * 1_000_000_000, params.fewest_samples, state["instruments"],
+                state["orders"], state["parties"], state["sides"], state["late_fills"],
+                state["gone"], state["samples"], self._lost, self._out,
+            )  # fmt: skip
+            for told in self._out[:written].tolist():
+                surge = read(told, params)
+                self._tally(surge)
+                yield surge, told[k.R_SAMPLED], told[k.R_PEERS]
+
+    def _tally(self, surge: Surge) -> None:
+        tallies = self._state["tallies"][surge.instrument]
+        if not surge.in_group:
+            tallies[PEER] += 1
+            tallies[PEER_CYCLES] += surge.cycle
+        elif surge.party == 0:
+            n, gone = (OWN_FILLED, OWN_FILLED_GONE) if surge.hit_ns else (OWN_CALM, OWN_CALM_GONE)
+            tallies[n] += 1
+            tallies[gone] += surge.withdraws
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        held = {name: array.copy() for name, array in self._state.items()}
+        return {**held, "unfollowed": self._lost.copy()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        expected = len(self._state["instruments"])
+        if len(snapshot["instruments"]) != expected:
+            raise SnapshotError(
+                f"layers: expected state of {expected} instruments, "
+                f"found {len(snapshot['instruments'])}"
+            )
+        self._state = {name: snapshot[name].copy() for name in SHAPES}
+        self._lost = snapshot["unfollowed"].copy()

@@ -1,0 +1,311 @@
+"""spoofing: size that is shown until the other side is filled, and then is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
+from detectors.episodes import Episode, Episodes
+from detectors.layers import (
+    OWN_CALM,
+    OWN_CALM_GONE,
+    OWN_FILLED,
+    OWN_FILLED_GONE,
+    PEER,
+    PEER_CYCLES,
+    TESTS,
+    Layers,
+)
+from detectors.spoofing_cycle import Surge
+from detectors.spoofing_params import SpoofingParams
+from detectors.statistics import fisher_tail, poisson_tail
+from detectors.trades import quantity, shown
+from ingest.events import Batch
+from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.state import Snapshot
+
+SECOND: Final = 1_000_000_000
+HOUR_S: Final = 3600.0
+PARTS: Final = 10**9
+"""Ratios and chances are kept in an episode as integers of so many parts."""
+MAX_ACCOUNTS: Final = 16
+COUNTERFACTUAL: Final = (
+    "clients filled by the group while the layers stood traded the same quantity at the touch "
+    "once the layers were gone"
+)
+
+
+class Spoofing(Detector):
+    """Layers of the complex that go once its orders on the other side are filled.
+
+    State: 210 kB an instrument of live orders, habits and tallies; open episodes, one at most an
+    instrument.
+
+    Examples
+    --------
+    >>> from detectors.examples import batch_of, example_instruments
+    >>> from detectors.spoofing_example import layered
+    >>> instruments = example_instruments()
+    >>> rows = layered(cycles=2)
+    >>> *_, hit = Spoofing(SpoofingParams(), instruments).step(batch_of(rows, instruments))
+    >>> hit.scenario, hit.all_legs, hit.features["cycles"].value
+    ('spoofing', True, 2)
+
+    The same, but the size is there again at once, a tick away:
+
+    >>> rows = layered(cycles=2, reposts=True)
+    >>> Spoofing(SpoofingParams(), instruments).step(batch_of(rows, instruments))
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="spoofing",
+        version=1,
+        title="Spoofing and layering",
+        scope="instrument",
+        evidence_class="indicator",
+        scenarios=("spoofing",),
+        looks_for=(
+            "A cycle: the complex (netted over its accounts), or one of its accounts, shows more "
+            "on one side than its habit of the last half hour, as its other side stretches it, "
+            "accounts for; is filled on the other side by others while that stands; then most of "
+            "the excess goes by choice (cancelled, or made small where it stood), in orders that "
+            "had come for it, and is not back after a second (settle_ms). What the other side "
+            "loses by choice in the same time is taken off: a maker that steps back is no cycle. "
+            "Cycles within five minutes are one episode; two or more make a case, unless external "
+            "makers' own rate of cycles makes that likely. Its rate: P(net withdrawal | own fill "
+            "on the other side) against P(net withdrawal | no fill) of the complex and against "
+            "external makers (Fisher's exact test, at each cycle, level spent as 1/(k(k+1))). Size "
+            "against habit, delay, dwell and distance are features. A lone cycle is told as weak. "
+            "mmp, disconnect and kill cancels are no withdrawal. Only the continuous phase. The "
+            "order of fill and withdrawal is that of seq: no gateway clock decides, so δ does not "
+            "bear on it."
+        ),
+        legal_basis=(
+            "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
+            "VATP Guidelines 8.1-8.2: controls against manipulation; notify potential ones [V]",
+            "SFO s.274/295 false trading, for securities and futures only [M]",
+            "MAR Annex II (2016/522): orders with no intention of being executed [V]",
+        ),
+        look_alikes=(
+            "regular re-quoting on a timer",
+            "a maker's quotes hit on one side and skewed",
+            "maker that steps back on both sides after a fill",
+            "maker protection and disconnects",
+            "layers that are filled",
+            "size withdrawn with no fill on the other side",
+            "size that had long stood there",
+            "a maker's sizes that come and go",
+            "one withdrawal after a fill",
+            "two trades within the complex",
+            "auction or halt",
+        ),
+        blind_spots=(
+            "layers by an account registered as a client's (hidden_affiliates)",
+            "layers in another instrument than the fill",
+            "one cycle an hour: each is told as weak, their number is not added up",
+        ),
+        runbook=(
+            (
+                "Replay the book from window_start_ns to window_end_ns: order_ids on "
+                "`features.side` are the layers; what stood on the other side, and who was filled?"
+            ),
+            (
+                "Read `features.size_ratio` and `features.withdrawn_ratio` against the account's "
+                "habit of the hour before window_start_ns: does it ever show such size otherwise?"
+            ),
+            (
+                "Compare `features.fill_to_withdrawal` with engine_ns of the fills in trade_ids, "
+                "and with the outside price 5 s on each side: did anything else move?"
+            ),
+            (
+                "Read `features.withdrawn_after_fill` against its baseline and "
+                "`features.peer_cycles`, the day of detected_ns: do external makers do likewise?"
+            ),
+            (
+                "Ask for algo_id, user and session of order_ids over the episode: one strategy on "
+                "both sides, or two desks that do not know of each other?"
+            ),
+        ),
+        needs=("account", "side", "price", "quantity", "leaves", "order_id", "engine_ns"),
+        wants=("reason", "display", "tif", "replaces"),
+    )
+    Params: ClassVar[type[Params]] = SpoofingParams
+    layout: ClassVar[Layout] = {**Episodes.layout, **Layers.layout}
+
+    def __init__(self, params: SpoofingParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._layers = Layers(len(instruments), params)
+
+    @property
+    def overflow(self) -> int:
+        """Orders and parties not followed because a bound was reached."""
+        return self._layers.overflow
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return cycles and closings."""
+        findings: list[Finding] = []
+        for surge, samples, peers in self._layers.scan(batch):
+            if surge.in_group and surge.cycle:
+                findings.extend(self._cycle(surge, samples, peers))
+        findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
+        return findings
+
+    def _cycle(self, surge: Surge, samples: int, peers: int) -> Iterator[Finding]:
+        key, place = (surge.instrument,), "bought" if surge.side > 0 else "sold"
+        known = self._episodes.get(key)
+        if known is not None and surge.fall_ns <= known.sums.get(f"{place}_ns", 0):
+            return  # the same withdrawal, seen of an account and of the complex as one
+        episode, expired = self._episodes.fact(
+            key,
+            seq=surge.seqs[0],
+            at_ns=surge.due_ns,
+            accounts=surge.accounts[:1],
+            incomplete=surge.incomplete,
+        )
+        if expired is not None:
+            yield self._closing(expired)
+        episode.first_ns = min(episode.first_ns, surge.from_ns)
+        sums = episode.sums
+        sums[f"{place}_ns"] = surge.due_ns
+        sums.setdefault("first_fall_ns", surge.fall_ns)
+        _count(sums, surge)
+        self._judge(sums, surge, samples, peers)
+        refs = tuple(Ref(surge.instrument, seq) for seq in surge.seqs)
+        yield self._finding(episode, episode.last_ns, refs)
+
+    def _judge(self, sums: dict[str, int], surge: Surge, samples: int, peers: int) -> None:
+        """Hold the episode so far against external makers, and the fills against no fill."""
+        tallies = self._layers.tallies(surge.instrument)
+        tallies[TESTS] += 1
+        t = [int(n) for n in tallies]
+        hours = samples * self._params.sample_s * peers / HOUR_S
+        # One cycle and one hour more than seen: external makers are never taken to have none.
+        rate = (t[PEER_CYCLES] + 1) / (hours + 1)
+        lasted = max(0, surge.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
+        chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
+        others, gone = t[OWN_CALM] + t[PEER], t[OWN_CALM_GONE] + t[PEER_CYCLES]
+        p = fisher_tail(t[OWN_FILLED_GONE], t[OWN_FILLED], gone, others)
+        level = self._params.rate_level / (t[TESTS] * (t[TESTS] + 1))
+        sums |= {
+            "chance": round(chance * PARTS),
+            "p": round(p * PARTS),
+            "significant": int(p <= level),
+            "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
+            "others": _share(gone, others),
+            "trials": t[OWN_FILLED],
+            "peer_cycles": t[PEER_CYCLES],
+            "peer_hours": round(hours * PARTS),
+            "peers": peers,
+        }
+
+    def _closing(self, episode: Episode) -> Finding:
+        return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+
+    def _finding(
+        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+    ) -> Finding:
+        sums, code, params = episode.sums, episode.key[0], self._params
+        cycles = sums["cycles"]
+        case = cycles >= params.fewest_cycles and sums["chance"] <= params.chance * PARTS
+        evidence: Evidence = "supported" if case else "weak"
+        return Finding(
+            detector=self.spec.id,
+            detector_version=self.spec.version,
+            scenario="spoofing",
+            evidence_class="indicator",
+            evidence=evidence,
+            instrument=code,
+            first_seq=episode.first_seq,
+            first_accounts=episode.first_accounts,
+            revision=episode.facts,
+            accounts=tuple(_accounts(sums)),
+            window_start_ns=episode.first_ns,
+            window_end_ns=episode.last_ns,
+            detected_ns=at_ns,
+            evidence_refs=refs,
+            features=self._features(code, sums),
+            score=rounded((0.4 if case else 0.1) + 0.6 * (cycles - 1) / (cycles + 2)),
+            all_legs=case,
+            significant=case and bool(sums["significant"]),
+            client_harm=(
+                shown(self._instruments.money(code, sums["harm"])) if "harm" in sums else None
+            ),
+            counterfactual=COUNTERFACTUAL if "harm" in sums else "",
+            notify_clock="asap" if case else "none",
+            coverage="incomplete" if episode.incomplete else "complete",
+            status="confirmed" if closed and not episode.incomplete else "provisional",
+        )
+
+    def _features(self, code: int, sums: dict[str, int]) -> dict[str, Feature]:
+        cycles = sums["cycles"]
+        sides = [name for name in ("buy", "sell") if f"{_PLACES[name]}_ns" in sums]
+        features = {
+            "cycles": Feature(cycles, "count", self._params.fewest_cycles),
+            "side": Feature(" and ".join(sides), "text"),
+            "withdrawn": quantity(self._instruments, code, sums["withdrawn"]),
+            "size_ratio": Feature(rounded(sums["size"] / cycles / PARTS), "ratio", 0),
+            "withdrawn_ratio": Feature(rounded(sums["ratio"] / cycles / PARTS), "ratio", 0),
+            "fills": Feature(sums["hits"], "count"),
+            "fill_to_withdrawal": Feature(rounded(sums["delay_ns"] / cycles / SECOND), "s"),
+            "dwell": Feature(rounded(sums["dwell_ns"] / cycles / SECOND), "s"),
+            "distance": Feature(rounded(sums["distance"] / cycles), "ticks"),
+            "coincidence": Feature(rounded(sums["chance"] / PARTS), "p", self._params.chance),
+            "withdrawn_after_fill": Feature(
+                rounded(sums["own"] / PARTS), "ratio", rounded(sums["others"] / PARTS)
+            ),
+            "surges_with_fill": Feature(sums["trials"], "count"),
+            "rate": Feature(rounded(sums["p"] / PARTS), "p", self._params.rate_level),
+            "peer_cycles": Feature(sums["peer_cycles"], "count"),
+            "peer_time": Feature(rounded(sums["peer_hours"] / PARTS), "h"),
+        }
+        if sums["peers"] < _FEWEST_PEERS:
+            features["control"] = Feature("no_peer_control", "text")
+        return features
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        return {**self._episodes.snapshot(), **self._layers.snapshot()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._layers.restore(snapshot)
+        self._episodes.restore(snapshot)
+
+
+_PLACES: Final = {"buy": "bought", "sell": "sold"}
+_FEWEST_PEERS: Final = 2
+
+
+def _count(sums: dict[str, int], surge: Surge) -> None:
+    """Add a cycle to an episode's sums."""
+    for name, amount in (
+        ("cycles", 1),
+        ("withdrawn", surge.withdrawn),
+        ("size", round(surge.size_ratio * PARTS)),
+        ("ratio", round(surge.ratio * PARTS)),
+        ("hits", surge.hits),
+        ("delay_ns", surge.fall_ns - surge.hit_ns),
+        ("dwell_ns", surge.fall_ns - surge.rise_ns),
+        ("distance", surge.distance_ticks),
+    ):
+        sums[name] = sums.get(name, 0) + amount
+    if surge.harm is not None:
+        sums["harm"] = sums.get("harm", 0) + surge.harm
+    known = _accounts(sums)
+    for account in surge.accounts:
+        if account not in known and len(known) < MAX_ACCOUNTS:
+            sums[f"account{len(known)}"] = account
+            known.append(account)
+
+
+def _accounts(sums: dict[str, int]) -> list[int]:
+    return [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
+
+
+def _share(part: int, whole: int) -> int:
+    return part * PARTS // whole if whole else 0

@@ -1,0 +1,84 @@
+"""Parameters of spoofing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class SpoofingParams(Params, frozen=True):
+    """Thresholds of spoofing."""
+
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "time without a cycle after which an episode is closed",
+            "s",
+            "cycles serve one purpose, a position to be built or left; that is minutes, not hours",
+        ),
+    ] = 300
+    settle_ms: Annotated[
+        int,
+        Parameter(
+            "time for which size must stay away to count as withdrawn",
+            "ms",
+            "a quote that is moved is back within a maker's look at the market: less than a second",
+        ),
+    ] = 1_000
+    least_ratio: Annotated[
+        float,
+        Parameter(
+            "size beyond habit from which on it is followed, over what is usual there",
+            "ratio",
+            "a quarter of a side: less is how a maker's sizes come and go; above, it is a feature",
+        ),
+    ] = 0.25
+    majority_ratio: Annotated[
+        float,
+        Parameter(
+            "share of what went that was withdrawn by choice, and that had come for the surge",
+            "ratio",
+            "more of it than not: what was filled, or had always stood there, is no layer",
+        ),
+    ] = 0.5
+    sample_s: Annotated[
+        int,
+        Parameter(
+            "time between two samples of displayed size",
+            "s",
+            "96 samples make a habit of half an hour, long against layers and short against a day",
+        ),
+    ] = 20
+    fewest_samples: Annotated[
+        int,
+        Parameter(
+            "samples before a habit is known",
+            "count",
+            "a minute: with fewer an opening book would be its own habit",
+        ),
+    ] = 4
+    fewest_cycles: Annotated[
+        int,
+        Parameter(
+            "cycles that make a case",
+            "count",
+            "repeated: one withdrawal after a fill is what anybody may do once",
+        ),
+    ] = 2
+    chance: Annotated[
+        float,
+        Parameter(
+            "p up to which an episode's cycles are no coincidence, at external makers' rate",
+            "ratio",
+            "one in a hundred of episodes that are rare already: a lone cycle is told as weak",
+        ),
+    ] = 0.01
+    rate_level: Annotated[
+        float,
+        Parameter(
+            "false alarms of an instrument's rate test in all its life; test k gets 1/(k(k+1))",
+            "ratio",
+            "a thousandth: with 30 instruments one in 33 platforms is ever wrong about one",
+        ),
+    ] = 0.001

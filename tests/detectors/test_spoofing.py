@@ -1,0 +1,536 @@
+"""spoofing: hits, near misses, one innocent case per look-alike, one xfail per blind spot.
+
+Orders go through the test venue and the book, so that what is judged is what a feed would show.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors import layers_kernel
+from detectors.book import Books
+from detectors.spoofing import Spoofing, SpoofingParams
+from tests.support.matching import Venue
+from tests.support.vectors import batches, instruments_of, to_batch
+
+SECOND, MS = 10**9, 10**6
+START = 1_763_900_000 * SECOND
+ROLES = {
+    "MM": "affiliated_mm",
+    "AFF": "affiliated",
+    "X1": "external_mm",
+    "X2": "external_mm",
+    "A": "client",
+    "B": "client",
+}
+BUY, SELL = "buy", "sell"
+LOOK_ALIKES = {}
+BLIND_SPOTS = {}
+
+
+def look_alike(text):
+    return lambda test: LOOK_ALIKES.setdefault(text, test)
+
+
+def blind_spot(text):
+    return lambda test: BLIND_SPOTS.setdefault(text, test)
+
+
+class Scene:
+    """A venue with one instrument, tick and lot 1, on which makers have quoted for a while.
+
+    The affiliated maker shows 10 lots at 100 and a deep ask at 105; two others show 8 and 12.
+    """
+
+    def __init__(self, *, instruments=("X-USD",), roles=ROLES, minutes=3, maker="MM"):
+        self.rows = [
+            {"instrument": name, "base": name[0], "quote": "USD", "kind": "spot"}
+            | {"tick_size": "1", "lot_size": "1", "matching": "price_time"}
+            for name in instruments
+        ]
+        self.roles, self.name = roles, instruments[0]
+        self.venue = Venue(self.rows, roles, {n: n for n in roles}, stp="off", start_ns=START)
+        for name in instruments:
+            for account, lots in (("X1", 8), ("X2", 12)):
+                self.venue.new(name, account, BUY, lots, 98)
+                self.venue.new(name, account, SELL, lots, 106)
+            self.bid = self.venue.new(name, maker, BUY, 10, 100)
+            self.ask = self.venue.new(name, maker, SELL, 100, 105)
+        self.wait(60 * minutes)
+
+    def new(self, account, side, lots, price, *, name=None, **options):
+        return self.venue.new(name or self.name, account, side, lots, price, **options)
+
+    def cancel(self, *orders, name=None, **options):
+        for order in orders:
+            self.venue.cancel(name or self.name, order, **options)
+
+    def wait(self, seconds):
+        """Let time pass, with a client's small order far away every ten seconds."""
+        end_ns = self.venue.now_ns + int(seconds * SECOND)
+        while end_ns - self.venue.now_ns > 10 * SECOND:
+            self.venue.now_ns += 10 * SECOND
+            for row in self.rows:
+                self.new("B", BUY, 1, 2, name=row["instrument"])
+        self.venue.now_ns = end_ns
+
+    def layers(self, account="MM", lots=10, count=3, price=99, side=BUY):
+        step = 1 if side == BUY else -1
+        return [self.new(account, side, lots, price - step * n) for n in range(count)]
+
+    def cycle(self, *, account="MM", lots=10, count=3, buyer="A", delay_s=0.5, pause_s=8.0):
+        """Layer the bid, be bought from at the ask, withdraw."""
+        layers = self.layers(account, lots, count)
+        self.wait(2)
+        if buyer:
+            self.new(buyer, BUY, 2, 105, tif="IOC")
+        self.wait(delay_s)
+        self.cancel(*layers)
+        self.wait(pause_s)
+
+    def findings(self, size=None, **params):
+        """Return what is said of the feed, cut every `size` records, and of the time after it."""
+        self.wait(2)
+        for row in self.rows:
+            self.new("B", BUY, 1, 2, name=row["instrument"])
+        table = instruments_of(self.rows)
+        accounts = [{"account": a, "owner": a, "role": r} for a, r in self.roles.items()]
+        books = Books(table)
+        detector = Spoofing(SpoofingParams(**params), table)
+        batch = to_batch(self.venue.records, table, accounts)
+        return [f for part in batches(batch, size) for f in detector.step(books.apply(part))]
+
+    def cases(self, **params):
+        return [f for f in self.findings(**params) if f.all_legs]
+
+    def ids(self, finding):
+        records = {r["seq"]: r for r in self.venue.records if r["instrument"] == self.name}
+        cited = [records[ref.seq] for ref in finding.evidence_refs]
+        return {r.get("order_id") or r["trade_id"] for r in cited}
+
+
+# --- hits -----------------------------------------------------------------------------------------
+
+
+def test_two_cycles_are_a_case_with_all_its_legs():
+    scene = Scene()
+    scene.cycle()
+    scene.cycle()
+    first, second = scene.findings()
+    assert (first.all_legs, first.evidence) == (False, "weak")
+    assert (second.all_legs, second.evidence, second.evidence_class) == (
+        True, "supported", "indicator",
+    )  # fmt: skip
+    assert second.features["cycles"].value == 2
+    assert second.features["side"].value == "buy"
+    assert second.features["withdrawn"].value == 60.0
+    assert second.features["fill_to_withdrawal"].value == 0.5
+    assert second.window_start_ns < first.window_end_ns < second.window_end_ns
+
+
+def test_the_layers_their_withdrawal_and_the_fill_are_cited():
+    scene = Scene()
+    layers = scene.layers()
+    scene.wait(2)
+    scene.new("A", BUY, 2, 105, tif="IOC")
+    scene.wait(1)
+    scene.cancel(*layers)
+    scene.wait(5)
+    (lone,) = scene.findings()
+    (fill,) = [r["trade_id"] for r in scene.venue.records if "trade_id" in r]
+    assert scene.ids(lone) == {*layers, fill}
+    assert len(lone.evidence_refs) == 7
+
+
+def test_a_finding_is_made_when_size_has_stayed_away():
+    scene = Scene()
+    layers = scene.layers()
+    scene.wait(2)
+    scene.new("A", BUY, 2, 105, tif="IOC")
+    scene.cancel(*layers)
+    gone_ns = scene.venue.now_ns
+    (lone,) = scene.findings()
+    assert lone.detected_ns == gone_ns + 1_000 * MS
+
+
+def test_layers_over_the_ask_are_found_too():
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers(side=SELL, price=106, lots=60)
+        scene.wait(1)
+        scene.new("A", SELL, 1, 100, tif="IOC")
+        scene.wait(1)
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert scene.cases()[-1].features["side"].value == "sell"
+
+
+def test_what_clients_paid_beyond_the_later_touch_is_the_harm():
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers()
+        scene.new("MM", SELL, 2, 104)
+        scene.wait(1)
+        scene.new("A", BUY, 2, 104, tif="IOC")
+        scene.cancel(*layers)
+        cheap = scene.new("X1", SELL, 5, 103)
+        scene.wait(8)
+        scene.cancel(cheap)
+    hit = scene.cases()[-1]
+    assert hit.client_harm == 4.0  # twice 2 bought at 104, when the touch is 103 afterwards
+    assert "layers were gone" in hit.counterfactual
+
+
+# --- evasions -------------------------------------------------------------------------------------
+
+
+def test_layers_of_a_sister_account_are_the_same_case():
+    scene = Scene()
+    scene.cycle(account="AFF")
+    scene.cycle(account="AFF")
+    assert scene.cases()
+
+
+def test_layers_split_over_accounts_are_netted():
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers("AFF", count=2) + scene.layers("MM", count=2, price=97)
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert len(scene.cases()[-1].accounts) == 2
+
+
+def test_layers_withdrawn_one_after_the_other():
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers()
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        for layer in layers:
+            scene.wait(0.7)
+            scene.cancel(layer)
+        scene.wait(8)
+    assert scene.cases()
+
+
+def test_layers_made_small_where_they_stand():
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers()
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        for layer in layers:
+            scene.venue.replace(scene.name, layer, quantity=1)
+        scene.wait(6)
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert scene.cases()
+
+
+@pytest.mark.parametrize("price", [99, 80, 40])
+def test_distance_is_no_condition(price):
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers(price=price)
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert scene.cases()
+
+
+@pytest.mark.parametrize("delay_s", [0.0001, 0.05, 3, 20])
+def test_how_soon_is_no_condition(delay_s):
+    scene = Scene()
+    scene.cycle(delay_s=delay_s)
+    scene.cycle(delay_s=delay_s)
+    assert scene.cases()
+
+
+@pytest.mark.parametrize(("lots", "count"), [(2, 3), (30, 1), (100, 10)])
+def test_size_is_a_feature(lots, count):
+    scene = Scene()
+    scene.cycle(lots=lots, count=count)
+    scene.cycle(lots=lots, count=count)
+    assert scene.cases()[-1].features["size_ratio"].value >= 0.5
+
+
+def test_layers_that_follow_the_touch_are_still_layers():
+    scene = Scene()
+    for _ in range(2):
+        layers = scene.layers()
+        for layer in layers:
+            scene.wait(0.4)
+            scene.venue.replace(scene.name, layer, price=97)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert scene.cases()
+
+
+def test_layers_on_both_sides_in_turn_are_one_case():
+    scene = Scene()
+    scene.cycle()
+    layers = scene.layers(side=SELL, price=106, lots=60)
+    scene.wait(1)
+    scene.new("A", SELL, 1, 100, tif="IOC")
+    scene.cancel(*layers)
+    scene.wait(8)
+    assert scene.cases()[-1].features["side"].value == "buy and sell"
+
+
+# --- look-alikes ----------------------------------------------------------------------------------
+
+
+@look_alike("regular re-quoting on a timer")
+def test_a_maker_that_cancels_and_enters_again():
+    scene = Scene()
+    bid, ask = scene.bid, scene.ask
+    for n in range(60):
+        scene.cancel(bid, ask)
+        bid = scene.new("MM", BUY, 10 + n % 5, 100 - n % 3)
+        ask = scene.new("MM", SELL, 10 + n % 4, 105 + n % 2)
+        scene.wait(0.5)
+        scene.new("A", BUY, 2, 107, tif="IOC")
+        scene.wait(0.5)
+    assert scene.findings() == []
+
+
+@look_alike("a maker's quotes hit on one side and skewed")
+def test_a_maker_that_skews_its_bids_after_its_ask_was_hit():
+    scene = Scene()
+    bid = scene.bid
+    for n in range(10):
+        scene.new("A", BUY, 5, 105, tif="IOC")
+        scene.wait(0.1)
+        scene.cancel(bid)
+        bid = scene.new("MM", BUY, 8, 101 + n % 3)
+        scene.wait(5)
+    assert scene.findings() == []
+
+
+@look_alike("maker that steps back on both sides after a fill")
+def test_a_maker_that_quotes_more_and_then_steps_back_on_both_sides():
+    scene = Scene()
+    for _ in range(4):
+        bids, asks = scene.layers(), scene.layers(side=SELL, price=106, lots=100)
+        scene.wait(3)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.wait(0.2)
+        scene.cancel(*bids, *asks)
+        scene.wait(8)
+    assert scene.findings() == []
+
+
+@look_alike("maker protection and disconnects")
+@pytest.mark.parametrize("reason", ["mmp", "disconnect", "kill"])
+def test_a_cancel_that_is_no_choice(reason):
+    scene = Scene()
+    for _ in range(3):
+        layers = scene.layers()
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(*layers, reason=reason)
+        scene.wait(8)
+    assert scene.findings() == []
+
+
+@look_alike("layers that are filled")
+def test_orders_that_were_meant():
+    scene = Scene()
+    for _ in range(3):
+        scene.layers(price=101)
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.new("B", SELL, 30, 99, tif="IOC")
+        scene.wait(8)
+    assert scene.findings() == []
+
+
+@look_alike("size withdrawn with no fill on the other side")
+def test_no_fill_no_cycle():
+    scene = Scene()
+    for _ in range(4):
+        scene.cycle(buyer=None)
+    assert scene.findings() == []
+
+
+@look_alike("size that had long stood there")
+def test_old_orders_withdrawn_once():
+    scene = Scene(minutes=1)
+    layers = scene.layers()
+    scene.wait(1_200)
+    scene.new("A", BUY, 2, 105, tif="IOC")
+    scene.cancel(*layers)
+    scene.wait(8)
+    assert scene.cases() == []
+
+
+@look_alike("a maker's sizes that come and go")
+def test_quotes_entered_again_smaller_at_the_same_number():
+    scene = Scene()
+    for _ in range(4):
+        scene.venue.replace(scene.name, scene.bid, quantity=25)
+        scene.wait(2)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.venue.replace(scene.name, scene.bid, price=99, quantity=10)
+        scene.wait(8)
+        scene.venue.replace(scene.name, scene.bid, price=100)
+    assert scene.findings() == []
+
+
+@look_alike("one withdrawal after a fill")
+def test_a_lone_cycle_is_weak():
+    scene = Scene()
+    scene.cycle()
+    scene.wait(400)
+    findings = scene.findings()
+    assert [(f.evidence, f.all_legs, f.significant) for f in findings] == [
+        ("weak", False, False)
+    ] * 2
+    assert findings[-1].status == "confirmed"
+    assert findings[-1].notify_clock == "none"
+
+
+@look_alike("two trades within the complex")
+def test_a_fill_within_the_complex_lures_nobody():
+    scene = Scene()
+    for _ in range(3):
+        scene.cycle(buyer="AFF")
+    assert scene.findings() == []
+
+
+@look_alike("auction or halt")
+def test_a_halt_ends_what_was_followed():
+    scene = Scene()
+    for _ in range(3):
+        layers = scene.layers()
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.venue.status(scene.name, "halt")
+        scene.cancel(*layers)
+        scene.wait(5)
+        scene.venue.status(scene.name, "continuous")
+        scene.wait(5)
+    assert scene.findings() == []
+
+
+def test_external_makers_that_do_it_are_the_control_and_no_finding():
+    scene = Scene()
+    for _ in range(4):
+        layers = scene.layers("X1", price=97)
+        scene.wait(1)
+        scene.cancel(scene.ask)
+        scene.ask = scene.new("MM", SELL, 100, 107)
+        scene.new("A", BUY, 1, 106, tif="IOC")
+        scene.cancel(*layers)
+        scene.wait(4)
+    assert scene.findings() == []
+
+
+def test_size_that_is_back_within_a_second_was_moved():
+    scene = Scene()
+    layers = scene.layers()
+    for _ in range(4):
+        scene.wait(2)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(*layers)
+        scene.wait(0.8)
+        layers = scene.layers(price=97)
+    assert scene.cases() == []
+
+
+def test_an_instrument_without_external_makers_says_so():
+    roles = {name: "client" if name in ("X1", "X2") else role for name, role in ROLES.items()}
+    scene = Scene(roles=roles)
+    scene.cycle()
+    scene.cycle()
+    hit = scene.cases()[-1]
+    assert hit.features["control"].value == "no_peer_control"
+
+
+# --- blind spots ----------------------------------------------------------------------------------
+
+
+@blind_spot("layers by an account registered as a client's (hidden_affiliates)")
+@pytest.mark.xfail(strict=True)
+def test_layers_of_a_nominee():
+    scene = Scene()
+    scene.cycle(account="B")
+    scene.cycle(account="B")
+    assert scene.cases()
+
+
+@blind_spot("layers in another instrument than the fill")
+@pytest.mark.xfail(strict=True)
+def test_layers_elsewhere():
+    scene = Scene(instruments=("X-USD", "X-PERP"))
+    for _ in range(2):
+        layers = scene.layers()
+        scene.wait(1)
+        scene.new("A", BUY, 2, 105, name="X-PERP", tif="IOC")
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert scene.cases()
+
+
+@blind_spot("one cycle an hour: each is told as weak, their number is not added up")
+@pytest.mark.xfail(strict=True)
+def test_cycles_far_apart():
+    scene = Scene()
+    for _ in range(4):
+        scene.cycle()
+        scene.wait(3_600)
+    assert scene.cases()
+
+
+def test_every_look_alike_and_blind_spot_of_the_spec_has_its_test():
+    assert set(LOOK_ALIKES) == set(Spoofing.spec.look_alikes)
+    assert set(BLIND_SPOTS) == set(Spoofing.spec.blind_spots)
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_cuts_change_nothing(size):
+    scene = Scene()
+    scene.cycle()
+    scene.cycle()
+    whole, cuts = Scene(), Scene()
+    for each in (whole, cuts):
+        each.cycle(account="AFF")
+        each.cycle()
+    assert whole.findings() == cuts.findings(size)
+
+
+def test_orders_beyond_the_bound_are_counted():
+    scene = Scene(minutes=0)
+    for n in range(layers_kernel.FULL):
+        scene.new("MM", BUY, 1, 3 + n % 90)
+    table = instruments_of(scene.rows)
+    accounts = [{"account": a, "owner": a, "role": r} for a, r in scene.roles.items()]
+    detector = Spoofing(SpoofingParams(), table)
+    detector.step(Books(table).apply(to_batch(scene.venue.records, table, accounts)))
+    assert detector.overflow == 6
+
+
+def test_the_table_of_orders_agrees_with_a_dictionary():
+    """Linear probing with the gap closed behind what leaves, against a plain dict."""
+    rng = np.random.default_rng(5)
+    table = np.zeros((layers_kernel.ORDERS, layers_kernel.ORDER_FIELDS), np.int64)
+    held = {}
+    for _ in range(5_000):
+        key = int(rng.integers(1, 500))
+        at = layers_kernel.find(table, key)
+        assert (table[at, 0] == key) == (key in held)
+        if key in held and rng.random() < 0.6:
+            assert table[at, 1] == held.pop(key)
+            layers_kernel.drop(table, at)
+        elif len(held) < layers_kernel.FULL:
+            held[key] = int(rng.integers(1, 99))
+            table[at, 0], table[at, 1] = key, held[key]
+    assert int((table[:, 0] != 0).sum()) == len(held)
