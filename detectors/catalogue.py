@@ -7,6 +7,7 @@ from typing import Final
 
 from detectors.base import Detector
 from detectors.client_priority import ClientPriority
+from detectors.quote_fading import QuoteFading
 from detectors.spoofing import Spoofing
 from detectors.tag_integrity import TagIntegrity
 from detectors.trading_ahead import TradingAhead
@@ -15,6 +16,7 @@ from detectors.wash_trading import WashTrading
 
 DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
+    "quote_fading": QuoteFading,
     "spoofing": Spoofing,
     "tag_integrity": TagIntegrity,
     "trading_ahead": TradingAhead,

@@ -1,0 +1,184 @@
+"""The exact test of quote_fading: withdrawals in clients' windows against what habit gives.
+
+A client's order and its placebo windows are a matched set. Given that a maker withdrew in m of its
+k + 1 windows, and if the client's is like the others, the client's is one of the m with chance
+m / (k + 1), exactly (the conditional test of a matched case-control study, Breslow and Day 1980,
+chapter 7). The sum over sets is Poisson-binomial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from detectors.fading_params import QuoteFadingParams
+from detectors.fading_state import (
+    DOUBTFUL,
+    GROUP_SLOTS,
+    LEVEL,
+    LEVELS,
+    PEERS,
+    PLACEBO_WITHDRAWN,
+    PLACEBOS,
+    WINDOWS,
+    WITHDRAWN,
+)
+from detectors.statistics import fisher_tail
+from ingest.events import Array
+
+DAY_S = 86_400
+SIDES = (0, 1, -1)
+"""Clients of both sides together, then those that buy and those that sell."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that passed, of one unit, side and span."""
+
+    unit: int
+    side: int
+    """Of the clients: 1 buy, -1 sell, 0 both."""
+    buckets: int
+    chance: float
+    """P(X >= hits) under the own habit."""
+    allowed: float
+    """What this test may spend."""
+    controlled: bool
+    """There are external makers to compare with."""
+    peer_chance: float
+    """P of the excess over external makers; 1 where there are none."""
+    expected: float
+    tally: tuple[int, ...]
+    peers: tuple[int, ...]
+
+
+def tails(levels: Sequence[int] | Array, hits: int) -> tuple[float, float]:
+    """Return P(X >= hits) and P(X >= hits + 1) of the sum over matched sets.
+
+    Parameters
+    ----------
+    levels : (LEVELS,) int
+        Sets by their chance: place n holds those of chance (n + 1) / LEVELS.
+    hits : int
+        Sets in which the client's window had a withdrawal.
+
+    Examples
+    --------
+    Four of four withdrawals, each with one chance in forty; then two of forty:
+
+    >>> tails([4] + [0] * 39, 4)[0] < 4e-7
+    True
+    >>> round(tails([40] + [0] * 39, 2)[0], 3)
+    0.264
+    """
+    mass = np.ones(1)
+    for place, sets in enumerate(np.asarray(levels).tolist()):
+        if sets:
+            mass = np.convolve(mass, _binomial(sets, (place + 1) / LEVELS))
+    return float(min(1.0, mass[hits:].sum())), float(min(1.0, mass[hits + 1 :].sum()))
+
+
+def _binomial(trials: int, chance: float) -> Array:
+    """Return P(X = 0 ... trials)."""
+    if chance >= 1:
+        return np.append(np.zeros(trials), 1.0)
+    mass = np.empty(trials + 1)
+    mass[0] = np.exp(trials * np.log1p(-chance))
+    counts = np.arange(trials)
+    with np.errstate(under="ignore"):
+        mass[1:] = mass[0] * np.cumprod((trials - counts) / (counts + 1) * chance / (1 - chance))
+    return mass
+
+
+def day_tests(params: QuoteFadingParams) -> int:
+    """Return how many tests an instrument's day holds, at most.
+
+    >>> day_tests(QuoteFadingParams())
+    24192
+    """
+    return DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * (GROUP_SLOTS + 1)
+
+
+def verdict(
+    tallies: Array, bucket: int, peers_seen: int, params: QuoteFadingParams
+) -> Verdict | None:
+    """Return the clearest of the tests that pass at the end of a bucket; None when none does.
+
+    Parameters
+    ----------
+    tallies : (buckets, units, 2, fields) int
+        Of one instrument; a ring over buckets.
+    bucket : int
+        Number of the bucket that is over.
+    peers_seen : int
+        External makers that there are.
+    """
+    passed = list(_passed(tallies, bucket, peers_seen, params))
+    return min(passed, key=lambda each: each.chance, default=None)
+
+
+def _passed(
+    tallies: Array, bucket: int, peers_seen: int, params: QuoteFadingParams
+) -> Iterator[Verdict]:
+    allowed = params.daily_false_alarms / day_tests(params)
+    for buckets in params.scales:
+        rows = [(bucket - back) % len(tallies) for back in range(buckets)]
+        both = tallies[rows].sum(axis=0)
+        for side in SIDES:
+            sums = both.sum(axis=1) if not side else both[:, 0 if side > 0 else 1]
+            controlled = peers_seen > 1 and sums[PEERS, WINDOWS] >= params.least_peer_windows
+            least = params.min_withdrawals if controlled else params.min_alone
+            for unit in range(GROUP_SLOTS + 1):
+                tally = sums[unit]
+                hits = int(tally[WITHDRAWN])
+                if hits < least:
+                    continue
+                levels = tally[LEVEL:]
+                expected = float(levels @ np.arange(1, LEVELS + 1)) / LEVELS
+                if hits <= expected:
+                    continue
+                chance = tails(levels, hits)[0]
+                peer_chance = _over_peers(tally, sums[PEERS], expected) if controlled else 1.0
+                if chance > allowed or (controlled and peer_chance > params.peer_chance):
+                    continue
+                yield Verdict(
+                    unit=unit,
+                    side=side,
+                    buckets=buckets,
+                    chance=chance,
+                    allowed=allowed,
+                    controlled=bool(controlled),
+                    peer_chance=peer_chance,
+                    expected=expected,
+                    tally=tuple(tally[: DOUBTFUL + 1].tolist()),
+                    peers=tuple(sums[PEERS, : DOUBTFUL + 1].tolist()),
+                )
+
+
+def _over_peers(ours: Array, peers: Array, expected: float) -> float:
+    """Return P of as many withdrawals above habit, had peers and we one rate in clients' windows.
+
+    What the own habit explains is taken off ours and not off theirs: a common cause, such as a
+    move of the outside price, shows in the peers' whole.
+    """
+    excess = max(0, int(ours[WITHDRAWN]) - math.ceil(expected))
+    return fisher_tail(excess, int(ours[WINDOWS]), int(peers[WITHDRAWN]), int(peers[WINDOWS]))
+
+
+def rate(withdrawn: int, windows: int) -> float:
+    """Return withdrawals a window; 0 where there was none.
+
+    >>> rate(1, 4), rate(0, 0)
+    (0.25, 0.0)
+    """
+    return withdrawn / windows if windows else 0.0
+
+
+def rates(tally: Sequence[int]) -> tuple[float, float]:
+    """Return the rate of withdrawals in clients' windows, and in placebos."""
+    return (
+        rate(tally[WITHDRAWN], tally[WINDOWS]),
+        rate(tally[PLACEBO_WITHDRAWN], tally[PLACEBOS]),
+    )

@@ -1,0 +1,308 @@
+"""quote_fading: the group's maker is gone from the touch while a client's order is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors.base import Detector, Finding, Params, Spec
+from detectors.episodes import Episode, Episodes
+from detectors.fading_chance import Verdict, verdict
+from detectors.fading_episode import (
+    CLEAREST,
+    Clearest,
+    accounts_of,
+    count,
+    finding,
+    refs_of,
+)
+from detectors.fading_kernel import COLUMNS, scan
+from detectors.fading_params import KEPT_BUCKETS, QuoteFadingParams
+from detectors.fading_state import (
+    BUCKET,
+    BUCKET_HITS,
+    EVENT_FIELDS,
+    EVENTS,
+    H_NS,
+    H_REF,
+    H_SEQ,
+    H_SIDE,
+    H_UNITS,
+    HIT_FIELDS,
+    HITS,
+    N_HITS,
+    ORDER_FIELDS,
+    ORDERS,
+    OWN_FIELDS,
+    PEERS_SEEN,
+    SLOT_FIELDS,
+    SLOTS,
+    STATE_FIELDS,
+    STATES,
+    TALLY_FIELDS,
+    UNITS,
+)
+from ingest.axes import ByCode, Count
+from ingest.errors import SnapshotError
+from ingest.events import Array, Batch
+from ingest.hashing import hash_id
+from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+SECOND: Final = 1_000_000_000
+MS: Final = 1_000_000
+SHAPES: Final = {
+    "fading": (OWN_FIELDS,),
+    "fading_slots": (SLOTS, SLOT_FIELDS),
+    "fading_orders": (SLOTS, ORDERS, ORDER_FIELDS),
+    "fading_states": (STATES, STATE_FIELDS),
+    "fading_events": (EVENTS, EVENT_FIELDS),
+    "fading_tallies": (KEPT_BUCKETS, UNITS, 2, TALLY_FIELDS),
+    "fading_hits": (HITS, HIT_FIELDS),
+}
+"""Arrays kept, by name: the part of one instrument."""
+MASK_63: Final = (1 << 63) - 1
+
+
+class QuoteFading(Detector):
+    """Withdrawals at the touch while marketable client orders are on their way.
+
+    State: about 150 kB an instrument, whatever the traffic: the last 512 changes of the touch and
+    of who is at it, as many withdrawals and postings, 32 live orders of each of 12 accounts, two
+    hours of tallies and 128 client orders withdrawn from. Accounts and orders beyond that are
+    counted as overflow.
+
+    Examples
+    --------
+    >>> from detectors.fading_examples import faded, quoted
+    >>> from detectors.examples import example_instruments
+    >>> instruments = example_instruments()
+    >>> def found(batch):
+    ...     return QuoteFading(QuoteFadingParams(), instruments).step(batch)
+    >>> hit, = found(faded(instruments))
+    >>> hit.scenario, hit.evidence, hit.features["withdrawals"].value
+    ('quote_fade', 'supported', 12)
+
+    The same maker, which moves its quotes as often, but on its own timer:
+
+    >>> found(quoted(instruments))
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="quote_fading",
+        version=1,
+        title="Quote fading",
+        scope="instrument",
+        evidence_class="indicator",
+        scenarios=("quote_fade",),
+        looks_for=(
+            "Accounts of the complex that withdraw from the touch while a marketable client order "
+            "is between gateway and engine. The window is [t0 + δ, t1): from the received_ns of "
+            "the client's instruction to its engine_ns. Withdrawn is what an account (and the "
+            "complex as one) takes away there by choice, by a cancel, a reduction or a move away, "
+            "at the price that stood at t0 or better, less what it posts there in the window. "
+            "Cancels with reason mmp, disconnect, kill, stp or expiry are no choice. Each window "
+            "is compared with up to 39 windows of its length in the minute before t0, drawn by a "
+            "hash of instrument and order: the account at the touch, spread within a factor of "
+            "three, the mid's move against the maker over 1 s and 100 ms alike, and filled or not "
+            "in the last second alike. Tests are made every 5 minutes over the last 5 to 120, for "
+            "buying and selling clients apart and together, and pass when the exact chance under "
+            "the account's own habit is within an equal part of what an instrument's day may "
+            "spend, and external makers do not do the same in the same windows. One alert an "
+            "instrument and spell; a single withdrawal is never told."
+        ),
+        legal_basis=(
+            (
+                "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders "
+                "at the same price level [V]"
+            ),
+            "VATP Guidelines 7.18-7.21: orders handled promptly, fairly, in the order received [V]",
+            "VATP Guidelines 13.1-13.9: no use of client order information by the group [V]",
+            "IOSCO pre-hedging report, November 2025: use of information on client orders [S]",
+        ),
+        look_alikes=(
+            "regular re-quoting on a timer",
+            "a cancel and a new order at the same price",
+            "reaction to an outside price move, by all makers",
+            "maker protection, disconnect or kill switch",
+            "quotes pulled after a fill",
+            "a slow gateway: long windows hold more withdrawals",
+            "withdrawal within the clock uncertainty",
+            "a few withdrawals by chance",
+            "withdrawals in an auction or halt",
+            "external maker that fades",
+            "quote moved between two accounts of the group",
+        ),
+        blind_spots=(
+            "withdrawals within δ of the client's arrival",
+            "fading by a nominee: an account registered as a client's",
+            "quotes behind the touch that are taken away before a large order reaches them",
+            "an order held before the gateway stamps it",
+            (
+                "external makers that fade as often: then it is the venue that leaks, and not the "
+                "group alone that uses it"
+            ),
+        ),
+        runbook=(
+            (
+                "Read `features.withdrawal_rate` with its baseline (the account's own placebo "
+                "windows) and `features.peer_rate` over window_start_ns to window_end_ns: how much "
+                "more than habit, and than others?"
+            ),
+            (
+                "For each client order of order_ids compare received_ns and engine_ns with the "
+                "received_ns of the withdrawal, 1 s on each side: what held the order at the "
+                "gateway meanwhile?"
+            ),
+            (
+                "Read reason, session and algo_id of the withdrawals in the orders topic over the "
+                "episode: one algorithm, one side (`features.from_buyers`), certain clients?"
+            ),
+            (
+                "Ask who of the maker's staff and systems can see the gateway or its queue in the "
+                "hours of the episode (access logs from window_start_ns on)."
+            ),
+            (
+                "Read client_harm and `features.worse_filled` over window_start_ns to "
+                "window_end_ns; list the clients from order_ids for the fairness ledger."
+            ),
+        ),
+        needs=("account", "side", "price", "quantity", "leaves", "order_id", "received_ns",
+               "engine_ns"),
+        wants=("reason", "replaces", "display"),
+    )  # fmt: skip
+    Params: ClassVar[type[Params]] = QuoteFadingParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **{name: ByCode() for name in SHAPES},
+        "fading_clearest": CLEAREST,
+        "fading_lost": Count(),
+    }
+
+    def __init__(self, params: QuoteFadingParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._clearest: dict[int, Clearest] = {}
+        self._bucket_ns = params.bucket_s * SECOND
+        self._numbers = np.array(
+            [
+                params.clock_uncertainty_ns, self._bucket_ns, params.history_s * SECOND,
+                params.max_window_ms * MS, params.placebos, params.placebo_draws,
+                params.least_placebos,
+            ],
+            np.int64,
+        )  # fmt: skip
+        self._seeds = np.array(
+            [hash_id(row.instrument)[1] & MASK_63 for row in instruments.rows], np.int64
+        )
+        self._arrays = {
+            name: np.zeros(
+                (len(instruments), *shape), np.int32 if name == "fading_tallies" else np.int64
+            )
+            for name, shape in SHAPES.items()
+        }
+        self._lost = np.zeros(1, np.int64)
+
+    @property
+    def overflow(self) -> int:
+        """Accounts that lost their place, and orders for which there was none."""
+        return int(self._lost[0])
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return tests that passed, and closings."""
+        columns = tuple(batch[name] for name in COLUMNS)
+        findings: list[Finding] = []
+        kept, row = self._arrays, 0
+        while row < len(batch):
+            row = scan(
+                columns, row, self._numbers, self._seeds, kept["fading"], kept["fading_slots"],
+                kept["fading_orders"], kept["fading_states"], kept["fading_events"],
+                kept["fading_tallies"], kept["fading_hits"], self._lost,
+            )  # fmt: skip
+            if row < len(batch):
+                findings.extend(self._test(int(batch["instrument"][row])))
+        findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
+        return findings
+
+    def _test(self, code: int) -> Iterator[Finding]:
+        """Judge an instrument's bucket that is over."""
+        own = self._arrays["fading"][code]
+        own[BUCKET_HITS] = 0
+        bucket = int(own[BUCKET])
+        seen = int(own[PEERS_SEEN])
+        passed = verdict(self._arrays["fading_tallies"][code], bucket, seen, self._params)
+        if passed is None:
+            return
+        at_ns = bucket * self._bucket_ns
+        key = (code,)
+        expired = self._episodes.expire(key, at_ns)
+        if expired is not None:
+            yield self._closing(expired)
+        episode = self._episodes.get(key)
+        cited = episode.sums["cited"] if episode else 0
+        hits = self._hits(code, passed, cited, at_ns)
+        if not hits:
+            return
+        episode, _ = self._episodes.fact(
+            key, seq=min(hits[0][H_REF], hits[0][H_SEQ]), at_ns=at_ns,
+            accounts=tuple(accounts_of(hits)[:1]),
+        )  # fmt: skip
+        episode.sums["cited"] = int(own[N_HITS])
+        count(episode, passed, hits)
+        told = self._clearest.get(code)
+        if told is None or passed.chance < told.passed.chance:
+            told = self._clearest[code] = Clearest(code, seen, passed)
+        yield finding(
+            self.spec, self._params, self._instruments, episode, told,
+            at_ns=at_ns, refs=refs_of(code, hits),
+        )  # fmt: skip
+
+    def _hits(self, code: int, passed: Verdict, cited: int, at_ns: int) -> list[list[int]]:
+        """Return the client orders that a test is about and that no earlier finding cited."""
+        ring: Array = self._arrays["fading_hits"][code]
+        made = int(self._arrays["fading"][code, N_HITS])
+        since_ns = at_ns - passed.buckets * self._bucket_ns
+        rows = [ring[n % HITS].tolist() for n in range(max(cited, made - HITS, 0), made)]
+        return [
+            row
+            for row in rows
+            if row[H_NS] >= since_ns
+            and row[H_REF]
+            and row[H_UNITS] >> passed.unit & 1
+            and passed.side in (0, row[H_SIDE])
+        ]
+
+    def _closing(self, episode: Episode) -> Finding:
+        code = episode.key[0]
+        told = self._clearest.pop(code)
+        return finding(
+            self.spec, self._params, self._instruments, episode, told,
+            at_ns=self._episodes.deadline_ns(episode), closed=True,
+        )  # fmt: skip
+
+    def snapshot(self) -> Snapshot:
+        """Return what is kept of each instrument, and the open episodes."""
+        return {
+            **self._episodes.snapshot(),
+            **{name: array.copy() for name, array in self._arrays.items()},
+            "fading_clearest": pack_exact([told for _, told in sorted(self._clearest.items())]),
+            "fading_lost": self._lost.copy(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        if snapshot["fading"].shape != self._arrays["fading"].shape:
+            raise SnapshotError(
+                f"quote_fading: expected state of {len(self._seeds)} instruments, "
+                f"found {len(snapshot['fading'])}"
+            )
+        self._episodes.restore(snapshot)
+        self._arrays = {name: snapshot[name].copy() for name in SHAPES}
+        kept = unpack_exact(snapshot["fading_clearest"], list[Clearest])
+        self._clearest = {told.code: told for told in kept}
+        self._lost = snapshot["fading_lost"].copy()
