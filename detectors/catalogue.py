@@ -9,6 +9,7 @@ from detectors.base import Detector
 from detectors.client_priority import ClientPriority
 from detectors.quote_fading import QuoteFading
 from detectors.spoofing import Spoofing
+from detectors.stop_hunting import StopHunting
 from detectors.tag_integrity import TagIntegrity
 from detectors.trading_ahead import TradingAhead
 from detectors.wash_rings import WashRings
@@ -18,6 +19,7 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
     "quote_fading": QuoteFading,
     "spoofing": Spoofing,
+    "stop_hunting": StopHunting,
     "tag_integrity": TagIntegrity,
     "trading_ahead": TradingAhead,
     "wash_rings": WashRings,

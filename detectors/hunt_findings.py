@@ -1,0 +1,167 @@
+"""What stop_hunting says: of one run by the group, and of one client's runs of a day."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from detectors.base import Feature, Finding, Ref, Spec, rounded
+from detectors.hunt_params import StopHuntingParams
+from detectors.hunt_rates import MAX_ACCOUNTS, Tally
+from detectors.hunt_runs import Run
+from detectors.trades import quantity, shown
+from ingest.instruments import Instruments
+
+SECOND: Final = 1_000_000_000
+COUNTERFACTUAL: Final = (
+    "the stops were not run, and what they traded went at the mid before the push's first order; "
+    "of each stop only a loss counts"
+)
+PATTERN_COUNTERFACTUAL: Final = COUNTERFACTUAL + "; summed over the runs of the pattern"
+
+
+def legs_of(run: Run) -> list[int]:
+    """Return the seqs that a run is cited by.
+
+    The pushing orders and the last trade of each; the stops, as entered and as triggered; the
+    group's orders that caught, and their trades.
+    """
+    seqs = {push.seq for push in run.pushes} | {push.last_trade_seq for push in run.pushes}
+    for stop in run.stops:
+        seqs |= {stop.trigger_seq, stop.entry_seq}
+    for catch in run.catches:
+        seqs |= {catch.trade_seq, catch.order_seq}
+    return sorted(seqs - {0})
+
+
+def people_of(run: Run) -> list[int]:
+    """Return the accounts of a run: who pushed, who caught, whose stops; in that order."""
+    accounts = dict.fromkeys(
+        [run.account]
+        + [push.account for push in run.pushes]
+        + [catch.account for catch in run.catches]
+        + [stop.account for stop in run.stops]
+    )
+    return [account for account in accounts if account >= 0][:MAX_ACCOUNTS]
+
+
+def of_run(
+    spec: Spec,
+    params: StopHuntingParams,
+    instruments: Instruments,
+    run: Run,
+    tally: Tally,
+    *,
+    whole: bool,
+    significant: bool,
+    detected_ns: int,
+) -> Finding:
+    """Return the finding on one run by the group.
+
+    Parameters
+    ----------
+    tally : Tally
+        The group's runs of the day so far, this one counted.
+    whole : bool
+        Whether every leg of the case was seen.
+    significant : bool
+        Whether the rate of such runs passed its test, and this run is one.
+    """
+    code, accounts = run.instrument, people_of(run)
+    lead_ns = int(params.prepared_s * SECOND)
+    share = run.caught / run.filled if run.filled else 0.0
+    measured = run.touch is not None and run.filled > 0
+    others = tally.others_hits / tally.others if tally.others else 0.0
+    last_ns = max([run.last_ns, *(catch.at_ns for catch in run.catches)])
+    return Finding(
+        detector=spec.id,
+        detector_version=spec.version,
+        scenario="stop_hunting",
+        evidence_class="indicator",
+        evidence="supported" if whole or significant else "weak",
+        instrument=code,
+        first_seq=run.first_seq,
+        first_accounts=(run.account,),
+        revision=1,
+        accounts=tuple(accounts),
+        window_start_ns=run.from_ns,
+        window_end_ns=last_ns,
+        detected_ns=detected_ns,
+        evidence_refs=tuple(Ref(code, seq) for seq in legs_of(run)),
+        features={
+            "stops": Feature(len(run.stops), "count", params.min_stops),
+            "clients": Feature(run.clients, "count"),
+            "triggered": quantity(instruments, code, run.due),
+            "filled": quantity(instruments, code, run.filled),
+            "caught": quantity(instruments, code, run.caught),
+            "caught_share": Feature(rounded(share), "ratio"),
+            "prepared": quantity(instruments, code, run.prepared(lead_ns)),
+            "orders_waiting": Feature(run.live, "count", run.habit),
+            "push": Feature(run.push_ticks, "ticks"),
+            "push_quantity": quantity(instruments, code, run.lots),
+            "push_orders": Feature(run.orders, "count"),
+            "push_against": quantity(instruments, code, run.against),
+            "push_share": Feature(rounded(run.own_share), "ratio", params.own_push_ratio),
+            "reverted": Feature(rounded(run.reverted), "ratio", params.reverted_ratio),
+            "runs": Feature(tally.runs, "count"),
+            "runs_caught_share": Feature(
+                rounded(tally.hits / max(1, tally.runs)), "ratio", rounded(others)
+            ),
+            "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
+            "outside_cause": Feature("not excluded", "text"),
+        },
+        score=rounded((0.4 if whole else 0.1) + 0.3 * share + 0.2 * significant),
+        all_legs=whole,
+        significant=significant,
+        client_harm=shown(instruments.money(code, run.harm) / 2) if measured else None,
+        counterfactual=COUNTERFACTUAL if measured else "",
+        coverage="incomplete" if run.incomplete else "complete",
+        status="provisional" if run.incomplete else "confirmed",
+    )
+
+
+def of_tally(  # noqa: PLR0917 - as `of_run`
+    spec: Spec,
+    params: StopHuntingParams,
+    instruments: Instruments,
+    code: int,
+    tally: Tally,
+    detected_ns: int,
+    *,
+    closed: bool = False,
+) -> Finding:
+    """Return the finding on one client's runs of the day that the group had prepared for."""
+    refs, tally.refs = tally.refs, []
+    tally.told += 1
+    others = tally.others_hits / tally.others if tally.others else 0.0
+    share = tally.hits / tally.runs
+    return Finding(
+        detector=spec.id,
+        detector_version=spec.version,
+        scenario="stop_hunting",
+        evidence_class="indicator",
+        evidence="supported",
+        instrument=code,
+        first_seq=tally.first_seq,
+        first_accounts=(tally.party,),
+        revision=tally.told,
+        accounts=tuple(tally.accounts),
+        window_start_ns=tally.first_ns,
+        window_end_ns=tally.last_ns,
+        detected_ns=detected_ns,
+        evidence_refs=tuple(Ref(code, seq) for seq in sorted(set(refs))),
+        features={
+            "runs": Feature(tally.runs, "count"),
+            "runs_caught": Feature(tally.hits, "count", params.pattern_runs),
+            "runs_caught_share": Feature(rounded(share), "ratio", rounded(others)),
+            "runs_of_others": Feature(tally.others, "count"),
+            "caught": quantity(instruments, code, tally.lots),
+            "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
+            "initiator": Feature("registered as a client", "text"),
+        },
+        score=rounded(0.4 + 0.5 * tally.hits / (tally.hits + 4)),
+        significant=True,
+        client_harm=shown(instruments.money(code, tally.harm) / 2) if tally.measured else None,
+        counterfactual=PATTERN_COUNTERFACTUAL if tally.measured else "",
+        coverage="incomplete" if tally.incomplete else "complete",
+        status="confirmed" if closed and not tally.incomplete else "provisional",
+    )

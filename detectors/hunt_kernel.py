@@ -1,0 +1,532 @@
+"""The compiled scan behind stop_hunting: who ran the price through which stops, who was there.
+
+One pass over a batch keeps, for each instrument, the latest incoming orders that traded (flights),
+the clients' stops that triggered lately, and open *runs*: stops of one side that one party's push
+has triggered. A run is written out once its instrument's clock has passed its deadline.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ingest.compiled import njit
+from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
+
+COLUMNS: Final = (
+    "kind", "instrument", "seq", "clock_ns", "account", "role", "in_complex", "side", "price",
+    "quantity", "leaves", "phase", "coverage", "busts_hi", "busts_lo", "incoming_seq", "entry_seq",
+    "lifetime_ns", "best_bid", "best_ask", "leaves_before", "buy_account", "sell_account",
+    "buy_complex", "sell_complex", "type", "tif", "order_lo", "replaces_lo", "buy_lo", "sell_lo",
+)  # fmt: skip
+
+FLIGHTS: Final = 64
+STOPS: Final = 128
+LEGS: Final = 256
+RUNS: Final = 16
+QUOTES: Final = 128
+"""Kept an instrument: flights, triggered stops, legs of open runs, open runs, and the group's
+resting orders; of more than so many the oldest is forgotten."""
+MEMORY: Final = 4096
+"""Events of the group on a side after which what was seen of its habit counts half."""
+
+# Head of an instrument: how many were made of each, the stop in flight, the next deadline.
+H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(7)
+H_BIDS, H_ASKS, H_LAST = range(7, 10)
+HEAD_FIELDS: Final = 10
+
+# A resting order of the group: Q_ID 0 = a free place.
+Q_ID, Q_SIDE, Q_LOTS, Q_MADE = range(4)
+QUOTE_FIELDS: Final = 4
+
+# A flight. F_RUN: run of the stop that it is, 0 = none. F_LIVE: orders of the group that it meets.
+F_SEQ, F_NS, F_SIDE, F_ACCOUNT, F_COMPLEX, F_LOTS, F_BID, F_ASK = range(8)
+F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_LIVE = range(8, 14)
+FLIGHT_FIELDS: Final = 14
+
+# A stop that triggered. S_COST: half ticks times lots beyond the price before the push.
+S_SEQ, S_ENTRY, S_ACCOUNT, S_RUN, S_DUE, S_FILLED, S_CAUGHT, S_COST = range(8)
+STOP_FIELDS: Final = 8
+
+# A leg of a run. PUSH: seq, first and last trade. CATCH: trade seq, entry seq, when it was entered
+# (0: it was moved since, or it took a stop-limit that rests).
+L_RUN, L_KIND, L_SEQ, L_FIRST, L_LAST, L_ACCOUNT, L_LOTS, L_PRICE, L_NS = range(9)
+LEG_FIELDS: Final = 9
+PUSH, CATCH, STOP = 1, 2, 3
+"""Kinds of legs; STOP is made on writing out."""
+
+# A run.
+R_NUMBER, R_SIDE, R_COMPLEX, R_ACCOUNT, R_SEQ, R_FROM_NS, R_FIRST_NS, R_LAST_NS = range(8)
+R_BID, R_ASK, R_EXTREME, R_ORDERS, R_LOTS, R_AGAINST, R_ADVANCE, R_ALL = range(8, 16)
+R_STOPS, R_DUE, R_FILLED, R_CAUGHT, R_BACK, R_DOUBT, R_PUSHED, R_INSTRUMENT = range(16, 24)
+R_PEAK, R_LIVE, R_HABIT = range(24, 27)
+RUN_FIELDS: Final = 27
+
+_NULL: Final = int(NULL)
+_TRIGGER, _STATUS, _TRADE = int(Kind.TRIGGER), int(Kind.STATUS), int(Kind.TRADE)
+_CONTINUOUS: Final = int(Phase.CONTINUOUS)
+_NEW, _REPLACE = int(Kind.NEW), int(Kind.REPLACE)
+_CANCEL, _EXPIRE, _REJECT = int(Kind.CANCEL), int(Kind.EXPIRE), int(Kind.REJECT)
+_BOOK: Final = int(Kind.BOOK)
+_LIMIT, _NO_TYPE = int(OrderType.LIMIT), int(OrderType.NONE)
+_IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
+_CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
+FAR: Final = 2**62
+"""No touch has been seen since the last trigger."""
+
+
+@njit(cache=True)
+def _quote(quotes: Array, order: int) -> int:
+    """Return where a resting order of the group is kept, or -1."""
+    for at in range(QUOTES):
+        if quotes[at, Q_ID] == order and order != 0:
+            return at
+    return -1
+
+
+@njit(cache=True)
+def _gone(own: Array, quotes: Array, at: int) -> None:
+    """Forget a resting order of the group."""
+    if at >= 0:
+        own[H_BIDS if quotes[at, Q_SIDE] > 0 else H_ASKS] -= 1
+        quotes[at, Q_ID] = 0
+
+
+@njit(cache=True)
+def _come(  # noqa: PLR0917
+    own: Array, quotes: Array, order: int, side: int, lots: int, seq: int
+) -> None:
+    """Keep a resting order of the group, in place of the oldest where there is no room."""
+    if order == 0 or lots <= 0 or _quote(quotes, order) >= 0:
+        return
+    place = 0
+    for at in range(QUOTES):
+        if quotes[at, Q_ID] == 0:
+            place = at
+            break
+        if quotes[at, Q_MADE] < quotes[place, Q_MADE]:
+            place = at
+    if quotes[place, Q_ID] != 0:
+        _gone(own, quotes, place)
+    own[H_BIDS if side > 0 else H_ASKS] += 1
+    quote = quotes[place]
+    quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
+
+
+@njit(cache=True)
+def _less(own: Array, quotes: Array, order: int, lots: int) -> None:
+    """Take a fill of an order of the group into account."""
+    at = _quote(quotes, order)
+    if at >= 0:
+        quotes[at, Q_LOTS] -= lots
+        if quotes[at, Q_LOTS] <= 0:
+            _gone(own, quotes, at)
+
+
+@njit(cache=True)
+def _seen(habit: Array, live: int) -> None:
+    """Count how many orders the group has on a side; the last place of `habit` is the sum."""
+    habit[min(live, QUOTES)] += 1
+    habit[QUOTES + 1] += 1
+    if habit[QUOTES + 1] >= MEMORY:
+        total = 0
+        for at in range(QUOTES + 1):
+            habit[at] //= 2
+            total += habit[at]
+        habit[QUOTES + 1] = total
+
+
+@njit(cache=True)
+def _usual(habit: Array) -> int:
+    """Return the median of how many orders the group has on a side."""
+    below = 0
+    for at in range(QUOTES + 1):
+        below += habit[at]
+        if 2 * below >= habit[QUOTES + 1]:
+            return at
+    return QUOTES
+
+
+@njit(cache=True)
+def _advance(flight: Array) -> int:
+    """Return how far a flight took the price beyond the touch it found, ticks."""
+    touch = flight[F_ASK] if flight[F_SIDE] > 0 else flight[F_BID]
+    if touch == _NULL:
+        return 0
+    return int(max(0, flight[F_SIDE] * (flight[F_EXTREME] - touch)))
+
+
+@njit(cache=True)
+def _chain(  # noqa: PLR0917
+    ring: Array, made: int, now_ns: int, side: int, account: int, pause_ns: int, push_ns: int
+) -> tuple[int, int, int, int, int, int]:
+    """Return a party's push up to now: flights to its first, orders, lots, lots against, ticks.
+
+    `account` -1 is the complex. The last figure is the ticks that all flights of that time gained.
+    """
+    first, orders, lots, against, ticks, since = -1, 0, 0, 0, 0, now_ns
+    for back in range(min(made, FLIGHTS)):
+        flight = ring[(made - 1 - back) % FLIGHTS]
+        if now_ns - flight[F_NS] > push_ns or since - flight[F_NS] > pause_ns:
+            break
+        if flight[F_RUN] != 0:
+            continue
+        mine = flight[F_COMPLEX] != 0 if account < 0 else flight[F_ACCOUNT] == account
+        if mine and flight[F_SIDE] == side:
+            first, since = back, flight[F_NS]
+            orders += 1
+            lots += flight[F_LOTS]
+            ticks += _advance(flight)
+    total = 0
+    for back in range(first + 1):
+        flight = ring[(made - 1 - back) % FLIGHTS]
+        if flight[F_RUN] != 0:
+            continue
+        mine = flight[F_COMPLEX] != 0 if account < 0 else flight[F_ACCOUNT] == account
+        if flight[F_SIDE] == side:
+            total += _advance(flight)
+        elif mine:
+            against += flight[F_LOTS]
+    return first, orders, lots, against, ticks, total
+
+
+@njit(cache=True)
+def _find(ring: Array, made: int, seq: int) -> int:
+    """Return where the stop that triggered at a seq is kept, or -1."""
+    low, high = max(0, made - STOPS), made
+    while low < high:
+        middle = (low + high) // 2
+        if ring[middle % STOPS, S_SEQ] < seq:
+            low = middle + 1
+        else:
+            high = middle
+    if low < made and ring[low % STOPS, S_SEQ] == seq:
+        return int(low % STOPS)
+    return -1
+
+
+@njit(cache=True)
+def _run(runs: Array, number: int) -> int:
+    """Return where an open run is kept, or -1."""
+    for at in range(RUNS):
+        if number != 0 and runs[at, R_NUMBER] == number:
+            return at
+    return -1
+
+
+@njit(cache=True)
+def _leg(  # noqa: PLR0917
+    own: Array, ring: Array, runs: Array, lost: Array, number: int, kind: int, seq: int,
+    first: int, last: int, account: int, lots: int, price: int, at_ns: int,
+) -> None:  # fmt: skip
+    leg = ring[own[H_LEGS] % LEGS]
+    if own[H_LEGS] >= LEGS and _run(runs, leg[L_RUN]) >= 0:
+        lost[0] += 1
+        runs[_run(runs, leg[L_RUN]), R_DOUBT] = 1
+    leg[L_RUN], leg[L_KIND], leg[L_SEQ], leg[L_FIRST], leg[L_LAST] = number, kind, seq, first, last
+    leg[L_ACCOUNT], leg[L_LOTS], leg[L_PRICE], leg[L_NS] = account, lots, price, at_ns
+    own[H_LEGS] += 1
+
+
+@njit(cache=True)
+def _initiated(  # noqa: PLR0917
+    own: Array, flights: Array, runs: Array, legs: Array, habit: Array, lost: Array, side: int,
+    now_ns: int, pause_ns: int, push_ns: int,
+) -> int:  # fmt: skip
+    """Return where the run is that a stop's trigger belongs to, opened if need be; -1 = nobody's.
+
+    A stop that the fills of another stop trigger belongs to that one's run.
+    """
+    made = own[H_FLIGHTS]
+    if made == 0:
+        return -1
+    newest = flights[(made - 1) % FLIGHTS]
+    if newest[F_SIDE] != side or now_ns - newest[F_NS] > push_ns:
+        return -1
+    if newest[F_RUN] != 0:
+        return _run(runs, newest[F_RUN])
+    party = -1
+    first, orders, lots, against, ticks, total = _chain(
+        flights, made, now_ns, side, party, pause_ns, push_ns
+    )
+    if first < 0 or (newest[F_COMPLEX] == 0 and 2 * ticks < max(1, total)):
+        party = newest[F_ACCOUNT]
+        if newest[F_COMPLEX] != 0 or party < 0:
+            return -1
+        first, orders, lots, against, ticks, total = _chain(
+            flights, made, now_ns, side, party, pause_ns, push_ns
+        )
+    begun = flights[(made - 1 - first) % FLIGHTS]
+    at = -1
+    for place in range(RUNS):
+        run = runs[place]
+        if (
+            run[R_NUMBER] != 0
+            and run[R_SIDE] == side
+            and (run[R_COMPLEX] != 0) == (party < 0)
+            and (party < 0 or run[R_ACCOUNT] == party)
+            and now_ns - run[R_FIRST_NS] <= push_ns
+        ):
+            at = place
+    if at < 0:
+        for place in range(RUNS):
+            if runs[place, R_NUMBER] == 0:
+                at = place
+        if at < 0:
+            lost[0] += 1
+            return -1
+        own[H_RUNS] += 1
+        own[H_OPEN] += 1
+        run = runs[at]
+        run[:] = 0
+        run[R_NUMBER], run[R_SIDE] = own[H_RUNS], side
+        run[R_COMPLEX], run[R_ACCOUNT] = 1 if party < 0 else 0, begun[F_ACCOUNT]
+        run[R_SEQ], run[R_FROM_NS], run[R_FIRST_NS] = begun[F_SEQ], begun[F_NS], now_ns
+        run[R_BID], run[R_ASK] = begun[F_BID], begun[F_ASK]
+        run[R_HABIT] = _usual(habit[1 if side > 0 else 0])
+        run[R_EXTREME] = run[R_PEAK] = newest[F_EXTREME]
+    run = runs[at]
+    run[R_ORDERS], run[R_LOTS] = max(run[R_ORDERS], orders), max(run[R_LOTS], lots)
+    run[R_AGAINST] = max(run[R_AGAINST], against)
+    if ticks >= run[R_ADVANCE]:
+        run[R_ADVANCE], run[R_ALL] = ticks, total
+    for back in range(first, -1, -1):
+        flight = flights[(made - 1 - back) % FLIGHTS]
+        mine = flight[F_COMPLEX] != 0 if party < 0 else flight[F_ACCOUNT] == party
+        if not mine or flight[F_SIDE] != side or flight[F_RUN] != 0:
+            continue
+        run[R_LIVE] = max(run[R_LIVE], flight[F_LIVE])
+        if side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
+            run[R_EXTREME] = flight[F_EXTREME]
+            if side * (flight[F_EXTREME] - run[R_PEAK]) > 0:
+                run[R_PEAK] = flight[F_EXTREME]
+        if flight[F_SEQ] > run[R_PUSHED]:
+            run[R_PUSHED] = flight[F_SEQ]
+            run[R_DOUBT] |= flight[F_DOUBT]
+            _leg(
+                own, legs, runs, lost, run[R_NUMBER], PUSH, flight[F_SEQ], flight[F_FIRST],
+                flight[F_LAST], flight[F_ACCOUNT], flight[F_LOTS], flight[F_EXTREME], flight[F_NS],
+            )  # fmt: skip
+    return at
+
+
+@njit(cache=True)
+def _due(  # noqa: PLR0917
+    x: int, now_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array, legs: Array,
+    out: Array, out_legs: Array, written: int, told: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Write out the runs whose deadline lies before now, soonest first; return rows written."""
+    while True:
+        at = -1
+        for place in range(RUNS):
+            run = runs[place]
+            if run[R_NUMBER] != 0 and now_ns > run[R_LAST_NS] + horizon_ns:
+                earlier = at >= 0 and (run[R_LAST_NS], run[R_NUMBER]) > (
+                    runs[at, R_LAST_NS], runs[at, R_NUMBER],
+                )  # fmt: skip
+                if not earlier:
+                    at = place
+        if at < 0:
+            break
+        run = runs[at]
+        run[R_INSTRUMENT] = x
+        out[written] = run
+        for back in range(min(own[H_LEGS], LEGS), 0, -1):
+            leg = legs[(own[H_LEGS] - back) % LEGS]
+            if leg[L_RUN] == run[R_NUMBER]:
+                out_legs[told] = leg
+                out_legs[told, L_RUN] = written
+                told += 1
+        for back in range(min(own[H_STOPS], STOPS), 0, -1):
+            stop = stops[(own[H_STOPS] - back) % STOPS]
+            if stop[S_RUN] == run[R_NUMBER]:
+                leg = out_legs[told]
+                leg[L_RUN], leg[L_KIND], leg[L_SEQ] = written, STOP, stop[S_SEQ]
+                leg[L_FIRST], leg[L_LAST] = stop[S_ENTRY], stop[S_FILLED]
+                leg[L_ACCOUNT], leg[L_LOTS] = stop[S_ACCOUNT], stop[S_CAUGHT]
+                leg[L_PRICE], leg[L_NS] = stop[S_COST], stop[S_DUE]
+                told += 1
+        written += 1
+        run[R_NUMBER] = 0
+        own[H_OPEN] -= 1
+    next_ns = np.int64(FAR)
+    for place in range(RUNS):
+        if runs[place, R_NUMBER] != 0:
+            next_ns = min(next_ns, runs[place, R_LAST_NS] + horizon_ns)
+    own[H_NEXT_NS] = next_ns
+    return written, told
+
+
+@njit(cache=True)
+def scan(  # noqa: PLR0917
+    columns: tuple[Array, ...],
+    first: int,
+    times: Array,
+    head: Array,
+    flights: Array,
+    stops: Array,
+    legs: Array,
+    runs: Array,
+    quotes: Array,
+    habit: Array,
+    lost: Array,
+    out: Array,
+    out_legs: Array,
+) -> tuple[int, int, int]:
+    """Scan rows from `first`; return (row to go on from, runs written, legs written).
+
+    It stops early when `out` or `out_legs` might not hold what falls due; the caller empties them.
+    `times`: longest pause within a push, longest push, horizon after the last trigger, ns.
+    """
+    (
+        kind, instrument, seq, clock, account, role, in_complex, side, price,
+        quantity, leaves, phase, coverage, busts_hi, busts_lo, incoming, entry,
+        lifetime, best_bid, best_ask, leaves_before, buyer, seller,
+        buy_complex, sell_complex, order_type, tif, order_id, replaces, buy_id, sell_id,
+    ) = columns  # fmt: skip
+    pause_ns, push_ns, horizon_ns = times[0], times[1], times[2]
+    written, told = 0, 0
+    for i in range(first, len(kind)):
+        x = instrument[i]
+        own = head[x]
+        k = kind[i]
+        if own[H_OPEN] > 0:
+            if clock[i] > own[H_NEXT_NS]:
+                if written + RUNS > len(out) or told + LEGS + STOPS > len(out_legs):
+                    return i, written, told
+                written, told = _due(
+                    x, clock[i], horizon_ns, own, runs[x], stops[x], legs[x], out, out_legs,
+                    written, told,
+                )  # fmt: skip
+            if k != _TRADE:
+                for place in range(RUNS):
+                    run = runs[x, place]
+                    if run[R_NUMBER] != 0:
+                        touch = best_ask[i] if run[R_SIDE] > 0 else best_bid[i]
+                        if touch != _NULL:
+                            run[R_BACK] = min(run[R_BACK], run[R_SIDE] * touch)
+        if k == _TRADE:
+            flying = incoming[i]
+            live = own[H_ASKS if side[i] > 0 else H_BIDS]
+            made = np.int64(0)
+            if busts_hi[i] == 0 and busts_lo[i] == 0:
+                if buy_complex[i] != 0 or sell_complex[i] != 0:
+                    resting = sell_id[i] if side[i] > 0 else buy_id[i]
+                    at = _quote(quotes[x], np.int64(resting))
+                    made = quotes[x, at, Q_MADE] if at >= 0 else np.int64(0)
+                if buy_complex[i] != 0:
+                    _less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
+                if sell_complex[i] != 0:
+                    _less(own, quotes[x], np.int64(sell_id[i]), quantity[i])
+            if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0 or phase[i] != _CONTINUOUS:
+                continue
+            buying = side[i] > 0
+            newest = flights[x, (own[H_FLIGHTS] - 1) % FLIGHTS]
+            if own[H_FLIGHTS] == 0 or newest[F_SEQ] != flying:
+                newest = flights[x, own[H_FLIGHTS] % FLIGHTS]
+                own[H_FLIGHTS] += 1
+                newest[F_SEQ], newest[F_NS], newest[F_SIDE] = flying, clock[i], side[i]
+                newest[F_ACCOUNT] = buyer[i] if buying else seller[i]
+                newest[F_COMPLEX] = buy_complex[i] if buying else sell_complex[i]
+                newest[F_LOTS], newest[F_EXTREME], newest[F_FIRST] = 0, price[i], seq[i]
+                newest[F_BID], newest[F_ASK] = best_bid[i], best_ask[i]
+                newest[F_RUN], newest[F_DOUBT] = 0, 0
+                newest[F_LIVE] = live
+                if flying == own[H_TRIGGER]:
+                    at = _find(stops[x], own[H_STOPS], flying)
+                    newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
+            newest[F_LOTS] += quantity[i]
+            newest[F_LAST] = seq[i]
+            newest[F_DOUBT] |= coverage[i]
+            if side[i] * (price[i] - newest[F_EXTREME]) > 0:
+                newest[F_EXTREME] = price[i]
+            if own[H_STOPS] == 0:
+                continue
+            oldest = stops[x, max(0, own[H_STOPS] - STOPS) % STOPS, S_SEQ]
+            hunted, mine = side[i], flying
+            if flying != own[H_TRIGGER]:
+                hunted, mine = -side[i], entry[i]  # perhaps a stop-limit that rests since
+            if mine < oldest:
+                continue
+            at = _find(stops[x], own[H_STOPS], mine)
+            if at < 0:
+                continue
+            stop = stops[x, at]
+            here = _run(runs[x], stop[S_RUN])
+            if here < 0:
+                continue
+            run = runs[x, here]
+            run[R_FILLED] += quantity[i]
+            if hunted * (price[i] - run[R_PEAK]) > 0:
+                run[R_PEAK] = price[i]
+            run[R_DOUBT] |= coverage[i]
+            stop[S_FILLED] += quantity[i]
+            if run[R_BID] != _NULL and run[R_ASK] != _NULL:
+                stop[S_COST] += hunted * (2 * price[i] - run[R_BID] - run[R_ASK]) * quantity[i]
+            caught = sell_complex[i] if hunted > 0 else buy_complex[i]
+            other = seller[i] if hunted > 0 else buyer[i]
+            if caught != 0:
+                run[R_CAUGHT] += quantity[i]
+                stop[S_CAUGHT] += quantity[i]
+                rested = flying == mine
+                from_ns = np.int64(0)
+                if rested and made == entry[i] and lifetime[i] != _NULL:
+                    from_ns = clock[i] - lifetime[i]
+                _leg(
+                    own, legs[x], runs[x], lost, run[R_NUMBER], CATCH, seq[i],
+                    entry[i] if rested else flying, from_ns, other, quantity[i], price[i],
+                    clock[i],
+                )  # fmt: skip
+        elif k == _TRIGGER:
+            own[H_TRIGGER] = seq[i]
+            if (
+                phase[i] != _CONTINUOUS
+                or not _CLIENT <= role[i] <= _EXTERNAL_MM
+                or in_complex[i] != 0
+            ):
+                continue
+            at = _initiated(
+                own, flights[x], runs[x], legs[x], habit[x], lost, side[i], clock[i], pause_ns,
+                push_ns,
+            )  # fmt: skip
+            if at < 0:
+                continue
+            run = runs[x, at]
+            stop = stops[x, own[H_STOPS] % STOPS]
+            if own[H_STOPS] >= STOPS and _run(runs[x], stop[S_RUN]) >= 0:
+                lost[0] += 1
+                runs[x, _run(runs[x], stop[S_RUN]), R_DOUBT] = 1
+            own[H_STOPS] += 1
+            due = leaves[i] if leaves[i] != _NULL else max(0, leaves_before[i])
+            stop[S_SEQ], stop[S_ENTRY], stop[S_ACCOUNT] = seq[i], entry[i], account[i]
+            stop[S_RUN], stop[S_DUE] = run[R_NUMBER], due
+            stop[S_FILLED], stop[S_CAUGHT], stop[S_COST] = 0, 0, 0
+            run[R_STOPS] += 1
+            run[R_DUE] += due
+            run[R_DOUBT] |= coverage[i]
+            run[R_LAST_NS], run[R_BACK] = clock[i], FAR
+            own[H_NEXT_NS] = min(own[H_NEXT_NS] if own[H_OPEN] > 1 else FAR, clock[i] + horizon_ns)
+        elif k == _STATUS:
+            own[H_FLIGHTS], own[H_TRIGGER] = 0, 0
+        if k != _TRADE and in_complex[i] != 0:
+            order = np.int64(order_id[i])
+            at = _quote(quotes[x], order)
+            if k in (_NEW, _BOOK):
+                if k == _NEW:
+                    _gone(own, quotes[x], _quote(quotes[x], np.int64(replaces[i])))
+                if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
+                    lots = leaves[i] if leaves[i] != _NULL else quantity[i]
+                    _come(own, quotes[x], order, side[i], lots, seq[i])
+            elif k == _REPLACE:
+                if at >= 0 and leaves[i] != _NULL:
+                    quotes[x, at, Q_LOTS] = leaves[i]
+            elif k in (_CANCEL, _EXPIRE):
+                _gone(own, quotes[x], at)
+            elif k == _REJECT and own[H_LAST] == order:
+                _gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
+            if side[i] != 0:
+                _seen(habit[x, 0 if side[i] > 0 else 1], own[H_BIDS if side[i] > 0 else H_ASKS])
+        if k != _TRADE:
+            own[H_LAST] = np.int64(order_id[i])
+    return len(kind), written, told

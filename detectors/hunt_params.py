@@ -1,0 +1,85 @@
+"""Parameters of stop_hunting."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class StopHuntingParams(Params, frozen=True):
+    """Thresholds of stop_hunting."""
+
+    min_stops: Annotated[
+        int,
+        Parameter(
+            "clients' stops that make a cluster",
+            "count",
+            "one stop is met by any order that moves the price; two begin a cluster",
+        ),
+    ] = 2
+    push_s: Annotated[
+        float,
+        Parameter(
+            "longest time from a push's first order to the trigger, and over which a run's stops "
+            "trigger",
+            "s",
+            "makers quote again within seconds: a push that takes longer has to begin anew",
+        ),
+    ] = 10.0
+    pause_s: Annotated[
+        float,
+        Parameter(
+            "longest pause between two orders of one push",
+            "s",
+            "a pause in which the book has filled again ends what the earlier order did",
+        ),
+    ] = 2.0
+    horizon_s: Annotated[
+        float,
+        Parameter(
+            "time after the last trigger within which the price reverts",
+            "s",
+            "a minute, the longest interval of the review of price spikes",
+        ),
+    ] = 60.0
+    reverted_ratio: Annotated[
+        float,
+        Parameter(
+            "share of the push that the touch gives back, from which the price reverted",
+            "ratio",
+            "half of a push comes back where makers quote as before; a minute's noise takes some",
+        ),
+    ] = 0.25
+    own_push_ratio: Annotated[
+        float,
+        Parameter(
+            "share of the ticks gained on one side during the push that were the party's own",
+            "ratio",
+            "less than half, and somebody else ran the stops",
+        ),
+    ] = 0.5
+    prepared_s: Annotated[
+        float,
+        Parameter(
+            "longest time before the push at which an order that catches was entered for it",
+            "s",
+            "one that waits longer may be hit by others before the push comes",
+        ),
+    ] = 5.0
+    pattern_runs: Annotated[
+        int,
+        Parameter(
+            "runs in a day from which a rate may be significant",
+            "count",
+            "two may be a coincidence of a busy hour, whatever the probability says",
+        ),
+    ] = 3
+    alpha: Annotated[
+        float,
+        Parameter(
+            "probability of one false pattern an account, instrument and day, over all its looks",
+            "probability",
+            "looks n = 1, 2, ... spend alpha / (n (n + 1)), which adds up to alpha",
+        ),
+    ] = 0.002

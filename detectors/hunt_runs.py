@@ -1,0 +1,257 @@
+"""Runs of stops: the arrays that the kernel keeps, and each run once its horizon has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from detectors import hunt_kernel as k
+from ingest.axes import ByCode, Count
+from ingest.errors import SnapshotError
+from ingest.events import NULL, Array, Batch
+from ingest.sections import Layout
+from ingest.state import Snapshot
+
+OUT_RUNS: Final = 64
+OUT_LEGS: Final = 2048
+
+
+class Push(msgspec.Struct, frozen=True, array_like=True):
+    """An aggressive order of the party that ran the stops."""
+
+    seq: int
+    first_trade_seq: int
+    last_trade_seq: int
+    account: int
+    lots: int
+    extreme: int
+    """Furthest price that it traded at, ticks."""
+    at_ns: int
+
+
+class Catch(msgspec.Struct, frozen=True, array_like=True):
+    """A trade of the group with a stop that the run triggered."""
+
+    trade_seq: int
+    order_seq: int
+    entered_ns: int
+    """When the group's order was entered; 0 when it was moved since, or took what rested."""
+    account: int
+    lots: int
+    price: int
+    at_ns: int
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True):
+    """A client's stop that the run triggered."""
+
+    trigger_seq: int
+    entry_seq: int
+    filled: int
+    account: int
+    caught: int
+    """Lots of it that the group took the other side of."""
+    cost: int
+    """Half ticks times lots that it paid beyond the mid before the push; negative = less."""
+    due: int
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Stops of one side triggered by one party's push, with what came of them."""
+
+    instrument: int
+    side: int
+    """+1: buy stops, run by buying."""
+    group: bool
+    """The party is the complex, net over its accounts; else one account."""
+    account: int
+    """Of the push's first order."""
+    first_seq: int
+    from_ns: int
+    triggered_ns: int
+    """First trigger."""
+    last_ns: int
+    """Last trigger."""
+    touch: int | None
+    """What the push had to take first, before its first order, ticks."""
+    extreme: int
+    orders: int
+    lots: int
+    against: int
+    """Lots that the party traded the other way meanwhile."""
+    peak: int
+    """Furthest price of the push and of what it triggered, ticks."""
+    advance: int
+    """Ticks that its orders gained beyond the touch that each found."""
+    all_advance: int
+    """The same of everybody's, on that side, in that time."""
+    due: int
+    filled: int
+    caught: int
+    back: int | None
+    """Least advanced touch seen within the horizon, ticks; None = none was."""
+    live: int
+    """Orders that the group had on the side that the stops were to meet, at most, as the push's
+    orders came."""
+    habit: int
+    """Median of how many it has there."""
+    incomplete: bool
+    pushes: tuple[Push, ...]
+    catches: tuple[Catch, ...]
+    stops: tuple[Stop, ...]
+
+    @property
+    def push_ticks(self) -> int:
+        """Ticks from the touch before the push to its furthest trade."""
+        return 0 if self.touch is None else max(0, self.side * (self.extreme - self.touch))
+
+    @property
+    def reverted(self) -> float:
+        """Share of the move to its peak that the touch gave back at best; may pass 1."""
+        if self.back is None or self.touch is None or not self.push_ticks:
+            return 0.0
+        return self.side * (self.peak - self.back) / (self.side * (self.peak - self.touch))
+
+    @property
+    def own_share(self) -> float:
+        """Share of the ticks gained during the push that were the party's; 1 where none were."""
+        return self.advance / self.all_advance if self.all_advance else 1.0
+
+    @property
+    def clients(self) -> int:
+        """How many accounts the stops were of."""
+        return len({stop.account for stop in self.stops})
+
+    @property
+    def harm(self) -> int:
+        """What clients paid beyond the mid before the push, half ticks times lots; gains apart."""
+        return sum(max(0, stop.cost) for stop in self.stops)
+
+    def prepared(self, lead_ns: int) -> int:
+        """Return the lots caught by orders entered shortly before the push, or during it.
+
+        0 where the group had no more orders on that side than it has by habit: quotes that are
+        moved or entered again are not prepared. Nor is what takes a stop-limit that rests.
+        """
+        if self.live <= self.habit:
+            return 0
+        return sum(
+            catch.lots
+            for catch in self.catches
+            if self.from_ns - lead_ns <= catch.entered_ns <= self.last_ns
+        )
+
+
+class Runs:
+    """The kernel's state: flights, triggered stops, legs and open runs of each instrument.
+
+    State: about 45 kB an instrument, whatever the traffic. Legs or stops of an open run that are
+    pushed out by newer ones, and runs for which there is no room, are counted in `overflow`.
+
+    Parameters
+    ----------
+    instruments : int
+        How many the table holds.
+    pause_ns, push_ns, horizon_ns : int
+        As in `StopHuntingParams`, ns.
+    """
+
+    layout: ClassVar[Layout] = {
+        "hunt_head": ByCode(),
+        "hunt_flights": ByCode(),
+        "hunt_stops": ByCode(),
+        "hunt_legs": ByCode(),
+        "hunt_runs": ByCode(),
+        "hunt_quotes": ByCode(),
+        "hunt_habit": ByCode(),
+        "hunt_lost": Count(),
+    }
+
+    def __init__(self, instruments: int, pause_ns: int, push_ns: int, horizon_ns: int) -> None:
+        self._times = np.array([pause_ns, push_ns, horizon_ns], np.int64)
+        n = instruments
+        self._state: dict[str, Array] = {
+            "hunt_head": np.zeros((n, k.HEAD_FIELDS), np.int64),
+            "hunt_flights": np.zeros((n, k.FLIGHTS, k.FLIGHT_FIELDS), np.int64),
+            "hunt_stops": np.zeros((n, k.STOPS, k.STOP_FIELDS), np.int64),
+            "hunt_legs": np.zeros((n, k.LEGS, k.LEG_FIELDS), np.int64),
+            "hunt_runs": np.zeros((n, k.RUNS, k.RUN_FIELDS), np.int64),
+            "hunt_quotes": np.zeros((n, k.QUOTES, k.QUOTE_FIELDS), np.int64),
+            "hunt_habit": np.zeros((n, 2, k.QUOTES + 2), np.int64),
+            "hunt_lost": np.zeros(1, np.int64),
+        }
+        # Room only: kept between calls.
+        self._out = np.zeros((OUT_RUNS, k.RUN_FIELDS), np.int64)
+        self._out_legs = np.zeros((OUT_LEGS, k.LEG_FIELDS), np.int64)
+
+    @property
+    def overflow(self) -> int:
+        """Legs, stops and runs not kept because a bound was reached."""
+        return int(self._state["hunt_lost"][0])
+
+    def scan(self, batch: Batch) -> Iterator[Run]:
+        """Yield the runs whose horizon the batch passes, in its row order."""
+        columns = tuple(batch[name] for name in k.COLUMNS)
+        row = 0
+        while row < len(batch):
+            row, runs, legs = k.scan(
+                columns, row, self._times, *self._state.values(), self._out, self._out_legs
+            )
+            if runs:
+                yield from _read(self._out[:runs].tolist(), self._out_legs[:legs].tolist())
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        return {name: array.copy() for name, array in self._state.items()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        if snapshot["hunt_head"].shape != self._state["hunt_head"].shape:
+            raise SnapshotError(
+                f"stop_hunting: expected state of {len(self._state['hunt_head'])} instruments, "
+                f"found {len(snapshot['hunt_head'])}"
+            )
+        self._state = {name: snapshot[name].copy() for name in self._state}
+
+
+def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
+    """Yield what the kernel wrote out."""
+    for place, run in enumerate(runs):
+        mine = [leg for leg in legs if leg[k.L_RUN] == place]
+
+        def of(kind: int, mine: list[list[int]] = mine) -> list[list[int]]:
+            return [leg[k.L_SEQ :] for leg in mine if leg[k.L_KIND] == kind]
+
+        touch = run[k.R_ASK] if run[k.R_SIDE] > 0 else run[k.R_BID]
+        back = run[k.R_BACK]
+        yield Run(
+            instrument=run[k.R_INSTRUMENT],
+            side=run[k.R_SIDE],
+            group=bool(run[k.R_COMPLEX]),
+            account=run[k.R_ACCOUNT],
+            first_seq=run[k.R_SEQ],
+            from_ns=run[k.R_FROM_NS],
+            triggered_ns=run[k.R_FIRST_NS],
+            last_ns=run[k.R_LAST_NS],
+            touch=None if touch == NULL else touch,
+            extreme=run[k.R_EXTREME],
+            orders=run[k.R_ORDERS],
+            lots=run[k.R_LOTS],
+            against=run[k.R_AGAINST],
+            peak=run[k.R_PEAK],
+            advance=run[k.R_ADVANCE],
+            all_advance=run[k.R_ALL],
+            due=run[k.R_DUE],
+            filled=run[k.R_FILLED],
+            caught=run[k.R_CAUGHT],
+            back=None if back == k.FAR else run[k.R_SIDE] * back,
+            live=run[k.R_LIVE],
+            habit=run[k.R_HABIT],
+            incomplete=bool(run[k.R_DOUBT]),
+            pushes=tuple(Push(*leg) for leg in of(k.PUSH)),
+            catches=tuple(Catch(*leg) for leg in of(k.CATCH)),
+            stops=tuple(Stop(*leg) for leg in of(k.STOP)),
+        )
