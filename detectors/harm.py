@@ -175,10 +175,15 @@ class Harm:
             self._open[code].append(kept)
             yield self._settle(code, watch, watch.deadline_ns, cell, 0)
 
-    def record(self, batch: Batch, code: int, row: int) -> Iterator[Settled]:
-        """Take a row that names a watched order into account; settle what it ends."""
+    def record(
+        self, batch: Batch, code: int, row: int, *, names: str = "entry_seq"
+    ) -> Iterator[Settled]:
+        """Take a row that names a watched order into account; settle what it ends.
+
+        `names` is the column by which: `incoming_seq` for trades of a watched order in flight.
+        """
         cell = _cell(batch, row)
-        entry = int(batch["entry_seq"][row])
+        entry = int(batch[names][row])
         for watch in [w for w in self._open.get(code, ()) if w.entry_seq == entry]:
             ended = False
             if cell["kind"] == Kind.TRADE:

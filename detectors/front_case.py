@@ -1,0 +1,226 @@
+"""A case of front running while it is followed, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from detectors.base import Feature, Finding, Ref, Spec, rounded
+from detectors.episodes import Key
+from detectors.front_params import FrontRunningParams
+from detectors.knowledge import Known
+from detectors.statistics import poisson_tail
+from ingest.events import NULL
+from ingest.instruments import Instruments
+
+SECOND: Final = 1_000_000_000
+MARKOUTS_S: Final = (1, 5, 30)
+"""Besides the case's own horizon."""
+COUNTERFACTUAL: Final = (
+    "the client filled at the price of the execution ahead of it, all else unchanged; what stayed "
+    "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
+)
+
+
+class Case(msgspec.Struct, kw_only=True):
+    """One client's parent episode and who executed before its instructions were matched."""
+
+    instrument: int
+    side: int
+    client: int
+    originator: int
+    actor: int
+    """-1 for the group as one, else the owner."""
+    first_seq: int
+    first_ns: int
+    """`received_ns` of the client's first instruction that was known."""
+    first_accounts: tuple[int, ...]
+    opened_ns: int
+    last_ns: int
+    accounts: list[int] = []
+    clients: list[int] = []
+    held: list[int] = []
+    """Seqs of the client's instructions in whose windows there were executions."""
+    acts: list[int] = []
+    """Seqs of the instructions executed."""
+    refs: list[int] = []
+    """Seqs to be cited by the next finding."""
+    lots: int = 0
+    """Executed, net of what hedged."""
+    cost_price: int = 0
+    cost_extra: int = 0
+    """Mean price = cost_price + cost_extra / all_lots, ticks."""
+    all_lots: int = 0
+    hedge_lots: int = 0
+    parent_lots: int = 0
+    usual_lots: int = 0
+    gap_ns: int = 0
+    """From the client's instruction to the execution's, the shortest."""
+    window_ns: int = 0
+    p: float = 1.0
+    hits: int = 0
+    windows: int = 0
+    expected: float = 0.0
+    due_s: list[int] = []
+    """Horizons of the marks that are still to come, s after `opened_ns`; the last ends the case."""
+    marks: dict[int, float] = {}
+    """Horizon, s, to markout in ticks."""
+    harm: int = 0
+    """Half ticks times lots."""
+    measured: int = 0
+    unwound_lots: int = 0
+    unwound_extra: int = 0
+    """What was got for them over the mean price, ticks times lots."""
+    incomplete: bool = False
+    told: int = 0
+    """Findings so far."""
+
+    @property
+    def key(self) -> Key:
+        """What sets it apart from the others that are open."""
+        return (self.instrument, self.side, self.client, self.originator, self.actor)
+
+    @property
+    def next_ns(self) -> int:
+        """Event time of its next mark, ns."""
+        return self.opened_ns + self.due_s[0] * SECOND
+
+    @property
+    def mean_price(self) -> float:
+        """Mean price of the executions, ticks."""
+        return self.cost_price + self.cost_extra / max(self.all_lots, 1)
+
+    def is_large(self, params: FrontRunningParams) -> bool:
+        """Return whether the client's episode is worth running in front of."""
+        least = params.large_ratio * self.usual_lots
+        return self.usual_lots > 0 and self.parent_lots >= least
+
+    @property
+    def gained(self) -> bool:
+        """Whether the price went the way of who executed, at any horizon, or was so unwound."""
+        return any(mark > 0 for mark in self.marks.values()) or self.unwound_extra > 0
+
+
+def chance_of(params: FrontRunningParams, known: Known, hits: int) -> tuple[float, float]:
+    """Return the probability that chance gives so many hits, and how many it gives on average.
+
+    Executions are taken as a Poisson process whose rate is the greater of that over all that is
+    kept and that of the last `local_s`; windows are the day's so far.
+    """
+    rate = max((known.acts + 1) / known.span_ns, known.local_acts / (params.local_s * SECOND))
+    expected = rate * known.exposed_ns
+    p = poisson_tail(hits, expected)
+    return (p if known.act_group else min(1.0, params.accounts * p)), expected
+
+
+def take(case: Case, known: Known) -> None:
+    """Add an execution to a case."""
+    if known.act_seq not in case.acts:
+        case.acts.append(known.act_seq)
+        if not case.all_lots:
+            case.cost_price = known.act_price
+        shift = known.act_price - case.cost_price
+        case.cost_extra += shift * known.act_lots + known.act_extra
+        case.all_lots += known.act_lots
+        case.hedge_lots = max(case.hedge_lots, known.hedge_lots)
+        case.lots = case.all_lots - case.hedge_lots
+        case.refs += [known.act_seq, known.act_first, known.act_last]
+    if known.seq not in case.held:
+        case.held.append(known.seq)
+        case.refs.append(known.seq)
+    for account, names in ((known.act_account, case.accounts), (known.account, case.clients)):
+        if account not in names:
+            names.append(account)
+    gap_ns = known.act_received_ns - known.received_ns
+    case.gap_ns = min(case.gap_ns or gap_ns, gap_ns)
+    case.window_ns = max(case.window_ns, known.engine_ns - known.received_ns)
+    case.last_ns = max(case.last_ns, known.clock_ns)
+    case.incomplete |= bool(known.doubt)
+
+
+def finding(
+    spec: Spec,
+    params: FrontRunningParams,
+    instruments: Instruments,
+    case: Case,
+    at_ns: int,
+    *,
+    closed: bool,
+) -> Finding:
+    """Return what is known of a case now."""
+    row = instruments[case.instrument]
+    by_chance = case.p <= params.chance
+    significant = case.actor == -1 and case.hits >= params.least_hits
+    significant = significant and case.p <= params.rate_chance
+    refs = tuple(Ref(case.instrument, seq) for seq in sorted(set(case.refs) - {0}))
+    case.refs = []
+    lot, tick = float(row.lot_size), float(row.tick_size)
+    harm = case.harm / 2 * tick * lot if case.measured else None
+    share = min(1.0, case.lots / max(case.parent_lots, 1))
+    return Finding(
+        detector=spec.id,
+        detector_version=spec.version,
+        scenario="front_running",
+        evidence_class=spec.evidence_class,
+        evidence="supported" if by_chance and not case.incomplete else "weak",
+        instrument=case.instrument,
+        first_seq=case.first_seq,
+        first_accounts=case.first_accounts,
+        revision=case.told,
+        accounts=(*case.accounts, *case.clients),
+        window_start_ns=min(case.first_ns, at_ns),
+        window_end_ns=case.last_ns,
+        detected_ns=at_ns,
+        evidence_refs=refs,
+        features=_features(params, case, lot, tick, row.base, row.quote),
+        score=rounded(0.3 + 0.3 * share + 0.3 * (1.0 - min(1.0, case.p / params.chance))),
+        all_legs=by_chance and case.lots > 0 and case.gained,
+        significant=significant and case.gained,
+        client_harm=None if harm is None else rounded(max(0.0, harm)),
+        counterfactual=COUNTERFACTUAL if harm is not None else "",
+        notify_clock="asap" if by_chance and case.gained else "none",
+        coverage="incomplete" if case.incomplete else "complete",
+        status="confirmed" if closed and not case.incomplete else "provisional",
+    )
+
+
+def _features(  # noqa: PLR0917
+    params: FrontRunningParams, case: Case, lot: float, tick: float, base: str, quote: str
+) -> dict[str, Feature]:
+    features = {
+        "executed": Feature(rounded(case.all_lots * lot), base),
+        "hedged": Feature(rounded(case.hedge_lots * lot), base),
+        "parent": Feature(
+            rounded(case.parent_lots * lot),
+            base,
+            rounded(params.large_ratio * case.usual_lots * lot),
+        ),
+        "gap": Feature(case.gap_ns, "ns", params.clock_uncertainty_ns),
+        "window": Feature(case.window_ns, "ns"),
+        "n": Feature(case.windows, "windows"),
+        "hits": Feature(case.hits, "count", rounded(case.expected)),
+        "p": Feature(rounded(case.p), "probability", params.chance),
+        "mean_price": Feature(rounded(case.mean_price * tick), quote),
+    }
+    for horizon_s, mark in sorted(case.marks.items()):
+        features[f"markout_{horizon_s}s"] = Feature(rounded(mark * tick), quote, 0.0)
+    if case.unwound_lots:
+        gain = case.unwound_extra * tick * lot
+        features["unwound"] = Feature(rounded(case.unwound_lots * lot), base)
+        features["unwind_profit"] = Feature(rounded(gain), quote, 0.0)
+    return features
+
+
+def mark(case: Case, horizon_s: int, bid: int, ask: int) -> None:
+    """Note how far the price has gone the way of who executed; nothing where there is no mid."""
+    if NULL not in (bid, ask):
+        case.marks[horizon_s] = case.side * ((bid + ask) / 2 - case.mean_price)
+
+
+def unwind(case: Case, price: int, lots: int) -> None:
+    """Take in an execution the other way, up to what is left to be unwound."""
+    lots = min(lots, case.lots - case.unwound_lots)
+    if lots > 0:
+        case.unwound_lots += lots
+        case.unwound_extra += round(case.side * (price - case.mean_price) * lots)

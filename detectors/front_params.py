@@ -1,0 +1,99 @@
+"""Parameters of front_running."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class FrontRunningParams(Params, frozen=True):
+    """What counts as large, as chance and as a hedge; how long a case is followed."""
+
+    clock_uncertainty_ns: Annotated[
+        int,
+        Parameter(
+            "δ: uncertainty of received_ns; who came within it after the client came with it",
+            "ns",
+            "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
+        ),
+    ] = 100_000
+    parent_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence that ends a client's parent episode",
+            "s",
+            "a minute: slices of one order come more often, a new decision seldom sooner",
+        ),
+    ] = 60
+    large_ratio: Annotated[
+        float,
+        Parameter(
+            "size of a parent episode over the median client order from which it is large",
+            "ratio",
+            "eight usual orders: fewer move no price that anybody could trade on",
+        ),
+    ] = 8.0
+    hedge_s: Annotated[
+        int,
+        Parameter(
+            "time within which a fill is hedged; up to its quantity an execution is no case",
+            "s",
+            "makers hedge within seconds; what was filled long ago was there to be hedged before",
+        ),
+    ] = 10
+    chance: Annotated[
+        float,
+        Parameter(
+            "probability, over the day's windows, of as many executions in them by chance, up to "
+            "which a case stands for itself",
+            "ratio",
+            "one in a hundred, with every other leg of the case seen as well",
+        ),
+    ] = 0.01
+    accounts: Annotated[
+        int,
+        Parameter(
+            "accounts that are not the group's among which one was found: their p is multiplied "
+            "by it (Bonferroni)",
+            "count",
+            "about as many trade on a busy instrument within minutes",
+        ),
+    ] = 50
+    local_s: Annotated[
+        int,
+        Parameter(
+            "time before a client's instruction in which executions tell how busy the market is",
+            "s",
+            "a minute: a burst of hedging or of news lasts about so long",
+        ),
+    ] = 60
+    rate_chance: Annotated[
+        float,
+        Parameter(
+            "the same from which the day's rate is significant",
+            "ratio",
+            "looked at after each hit, up to some tens a day: one in a thousand leaves a few "
+            "in a hundred over all looks",
+        ),
+    ] = 0.001
+    least_hits: Annotated[
+        int,
+        Parameter("hits without which no rate is told", "count", "two may be one decision"),
+    ] = 3
+    horizon_s: Annotated[
+        int,
+        Parameter(
+            "how long a case is followed: size of the parent, markouts, what was unwound",
+            "s",
+            "300 s, the product's rule for unfilled clients; unwinds come within minutes",
+        ),
+    ] = 300
+    max_cases: Annotated[
+        int,
+        Parameter(
+            "cases followed at once, an instrument",
+            "count",
+            "about 1 kB each; more within five minutes is no case but a rate, which is counted",
+        ),
+    ] = 256

@@ -1,0 +1,395 @@
+"""front_running: the platform knows of a large client order, and somebody takes its side first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from detectors.base import Detector, Finding, Params, Spec
+from detectors.episodes import Key
+from detectors.front_case import (
+    MARKOUTS_S,
+    SECOND,
+    Case,
+    chance_of,
+    finding,
+    mark,
+    take,
+    unwind,
+)
+from detectors.front_params import FrontRunningParams
+from detectors.harm import Harm, Settled, Watch
+from detectors.knowledge import Knowledge, Known
+from detectors.knowledge_kernel import DAY
+from ingest.axes import Count, Entries
+from ingest.events import NULL, Array, Batch, Kind, OrderType, Phase, Role
+from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+GROUP = -1
+_KNOWN, _ORDER, _FLIGHT, _WATCHED, _UNWIND = range(5)
+
+
+def _under(case: Case, code: int) -> Case:
+    return msgspec.structs.replace(case, instrument=code)
+
+
+_Day = tuple[int, int, dict[int, int]]
+"""An instrument, its UTC day, and in how many windows of it each other owner executed."""
+
+
+class FrontRunning(Detector):
+    """Executions on a client's side by who may have known of the client's order.
+
+    State: 69 kB an instrument of recent executions and client orders (`Knowledge`); at most
+    `max_cases` cases followed for `horizon_s`, with a watch for each client order concerned; a
+    number for each of `max_cases` owners that executed in windows of the day.
+
+    Examples
+    --------
+    The gateway has a client's purchase for 20 ms; the maker buys meanwhile.
+
+    >>> from detectors.examples import batch_of, example_instruments, trade
+    >>> rows = [dict(kind=Kind.NEW, role=Role.CLIENT, account=n, owner=n, side=1, type=1, price=100,
+    ...     quantity=10, engine_ns=n * SECOND, received_ns=n * SECOND) for n in range(1, 20)]
+    >>> rows += [trade(50, 3, buy_complex=1, incoming_seq=20, engine_ns=30 * SECOND + 10_000_000,
+    ...     incoming_received_ns=30 * SECOND + 9_000_000)]
+    >>> rows += [dict(kind=Kind.NEW, role=Role.CLIENT, account=40, owner=40, side=1, type=2,
+    ...     quantity=500, engine_ns=30 * SECOND + 20_000_000, received_ns=30 * SECOND)]
+    >>> found = FrontRunning(FrontRunningParams(), example_instruments()).step(
+    ...     batch_of(rows, example_instruments()))
+    >>> [(f.scenario, f.accounts, f.features["gap"].value) for f in found]
+    [('front_running', (50, 40), 9000000)]
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="front_running",
+        version=1,
+        title="Front running",
+        scope="instrument",
+        evidence_class="indicator",
+        scenarios=("front_running",),
+        looks_for=(
+            "A client instruction is in the gateway: the platform knows of it, the market does "
+            "not. In that time, more than δ after the gateway had it and before it is matched, "
+            "another instruction is received and executed on the client's side; the group's "
+            "accounts (affiliated_mm, affiliated, house, staff, and who shares an owner or a link "
+            "with them) are taken as one, any other owner by itself. Up to what the group had "
+            "been filled with on the other side within `hedge_s` it is a hedge. The client's "
+            "parent episode is large: one owner's (behind an omnibus account, one originator's) "
+            "orders on one side with gaps below `parent_gap_s` come to `large_ratio` times the "
+            "median client order. Chance: executions come as a Poisson process at the actor's own "
+            "rate, of the last `local_s` or of all that is kept, whichever is greater, in the time "
+            "for which client instructions were in the gateway that UTC day; a case stands for "
+            "itself when so many hits have a probability of at most `chance` (for an account that "
+            "is not the group's, times `accounts`), when it goes beyond a hedge, and when the "
+            "price then goes the actor's way or it is unwound at a profit. The rate is significant "
+            "from `least_hits` hits on at `rate_chance`."
+        ),
+        legal_basis=(
+            "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",
+            "VATP Guidelines 7.18-7.21: orders handled promptly, fairly, in the order received [V]",
+            "VATP Guidelines 8.2: surveillance for market manipulation and abusive conduct [V]",
+        ),
+        look_alikes=(
+            "hedging of fills already made",
+            "regular re-quoting on a timer",
+            "a maker's quotes hit by both sides",
+            "reaction to an outside price move",
+            "large client orders that the AFMM happens to trade beside at its base rate",
+            "an execution that came with the client's, within the clock uncertainty",
+            "a slow gateway in which everybody's orders wait",
+            "a small client order",
+            "auctions, halts, maintenance",
+            "volatility that draws clients and makers alike",
+        ),
+        blind_spots=(
+            "passive entry: an order that joins the touch and is filled later",
+            "a perpetual, or any other instrument of the underlying, used instead",
+            "knowledge from before the gateway has the order (information_leak)",
+            "an instruction received before and matched only after the client's",
+        ),
+        runbook=(
+            (
+                "Compare received_ns and engine_ns of the orders in order_ids, 1 s on each side of "
+                "window_start_ns, with the gateway's own log: why did the client's wait?"
+            ),
+            (
+                "Read `features.p`, `features.hits` (baseline: by chance) and `features.n` of the "
+                "UTC day of detected_ns: one decision, or a habit?"
+            ),
+            (
+                "Read `features.executed`, `features.hedged` and `features.parent` for the "
+                "episode; ask for the fills that were hedged in the 10 s before."
+            ),
+            (
+                "Read `features.markout_30s`, `features.unwind_profit` and client_harm up to 300 s "
+                "after window_end_ns; list the client's orders for restitution from order_ids."
+            ),
+            (
+                "Where accounts names one that is not the group's, look at owner, session and user "
+                "of the last day for links with the group (hidden_affiliates)."
+            ),
+        ),
+        needs=("account", "side", "quantity", "received_ns", "engine_ns", "order_id"),
+        wants=("originator",),
+    )
+    Params: ClassVar[type[Params]] = FrontRunningParams
+    layout: ClassVar[Layout] = {
+        **Knowledge.layout,
+        **Harm.layout,
+        "cases": Entries(kind=Case, place=lambda case: case.instrument, moved=_under),
+        "days": Entries(kind=_Day, place=lambda day: day[0], moved=lambda day, to: (to, *day[1:])),
+        "not_followed": Count(),
+    }
+
+    def __init__(self, params: FrontRunningParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._knowledge = Knowledge(
+            len(instruments),
+            params.clock_uncertainty_ns,
+            params.parent_gap_s * SECOND,
+            params.hedge_s * SECOND,
+            params.local_s * SECOND,
+        )
+        self._harm = Harm(params.horizon_s * SECOND, params.max_cases)
+        self._cases: dict[int, dict[Key, Case]] = {}
+        self._days: dict[int, _Day] = {}
+        self._not_followed = 0
+
+    @property
+    def overflow(self) -> int:
+        """Cases and client orders that were not followed."""
+        return self._not_followed + self._harm.overflow
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return cases that became large, their marks and ends."""
+        facts: dict[int, list[Known]] = {}
+        for known in self._knowledge.scan(batch):
+            facts.setdefault(known.instrument, []).append(known)
+        if not facts and not self._cases:
+            return []
+        findings: list[Finding] = []
+        for code, start, end in batch.by_instrument():
+            if code in facts or code in self._cases:
+                findings.extend(self._run(batch, code, start, end, facts.get(code, [])))
+                if not self._cases.get(code):
+                    self._cases.pop(code, None)
+        return findings
+
+    def _run(
+        self, batch: Batch, code: int, start: int, end: int, facts: Sequence[Known]
+    ) -> Iterator[Finding]:
+        cases = self._cases.setdefault(code, {})
+        events = [
+            (int(batch["seq"][row]), what, int(batch["clock_ns"][row]), row)
+            for what, rows in self._rows(batch, code, start, end, facts)
+            for row in rows
+        ]
+        events += [(known.seq, _KNOWN, known.clock_ns, at) for at, known in enumerate(facts)]
+        for _, what, at_ns, place in sorted(events):
+            yield from self._due(batch, code, start, end, at_ns)
+            if what == _KNOWN:
+                yield from self._knew(cases, facts[place])
+            elif what == _ORDER:
+                yield from self._ordered(cases, batch, place)
+            elif what == _UNWIND:
+                self._unwound(cases, batch, place)
+            else:
+                names = "incoming_seq" if what == _FLIGHT else "entry_seq"
+                for settled in self._harm.record(batch, code, place, names=names):
+                    self._settled(cases, settled)
+        yield from self._due(batch, code, start, end, int(batch["clock_ns"][end - 1]))
+
+    def _rows(
+        self, batch: Batch, code: int, start: int, end: int, facts: Sequence[Known]
+    ) -> Iterator[tuple[int, Sequence[int]]]:
+        """Yield rows that may matter to a case: further orders, fills of watched ones, unwinds."""
+        cases = self._cases[code].values()
+        clients = {case.client for case in cases} | {known.client for known in facts}
+        held = {seq for case in cases for seq in case.held} | {known.seq for known in facts}
+
+        def column(name: str) -> Array:
+            return batch[name][start:end]
+
+        def found(mask: Array) -> list[int]:
+            return [start + row for row in np.flatnonzero(mask).tolist()]
+
+        kind, kinds = column("kind"), column("type")
+        new = (kind == Kind.NEW) & (column("role") == Role.CLIENT)
+        new &= (kinds == OrderType.LIMIT) | (kinds == OrderType.MARKET)
+        theirs = np.isin(column("owner"), [client for client in clients if client >= 0])
+        theirs |= np.isin(column("account"), [-client - 2 for client in clients if client < -1])
+        yield _ORDER, found(new & theirs)
+        trades = kind == Kind.TRADE
+        yield _FLIGHT, found(trades & np.isin(column("incoming_seq"), list(held)))
+        watched = self._harm.rows(batch, code, start, end, list(held))
+        # Not the record by which it came: of a new order `entry_seq` is its own.
+        yield _WATCHED, [r for r in watched if batch["seq"][r] != batch["entry_seq"][r]]
+        mine = np.where(column("side") > 0, column("buy_complex"), column("sell_complex")) == 1
+        actors = {case.actor for case in cases} | {known.act_owner for known in facts}
+        owners = np.where(column("side") > 0, column("buy_owner"), column("sell_owner"))
+        mine |= np.isin(owners, [actor for actor in actors if actor >= 0])
+        plain = (column("incoming_seq") != 0) & (column("phase") == Phase.CONTINUOUS)
+        yield _UNWIND, found(trades & mine & plain & (column("busts_lo") == 0))
+
+    def _knew(self, cases: dict[Key, Case], known: Known) -> Iterator[Finding]:
+        """Open or extend the case of an execution."""
+        actor = GROUP if known.act_group else known.act_owner
+        key = (known.instrument, known.side, known.client, known.originator, actor)
+        case = cases.get(key)
+        if case is None:
+            if len(cases) >= self._params.max_cases:
+                self._not_followed += 1
+                return
+            case = cases[key] = Case(
+                instrument=known.instrument,
+                side=known.side,
+                client=known.client,
+                originator=known.originator,
+                actor=actor,
+                first_seq=known.act_seq,
+                first_ns=known.received_ns,
+                first_accounts=(known.act_account, known.account),
+                opened_ns=known.clock_ns,
+                last_ns=known.clock_ns,
+                parent_lots=known.lots_before,
+                usual_lots=known.usual_lots,
+                due_s=[s for s in MARKOUTS_S if s < self._params.horizon_s]
+                + [self._params.horizon_s],
+                hits=0,
+            )
+        fresh = known.seq not in case.held
+        take(case, known)
+        if fresh:
+            hits = known.hits if actor == GROUP else self._hits(known)
+            case.hits, case.windows = hits, known.windows
+            case.p, case.expected = chance_of(self._params, known, hits)
+        self._watch(case, known)
+        yield from self._tell(cases, case, known.clock_ns)
+
+    def _hits(self, known: Known) -> int:
+        """Count a window of the day in which an owner that is not the group executed."""
+        today = known.clock_ns // DAY
+        day = self._days.get(known.instrument)
+        if day is None or day[1] != today:
+            day = self._days[known.instrument] = (known.instrument, today, {})
+        hits = day[2].get(known.act_owner, 0) + 1
+        if hits > 1 or len(day[2]) < self._params.max_cases:
+            day[2][known.act_owner] = hits
+        return hits
+
+    def _watch(self, case: Case, known: Known) -> None:
+        """Follow what the client pays beyond the price of the execution."""
+        price = known.act_price + round(known.act_extra / known.act_lots)
+        within = known.limit == NULL or known.side * (known.limit - price) >= 0
+        lots = min(known.act_lots, known.lots)
+        if not within or lots <= 0:
+            return
+        self._harm.watch(
+            known.instrument,
+            Watch(
+                key=case.key,
+                first_seq=case.first_seq,
+                entry_seq=known.seq,
+                side=known.side,
+                displaced=lots,
+                cost=price * lots,
+                leaves=known.lots,
+                price=known.limit,
+                deadline_ns=case.opened_ns + self._params.horizon_s * SECOND,
+            ),
+        )
+
+    def _ordered(self, cases: dict[Key, Case], batch: Batch, row: int) -> Iterator[Finding]:
+        """Take in an order of a client whose case is open."""
+        owner, account = int(batch["owner"][row]), int(batch["account"][row])
+        client = owner if owner >= 0 else -account - 2
+        who = (int(batch["side"][row]), client, int(batch["originator"][row]))
+        for case in list(cases.values()):
+            if case.key[1:4] == who:
+                case.parent_lots += int(batch["quantity"][row])
+                yield from self._tell(cases, case, int(batch["clock_ns"][row]))
+
+    def _unwound(self, cases: dict[Key, Case], batch: Batch, row: int) -> None:
+        side = int(batch["side"][row])
+        word = "buy" if side > 0 else "sell"
+        owner, group = int(batch[f"{word}_owner"][row]), int(batch[f"{word}_complex"][row])
+        for case in cases.values():
+            if case.side == -side and (group == 1 if case.actor == GROUP else owner == case.actor):
+                unwind(case, int(batch["price"][row]), int(batch["quantity"][row]))
+
+    @staticmethod
+    def _settled(cases: dict[Key, Case], settled: Settled) -> None:
+        case = cases.get(tuple(settled.watch.key))
+        if case is not None and settled.measured:
+            case.harm += max(0, settled.watch.harm)
+            case.measured += 1
+            case.incomplete |= settled.incomplete
+
+    def _tell(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:
+        """Tell of a case once its client's episode is large and chance does not explain it.
+
+        What was executed once is told once: not again for another client who waited as well.
+        """
+        acts = set(case.acts)
+        if case.told or not case.is_large(self._params) or case.lots <= 0:
+            return
+        if case.p > self._params.chance:
+            return
+        if any(other.told and acts & set(other.acts) for other in cases.values()):
+            return
+        yield self._finding(case, at_ns)
+
+    def _due(
+        self, batch: Batch, code: int, start: int, end: int, before_ns: int
+    ) -> Iterator[Finding]:
+        """Make the marks whose time lies before an event's, in order."""
+        cases = self._cases[code]
+        while cases:
+            case = min(cases.values(), key=lambda each: (each.next_ns, each.first_seq, each.key))
+            at_ns = case.next_ns
+            if at_ns >= before_ns:
+                break
+            for settled in self._harm.due(batch, code, start, end, at_ns + 1):
+                self._settled(cases, settled)
+            horizon_s = case.due_s.pop(0)
+            row = start + int(np.searchsorted(batch["clock_ns"][start:end], at_ns, side="right"))
+            mark(case, horizon_s, int(batch["best_bid"][row]), int(batch["best_ask"][row]))
+            if not case.due_s:
+                del cases[case.key]
+            if case.told:
+                yield self._finding(case, at_ns, closed=not case.due_s)
+        for settled in self._harm.due(batch, code, start, end, before_ns):
+            self._settled(cases, settled)
+
+    def _finding(self, case: Case, at_ns: int, *, closed: bool = False) -> Finding:
+        case.told += 1
+        return finding(self.spec, self._params, self._instruments, case, at_ns, closed=closed)
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        cases = [case for code in sorted(self._cases) for case in self._cases[code].values()]
+        return {
+            **self._knowledge.snapshot(),
+            **self._harm.snapshot(),
+            "cases": pack_exact(cases),
+            "days": pack_exact([self._days[code] for code in sorted(self._days)]),
+            "not_followed": np.array([self._not_followed], np.int64),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._knowledge.restore(snapshot)
+        self._harm.restore(snapshot)
+        self._cases = {}
+        for case in unpack_exact(snapshot["cases"], list[Case]):
+            self._cases.setdefault(case.instrument, {})[case.key] = case
+        days = unpack_exact(snapshot["days"], list[_Day])
+        self._days = {code: (code, day, hits) for code, day, hits in days}
+        self._not_followed = int(snapshot["not_followed"][0])
