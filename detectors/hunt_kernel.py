@@ -330,8 +330,8 @@ def _due(  # noqa: PLR0917
         if at < 0:
             break
         run = runs[at]
-        run[R_INSTRUMENT] = x
         out[written] = run
+        out[written, R_INSTRUMENT] = x  # in the state no row tells its code: that may change
         for back in range(min(own[H_LEGS], LEGS), 0, -1):
             leg = legs[(own[H_LEGS] - back) % LEGS]
             if leg[L_RUN] == run[R_NUMBER]:
