@@ -77,7 +77,7 @@ FAR: Final = 2**62
 
 
 @njit(cache=True)
-def _quote(quotes: Array, order: int) -> int:
+def _quote(quotes: Array, order: np.int64) -> int:
     """Return where a resting order of the group is kept, or -1."""
     for at in range(QUOTES):
         if quotes[at, Q_ID] == order and order != 0:
@@ -95,7 +95,7 @@ def _gone(own: Array, quotes: Array, at: int) -> None:
 
 @njit(cache=True)
 def _come(  # noqa: PLR0917
-    own: Array, quotes: Array, order: int, side: int, lots: int, seq: int
+    own: Array, quotes: Array, order: np.int64, side: int, lots: int, seq: int
 ) -> None:
     """Keep a resting order of the group, in place of the oldest where there is no room."""
     if order == 0 or lots <= 0 or _quote(quotes, order) >= 0:
@@ -115,7 +115,7 @@ def _come(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _less(own: Array, quotes: Array, order: int, lots: int) -> None:
+def _less(own: Array, quotes: Array, order: np.int64, lots: int) -> None:
     """Take a fill of an order of the group into account."""
     at = _quote(quotes, order)
     if at >= 0:
@@ -218,7 +218,7 @@ def _run(runs: Array, number: int) -> int:
 @njit(cache=True)
 def _leg(  # noqa: PLR0917
     own: Array, ring: Array, runs: Array, lost: Array, number: int, kind: int, seq: int,
-    first: int, last: int, account: int, lots: int, price: int, at_ns: int,
+    first: int, last: np.int64, account: int, lots: int, price: int, at_ns: int,
 ) -> None:  # fmt: skip
     leg = ring[own[H_LEGS] % LEGS]
     if own[H_LEGS] >= LEGS and _run(runs, leg[L_RUN]) >= 0:

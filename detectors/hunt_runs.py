@@ -196,10 +196,13 @@ class Runs:
         """Yield the runs whose horizon the batch passes, in its row order."""
         columns = tuple(batch[name] for name in k.COLUMNS)
         row = 0
+        s = self._state
         while row < len(batch):
             row, runs, legs = k.scan(
-                columns, row, self._times, *self._state.values(), self._out, self._out_legs
-            )
+                columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
+                s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_habit"], s["hunt_lost"],
+                self._out, self._out_legs,
+            )  # fmt: skip
             if runs:
                 yield from _read(self._out[:runs].tolist(), self._out_legs[:legs].tolist())
 
