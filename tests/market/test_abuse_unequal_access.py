@@ -210,7 +210,8 @@ def test_its_quotes_stand_where_others_are_taken_away(tapes):
 def test_the_pipeline_reads_it(tapes, tmp_path, way):
     more = {"stp": {"instruments": 2}, "protection": OFTEN}.get(way, {})
     alerts = assert_read_without_fault(tapes(0.9, way, **more), tmp_path)
-    assert all(a["scenario"] in ("client_priority", "matching_configuration") for a in alerts)
+    claimed = [alert for alert in alerts if alert["severity"] != "low"]
+    assert all(a["scenario"] in ("client_priority", "matching_configuration") for a in claimed)
 
 
 def test_the_same_seed_gives_the_same_bytes_whether_harm_is_measured_or_not(tapes, tmp_path):

@@ -60,7 +60,8 @@ def test_the_stored_alerts_of_a_run_are_those_of_a_replay(tmp_path):
 
 
 def test_an_alert_is_exported_by_the_beginning_of_its_id_and_verified(tmp_path):
-    ringfence("run", "--tape", SAMPLE, "--exit-when-drained", cwd=tmp_path)
+    ran = ringfence("run", "--tape", SAMPLE, "--exit-when-drained", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
     listed = ringfence("case", "list", "--severity", "high", "--json", cwd=tmp_path)
     alert = json.loads(listed.stdout)[0]
     done = ringfence("case", "export", alert["alert_id"][:12], "--out", "cases", cwd=tmp_path)
