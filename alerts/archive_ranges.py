@@ -10,7 +10,9 @@ import numpy as np
 from alerts.archive_files import PartGoneError
 from alerts.archive_names import DAY_NS, HOUR_NS, SHARED, Part, encode_instrument, month_of
 from alerts.archive_reader import TRIES, ArchiveReader, span_of
+from alerts.record import Alert
 from alerts.segments import Rows, SegmentError, merge
+from ingest.registry import FOREVER
 
 NOTHING_BEFORE: Final[Mapping[str, int]] = {}
 
@@ -48,6 +50,19 @@ def hours_between(
         yield from look.hours(day, parts)
         if progress:
             progress(done, len(days))
+
+
+def end_of(reader: ArchiveReader, alert: Alert) -> int:
+    """Return the time, ns, up to which events must be replayed for an alert to be found again.
+
+    What a timer finds is told by the instrument's next record, which moves time past the timer's
+    deadline: that record belongs to it, where there is one.
+    """
+    end_ns = max(alert.window_end_ns, alert.detected_ns)
+    for rows in hours_between(reader, [alert.instrument], end_ns + 1, FOREVER):
+        if len(rows.times):
+            return int(rows.times.min())
+    return end_ns
 
 
 class _Look:

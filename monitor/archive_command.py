@@ -164,6 +164,8 @@ def archive_export(  # noqa: PLR0917 - options, each by its name
     as_json: JsonOption = False,
 ) -> None:
     """Write archived events as a tape that `ringfence replay` runs; say what is missing."""
+    from alerts.archive_ranges import end_of
+    from alerts.archive_reader import ArchiveReader
     from alerts.states import States
     from alerts.window import BEGINNING, export_window
     from ingest.registry import FOREVER
@@ -181,7 +183,7 @@ def archive_export(  # noqa: PLR0917 - options, each by its name
         rows = _instruments(store, names)
         register = _register(store, settings, accounts, found)
     from_ns = parse_at(from_text, "--from") if from_text else BEGINNING
-    to_ns = max(found.window_end_ns, found.detected_ns) if found else FOREVER
+    to_ns = end_of(ArchiveReader(directory), found) if found else FOREVER
     if to_text:
         to_ns = parse_at(to_text, "--to")
     begin = None

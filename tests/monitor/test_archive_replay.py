@@ -7,6 +7,8 @@ import shutil
 import msgspec
 import pytest
 
+from alerts.archive_ranges import end_of
+from alerts.archive_reader import ArchiveReader
 from alerts.record import decode, encode
 from alerts.window import BEGINNING, export_window
 from ingest.tape import Tape
@@ -51,24 +53,13 @@ def test_the_whole_archive_replayed_finds_every_alert_again(archived, tape, tmp_
     assert Tape(tmp_path / "tape").record_count() == Tape(tape).record_count()
 
 
-def next_ns(tape, alert):
-    """Return when the instrument's next record comes: it moves time past a timer's deadline."""
-    end_ns = max(alert.window_end_ns, alert.detected_ns)
-    lines = [line for name in ("orders", "trades") for line in (tape / f"{name}.ndjson").open("rb")]
-    records = map(msgspec.json.decode, lines)
-    times = [r["engine_ns"] for r in records if r["instrument"] == alert.instrument]
-    return min(time for time in times if time > end_ns)
-
-
-def test_a_window_to_the_record_behind_an_alert_finds_that_alert_byte_for_byte(
-    archived, tape, tmp_path
-):
-    *_, alerts = archived
+def test_a_window_to_the_record_behind_an_alert_finds_that_alert_byte_for_byte(archived, tmp_path):
+    folder, *_, alerts = archived
     by_detector = {}
     for alert in alerts:
         by_detector.setdefault(alert.detector, alert)
     assert len(by_detector) > 2
     for name, alert in by_detector.items():
-        found = replayed(archived, tmp_path / name, next_ns(tape, alert))
+        found = replayed(archived, tmp_path / name, end_of(ArchiveReader(folder), alert))
         assert without_source(alert) in found, name
         shutil.rmtree(tmp_path / name)
