@@ -12,9 +12,9 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
 
-# Tests run beside each other, a process a core; those of the broker stay in one, where it is.
+# Files of tests run beside each other, a process a core; each process that needs one has a broker.
 test: $(STAMP) system
-	$(BIN)/python -m pytest $(or $(strip $(ARGS)),-q -n auto --dist loadgroup)
+	$(BIN)/python -m pytest $(or $(strip $(ARGS)),-q -n auto --dist loadfile)
 
 # What CI runs: lint, strict types, import contracts, tests.
 check: lint types contracts test

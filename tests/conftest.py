@@ -19,13 +19,6 @@ if str(ROOT) not in sys.path:
 SHARED = ROOT.parent / "shared"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what stays together when tests run beside each other: a file, and all of the broker's."""
-    for item in items:
-        together = "kafka" if item.get_closest_marker("kafka") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(together))
-
-
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the real data beside the checkout; tests that need it skip when it is absent."""
