@@ -16,6 +16,7 @@ from detectors.client_priority import ClientPriority, ClientPriorityParams
 from detectors.displacement import PROVED
 from detectors.examples import batch_of, example_instruments, jumped, trade
 from ingest.events import PASSED_MOST, Coverage, Kind, Phase, Role
+from tests.support.claims import claims
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
@@ -29,16 +30,8 @@ ROLES = {
     "B": "client",
     "S": "client",
 }
-LOOK_ALIKES = {}
-BLIND_SPOTS = {}
-
-
-def look_alike(text):
-    return lambda test: LOOK_ALIKES.setdefault(text, test)
-
-
-def blind_spot(text):
-    return lambda test: BLIND_SPOTS.setdefault(text, test)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
 
 
 class Scene:

@@ -15,6 +15,7 @@ from detectors.fading_state import COMPLEX, LEVEL, PEERS, WITHDRAWN
 from detectors.quote_fading import QuoteFading, QuoteFadingParams
 from detectors.statistics import randomised, uniform
 from ingest.events import Kind, OrderType, Role, Side, TimeInForce
+from tests.support.claims import claims
 from tests.support.fading import Spell
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
@@ -30,16 +31,8 @@ ROLES = {
     "P2": "client",
 }
 SISTER = {"MM": "affiliated_mm", "AFF": "affiliated", **ROLES}
-LOOK_ALIKES = {}
-BLIND_SPOTS = {}
-
-
-def look_alike(text):
-    return lambda test: LOOK_ALIKES.setdefault(text, test)
-
-
-def blind_spot(text):
-    return lambda test: BLIND_SPOTS.setdefault(text, test)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
 
 
 class Scene(Spell):

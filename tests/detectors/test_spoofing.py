@@ -11,6 +11,7 @@ import pytest
 from detectors import layers_kernel
 from detectors.book import Books
 from detectors.spoofing import Spoofing, SpoofingParams
+from tests.support.claims import claims
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
@@ -25,16 +26,8 @@ ROLES = {
     "B": "client",
 }
 BUY, SELL = "buy", "sell"
-LOOK_ALIKES = {}
-BLIND_SPOTS = {}
-
-
-def look_alike(text):
-    return lambda test: LOOK_ALIKES.setdefault(text, test)
-
-
-def blind_spot(text):
-    return lambda test: BLIND_SPOTS.setdefault(text, test)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
 
 
 class Scene:

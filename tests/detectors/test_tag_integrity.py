@@ -8,20 +8,13 @@ import pytest
 from detectors.examples import batch_of, example_instruments, table, trade
 from detectors.tag_integrity import TagIntegrity, TagIntegrityParams
 from ingest.events import REGISTRY_CHANGES, AfmmFlag, Batch, ChangeKind, Coverage, Kind, Role
+from tests.support.claims import claims
 
 SECOND = 10**9
 TABLE = example_instruments()
 MM = Role.AFFILIATED_MM
-LOOK_ALIKES = {}
-BLIND_SPOTS = {}
-
-
-def look_alike(text):
-    return lambda test: LOOK_ALIKES.setdefault(text, test)
-
-
-def blind_spot(text):
-    return lambda test: BLIND_SPOTS.setdefault(text, test)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
 
 
 def play(*rows, **params):

@@ -27,6 +27,7 @@ from detectors.gap_habit import (
 from detectors.held_orders import HeldOrders
 from detectors.trading_ahead import TradingAhead
 from ingest.events import Array
+from tests.support.claims import claims
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
@@ -43,16 +44,8 @@ ROLES = {
     "S": "client",
     "Q": "client",
 }
-LOOK_ALIKES = {}
-BLIND_SPOTS = {}
-
-
-def look_alike(text):
-    return lambda test: LOOK_ALIKES.setdefault(text, test)
-
-
-def blind_spot(text):
-    return lambda test: BLIND_SPOTS.setdefault(text, test)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
 
 
 class Scene:

@@ -8,19 +8,12 @@ from detectors.examples import batch_of, example_instruments, trade
 from detectors.wash_trading import WashTrading, WashTradingParams
 from ingest.events import Coverage, Kind, Phase, Reason, Role
 from ingest.instruments import Instrument, Instruments
+from tests.support.claims import claims
 
 SECOND = 10**9
 TABLE = example_instruments()
-LOOK_ALIKES = {}
-BLIND_SPOTS = {}
-
-
-def look_alike(text):
-    return lambda test: LOOK_ALIKES.setdefault(text, test)
-
-
-def blind_spot(text):
-    return lambda test: BLIND_SPOTS.setdefault(text, test)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
 
 
 def play(*rows, table=TABLE, **params):
