@@ -129,7 +129,7 @@ class Service:
                 self._take(arrivals)
             busy = self._platform.turn() if self._platform is not None else False
             self._housekeeping()
-            if arrivals is None and not self._caught_up and self._done_with_backlog():
+            if arrivals is None and not self._caught_up and not self._backlog():
                 self._caught_up = True
                 caught_up()
             if exit_when_drained and arrivals is None and not busy and self._ended():
@@ -161,9 +161,14 @@ class Service:
         if self._platform is not None:
             self._platform.checkpoint()
 
-    def _done_with_backlog(self) -> bool:
-        recovered = all(not shard.recovering for shard in self.shards.values())
-        return bool(self.shards) and recovered and self._source.drained
+    def _backlog(self) -> str:
+        """Return what is left of what was there at the start; empty when all is processed."""
+        recovering = [shard.name for shard in self.shards.values() if shard.recovering]
+        if not self.shards:
+            return "partitions from the group"
+        if recovering:
+            return f"recovery of {', '.join(recovering)}"
+        return "" if self._source.drained else "records that were there at the start"
 
     def _ended(self) -> bool:
         """Whether nothing is left to do here: every stage has come to the end of its input."""
@@ -175,13 +180,8 @@ class Service:
 
     def _left(self) -> str:
         """Return what an exit waits for; empty when nothing is left to do."""
-        recovering = [shard.name for shard in self.shards.values() if shard.recovering]
-        if not self.shards:
-            return "partitions from the group"
-        if recovering:
-            return f"recovery of {', '.join(recovering)}"
-        if not self._source.drained:
-            return "records that were there at the start"
+        if backlog := self._backlog():
+            return backlog
         idle = {position for shard in self.shards.values() for position in shard.idle}
         busy = sorted(f"{t.name.lower()}/{n}" for t, n in self._source.positions().keys() - idle)
         if busy:
