@@ -9,7 +9,7 @@ import msgspec
 
 from detectors.ahead_params import TradingAheadParams
 from detectors.held_orders import GATE, RFQ, TRIGGER, Execution, Hold
-from detectors.statistics import binomial_tail, poisson_tail
+from detectors.statistics import binomial_tail, poisson_tail, spent
 from ingest.events import NULL, Role
 
 STRONG, PATTERN, WEAK, CLIENT_UNKNOWN = range(4)
@@ -111,8 +111,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
 
 def _significant(hold: Hold, params: TradingAheadParams, chance: float) -> bool:
     """Return whether holds are overtaken more often than by habit, and than makers overtake."""
-    spent = params.alpha / (hold.tests * (hold.tests + 1))
-    if hold.overtaken < params.least_overtaken or chance > spent:
+    if hold.overtaken < params.least_overtaken or chance > spent(params.alpha, hold.tests):
         return False
     both = hold.expected_group + hold.expected_makers
     share = hold.expected_group / both if both else 1.0

@@ -8,7 +8,7 @@ from typing import Final
 from detectors.ahead_case import CLIENT_UNKNOWN, PATTERN, STRONG, WEAK, Case
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Evidence, Feature, Finding, Ref, Spec, rounded
-from detectors.episodes import Episode
+from detectors.episodes import Episode, accounts_in, meet
 from detectors.trades import quantity, shown
 from ingest.instruments import Instruments
 
@@ -37,11 +37,8 @@ def count(sums: dict[str, int], case: Case) -> None:
         sums[name] = getattr(hold, name)
     sums["chance"] = round(case.chance * 10**15)
     sums["measured"] = sums.get("measured", 0) + (case.worse > 0)
-    known = _accounts(sums)
-    for account in (case.account, case.client, *(each.account for each in case.executions)):
-        if account not in known and len(known) < MAX_ACCOUNTS:
-            sums[f"account{len(known)}"] = account
-            known.append(account)
+    executed = (each.account for each in case.executions)
+    meet(sums, (case.account, case.client, *executed), MAX_ACCOUNTS)
 
 
 def finding(
@@ -70,7 +67,7 @@ def finding(
         first_seq=episode.first_seq,
         first_accounts=episode.first_accounts,
         revision=episode.facts,
-        accounts=tuple(_accounts(sums)),
+        accounts=tuple(accounts_in(sums)),
         window_start_ns=episode.first_ns,
         window_end_ns=episode.last_ns,
         detected_ns=at_ns,
@@ -124,7 +121,3 @@ def _features(
     if standing != STRONG:
         features["condition"] = Feature(CONDITIONS[standing], "text")
     return features
-
-
-def _accounts(sums: Mapping[str, int]) -> list[int]:
-    return [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]

@@ -10,7 +10,7 @@ from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.configuration_days import ConfigurationDays
 from detectors.displacement import Displacement, of_inversions
 from detectors.episodes import Episode, Episodes
-from detectors.harm import Harm, Settled, Watch
+from detectors.harm import Harm, Settled, Watch, charge
 from detectors.passed_over import PassedOver
 from detectors.priority_episode import count, finding
 from detectors.priority_params import ClientPriorityParams
@@ -172,25 +172,15 @@ class ClientPriority(Detector):
     def _run(
         self, batch: Batch, code: int, start: int, end: int, facts: Sequence[Displacement]
     ) -> Iterator[Finding]:
-        """Yield one instrument's findings, its facts, clients' own records and marks in order."""
-        rows = self._harm.rows(
-            batch, code, start, end, [due.entry_seq for f in facts for due in f.dues]
+        """Return one instrument's findings, its facts, clients' own records and marks in order."""
+        return self._harm.run(
+            batch,
+            (code, start, end),
+            [(fact.done_seq, fact.done_ns) for fact in facts],
+            [due.entry_seq for fact in facts for due in fact.dues],
+            take=lambda place: self._incident(facts[place]),
+            marked=self._marked,
         )
-        events: list[tuple[int, int, int, int]] = [
-            (int(batch["seq"][row]), 0, int(batch["clock_ns"][row]), row) for row in rows
-        ]
-        events += [(fact.done_seq, 1, fact.done_ns, at) for at, fact in enumerate(facts)]
-        for _, kind, at_ns, place in sorted(events):
-            for settled in self._harm.due(batch, code, start, end, at_ns):
-                yield self._marked(settled)
-            if kind == 0:
-                for settled in self._harm.record(batch, code, place):
-                    yield self._marked(settled)
-            else:
-                yield from self._incident(facts[place])
-        last_ns = int(batch["clock_ns"][end - 1])
-        for settled in self._harm.due(batch, code, start, end, last_ns):
-            yield self._marked(settled)
 
     def _incident(self, fact: Displacement) -> Iterator[Finding]:
         key = (fact.instrument, fact.group_account, fact.condition)
@@ -225,19 +215,12 @@ class ClientPriority(Detector):
         yield self._finding(episode, fact.done_ns, refs)
 
     def _marked(self, settled: Settled) -> Finding:
-        watch = settled.watch
-        episode = self._episodes.get(watch.key)
+        key = settled.watch.key
+        episode = self._episodes.get(key)
         # The gap exceeds the horizon, so the episode that opened the watch is still open.
         assert episode is not None  # noqa: S101
-        sums = episode.sums
-        if settled.measured:
-            sums["harm"] = sums.get("harm", 0) + max(0, watch.harm)
-            sums["measured"] = sums.get("measured", 0) + 1
-        else:
-            sums["unmeasured"] = sums.get("unmeasured", 0) + watch.displaced
-        episode.facts += 1
-        episode.incomplete |= settled.incomplete
-        refs = (Ref(watch.key[0], settled.seq),) if settled.seq else ()
+        charge(episode, settled)
+        refs = (Ref(key[0], settled.seq),) if settled.seq else ()
         return self._finding(episode, settled.at_ns, refs)
 
     def _closing(self, episode: Episode) -> Finding:

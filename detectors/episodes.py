@@ -6,7 +6,8 @@ event clock has passed the last fact by `gap_ns`. Both depend on events alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, takewhile
 from operator import itemgetter
 from typing import ClassVar, Final
 
@@ -50,6 +51,26 @@ def under(episode: Episode, code: int) -> Episode:
 
 EPISODES: Final = Entries(kind=Episode, place=code_of, moved=under)
 """Axis of a packed list of episodes."""
+
+
+def meet(sums: dict[str, int], accounts: Iterable[int], most: int) -> None:
+    """Note accounts in an episode's sums, each once, in order, `most` of them at most.
+
+    >>> sums = {}
+    >>> meet(sums, [7, 5, 7], most=3); meet(sums, [5, 9, 8], most=3); accounts_in(sums)
+    [7, 5, 9]
+    """
+    known = accounts_in(sums)
+    for account in accounts:
+        if account not in known and len(known) < most:
+            sums[f"account{len(known)}"] = account
+            known.append(account)
+
+
+def accounts_in(sums: Mapping[str, int]) -> list[int]:
+    """Return the accounts that `meet` noted, in order."""
+    names = takewhile(sums.__contains__, map("account{}".format, count()))
+    return [sums[name] for name in names]
 
 
 class Episodes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
-from detectors.episodes import Episode
+from detectors.episodes import Episode, accounts_in, meet
 from detectors.fading_chance import Verdict, day_tests, rates
 from detectors.fading_params import QuoteFadingParams
 from detectors.fading_state import (
@@ -69,16 +69,7 @@ def count(episode: Episode, passed: Verdict, hits: Sequence[Sequence[int]]) -> N
     sums["start_ns"] = min([sums.get("start_ns", 2**63 - 1), *(hit[H_RECEIVED] for hit in hits)])
     sums["end_ns"] = max([sums.get("end_ns", 0), *(hit[H_NS] for hit in hits)])
     episode.incomplete |= any(hit[H_DOUBT] for hit in hits) or passed.tally[DOUBTFUL] > 0
-    known = accounts_in(sums)
-    for account in accounts_of(hits):
-        if account not in known and len(known) < MAX_ACCOUNTS:
-            sums[f"account{len(known)}"] = account
-            known.append(account)
-
-
-def accounts_in(sums: Mapping[str, int]) -> list[int]:
-    """Return the accounts of an episode, in order of their first withdrawal."""
-    return [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
+    meet(sums, accounts_of(hits), MAX_ACCOUNTS)
 
 
 class Clearest(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from detectors.episodes import Key
 from detectors.front_params import FrontRunningParams
 from detectors.knowledge import Known
 from detectors.statistics import poisson_tail
+from detectors.trades import quantity, shown
 from ingest.events import NULL
 from ingest.instruments import Instruments
 
@@ -149,14 +150,12 @@ def finding(
     closed: bool,
 ) -> Finding:
     """Return what is known of a case now."""
-    row = instruments[case.instrument]
     by_chance = case.p <= params.chance
     significant = case.actor == -1 and case.hits >= params.least_hits
     significant = significant and case.p <= params.rate_chance
     refs = tuple(Ref(case.instrument, seq) for seq in sorted(set(case.refs) - {0}))
     case.refs = []
-    lot, tick = float(row.lot_size), float(row.tick_size)
-    harm = case.harm / 2 * tick * lot if case.measured else None
+    harm = instruments.money(case.instrument, case.harm) / 2 if case.measured else None
     share = min(1.0, case.lots / max(case.parent_lots, 1))
     return Finding(
         detector=spec.id,
@@ -173,11 +172,11 @@ def finding(
         window_end_ns=case.last_ns,
         detected_ns=at_ns,
         evidence_refs=refs,
-        features=_features(params, case, lot, tick, row.base, row.quote),
+        features=_features(params, instruments, case),
         score=rounded(0.3 + 0.3 * share + 0.3 * (1.0 - min(1.0, case.p / params.chance))),
         all_legs=by_chance and case.lots > 0 and case.gained,
         significant=significant and case.gained,
-        client_harm=None if harm is None else rounded(max(0.0, harm)),
+        client_harm=None if harm is None else shown(harm),
         counterfactual=COUNTERFACTUAL if harm is not None else "",
         notify_clock="asap" if by_chance and case.gained else "none",
         coverage="incomplete" if case.incomplete else "complete",
@@ -185,30 +184,31 @@ def finding(
     )
 
 
-def _features(  # noqa: PLR0917
-    params: FrontRunningParams, case: Case, lot: float, tick: float, base: str, quote: str
+def _features(
+    params: FrontRunningParams, instruments: Instruments, case: Case
 ) -> dict[str, Feature]:
+    code, row = case.instrument, instruments[case.instrument]
+    tick = float(row.tick_size)
+    large = params.large_ratio * float(instruments.quantity(code, case.usual_lots))
     features = {
-        "executed": Feature(rounded(case.all_lots * lot), base),
-        "hedged": Feature(rounded(case.hedge_lots * lot), base),
+        "executed": quantity(instruments, code, case.all_lots),
+        "hedged": quantity(instruments, code, case.hedge_lots),
         "parent": Feature(
-            rounded(case.parent_lots * lot),
-            base,
-            rounded(params.large_ratio * case.usual_lots * lot),
+            shown(instruments.quantity(code, case.parent_lots)), row.base, rounded(large)
         ),
         "gap": Feature(case.gap_ns, "ns", params.clock_uncertainty_ns),
         "window": Feature(case.window_ns, "ns"),
         "n": Feature(case.windows, "windows"),
         "hits": Feature(case.hits, "count", rounded(case.expected)),
         "p": Feature(rounded(case.p), "probability", params.chance),
-        "mean_price": Feature(rounded(case.mean_price * tick), quote),
+        "mean_price": Feature(rounded(case.mean_price * tick), row.quote),
     }
     for horizon_s, mark in sorted(case.marks.items()):
-        features[f"markout_{horizon_s}s"] = Feature(rounded(mark * tick), quote, 0.0)
+        features[f"markout_{horizon_s}s"] = Feature(rounded(mark * tick), row.quote, 0.0)
     if case.unwound_lots:
-        gain = case.unwound_extra * tick * lot
-        features["unwound"] = Feature(rounded(case.unwound_lots * lot), base)
-        features["unwind_profit"] = Feature(rounded(gain), quote, 0.0)
+        gain = instruments.money(code, case.unwound_extra)
+        features["unwound"] = quantity(instruments, code, case.unwound_lots)
+        features["unwind_profit"] = Feature(shown(gain), row.quote, 0.0)
     return features
 
 

@@ -262,7 +262,6 @@ class FrontRunning(Detector):
                 usual_lots=known.usual_lots,
                 due_s=[s for s in MARKOUTS_S if s < self._params.horizon_s]
                 + [self._params.horizon_s],
-                hits=0,
             )
         fresh = known.seq not in case.held
         take(case, known)

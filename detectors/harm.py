@@ -9,14 +9,15 @@ moves the order, or after the horizon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
-from detectors.episodes import Key
+from detectors.base import Finding
+from detectors.episodes import Episode, Key
 from ingest.axes import Count, Entries
 from ingest.events import NULL, Batch, Kind
 from ingest.sections import Layout
@@ -89,6 +90,18 @@ class Settled(msgspec.Struct, frozen=True):
     measured: bool
     """False when the book had no mid to mark to."""
     incomplete: bool
+
+
+def charge(episode: Episode, settled: Settled) -> None:
+    """Add what a watch has come to to its episode: a fact of its own."""
+    sums, watch = episode.sums, settled.watch
+    if settled.measured:
+        sums["harm"] = sums.get("harm", 0) + max(0, watch.harm)
+        sums["measured"] = sums.get("measured", 0) + 1
+    else:
+        sums["unmeasured"] = sums.get("unmeasured", 0) + watch.displaced
+    episode.facts += 1
+    episode.incomplete |= settled.incomplete
 
 
 _Open = tuple[int, list[Watch]]
@@ -196,6 +209,45 @@ class Harm:
                 settled = self._settle(code, watch, cell["clock_ns"], cell, cell["seq"])
                 if not watch.spent:
                     yield settled
+
+    def run(
+        self,
+        batch: Batch,
+        span: tuple[int, int, int],
+        facts: Sequence[tuple[int, int]],
+        entries: list[int],
+        *,
+        take: Callable[[int], Iterator[Finding]],
+        marked: Callable[[Settled], Finding],
+    ) -> Iterator[Finding]:
+        """Yield an instrument's findings: facts, clients' own records and marks in order of seq.
+
+        Parameters
+        ----------
+        span : (int, int, int)
+            Instrument, and its rows of the batch: first and end.
+        facts : sequence of (seq, event time in ns)
+        entries : list of int
+            `entry_seq` of the orders that the facts may watch.
+        take : callable
+            Returns the findings of a fact, by its place in `facts`; may watch orders.
+        marked : callable
+            Returns the finding of a watch that has ended.
+        """
+        code, start, end = span
+        rows = self.rows(batch, code, start, end, entries)
+        events: list[tuple[int, int, int, int]] = [
+            (int(batch["seq"][row]), 0, int(batch["clock_ns"][row]), row) for row in rows
+        ]
+        events += [(seq, 1, at_ns, place) for place, (seq, at_ns) in enumerate(facts)]
+        for _, is_fact, at_ns, place in sorted(events):
+            yield from map(marked, self.due(batch, code, start, end, at_ns))
+            if is_fact:
+                yield from take(place)
+            else:
+                yield from map(marked, self.record(batch, code, place))
+        last_ns = int(batch["clock_ns"][end - 1])
+        yield from map(marked, self.due(batch, code, start, end, last_ns))
 
     def _settle(self, code: int, watch: Watch, at_ns: int, cell: Cell, seq: int) -> Settled:
         double_mid = _double_mid(cell)

@@ -14,8 +14,8 @@ import numpy as np
 
 from detectors import ahead_kernel as kernel
 from detectors.gap_habit import CLASSES, GAP_FIELDS
+from detectors.kept import Kept
 from ingest.axes import ByCode, Count
-from ingest.errors import SnapshotError
 from ingest.events import Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -155,44 +155,39 @@ class HeldOrders:
             "ahead_fills": (kernel.FILLS_KEPT, 2),
             "ahead_gaps": (CLASSES, GAP_FIELDS),
         }
-        self._arrays = {
+        arrays = {
             "ahead_state": np.full((instruments, kernel.FIELDS), kernel.UNSEEN, np.int64),
             **{name: np.zeros((instruments, *shape), np.int64) for name, shape in shapes.items()},
             "ahead_rates": np.zeros((instruments, kernel.RATES), np.float64),
             "ahead_lost": np.zeros(1, np.int64),
         }
+        self._kept = Kept("held orders", arrays)
         self._out = np.zeros((kernel.OUT_ROWS, kernel.OUT_FIELDS), np.int64)  # room only
 
     @property
     def overflow(self) -> int:
         """Holds longer than their executions are known, and fills not kept."""
-        return int(self._arrays["ahead_lost"][0])
+        return int(self._kept["ahead_lost"][0])
 
     def scan(self, batch: Batch) -> Iterator[Hold]:
         """Yield the holds in which the group executed and that the batch completes, in order."""
         columns = tuple(batch[name] for name in kernel.COLUMNS)
-        out, row = self._out, 0
+        kept, out, row = self._kept, self._out, 0
         while row < len(batch):
-            state, executions, prices, came, fills, gaps, rates, lost = self._arrays.values()
-            delta, ratio, stalled = self._limits
             row, written = kernel.scan(
-                columns, row, delta, ratio, stalled, state, executions, prices, came, fills, gaps,
-                rates, lost, out,
+                columns, row, *self._limits, kept["ahead_state"], kept["ahead_executions"],
+                kept["ahead_prices"], kept["ahead_came"], kept["ahead_fills"], kept["ahead_gaps"],
+                kept["ahead_rates"], kept["ahead_lost"], out,
             )  # fmt: skip
             yield from _holds(out[:written].tolist())
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
-        return {name: array.copy() for name, array in self._arrays.items()}
+        return self._kept.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
-        found, expected = len(snapshot["ahead_state"]), len(self._arrays["ahead_state"])
-        if found != expected:
-            raise SnapshotError(
-                f"held orders: expected state of {expected} instruments, found {found}"
-            )
-        self._arrays = {name: snapshot[name].copy() for name in self._arrays}
+        self._kept.restore(snapshot)
 
 
 HEAD_FIELDS: Final = len(Hold.__struct_fields__) - 2

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from detectors.statistics import fisher_tail
+from detectors.statistics import fisher_tail, spent
 from ingest.axes import Entries
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
@@ -61,8 +61,7 @@ class Tally(msgspec.Struct, kw_only=True):
 
     def threshold(self, alpha: float) -> float:
         """Return the probability at or below which this look passes."""
-        looks = max(1, self.runs)
-        return alpha / (looks * (looks + 1))
+        return spent(alpha, max(1, self.runs))
 
 
 class Day(msgspec.Struct, kw_only=True):

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from detectors import hunt_kernel as k
+from detectors.kept import Kept
 from ingest.axes import ByCode, Count
-from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -173,7 +173,7 @@ class Runs:
     def __init__(self, instruments: int, pause_ns: int, push_ns: int, horizon_ns: int) -> None:
         self._times = np.array([pause_ns, push_ns, horizon_ns], np.int64)
         n = instruments
-        self._state: dict[str, Array] = {
+        arrays: dict[str, Array] = {
             "hunt_head": np.zeros((n, k.HEAD_FIELDS), np.int64),
             "hunt_flights": np.zeros((n, k.FLIGHTS, k.FLIGHT_FIELDS), np.int64),
             "hunt_stops": np.zeros((n, k.STOPS, k.STOP_FIELDS), np.int64),
@@ -183,6 +183,7 @@ class Runs:
             "hunt_habit": np.zeros((n, 2, k.QUOTES + 2), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
         }
+        self._kept = Kept("stop_hunting", arrays)
         # Room only: kept between calls.
         self._out = np.zeros((OUT_RUNS, k.RUN_FIELDS), np.int64)
         self._out_legs = np.zeros((OUT_LEGS, k.LEG_FIELDS), np.int64)
@@ -190,13 +191,13 @@ class Runs:
     @property
     def overflow(self) -> int:
         """Legs, stops and runs not kept because a bound was reached."""
-        return int(self._state["hunt_lost"][0])
+        return int(self._kept["hunt_lost"][0])
 
     def scan(self, batch: Batch) -> Iterator[Run]:
         """Yield the runs whose horizon the batch passes, in its row order."""
         columns = tuple(batch[name] for name in k.COLUMNS)
         row = 0
-        s = self._state
+        s = self._kept
         while row < len(batch):
             row, runs, legs = k.scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
@@ -208,16 +209,11 @@ class Runs:
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
-        return {name: array.copy() for name, array in self._state.items()}
+        return self._kept.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
-        if snapshot["hunt_head"].shape != self._state["hunt_head"].shape:
-            raise SnapshotError(
-                f"stop_hunting: expected state of {len(self._state['hunt_head'])} instruments, "
-                f"found {len(snapshot['hunt_head'])}"
-            )
-        self._state = {name: snapshot[name].copy() for name in self._state}
+        self._kept.restore(snapshot)
 
 
 def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:

@@ -8,21 +8,20 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
+from detectors.kept import Kept
 from detectors.knowledge_kernel import (
     ACT_FIELDS,
     ACTS,
     COLUMNS,
     FIELDS,
     FILLS,
-    FROM_NS,
     ORDER_FIELDS,
     ORDERS,
     OUT_FIELDS,
     scan,
 )
 from ingest.axes import ByCode
-from ingest.errors import SnapshotError
-from ingest.events import NULL, Array, Batch
+from ingest.events import NULL, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
@@ -114,42 +113,32 @@ class Knowledge:
         self, instruments: int, delta_ns: int, gap_ns: int, hedge_ns: int, local_ns: int
     ) -> None:
         self._times = (delta_ns, gap_ns, hedge_ns, local_ns)
-        self._state = np.zeros((instruments, FIELDS), np.int64)
-        self._state[:, FROM_NS] = NULL
-        self._acts = np.zeros((instruments, 2, ACTS, ACT_FIELDS), np.int64)
-        self._orders = np.zeros((instruments, ORDERS, ORDER_FIELDS), np.int64)
-        self._fills = np.zeros((instruments, FILLS, 2), np.int64)
+        self._kept = Kept(
+            "known",
+            {
+                "known": np.tile(np.array(UNSEEN, np.int64), (instruments, 1)),
+                "known_acts": np.zeros((instruments, 2, ACTS, ACT_FIELDS), np.int64),
+                "known_orders": np.zeros((instruments, ORDERS, ORDER_FIELDS), np.int64),
+                "known_fills": np.zeros((instruments, FILLS, 2), np.int64),
+            },
+        )
         self._out = np.zeros((OUT_ROWS, OUT_FIELDS), np.int64)  # room only: kept between calls
 
     def scan(self, batch: Batch) -> Iterator[Known]:
         """Yield what was executed in windows that the batch ends, in its row order."""
-        columns = tuple(batch[name] for name in COLUMNS)
+        columns, kept = tuple(batch[name] for name in COLUMNS), self._kept
         row = 0
         while row < len(batch):
             row, written = scan(
-                columns, row, self._times, self._state, self._acts,
-                self._orders, self._fills, self._out,
+                columns, row, self._times, kept["known"], kept["known_acts"],
+                kept["known_orders"], kept["known_fills"], self._out,
             )  # fmt: skip
             yield from (Known(*found) for found in self._out[:written].tolist())
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
-        return {name: self._parts()[name].copy() for name in self.layout}
+        return self._kept.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
-        if snapshot["known"].shape != self._state.shape:
-            raise SnapshotError(
-                f"known: expected state of {len(self._state)} instruments, "
-                f"found {len(snapshot['known'])}"
-            )
-        for name, part in self._parts().items():
-            part[:] = snapshot[name]
-
-    def _parts(self) -> dict[str, Array]:
-        return {
-            "known": self._state,
-            "known_acts": self._acts,
-            "known_orders": self._orders,
-            "known_fills": self._fills,
-        }
+        self._kept.restore(snapshot)

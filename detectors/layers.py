@@ -8,10 +8,10 @@ from typing import ClassVar, Final
 import numpy as np
 
 from detectors import layers_kernel as k
+from detectors.kept import Kept
 from detectors.spoofing_cycle import Surge, read
 from detectors.spoofing_params import SpoofingParams
 from ingest.axes import ByCode, Count
-from ingest.errors import SnapshotError
 from ingest.events import Array, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -49,20 +49,18 @@ class Layers:
 
     def __init__(self, instruments: int, params: SpoofingParams) -> None:
         self._params = params
-        self._state: dict[str, Array] = {
-            name: np.zeros((instruments, *shape), np.int64) for name, shape in SHAPES.items()
-        }
-        self._lost = np.zeros(1, np.int64)
+        arrays = {name: np.zeros((instruments, *shape), np.int64) for name, shape in SHAPES.items()}
+        self._kept = Kept("layers", arrays | {"unfollowed": np.zeros(1, np.int64)})
         self._out = np.zeros((OUT_ROWS, k.ROW), np.int64)  # room only: kept between calls
 
     @property
     def overflow(self) -> int:
         """Orders and parties not followed because a bound was reached."""
-        return int(self._lost[0])
+        return int(self._kept["unfollowed"][0])
 
     def tallies(self, code: int) -> Array:
         """Return an instrument's counts of surges; the caller may count a test in it."""
-        tallies: Array = self._state["tallies"][code]
+        tallies: Array = self._kept["tallies"][code]
         return tallies
 
     def scan(self, batch: Batch) -> Iterator[tuple[Surge, int, int]]:
@@ -71,14 +69,14 @@ class Layers:
         Each has been counted in the tallies of its instrument before it is yielded.
         """
         columns = tuple(batch[name] for name in k.COLUMNS)
-        params, state = self._params, self._state
+        params, kept = self._params, self._kept
         row = 0
         while row < len(batch):
             row, written = k.scan(
                 columns, row, params.least_ratio, params.settle_ms * 1_000_000,
-                params.sample_s * 1_000_000_000, params.fewest_samples, state["instruments"],
-                state["orders"], state["parties"], state["sides"], state["late_fills"],
-                state["gone"], state["samples"], self._lost, self._out,
+                params.sample_s * 1_000_000_000, params.fewest_samples, kept["instruments"],
+                kept["orders"], kept["parties"], kept["sides"], kept["late_fills"],
+                kept["gone"], kept["samples"], kept["unfollowed"], self._out,
             )  # fmt: skip
             for told in self._out[:written].tolist():
                 surge = read(told, params)
@@ -86,7 +84,7 @@ class Layers:
                 yield surge, told[k.R_SAMPLED], told[k.R_PEERS]
 
     def _tally(self, surge: Surge) -> None:
-        tallies = self._state["tallies"][surge.instrument]
+        tallies = self._kept["tallies"][surge.instrument]
         if not surge.in_group:
             tallies[PEER] += 1
             tallies[PEER_CYCLES] += surge.cycle
@@ -97,16 +95,8 @@ class Layers:
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
-        held = {name: array.copy() for name, array in self._state.items()}
-        return {**held, "unfollowed": self._lost.copy()}
+        return self._kept.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
-        expected = len(self._state["instruments"])
-        if len(snapshot["instruments"]) != expected:
-            raise SnapshotError(
-                f"layers: expected state of {expected} instruments, "
-                f"found {len(snapshot['instruments'])}"
-            )
-        self._state = {name: snapshot[name].copy() for name in SHAPES}
-        self._lost = snapshot["unfollowed"].copy()
+        self._kept.restore(snapshot)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from detectors.base import Evidence, Feature, Finding, Ref, Spec, rounded
@@ -13,7 +12,7 @@ from detectors.displacement import (
     TIMING,
     Displacement,
 )
-from detectors.episodes import Episode
+from detectors.episodes import Episode, accounts_in, meet
 from detectors.priority_params import ClientPriorityParams
 from detectors.trades import quantity, shown
 from ingest.instruments import Instruments
@@ -39,11 +38,7 @@ def count(sums: dict[str, int], fact: Displacement) -> None:
     sums["displaced"] = sums.get("displaced", 0) + fact.lots
     sums["worse"] = sums.get("worse", 0) + fact.worse
     sums["measured"] = sums.get("measured", 0) + (fact.worse > 0)
-    known = _accounts(sums)
-    for account in (fact.group_account, *(due.account for due in fact.dues)):
-        if account not in known and len(known) < MAX_ACCOUNTS:
-            sums[f"account{len(known)}"] = account
-            known.append(account)
+    meet(sums, (fact.group_account, *(due.account for due in fact.dues)), MAX_ACCOUNTS)
 
 
 def finding(
@@ -96,7 +91,7 @@ def finding(
         first_seq=episode.first_seq,
         first_accounts=episode.first_accounts,
         revision=episode.facts,
-        accounts=tuple(_accounts(sums)),
+        accounts=tuple(accounts_in(sums)),
         window_start_ns=episode.first_ns,
         window_end_ns=episode.last_ns,
         detected_ns=at_ns,
@@ -111,7 +106,3 @@ def finding(
         coverage="incomplete" if episode.incomplete else "complete",
         status="confirmed" if closed and not episode.incomplete else "provisional",
     )
-
-
-def _accounts(sums: Mapping[str, int]) -> list[int]:
-    return [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]

@@ -44,8 +44,8 @@ from detectors.fading_state import (
     TALLY_FIELDS,
     UNITS,
 )
+from detectors.kept import Kept
 from ingest.axes import ByCode, Count
-from ingest.errors import SnapshotError
 from ingest.events import Array, Batch
 from ingest.hashing import hash_id
 from ingest.instruments import Instruments
@@ -200,29 +200,29 @@ class QuoteFading(Detector):
         self._seeds = np.array(
             [hash_id(row.instrument)[1] & MASK_63 for row in instruments.rows], np.int64
         )
-        self._arrays = {
+        arrays = {
             name: np.zeros(
                 (len(instruments), *shape), np.int32 if name == "fading_tallies" else np.int64
             )
             for name, shape in SHAPES.items()
         }
-        self._lost = np.zeros(1, np.int64)
+        self._kept = Kept(self.spec.id, arrays | {"fading_lost": np.zeros(1, np.int64)})
 
     @property
     def overflow(self) -> int:
         """Accounts that lost their place, and orders for which there was none."""
-        return int(self._lost[0])
+        return int(self._kept["fading_lost"][0])
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return tests that passed, and closings."""
         columns = tuple(batch[name] for name in COLUMNS)
         findings: list[Finding] = []
-        kept, row = self._arrays, 0
+        kept, row = self._kept, 0
         while row < len(batch):
             row = scan(
                 columns, row, self._numbers, self._seeds, kept["fading"], kept["fading_slots"],
                 kept["fading_orders"], kept["fading_states"], kept["fading_events"],
-                kept["fading_tallies"], kept["fading_hits"], self._lost,
+                kept["fading_tallies"], kept["fading_hits"], kept["fading_lost"],
             )  # fmt: skip
             if row < len(batch):
                 findings.extend(self._test(int(batch["instrument"][row])))
@@ -231,11 +231,11 @@ class QuoteFading(Detector):
 
     def _test(self, code: int) -> Iterator[Finding]:
         """Judge an instrument's bucket that is over."""
-        own = self._arrays["fading"][code]
+        own = self._kept["fading"][code]
         own[BUCKET_HITS] = 0
         bucket = int(own[BUCKET])
         seen = int(own[PEERS_SEEN])
-        passed = verdict(self._arrays["fading_tallies"][code], bucket, seen, self._params)
+        passed = verdict(self._kept["fading_tallies"][code], bucket, seen, self._params)
         if passed is None:
             return
         at_ns = bucket * self._bucket_ns
@@ -264,8 +264,8 @@ class QuoteFading(Detector):
 
     def _hits(self, code: int, passed: Verdict, cited: int, at_ns: int) -> list[list[int]]:
         """Return the client orders that a test is about and that no earlier finding cited."""
-        ring: Array = self._arrays["fading_hits"][code]
-        made = int(self._arrays["fading"][code, N_HITS])
+        ring: Array = self._kept["fading_hits"][code]
+        made = int(self._kept["fading"][code, N_HITS])
         since_ns = at_ns - passed.buckets * self._bucket_ns
         rows = [ring[n % HITS].tolist() for n in range(max(cited, made - HITS, 0), made)]
         return [
@@ -289,20 +289,13 @@ class QuoteFading(Detector):
         """Return what is kept of each instrument, and the open episodes."""
         return {
             **self._episodes.snapshot(),
-            **{name: array.copy() for name, array in self._arrays.items()},
+            **self._kept.snapshot(),
             "fading_clearest": pack_exact([told for _, told in sorted(self._clearest.items())]),
-            "fading_lost": self._lost.copy(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
-        if snapshot["fading"].shape != self._arrays["fading"].shape:
-            raise SnapshotError(
-                f"quote_fading: expected state of {len(self._seeds)} instruments, "
-                f"found {len(snapshot['fading'])}"
-            )
+        self._kept.restore(snapshot)
         self._episodes.restore(snapshot)
-        self._arrays = {name: snapshot[name].copy() for name in SHAPES}
         kept = unpack_exact(snapshot["fading_clearest"], list[Clearest])
         self._clearest = {told.code: told for told in kept}
-        self._lost = snapshot["fading_lost"].copy()

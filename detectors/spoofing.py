@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
-from detectors.episodes import Episode, Episodes
+from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import (
     OWN_CALM,
     OWN_CALM_GONE,
@@ -19,7 +19,7 @@ from detectors.layers import (
 )
 from detectors.spoofing_cycle import Surge
 from detectors.spoofing_params import SpoofingParams
-from detectors.statistics import fisher_tail, poisson_tail
+from detectors.statistics import fisher_tail, poisson_tail, spent
 from detectors.trades import quantity, shown
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -190,7 +190,7 @@ class Spoofing(Detector):
         chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
         others, gone = t[OWN_CALM] + t[PEER], t[OWN_CALM_GONE] + t[PEER_CYCLES]
         p = fisher_tail(t[OWN_FILLED_GONE], t[OWN_FILLED], gone, others)
-        level = self._params.rate_level / (t[TESTS] * (t[TESTS] + 1))
+        level = spent(self._params.rate_level, t[TESTS])
         sums |= {
             "chance": round(chance * PARTS),
             "p": round(p * PARTS),
@@ -223,7 +223,7 @@ class Spoofing(Detector):
             first_seq=episode.first_seq,
             first_accounts=episode.first_accounts,
             revision=episode.facts,
-            accounts=tuple(_accounts(sums)),
+            accounts=tuple(accounts_in(sums)),
             window_start_ns=episode.first_ns,
             window_end_ns=episode.last_ns,
             detected_ns=at_ns,
@@ -296,15 +296,7 @@ def _count(sums: dict[str, int], surge: Surge) -> None:
         sums[name] = sums.get(name, 0) + amount
     if surge.harm is not None:
         sums["harm"] = sums.get("harm", 0) + surge.harm
-    known = _accounts(sums)
-    for account in surge.accounts:
-        if account not in known and len(known) < MAX_ACCOUNTS:
-            sums[f"account{len(known)}"] = account
-            known.append(account)
-
-
-def _accounts(sums: dict[str, int]) -> list[int]:
-    return [sums[f"account{n}"] for n in range(MAX_ACCOUNTS) if f"account{n}" in sums]
+    meet(sums, surge.accounts, MAX_ACCOUNTS)
 
 
 def _share(part: int, whole: int) -> int:

@@ -111,6 +111,15 @@ def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
+def spent(level: float, look: int) -> float:
+    """Return what the n-th look at a growing count may spend of a level: all looks spend it once.
+
+    >>> spent(0.01, 1), round(sum(spent(0.01, n) for n in range(1, 10_000)), 5)
+    (0.005, 0.01)
+    """
+    return level / (look * (look + 1))
+
+
 def benjamini_hochberg(p_values: Sequence[float] | Array, rate: float) -> Array:
     """Return the q-values' verdict: which tests of a family pass at a false-discovery rate.
 

@@ -10,7 +10,7 @@ from detectors.ahead_episode import count, finding
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
-from detectors.harm import Harm, Settled, Watch
+from detectors.harm import Harm, Settled, Watch, charge
 from detectors.held_orders import HeldOrders
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -166,23 +166,15 @@ class TradingAhead(Detector):
     def _run(
         self, batch: Batch, code: int, start: int, end: int, cases: Sequence[Case]
     ) -> Iterator[Finding]:
-        """Yield one instrument's findings: its cases, clients' own records and marks in order."""
-        rows = self._harm.rows(batch, code, start, end, [case.hold.seq for case in cases])
-        events: list[tuple[int, int, int, int]] = [
-            (int(batch["seq"][row]), 0, int(batch["clock_ns"][row]), row) for row in rows
-        ]
-        events += [(case.hold.done_seq, 1, case.hold.done_ns, at) for at, case in enumerate(cases)]
-        for _, kind, at_ns, place in sorted(events):
-            for settled in self._harm.due(batch, code, start, end, at_ns):
-                yield self._marked(settled)
-            if kind == 0:
-                for settled in self._harm.record(batch, code, place):
-                    yield self._marked(settled)
-            else:
-                yield from self._case(cases[place])
-        last_ns = int(batch["clock_ns"][end - 1])
-        for settled in self._harm.due(batch, code, start, end, last_ns):
-            yield self._marked(settled)
+        """Return one instrument's findings: its cases, clients' own records and marks in order."""
+        return self._harm.run(
+            batch,
+            (code, start, end),
+            [(case.hold.done_seq, case.hold.done_ns) for case in cases],
+            [case.hold.seq for case in cases],
+            take=lambda place: self._case(cases[place]),
+            marked=self._marked,
+        )
 
     def _case(self, case: Case) -> Iterator[Finding]:
         hold = case.hold
@@ -217,19 +209,12 @@ class TradingAhead(Detector):
         yield self._finding(episode, hold.done_ns, refs)
 
     def _marked(self, settled: Settled) -> Finding:
-        watch = settled.watch
-        episode = self._episodes.get(watch.key)
+        key = settled.watch.key
+        episode = self._episodes.get(key)
         # The gap exceeds the horizon, so the episode that opened the watch is still open.
         assert episode is not None  # noqa: S101
-        sums = episode.sums
-        if settled.measured:
-            sums["harm"] = sums.get("harm", 0) + max(0, watch.harm)
-            sums["measured"] = sums.get("measured", 0) + 1
-        else:
-            sums["unmeasured"] = sums.get("unmeasured", 0) + watch.displaced
-        episode.facts += 1
-        episode.incomplete |= settled.incomplete
-        refs = (Ref(watch.key[0], settled.seq),) if settled.seq else ()
+        charge(episode, settled)
+        refs = (Ref(key[0], settled.seq),) if settled.seq else ()
         return self._finding(episode, settled.at_ns, refs)
 
     def _closing(self, episode: Episode) -> Finding:
