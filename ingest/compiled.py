@@ -2,7 +2,8 @@
 
 numba looks at the file of the kernel that is called, and not at the files of the kernels that it
 calls: after an update that changes only those, it would run old machine code. So the cache has a
-folder for each state of all kernel files together, under `NUMBA_CACHE_DIR` where that is set.
+folder for each state of a kernel's file together with all that it imports, under `NUMBA_CACHE_DIR`
+where that is set. An update compiles anew what it touches, and no more.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import re
 import shutil
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import numba
 import numpy as np
-from numba import config, njit
+from numba import config
 
 from ingest.events import Array
 
-__all__ = ["njit", "plain"]
+__all__ = ["fingerprint", "njit", "plain"]
 
-ROOMS: Final = ("ingest", "detectors")
-_DECLARES: Final = re.compile(rb"^@(njit|compiled)", re.MULTILINE)
+ROOT: Final = Path(__file__).resolve().parents[1]
 _IMPORTS: Final = re.compile(rb"^from (ingest|detectors)\.(\w+) import", re.MULTILINE)
 STALE_S: Final = 86_400.0
 """Age, s, at which a cache of another state of the kernels is removed."""
@@ -35,40 +37,69 @@ def plain(column: Array) -> Array:
     return column if column.flags.carray else np.require(column, None, ("C", "W"))
 
 
-def fingerprint(root: Path) -> str:
-    """Return a hash of every file that declares a kernel, and of those whose names it imports.
+if TYPE_CHECKING:
+    from numba import njit
+else:
+
+    def njit(**options):
+        """Return numba's `njit` with these options, its cache in the folder of the file's state."""
+
+        def wrap(function):
+            folder = _folder(Path(function.__code__.co_filename).resolve())
+            if folder is not None:
+                config.CACHE_DIR = folder  # read by numba as it wraps the function
+            return numba.njit(**options)(function)
+
+        return wrap
+
+
+def fingerprint(file: Path) -> str:
+    """Return a hash of a file and of all files of our own that it imports, and those in turn.
 
     The numbers that a kernel takes from another file are built into its machine code too.
     """
-    files = {path: path.read_bytes() for room in ROOMS for path in (root / room).glob("*.py")}
-    kernels = [path for path, content in files.items() if _DECLARES.search(content)]
-    built_in = {*kernels}
-    for path in kernels:
-        for room, module in _IMPORTS.findall(files[path]):
-            built_in.add(root / room.decode() / f"{module.decode()}.py")
+    root, found, due = file.parents[1], {file: file.read_bytes()}, [file]
+    while due:
+        for room, module in _IMPORTS.findall(found[due.pop()]):
+            path = root / room.decode() / f"{module.decode()}.py"
+            if path not in found:
+                found[path] = path.read_bytes()
+                due.append(path)
     digest = hashlib.sha256()
-    for path in sorted(built_in & files.keys()):
-        digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + files[path])
+    for path in sorted(found):
+        digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + found[path])
     return digest.hexdigest()[:16]
 
 
-def _use_cache(root: Path) -> None:
+@cache
+def _base() -> Path | None:
+    """Return the folder of all caches: the first that can be written to; None = numba's choice."""
     given = os.environ.get("NUMBA_CACHE_DIR")
-    beside = root / "ingest" / "__pycache__" / "kernels"
+    beside = Path(given) if given else ROOT / "ingest" / "__pycache__" / "kernels"
     own = Path(tempfile.gettempdir()) / f"ringfence-kernels-{os.getuid()}"
-    for base in (Path(given) if given else beside, own):
-        mine = base / fingerprint(root)
+    for base in (beside, own):
         try:
-            mine.mkdir(parents=True, exist_ok=True, mode=0o700 if base == own else 0o777)
-            for other in base.iterdir():
-                age_s = time.time() - other.stat().st_mtime
-                if other.is_dir() and other != mine and age_s > STALE_S:
-                    shutil.rmtree(other, ignore_errors=True)
+            base.mkdir(parents=True, exist_ok=True, mode=0o700 if base == own else 0o777)
         except OSError:
             continue
-        if os.access(mine, os.W_OK) and mine.stat().st_uid in (os.getuid(), 0):
-            config.CACHE_DIR = str(mine)  # type: ignore[attr-defined]
-            return
+        if os.access(base, os.W_OK) and base.stat().st_uid in (os.getuid(), 0):
+            return base
+    return None
 
 
-_use_cache(Path(__file__).resolve().parents[1])
+@cache
+def _folder(file: Path) -> str | None:
+    """Return the cache folder for the state of a kernel's file; those of old states go."""
+    base = _base()
+    if base is None:
+        return None
+    of_file = base / f"{file.parent.name}.{file.stem}"
+    mine = of_file / fingerprint(file)
+    try:
+        mine.mkdir(parents=True, exist_ok=True)
+        for other in of_file.iterdir():
+            if other != mine and time.time() - other.stat().st_mtime > STALE_S:
+                shutil.rmtree(other, ignore_errors=True)
+    except OSError:
+        return None
+    return str(mine)

@@ -3,27 +3,47 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
+from detectors import gap_habit, hunt_kernel
 from ingest import compiled
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("ingest", "detectors")
 
 
-def test_the_cache_changes_with_any_kernel_file_and_with_no_other(tmp_path):
-    for room in compiled.ROOMS:
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    before = compiled.fingerprint(tmp_path)
-    assert before == compiled.fingerprint(ROOT)
-    (tmp_path / "ingest/kafka_sinks.py").write_text("# changed")
-    assert compiled.fingerprint(tmp_path) == before
-    used = "ingest/events.py"  # declares no kernel; its numbers are built into many
-    for kernel in ("ingest/hashing.py", "detectors/book_table.py", used):
-        path = tmp_path / kernel
-        content = path.read_text()
-        path.write_text(content + "\n")
-        assert compiled.fingerprint(tmp_path) != before, kernel
-        path.write_text(content)
+@pytest.fixture
+def copied(tmp_path):
+    for room in ROOMS:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(compiled.ROOT / room, tmp_path / room, ignore=ignored)
+    return tmp_path
 
 
-def test_every_kernel_is_cached_where_the_fingerprint_says():
-    for path in (p for room in compiled.ROOMS for p in (ROOT / room).glob("*.py")):
-        assert "from numba import njit" not in path.read_text() or path.name == "compiled.py", path
+def test_a_state_is_that_of_the_file_and_of_all_that_it_imports(copied):
+    kernel = "detectors/ahead_kernel.py"
+    before = compiled.fingerprint(copied / kernel)
+    assert before == compiled.fingerprint(compiled.ROOT / kernel)
+    assert "from detectors.gap_habit import" in (copied / kernel).read_text()
+    # A kernel that it calls; one whose numbers are built in; one that those import.
+    for used in (kernel, "detectors/gap_habit.py", "ingest/events.py", "ingest/instruments.py"):
+        content = (copied / used).read_text()
+        (copied / used).write_text(content + "\n")
+        assert compiled.fingerprint(copied / kernel) != before, used
+        (copied / used).write_text(content)
+    for other in ("ingest/kafka_sinks.py", "detectors/hunt_kernel.py"):
+        (copied / other).write_text("# changed")
+        assert compiled.fingerprint(copied / kernel) == before, other
+
+
+def test_each_file_of_kernels_is_cached_in_a_folder_of_its_state():
+    for module in (gap_habit, hunt_kernel):
+        file = Path(module.__file__)
+        kernel = next(v for v in vars(module).values() if hasattr(v, "py_func"))
+        folder = Path(kernel._cache.cache_path)
+        assert compiled.fingerprint(file) in folder.parts
+        assert f"detectors.{file.stem}" in folder.parts
+
+
+def test_no_kernel_goes_round_the_cache():
+    for path in (p for room in ROOMS for p in (compiled.ROOT / room).glob("*.py")):
+        assert "\nfrom numba import njit" not in path.read_text(), path
