@@ -114,3 +114,26 @@ def jumped(group: int, client: int, **columns: Any) -> dict[str, Any]:
     row["jumped_lots"] = row["group_lots"] if row.pop("older", 0) else row.get("jumped_lots", 0)
     row.setdefault("client_leaves", row["client_lots"])
     return row
+
+
+def across() -> tuple[Batch, Instruments]:
+    """Return a client's large purchase that waits 20 ms while the group buys the perpetual."""
+    instruments = example_instruments(("BTC-PERP", "BTC-USD"))
+    second, spot = 1_000_000_000, 1
+    rows = [
+        trade(n, 60, instrument=spot, seq=n, buy_role=Role.CLIENT, incoming_seq=n,
+              engine_ns=n * second, incoming_received_ns=n * second, quantity=10)
+        for n in range(1, 20)
+    ]  # fmt: skip
+    at = 30 * second
+    rows.append(
+        trade(50, 61, instrument=0, seq=3, buy_complex=1, incoming_seq=2, quantity=40,
+              engine_ns=at + 10_000_000, incoming_received_ns=at + 9_000_000)
+    )  # fmt: skip
+    rows.append(
+        trade(40, 60, instrument=spot, seq=30, buy_role=Role.CLIENT, incoming_seq=29, quantity=500,
+              engine_ns=at + 20_000_000, incoming_received_ns=at)
+    )  # fmt: skip
+    batch = batch_of(sorted(rows, key=lambda row: (row["instrument"], row["seq"])), instruments)
+    batch.watermark_ns = 60 * second
+    return batch, instruments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -12,10 +13,11 @@ from detectors.front_params import FrontRunningParams
 from detectors.knowledge import Known
 from detectors.statistics import poisson_tail
 from detectors.trades import quantity, shown
-from ingest.events import NULL
+from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
 
 SECOND: Final = 1_000_000_000
+WAYS: Final = 3
 MARKOUTS_S: Final = (1, 5, 30)
 """Besides the case's own horizon."""
 COUNTERFACTUAL: Final = (
@@ -25,14 +27,12 @@ COUNTERFACTUAL: Final = (
 
 
 class Case(msgspec.Struct, kw_only=True):
-    """One client's parent episode and who executed before its instructions were matched."""
+    """One client's parent episode and what the group did before its instructions were matched."""
 
     instrument: int
     side: int
     client: int
     originator: int
-    actor: int
-    """-1 for the group as one, else the owner."""
     first_seq: int
     first_ns: int
     """`received_ns` of the client's first instruction that was known."""
@@ -42,13 +42,17 @@ class Case(msgspec.Struct, kw_only=True):
     accounts: list[int] = []
     clients: list[int] = []
     held: list[int] = []
-    """Seqs of the client's instructions in whose windows there were executions."""
+    """Seqs of the client's instructions in whose windows the group acted."""
+    hit: list[int] = []
+    """Those of them in whose windows it executed."""
+    counted: int = 0
+    """How many of those the day's hits include."""
     acts: list[int] = []
     """Seqs of the instructions executed."""
+    quotes: list[int] = []
+    """Seqs of those that rest in the book."""
     refs: list[int] = []
     """Seqs to be cited by the next finding."""
-    lots: int = 0
-    """Executed, net of what hedged."""
     cost_price: int = 0
     cost_extra: int = 0
     """Mean price = cost_price + cost_extra / all_lots, ticks."""
@@ -60,9 +64,20 @@ class Case(msgspec.Struct, kw_only=True):
     """From the client's instruction to the execution's, the shortest."""
     window_ns: int = 0
     p: float = 1.0
+    p_hits: float = 1.0
+    """Of as many hits, without regard to size."""
+    p_size: float = 1.0
+    """Of one instruction as large, the largest of them."""
     hits: int = 0
     windows: int = 0
     expected: float = 0.0
+    """Hits that chance gives."""
+    rate: float = 0.0
+    """How often the group executes on that side, per ns."""
+    rate_as_large: float = 1.0
+    """How often it does the like of the rarest of its instructions here, and as large; per ns."""
+    exposed_ns: int = 0
+    """Length of the day's windows of large episodes on that side."""
     due_s: list[int] = []
     """Horizons of the marks that are still to come, s after `opened_ns`; the last ends the case."""
     marks: dict[int, float] = {}
@@ -80,12 +95,17 @@ class Case(msgspec.Struct, kw_only=True):
     @property
     def key(self) -> Key:
         """What sets it apart from the others that are open."""
-        return (self.instrument, self.side, self.client, self.originator, self.actor)
+        return (self.instrument, self.side, self.client, self.originator)
 
     @property
     def next_ns(self) -> int:
         """Event time of its next mark, ns."""
         return self.opened_ns + self.due_s[0] * SECOND
+
+    @property
+    def lots(self) -> int:
+        """Lots executed beyond what may have been a hedge."""
+        return self.all_lots - self.hedge_lots
 
     @property
     def mean_price(self) -> float:
@@ -103,33 +123,51 @@ class Case(msgspec.Struct, kw_only=True):
         return any(mark > 0 for mark in self.marks.values()) or self.unwound_extra > 0
 
 
-def chance_of(params: FrontRunningParams, known: Known, hits: int) -> tuple[float, float]:
-    """Return the probability that chance gives so many hits, and how many it gives on average.
+def rates_of(known: Known) -> tuple[float, float]:
+    """Return how often the group does the like, and the like at least as large; per ns.
 
-    Executions are taken as a Poisson process whose rate is the greater of that over all that is
-    kept and that of the last `local_s`; windows are the day's so far.
+    Each is the greater of the rate over all that is kept and that of late.
     """
-    rate = max((known.acts + 1) / known.span_ns, known.local_acts / (params.local_s * SECOND))
-    expected = rate * known.exposed_ns
-    p = poisson_tail(hits, expected)
-    return (p if known.act_group else min(1.0, params.accounts * p)), expected
+    return (
+        max((known.acts + 1) / known.span_ns, known.local_acts / known.local_ns),
+        max((known.acts_as_large + 1) / known.span_ns, known.local_as_large / known.local_ns),
+    )
+
+
+def judge(case: Case, hits: int) -> None:
+    """Note the probability that chance gives what was seen in the day's windows so far.
+
+    Instructions are taken as a Poisson process. There are three ways to be seen: by the number of
+    windows with executions, by the size of one of these, by the size of an instruction that rests;
+    so the least of their probabilities is multiplied by three (Bonferroni).
+    """
+    case.p_size = min(1.0, -WAYS * math.expm1(-case.rate_as_large * case.exposed_ns))
+    if case.hit:
+        case.hits, case.expected = hits, case.rate * case.exposed_ns
+        case.p_hits = min(1.0, WAYS * poisson_tail(hits, case.expected))
+    case.p = min(case.p_hits, case.p_size)
 
 
 def take(case: Case, known: Known) -> None:
-    """Add an execution to a case."""
-    if known.act_seq not in case.acts:
+    """Add an instruction of the group to a case."""
+    rate, as_large = rates_of(known)
+    case.rate_as_large = min(case.rate_as_large, as_large)
+    if not known.resting:
+        case.rate = rate
+    if known.resting:
+        if known.act_seq not in case.quotes:
+            case.quotes.append(known.act_seq)
+            case.refs.append(known.act_seq)
+    elif known.act_seq not in case.acts:
         case.acts.append(known.act_seq)
-        if not case.all_lots:
-            case.cost_price = known.act_price
-        shift = known.act_price - case.cost_price
-        case.cost_extra += shift * known.act_lots + known.act_extra
-        case.all_lots += known.act_lots
-        case.hedge_lots = max(case.hedge_lots, known.hedge_lots)
-        case.lots = case.all_lots - case.hedge_lots
+        _execute(case, known.act_price, known.act_lots, known.act_extra)
         case.refs += [known.act_seq, known.act_first, known.act_last]
+    case.hedge_lots = max(case.hedge_lots, known.hedge_lots)
     if known.seq not in case.held:
         case.held.append(known.seq)
         case.refs.append(known.seq)
+    if not known.resting and known.seq not in case.hit:
+        case.hit.append(known.seq)
     for account, names in ((known.act_account, case.accounts), (known.account, case.clients)):
         if account not in names:
             names.append(account)
@@ -138,6 +176,34 @@ def take(case: Case, known: Known) -> None:
     case.window_ns = max(case.window_ns, known.engine_ns - known.received_ns)
     case.last_ns = max(case.last_ns, known.clock_ns)
     case.incomplete |= bool(known.doubt)
+
+
+def fill(case: Case, batch: Batch, row: int) -> None:
+    """Add a fill of an order that rested: a row of a trade."""
+    quote = int(batch["entry_seq"][row])
+    if quote not in case.acts:
+        case.acts.append(quote)
+    _execute(case, int(batch["price"][row]), int(batch["quantity"][row]), 0)
+    case.refs.append(int(batch["seq"][row]))
+    case.last_ns = max(case.last_ns, int(batch["clock_ns"][row]))
+
+
+def _execute(case: Case, price: int, lots: int, extra: int) -> None:
+    if not case.all_lots:
+        case.cost_price = price
+    case.cost_extra += (price - case.cost_price) * lots + extra
+    case.all_lots += lots
+
+
+def is_rate(params: FrontRunningParams, case: Case) -> bool:
+    """Return whether the day's hits are more than chance gives."""
+    return case.hits >= params.least_hits and case.p_hits <= params.rate_chance
+
+
+def is_complete(params: FrontRunningParams, case: Case) -> bool:
+    """Return whether a case has all its legs: a gain, or so little chance that none is asked."""
+    plain = case.p <= params.plain_chance or is_rate(params, case)
+    return case.p <= params.chance and case.lots > 0 and (case.gained or plain)
 
 
 def finding(
@@ -151,8 +217,7 @@ def finding(
 ) -> Finding:
     """Return what is known of a case now."""
     by_chance = case.p <= params.chance
-    significant = case.actor == -1 and case.hits >= params.least_hits
-    significant = significant and case.p <= params.rate_chance
+    significant = is_rate(params, case)
     refs = tuple(Ref(case.instrument, seq) for seq in sorted(set(case.refs) - {0}))
     case.refs = []
     harm = instruments.money(case.instrument, case.harm) / 2 if case.measured else None
@@ -174,11 +239,11 @@ def finding(
         evidence_refs=refs,
         features=_features(params, instruments, case),
         score=rounded(0.3 + 0.3 * share + 0.3 * (1.0 - min(1.0, case.p / params.chance))),
-        all_legs=by_chance and case.lots > 0 and case.gained,
-        significant=significant and case.gained,
+        all_legs=is_complete(params, case),
+        significant=significant,
         client_harm=None if harm is None else shown(harm),
         counterfactual=COUNTERFACTUAL if harm is not None else "",
-        notify_clock="asap" if by_chance and case.gained else "none",
+        notify_clock="asap" if is_complete(params, case) else "none",
         coverage="incomplete" if case.incomplete else "complete",
         status="confirmed" if closed and not case.incomplete else "provisional",
     )
@@ -201,6 +266,7 @@ def _features(
         "n": Feature(case.windows, "windows"),
         "hits": Feature(case.hits, "count", rounded(case.expected)),
         "p": Feature(rounded(case.p), "probability", params.chance),
+        "p_size": Feature(rounded(case.p_size), "probability", params.chance),
         "mean_price": Feature(rounded(case.mean_price * tick), row.quote),
     }
     for horizon_s, mark in sorted(case.marks.items()):

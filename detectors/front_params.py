@@ -45,21 +45,20 @@ class FrontRunningParams(Params, frozen=True):
     chance: Annotated[
         float,
         Parameter(
-            "probability, over the day's windows, of as many executions in them by chance, up to "
-            "which a case stands for itself",
+            "probability, over the day's windows of large episodes, of as many executions in them "
+            "by chance, or of one as large, up to which a case stands for itself",
             "ratio",
             "one in a hundred, with every other leg of the case seen as well",
         ),
     ] = 0.01
-    accounts: Annotated[
-        int,
+    plain_chance: Annotated[
+        float,
         Parameter(
-            "accounts that are not the group's among which one was found: their p is multiplied "
-            "by it (Bonferroni)",
-            "count",
-            "about as many trade on a busy instrument within minutes",
+            "the same from which a case is complete without a gain",
+            "ratio",
+            "one in a thousand: who took the client's side so plainly did so, gain or loss",
         ),
-    ] = 50
+    ] = 0.001
     local_s: Annotated[
         int,
         Parameter(
@@ -89,6 +88,15 @@ class FrontRunningParams(Params, frozen=True):
             "300 s, the product's rule for unfilled clients; unwinds come within minutes",
         ),
     ] = 300
+    max_earlier: Annotated[
+        int,
+        Parameter(
+            "cases of a day, an instrument, that were not told and are if its rate becomes "
+            "significant",
+            "count",
+            "about 1 kB each; a rate that needs more has told some of them singly",
+        ),
+    ] = 32
     max_cases: Annotated[
         int,
         Parameter(

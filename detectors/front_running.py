@@ -14,8 +14,11 @@ from detectors.front_case import (
     MARKOUTS_S,
     SECOND,
     Case,
-    chance_of,
+    fill,
     finding,
+    is_complete,
+    is_rate,
+    judge,
     mark,
     take,
     unwind,
@@ -25,35 +28,36 @@ from detectors.harm import Harm, Settled, Watch
 from detectors.knowledge import Knowledge, Known
 from detectors.knowledge_kernel import DAY
 from ingest.axes import Count, Entries
-from ingest.events import NULL, Array, Batch, Kind, OrderType, Phase, Role
+from ingest.events import NULL, Array, Batch, Kind, Phase
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
-GROUP = -1
-_KNOWN, _ORDER, _FLIGHT, _WATCHED, _UNWIND = range(5)
+_KNOWN, _FLIGHT, _WATCHED, _FILL, _UNWIND = range(5)
 
 
 def _under(case: Case, code: int) -> Case:
     return msgspec.structs.replace(case, instrument=code)
 
 
-_Day = tuple[int, int, dict[int, int]]
-"""An instrument, its UTC day, and in how many windows of it each other owner executed."""
+_Day = tuple[int, int, list[int]]
+"""An instrument, its UTC day, and in how many windows of large episodes there were executions:
+selling and buying."""
 
 
 class FrontRunning(Detector):
-    """Executions on a client's side by who may have known of the client's order.
+    """Executions of the group on a client's side while it may have known of the client's order.
 
-    State: 69 kB an instrument of recent executions and client orders (`Knowledge`); at most
-    `max_cases` cases followed for `horizon_s`, with a watch for each client order concerned; a
-    number for each of `max_cases` owners that executed in windows of the day.
+    State: 42 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
+    followed for `horizon_s`, with a watch for each client order concerned, and `max_earlier` of
+    the day that were not told.
 
     Examples
     --------
     The gateway has a client's purchase for 20 ms; the maker buys meanwhile.
 
     >>> from detectors.examples import batch_of, example_instruments, trade
+    >>> from ingest.events import Role
     >>> rows = [dict(kind=Kind.NEW, role=Role.CLIENT, account=n, owner=n, side=1, type=1, price=100,
     ...     quantity=10, engine_ns=n * SECOND, received_ns=n * SECOND) for n in range(1, 20)]
     >>> rows += [trade(50, 3, buy_complex=1, incoming_seq=20, engine_ns=30 * SECOND + 10_000_000,
@@ -76,19 +80,22 @@ class FrontRunning(Detector):
         looks_for=(
             "A client instruction is in the gateway: the platform knows of it, the market does "
             "not. In that time, more than δ after the gateway had it and before it is matched, "
-            "another instruction is received and executed on the client's side; the group's "
+            "another instruction is received and executed on the client's side, or enters the "
+            "book there, is large for what the group enters, and is filled later. The group's "
             "accounts (affiliated_mm, affiliated, house, staff, and who shares an owner or a link "
-            "with them) are taken as one, any other owner by itself. Up to what the group had "
-            "been filled with on the other side within `hedge_s` it is a hedge. The client's "
-            "parent episode is large: one owner's (behind an omnibus account, one originator's) "
-            "orders on one side with gaps below `parent_gap_s` come to `large_ratio` times the "
-            "median client order. Chance: executions come as a Poisson process at the actor's own "
-            "rate, of the last `local_s` or of all that is kept, whichever is greater, in the time "
-            "for which client instructions were in the gateway that UTC day; a case stands for "
-            "itself when so many hits have a probability of at most `chance` (for an account that "
-            "is not the group's, times `accounts`), when it goes beyond a hedge, and when the "
-            "price then goes the actor's way or it is unwound at a profit. The rate is significant "
-            "from `least_hits` hits on at `rate_chance`."
+            "with them) are taken as one; other owners, and other instruments of the underlying, "
+            "are front_running_across's. Up to what the group had been filled with on the other "
+            "side within `hedge_s` it is a hedge. The client's parent episode is large: one "
+            "owner's (behind an omnibus account, one originator's) orders on one side with gaps "
+            "below `parent_gap_s` come to `large_ratio` times the median client order. Chance: "
+            "the group's instructions come as a Poisson process at its own rate, of the last "
+            "`local_s` or of all that is kept, whichever is greater, in the time for which "
+            "instructions of large episodes were in the gateway that UTC day. A case stands for "
+            "itself when so many hits, or one as large, have a probability of at most `chance`, "
+            "when it goes beyond a hedge, and when the price then goes the group's way or it is "
+            "unwound at a profit, or the probability is at most `plain_chance`. The rate is "
+            "significant from `least_hits` hits on at `rate_chance`; cases of that day that did "
+            "not stand for themselves are then told too."
         ),
         legal_basis=(
             "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",
@@ -108,8 +115,9 @@ class FrontRunning(Detector):
             "volatility that draws clients and makers alike",
         ),
         blind_spots=(
-            "passive entry: an order that joins the touch and is filled later",
-            "a perpetual, or any other instrument of the underlying, used instead",
+            "passive entry by orders no larger than the group's usual ones",
+            "a perpetual, or any other instrument used instead (front_running_across)",
+            "an account that is not the group's (front_running_across)",
             "knowledge from before the gateway has the order (information_leak)",
             "an instruction received before and matched only after the client's",
         ),
@@ -130,10 +138,6 @@ class FrontRunning(Detector):
                 "Read `features.markout_30s`, `features.unwind_profit` and client_harm up to 300 s "
                 "after window_end_ns; list the client's orders for restitution from order_ids."
             ),
-            (
-                "Where accounts names one that is not the group's, look at owner, session and user "
-                "of the last day for links with the group (hidden_affiliates)."
-            ),
         ),
         needs=("account", "side", "quantity", "received_ns", "engine_ns", "order_id"),
         wants=("originator",),
@@ -143,6 +147,7 @@ class FrontRunning(Detector):
         **Knowledge.layout,
         **Harm.layout,
         "cases": Entries(kind=Case, place=lambda case: case.instrument, moved=_under),
+        "earlier": Entries(kind=Case, place=lambda case: case.instrument, moved=_under),
         "days": Entries(kind=_Day, place=lambda day: day[0], moved=lambda day, to: (to, *day[1:])),
         "not_followed": Count(),
     }
@@ -150,15 +155,10 @@ class FrontRunning(Detector):
     def __init__(self, params: FrontRunningParams, instruments: Instruments) -> None:
         self._params = params
         self._instruments = instruments
-        self._knowledge = Knowledge(
-            len(instruments),
-            params.clock_uncertainty_ns,
-            params.parent_gap_s * SECOND,
-            params.hedge_s * SECOND,
-            params.local_s * SECOND,
-        )
+        self._knowledge = Knowledge(len(instruments), params)
         self._harm = Harm(params.horizon_s * SECOND, params.max_cases)
         self._cases: dict[int, dict[Key, Case]] = {}
+        self._earlier: dict[int, list[Case]] = {}
         self._days: dict[int, _Day] = {}
         self._not_followed = 0
 
@@ -196,10 +196,10 @@ class FrontRunning(Detector):
             yield from self._due(batch, code, start, end, at_ns)
             if what == _KNOWN:
                 yield from self._knew(cases, facts[place])
-            elif what == _ORDER:
-                yield from self._ordered(cases, batch, place)
+            elif what == _FILL:
+                yield from self._filled(cases, batch, place)
             elif what == _UNWIND:
-                self._unwound(cases, batch, place)
+                _unwound(cases, batch, place)
             else:
                 names = "incoming_seq" if what == _FLIGHT else "entry_seq"
                 for settled in self._harm.record(batch, code, place, names=names):
@@ -209,10 +209,11 @@ class FrontRunning(Detector):
     def _rows(
         self, batch: Batch, code: int, start: int, end: int, facts: Sequence[Known]
     ) -> Iterator[tuple[int, Sequence[int]]]:
-        """Yield rows that may matter to a case: further orders, fills of watched ones, unwinds."""
+        """Yield rows that may matter to a case: fills of watched orders, of quotes, unwinds."""
         cases = self._cases[code].values()
-        clients = {case.client for case in cases} | {known.client for known in facts}
         held = {seq for case in cases for seq in case.held} | {known.seq for known in facts}
+        quotes = {seq for case in cases for seq in case.quotes}
+        quotes |= {known.act_seq for known in facts if known.resting}
 
         def column(name: str) -> Array:
             return batch[name][start:end]
@@ -220,30 +221,25 @@ class FrontRunning(Detector):
         def found(mask: Array) -> list[int]:
             return [start + row for row in np.flatnonzero(mask).tolist()]
 
-        kind, kinds = column("kind"), column("type")
-        new = (kind == Kind.NEW) & (column("role") == Role.CLIENT)
-        new &= (kinds == OrderType.LIMIT) | (kinds == OrderType.MARKET)
-        theirs = np.isin(column("owner"), [client for client in clients if client >= 0])
-        theirs |= np.isin(column("account"), [-client - 2 for client in clients if client < -1])
-        yield _ORDER, found(new & theirs)
-        trades = kind == Kind.TRADE
+        trades = column("kind") == Kind.TRADE
         yield _FLIGHT, found(trades & np.isin(column("incoming_seq"), list(held)))
         watched = self._harm.rows(batch, code, start, end, list(held))
         # Not the record by which it came: of a new order `entry_seq` is its own.
         yield _WATCHED, [r for r in watched if batch["seq"][r] != batch["entry_seq"][r]]
+        plain = trades & (column("incoming_seq") != 0) & (column("phase") == Phase.CONTINUOUS)
+        plain &= column("busts_lo") == 0
+        if quotes:
+            yield _FILL, found(plain & np.isin(column("entry_seq"), list(quotes)))
         mine = np.where(column("side") > 0, column("buy_complex"), column("sell_complex")) == 1
-        actors = {case.actor for case in cases} | {known.act_owner for known in facts}
-        owners = np.where(column("side") > 0, column("buy_owner"), column("sell_owner"))
-        mine |= np.isin(owners, [actor for actor in actors if actor >= 0])
-        plain = (column("incoming_seq") != 0) & (column("phase") == Phase.CONTINUOUS)
-        yield _UNWIND, found(trades & mine & plain & (column("busts_lo") == 0))
+        yield _UNWIND, found(plain & mine)
 
     def _knew(self, cases: dict[Key, Case], known: Known) -> Iterator[Finding]:
-        """Open or extend the case of an execution."""
-        actor = GROUP if known.act_group else known.act_owner
-        key = (known.instrument, known.side, known.client, known.originator, actor)
+        """Open or extend the case of an instruction of the group, or of its client's next."""
+        key = (known.instrument, known.side, known.client, known.originator)
         case = cases.get(key)
         if case is None:
+            if not known.act_seq:
+                return
             if len(cases) >= self._params.max_cases:
                 self._not_followed += 1
                 return
@@ -252,36 +248,72 @@ class FrontRunning(Detector):
                 side=known.side,
                 client=known.client,
                 originator=known.originator,
-                actor=actor,
                 first_seq=known.act_seq,
                 first_ns=known.received_ns,
                 first_accounts=(known.act_account, known.account),
                 opened_ns=known.clock_ns,
                 last_ns=known.clock_ns,
-                parent_lots=known.lots_before,
-                usual_lots=known.usual_lots,
                 due_s=[s for s in MARKOUTS_S if s < self._params.horizon_s]
                 + [self._params.horizon_s],
             )
-        fresh = known.seq not in case.held
-        take(case, known)
-        if fresh:
-            hits = known.hits if actor == GROUP else self._hits(known)
-            case.hits, case.windows = hits, known.windows
-            case.p, case.expected = chance_of(self._params, known, hits)
-        self._watch(case, known)
-        yield from self._tell(cases, case, known.clock_ns)
+        case.parent_lots, case.usual_lots = known.parent_lots, known.usual_lots
+        case.exposed_ns, case.windows = known.exposed_ns, known.windows
+        if known.act_seq:
+            take(case, known)
+            if not known.resting:
+                self._watch(case, known)
+        yield from self._weigh(cases, case, known.clock_ns)
 
-    def _hits(self, known: Known) -> int:
-        """Count a window of the day in which an owner that is not the group executed."""
-        today = known.clock_ns // DAY
-        day = self._days.get(known.instrument)
+    def _weigh(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:
+        """Judge a case whose client's episode is large; tell of it, and of what it sheds light on.
+
+        What was executed once is told once: not again for another client who waited as well.
+        """
+        if not case.is_large(self._params) or case.lots <= 0:
+            return
+        acts = set(case.acts)
+        if any(other is not case and acts & set(other.acts) and other.counted
+               for other in cases.values()):  # fmt: skip
+            return
+        hits = self._hits(case, at_ns)
+        fresh = len(case.hit) - case.counted
+        hits[case.side > 0] += fresh
+        case.counted += fresh
+        judge(case, hits[case.side > 0])
+        if case.p <= self._params.chance and not case.told:
+            yield self._finding(case, at_ns)
+        if fresh and is_rate(self._params, case):
+            yield from self._shed_light(cases, case, at_ns)
+
+    def _shed_light(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:
+        """Tell of the day's cases on that side that were not complete: they are so many."""
+        earlier = self._earlier.get(case.instrument, [])
+        for other in [*earlier, *cases.values()]:
+            if other.side == case.side and other.counted and not is_complete(self._params, other):
+                other.p_hits = min(other.p_hits, case.p_hits)
+                other.p = min(other.p, case.p_hits)
+                other.hits, other.windows = case.hits, case.windows
+                other.expected = case.expected
+                yield self._finding(other, at_ns, closed=not other.due_s)
+        kept = [other for other in earlier if not is_complete(self._params, other)]
+        self._earlier[case.instrument] = kept
+
+    def _hits(self, case: Case, at_ns: int) -> list[int]:
+        """Return the day's counts of windows of large episodes with executions: sells, buys."""
+        today = at_ns // DAY
+        day = self._days.get(case.instrument)
         if day is None or day[1] != today:
-            day = self._days[known.instrument] = (known.instrument, today, {})
-        hits = day[2].get(known.act_owner, 0) + 1
-        if hits > 1 or len(day[2]) < self._params.max_cases:
-            day[2][known.act_owner] = hits
-        return hits
+            day = self._days[case.instrument] = (case.instrument, today, [0, 0])
+            self._earlier.pop(case.instrument, None)
+        return day[2]
+
+    def _filled(self, cases: dict[Key, Case], batch: Batch, row: int) -> Iterator[Finding]:
+        """Take in a fill of an order of the group that rested."""
+        quote, at_ns = int(batch["entry_seq"][row]), int(batch["clock_ns"][row])
+        for case in list(cases.values()):
+            if quote in case.quotes:
+                fill(case, batch, row)
+                yield from self._weigh(cases, case, at_ns)
 
     def _watch(self, case: Case, known: Known) -> None:
         """Follow what the client pays beyond the price of the execution."""
@@ -305,24 +337,6 @@ class FrontRunning(Detector):
             ),
         )
 
-    def _ordered(self, cases: dict[Key, Case], batch: Batch, row: int) -> Iterator[Finding]:
-        """Take in an order of a client whose case is open."""
-        owner, account = int(batch["owner"][row]), int(batch["account"][row])
-        client = owner if owner >= 0 else -account - 2
-        who = (int(batch["side"][row]), client, int(batch["originator"][row]))
-        for case in list(cases.values()):
-            if case.key[1:4] == who:
-                case.parent_lots += int(batch["quantity"][row])
-                yield from self._tell(cases, case, int(batch["clock_ns"][row]))
-
-    def _unwound(self, cases: dict[Key, Case], batch: Batch, row: int) -> None:
-        side = int(batch["side"][row])
-        word = "buy" if side > 0 else "sell"
-        owner, group = int(batch[f"{word}_owner"][row]), int(batch[f"{word}_complex"][row])
-        for case in cases.values():
-            if case.side == -side and (group == 1 if case.actor == GROUP else owner == case.actor):
-                unwind(case, int(batch["price"][row]), int(batch["quantity"][row]))
-
     @staticmethod
     def _settled(cases: dict[Key, Case], settled: Settled) -> None:
         case = cases.get(tuple(settled.watch.key))
@@ -330,20 +344,6 @@ class FrontRunning(Detector):
             case.harm += max(0, settled.watch.harm)
             case.measured += 1
             case.incomplete |= settled.incomplete
-
-    def _tell(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:
-        """Tell of a case once its client's episode is large and chance does not explain it.
-
-        What was executed once is told once: not again for another client who waited as well.
-        """
-        acts = set(case.acts)
-        if case.told or not case.is_large(self._params) or case.lots <= 0:
-            return
-        if case.p > self._params.chance:
-            return
-        if any(other.told and acts & set(other.acts) for other in cases.values()):
-            return
-        yield self._finding(case, at_ns)
 
     def _due(
         self, batch: Batch, code: int, start: int, end: int, before_ns: int
@@ -362,10 +362,25 @@ class FrontRunning(Detector):
             mark(case, horizon_s, int(batch["best_bid"][row]), int(batch["best_ask"][row]))
             if not case.due_s:
                 del cases[case.key]
+                self._keep(case, at_ns)
             if case.told:
                 yield self._finding(case, at_ns, closed=not case.due_s)
         for settled in self._harm.due(batch, code, start, end, before_ns):
             self._settled(cases, settled)
+
+    def _keep(self, case: Case, at_ns: int) -> None:
+        """Keep a case that ends incomplete: the day's rate may yet become significant."""
+        if (
+            is_complete(self._params, case)
+            or not case.counted
+            or case.opened_ns // DAY != at_ns // DAY
+        ):
+            return
+        earlier = self._earlier.setdefault(case.instrument, [])
+        if len(earlier) < self._params.max_earlier:
+            earlier.append(case)
+        else:
+            self._not_followed += 1
 
     def _finding(self, case: Case, at_ns: int, *, closed: bool = False) -> Finding:
         case.told += 1
@@ -374,10 +389,12 @@ class FrontRunning(Detector):
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
         cases = [case for code in sorted(self._cases) for case in self._cases[code].values()]
+        earlier = [case for code in sorted(self._earlier) for case in self._earlier[code]]
         return {
             **self._knowledge.snapshot(),
             **self._harm.snapshot(),
             "cases": pack_exact(cases),
+            "earlier": pack_exact(earlier),
             "days": pack_exact([self._days[code] for code in sorted(self._days)]),
             "not_followed": np.array([self._not_followed], np.int64),
         }
@@ -386,9 +403,18 @@ class FrontRunning(Detector):
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._knowledge.restore(snapshot)
         self._harm.restore(snapshot)
-        self._cases = {}
+        self._cases, self._earlier = {}, {}
         for case in unpack_exact(snapshot["cases"], list[Case]):
             self._cases.setdefault(case.instrument, {})[case.key] = case
+        for case in unpack_exact(snapshot["earlier"], list[Case]):
+            self._earlier.setdefault(case.instrument, []).append(case)
         days = unpack_exact(snapshot["days"], list[_Day])
         self._days = {code: (code, day, hits) for code, day, hits in days}
         self._not_followed = int(snapshot["not_followed"][0])
+
+
+def _unwound(cases: dict[Key, Case], batch: Batch, row: int) -> None:
+    side = int(batch["side"][row])
+    for case in cases.values():
+        if case.side == -side:
+            unwind(case, int(batch["price"][row]), int(batch["quantity"][row]))

@@ -1,13 +1,14 @@
-"""What the platform knew before the market did, and who executed meanwhile."""
+"""What the platform knew before the market did, and what the group did meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
 
+from detectors.front_params import FrontRunningParams
 from detectors.kept import Kept
 from detectors.knowledge_kernel import (
     ACT_FIELDS,
@@ -18,6 +19,9 @@ from detectors.knowledge_kernel import (
     ORDER_FIELDS,
     ORDERS,
     OUT_FIELDS,
+    QUOTE_FIELDS,
+    QUOTES,
+    SIZES,
     scan,
 )
 from ingest.axes import ByCode
@@ -25,13 +29,17 @@ from ingest.events import NULL, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
-OUT_ROWS = 4 * ACTS
+SECOND: Final = 1_000_000_000
+OUT_ROWS: Final = 4 * (ACTS + QUOTES)
 UNSEEN = (NULL, *(0 for _ in range(FIELDS - 1)))
 """State of an instrument of which no row has come."""
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An execution within a client instruction's window."""
+    """An instruction of the group within a client instruction's window.
+
+    Or, with `act_seq` 0, a further instruction of a client in whose episode there was one.
+    """
 
     instrument: int
     seq: int
@@ -51,55 +59,48 @@ class Known(msgspec.Struct, frozen=True):
     act_seq: int
     act_received_ns: int
     act_account: int
-    act_owner: int
-    act_group: int
-    """1 when it was the group's."""
     act_lots: int
+    """Executed, or, where it rests, entered."""
     act_price: int
-    """Of its first trade, ticks."""
+    """Of its first trade, ticks; its limit, where it rests."""
     act_extra: int
     """What all its trades cost beyond that price, ticks times lots."""
     act_first: int
     act_last: int
-    """Seqs of its first and last trade."""
-    act_bid: int
-    act_ask: int
-    """Touch before it, ticks; NULL = none."""
+    """Seqs of its first and last trade; 0 where it rests."""
+    resting: int
+    """1 when it rests in the book and has executed nothing yet."""
     acts: int
-    """Executions of the same on that side before the client's instruction, as far as kept."""
+    acts_as_large: int
+    """Executions of the group on that side before the client's instruction, as far as kept (where
+    it rests: all its new resting orders), and those at least as large."""
     span_ns: int
     """Over how long."""
     local_acts: int
-    """Those of the last `local_ns`."""
+    local_as_large: int
+    local_ns: int
+    """The same of late."""
     hedge_lots: int
     """What the group had lately been filled with on the other side, resting."""
     exposed_ns: int
     windows: int
-    hits: int
-    """That UTC day so far, on that side: length and count of windows, and those in which the group
-    executed; this one included."""
+    """Length and count of that UTC day's windows so far of large episodes on that side, this one's
+    included."""
     usual_lots: int
     """Median size of client orders; 0 = too few yet."""
-    lots_before: int
-    """What the client's parent episode had entered before."""
+    parent_lots: int
+    """What the client's parent episode has entered, this instruction included."""
 
 
 class Knowledge:
-    """Recent executions, client orders and windows of each instrument.
+    """Recent instructions of the group, client orders and windows of each instrument.
 
-    State: 69 kB an instrument, whatever the traffic.
+    State: 42 kB an instrument, whatever the traffic.
 
     Parameters
     ----------
     instruments : int
-    delta_ns : int
-        Clock uncertainty: what came within it after the client's instruction came with it.
-    gap_ns : int
-        Silence that ends a client's parent episode, ns.
-    hedge_ns : int
-        How long after a passive fill of the group its hedge is expected, ns.
-    local_ns : int
-        Time before a client's instruction in which `local_acts` are counted, ns.
+    params : FrontRunningParams
     """
 
     layout: ClassVar[Layout] = {
@@ -107,32 +108,43 @@ class Knowledge:
         "known_acts": ByCode(),
         "known_orders": ByCode(),
         "known_fills": ByCode(),
+        "known_quotes": ByCode(),
+        "known_sizes": ByCode(),
     }
 
-    def __init__(
-        self, instruments: int, delta_ns: int, gap_ns: int, hedge_ns: int, local_ns: int
-    ) -> None:
-        self._times = (delta_ns, gap_ns, hedge_ns, local_ns)
+    def __init__(self, instruments: int, params: FrontRunningParams) -> None:
+        self._times = (
+            params.clock_uncertainty_ns,
+            params.parent_gap_s * SECOND,
+            params.hedge_s * SECOND,
+            params.local_s * SECOND,
+        )
+        self._large_ratio, self._chance = params.large_ratio, params.chance
         self._kept = Kept(
-            "known",
+            "knowledge",
             {
-                "known": np.tile(np.array(UNSEEN, np.int64), (instruments, 1)),
-                "known_acts": np.zeros((instruments, 2, ACTS, ACT_FIELDS), np.int64),
+                "known": np.full((instruments, FIELDS), UNSEEN, np.int64),
+                "known_acts": np.zeros((instruments, ACTS, ACT_FIELDS), np.int64),
                 "known_orders": np.zeros((instruments, ORDERS, ORDER_FIELDS), np.int64),
                 "known_fills": np.zeros((instruments, FILLS, 2), np.int64),
+                "known_quotes": np.zeros((instruments, QUOTES, QUOTE_FIELDS), np.int64),
+                "known_sizes": np.zeros((instruments, 2, SIZES), np.int64),
             },
         )
         self._out = np.zeros((OUT_ROWS, OUT_FIELDS), np.int64)  # room only: kept between calls
 
     def scan(self, batch: Batch) -> Iterator[Known]:
-        """Yield what was executed in windows that the batch ends, in its row order."""
-        columns, kept = tuple(batch[name] for name in COLUMNS), self._kept
+        """Yield what the group did in windows that the batch ends, in its row order."""
+        columns = tuple(batch[name] for name in COLUMNS)
+        kept = (
+            self._kept["known"], self._kept["known_acts"], self._kept["known_orders"],
+            self._kept["known_fills"], self._kept["known_quotes"], self._kept["known_sizes"],
+        )  # fmt: skip
         row = 0
         while row < len(batch):
             row, written = scan(
-                columns, row, self._times, kept["known"], kept["known_acts"],
-                kept["known_orders"], kept["known_fills"], self._out,
-            )  # fmt: skip
+                columns, row, self._times, self._large_ratio, self._chance, kept, self._out
+            )
             yield from (Known(*found) for found in self._out[:written].tolist())
 
     def snapshot(self) -> Snapshot:

@@ -1,9 +1,10 @@
-"""What was executed while the platform knew of a client's instruction and the market did not.
+"""What the group did while the platform knew of a client's instruction and the market did not.
 
 One compiled pass. Each client instruction has a window: from δ after the gateway had it to its
-matching. Whoever executed on its side by an instruction that the gateway got within that window is
-written out, with what chance would have given: how often they execute, and for how long clients'
-instructions were in the gateway that day.
+matching. Instructions of the group for its side that the gateway got within that window, and that
+executed or now rest in the book, are written out with what chance would have given: how often the
+group does the like, and for how long instructions of large client episodes were in the gateway
+that day.
 """
 
 from __future__ import annotations
@@ -13,48 +14,55 @@ from typing import Final
 import numpy as np
 
 from ingest.compiled import njit
-from ingest.events import NULL, Array, Kind, OrderType, Phase, Role
+from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "engine_ns", "received_ns", "account", "owner",
-    "originator", "role", "in_complex", "side", "type", "quantity", "price", "phase", "coverage",
-    "busts_hi", "busts_lo", "incoming_seq", "incoming_received_ns", "buy_account", "buy_owner",
-    "buy_complex", "sell_account", "sell_owner", "sell_complex", "best_bid", "best_ask",
+    "originator", "role", "in_complex", "side", "type", "tif", "quantity", "price", "phase",
+    "coverage", "busts_hi", "busts_lo", "incoming_seq", "incoming_received_ns", "buy_account",
+    "buy_complex", "sell_account", "sell_complex",
 )  # fmt: skip
-ACTS: Final = 256
-"""Executions kept of the group, and as many of all others, an instrument."""
+ACTS: Final = 128
+"""Executions of the group kept an instrument."""
 ORDERS: Final = 256
 """Client orders kept an instrument: what a usual size is, and who came before."""
+QUOTES: Final = 128
+"""New resting orders of the group kept an instrument."""
 FILLS: Final = 64
 """Passive fills of the group kept an instrument: what may have to be hedged."""
+SIZES: Final = 192
+"""Classes of size, four an octave."""
+FEW: Final = 16
+"""Client orders without which no size is usual."""
 DAY: Final = 86_400 * 1_000_000_000
 
 # Fields of an instrument's state.
-FROM_NS: Final = 0
-ON_DAY: Final = 1
-ORDERS_MADE: Final = 2
-FILLS_MADE: Final = 3
-MADE: Final = 4  # of others, of the group
-EXPOSED: Final = 6  # buying, selling: ns of windows that day
-WINDOWS: Final = 8  # likewise: how many
-HITS: Final = 10  # likewise: in how many the group executed
-FIELDS: Final = 12
+FROM_NS, ON_DAY, ORDERS_MADE, FILLS_MADE, MADE, QUOTES_MADE, USUAL = range(7)
+EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
+WINDOWS: Final = 9  # likewise: how many
+FIELDS: Final = 11
 
-# Fields of an execution.
-A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT, A_OWNER = range(6)
-A_LOTS, A_PRICE, A_EXTRA, A_FIRST, A_LAST, A_BID, A_ASK, A_DOUBT = range(6, 14)
-ACT_FIELDS: Final = 14
+# Fields of an execution, all trades of one incoming instruction.
+A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
+A_LOTS, A_PRICE, A_EXTRA, A_FIRST, A_LAST, A_DOUBT = range(5, 11)
+ACT_FIELDS: Final = 11
 
-# Fields of a client order.
-R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS = range(5)
-ORDER_FIELDS: Final = 5
+# Fields of a client order; of its parent episode up to it: lots, windows not yet counted, how many
+# those are, and whether the group did anything in one of its windows.
+R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT, R_EXPOSED, R_WINDOWS, R_HIT = range(9)
+ORDER_FIELDS: Final = 9
 
-OUT_FIELDS: Final = 33
+# Fields of a resting instruction.
+Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT = range(8)
+QUOTE_FIELDS: Final = 8
+
+OUT_FIELDS: Final = 32
 """Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
 _CLIENT, _CONTINUOUS = int(Role.CLIENT), int(Phase.CONTINUOUS)
 _LIMIT, _MARKET = int(OrderType.LIMIT), int(OrderType.MARKET)
+_IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _NULL: Final = NULL
 
 
@@ -65,48 +73,86 @@ def _who(owner: int, account: int) -> int:
 
 
 @njit(cache=True)
-def _usual(orders: Array, made: int) -> int:
-    """Return the median size of the latest client orders, lots; 0 when there are few."""
-    n = min(made, ORDERS)
-    if n < 16:
-        return 0
-    return int(np.partition(orders[:n, R_LOTS].copy(), n // 2)[n // 2])
+def size_class(lots: int) -> int:
+    """Return the class of a size: four an octave."""
+    octave = 0
+    while lots >> octave > 1:
+        octave += 1
+    return min(4 * octave + int((lots << 2 >> octave) & 3), SIZES - 1)
 
 
 @njit(cache=True)
-def _before(orders: Array, made: int, own: Array, gap_ns: int) -> int:
-    """Return what the same client entered on the same side, each within the gap of the next."""
-    lots, until = 0, own[R_CLOCK]
+def _parent(orders: Array, made: int, mine: Array, gap_ns: int) -> int:
+    """Return the place of the latest order of the same parent episode, or -1."""
     for back in range(1, min(made, ORDERS) + 1):
-        order = orders[(made - back) % ORDERS]
-        if until - order[R_CLOCK] > gap_ns:
+        at = (made - back) % ORDERS
+        order = orders[at]
+        if mine[R_CLOCK] - order[R_CLOCK] > gap_ns:
             break
-        same = order[R_OWNER] == own[R_OWNER] and order[R_ORIGINATOR] == own[R_ORIGINATOR]
-        if same and order[R_SIDE] == own[R_SIDE]:
-            lots += order[R_LOTS]
-            until = order[R_CLOCK]
-    return lots
+        same = order[R_OWNER] == mine[R_OWNER] and order[R_ORIGINATOR] == mine[R_ORIGINATOR]
+        if same and order[R_SIDE] == mine[R_SIDE]:
+            return int(at)
+    return -1
 
 
 @njit(cache=True)
-def _rate(  # noqa: PLR0917
-    acts: Array, made: int, act: Array, group: int, received: int, since: int, local_ns: int
-) -> tuple[int, int, int]:
-    """Return how often the same executed on that side before: times, in how long, lately."""
-    held = min(made, ACTS)
-    count = local = 0
+def _act_rate(  # noqa: PLR0917
+    acts: Array, made: int, act: Array, received: int, since: int, local_ns: int, row: Array
+) -> None:
+    """Write how often the group executed on that side before, and how often as much."""
     oldest = since
     if made > ACTS:
         oldest = max(since, acts[made % ACTS, A_CLOCK])
-    for back in range(held):
+    count = large = local = local_large = 0
+    for back in range(min(made, ACTS)):
         other = acts[(made - 1 - back) % ACTS]
         if other[A_CLOCK] >= received or other[A_SIDE] != act[A_SIDE]:
             continue
-        if group or other[A_OWNER] == act[A_OWNER]:
-            count += 1
-            if received - other[A_CLOCK] <= local_ns:
-                local += 1
-    return count, max(received - oldest, 1), local
+        as_large = other[A_LOTS] >= act[A_LOTS]
+        count += 1
+        large += as_large
+        if received - other[A_CLOCK] <= local_ns:
+            local += 1
+            local_large += as_large
+    row[21], row[22], row[23] = count, large, max(received - oldest, 1)
+    row[24], row[25], row[26] = local, local_large, local_ns
+
+
+@njit(cache=True)
+def _quote_rate(  # noqa: PLR0917
+    quotes: Array, made: int, sizes: Array, quote: Array, received: int, since: int, local_ns: int,
+    row: Array,
+) -> None:  # fmt: skip
+    """Write how often the group has entered resting instructions on that side, and as large."""
+    c = size_class(quote[Q_LOTS])
+    row[21], row[22], row[23] = sizes.sum(), sizes[c:].sum(), max(received - since, 1)
+    oldest = received - local_ns
+    if made > QUOTES:
+        oldest = max(oldest, quotes[made % QUOTES, Q_CLOCK])
+    local = local_large = 0
+    for back in range(min(made, QUOTES)):
+        other = quotes[(made - 1 - back) % QUOTES]
+        if other[Q_CLOCK] < oldest:
+            break
+        if other[Q_CLOCK] < received and other[Q_SIDE] == quote[Q_SIDE]:
+            local += 1
+            local_large += size_class(other[Q_LOTS]) >= c
+    row[24], row[25], row[26] = local, local_large, max(received - oldest, 1)
+
+
+@njit(cache=True)
+def _likely(row: Array, chance: float) -> bool:
+    """Return whether chance alone gives an instruction of such a size in the windows of a day."""
+    rate = max((row[22] + 1) / row[23], row[25] / row[26])
+    return bool(rate * row[28] > chance)
+
+
+@njit(cache=True)
+def _executed(own: Array, acts: Array, seq: int) -> bool:
+    for back in range(min(own[MADE], ACTS)):
+        if acts[(own[MADE] - 1 - back) % ACTS, A_SEQ] == seq:
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -114,127 +160,176 @@ def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,
     times: tuple[int, int, int, int],
-    state: Array,
-    acts: Array,
-    orders: Array,
-    fills: Array,
+    large_ratio: float,
+    chance: float,
+    kept: tuple[Array, Array, Array, Array, Array, Array],
     out: Array,
 ) -> tuple[int, int]:
     """Scan rows from `first`; return (row to go on from, rows of `out` written)."""
     (
         kind, instrument, seq, clock, engine, received, account, owner, originator, role, group,
-        side, order_type, quantity, price, phase, coverage, busts_hi, busts_lo, incoming,
-        incoming_received, buyer, buy_owner, buy_group, seller, sell_owner, sell_group, bid, ask,
+        side, order_type, tif, quantity, price, phase, coverage, busts_hi, busts_lo, incoming,
+        incoming_received, buyer, buy_group, seller, sell_group,
     ) = columns  # fmt: skip
+    state, all_acts, all_orders, all_fills, all_quotes, all_sizes = kept
     delta, gap_ns, hedge_ns, local_ns = times
     written = 0
+    mine = np.zeros(ORDER_FIELDS, np.int64)
     for i in range(first, len(kind)):
+        k = kind[i]
+        if k not in (_TRADE, _NEW, _REPLACE):
+            continue
         x = instrument[i]
         own = state[x]
         if own[FROM_NS] == _NULL:
             own[FROM_NS] = clock[i]
-        k = kind[i]
         if k == _TRADE:
-            if incoming[i] == 0 or busts_hi[i] != 0 or busts_lo[i] != 0:
-                continue
             taker = side[i]
-            if taker == 0 or phase[i] != _CONTINUOUS:
+            if (
+                incoming[i] == 0 or busts_hi[i] != 0 or busts_lo[i] != 0
+                or taker == 0 or phase[i] != _CONTINUOUS
+            ):  # fmt: skip
                 continue
             bought = taker > 0
-            by_group = buy_group[i] if bought else sell_group[i]
-            if (sell_group[i] if bought else buy_group[i]) and not by_group:
-                fill = fills[x, own[FILLS_MADE] % FILLS]
-                fill[0], fill[1] = clock[i], -taker * quantity[i]
-                own[FILLS_MADE] += 1
+            if not (buy_group[i] if bought else sell_group[i]):
+                if sell_group[i] if bought else buy_group[i]:
+                    fill = all_fills[x, own[FILLS_MADE] % FILLS]
+                    fill[0], fill[1] = clock[i], -taker * quantity[i]
+                    own[FILLS_MADE] += 1
+                continue
             if incoming_received[i] == _NULL:
                 continue
-            c = 1 if by_group else 0
-            made = own[MADE + c]
-            act = acts[x, c, (made - 1) % ACTS]
-            if made > 0 and act[A_SEQ] == incoming[i]:
+            act = all_acts[x, (own[MADE] - 1) % ACTS]
+            if own[MADE] > 0 and act[A_SEQ] == incoming[i]:
                 act[A_LOTS] += quantity[i]
                 act[A_EXTRA] += (price[i] - act[A_PRICE]) * quantity[i]
                 act[A_LAST], act[A_DOUBT] = seq[i], act[A_DOUBT] | coverage[i]
                 continue
-            act = acts[x, c, made % ACTS]
+            act = all_acts[x, own[MADE] % ACTS]
             act[A_SEQ], act[A_RECEIVED], act[A_CLOCK] = incoming[i], incoming_received[i], clock[i]
             act[A_SIDE] = taker
             act[A_ACCOUNT] = buyer[i] if bought else seller[i]
-            act[A_OWNER] = _who(buy_owner[i] if bought else sell_owner[i], act[A_ACCOUNT])
             act[A_LOTS], act[A_PRICE], act[A_EXTRA] = quantity[i], price[i], 0
             act[A_FIRST] = act[A_LAST] = seq[i]
-            act[A_BID], act[A_ASK], act[A_DOUBT] = bid[i], ask[i], coverage[i]
-            own[MADE + c] += 1
+            act[A_DOUBT] = coverage[i]
+            own[MADE] += 1
             continue
-        if (
-            k not in (_NEW, _REPLACE)
-            or role[i] != _CLIENT
-            or group[i]
-            or side[i] == 0
-            or quantity[i] == _NULL
-            or (order_type[i] != _LIMIT and order_type[i] != _MARKET)
-        ):
+        s = 0 if side[i] > 0 else 1
+        if side[i] == 0 or quantity[i] == _NULL:
             continue
-        mine = np.empty(ORDER_FIELDS, np.int64)
+        if group[i]:
+            if order_type[i] != _LIMIT or tif[i] == _IOC or tif[i] == _FOK:
+                continue
+            if k == _NEW:
+                all_sizes[x, s, size_class(quantity[i])] += 1
+            if k == _NEW and received[i] != _NULL and phase[i] == _CONTINUOUS:
+                quote = all_quotes[x, own[QUOTES_MADE] % QUOTES]
+                quote[Q_SEQ], quote[Q_RECEIVED], quote[Q_CLOCK] = seq[i], received[i], clock[i]
+                quote[Q_SIDE], quote[Q_ACCOUNT], quote[Q_LOTS] = side[i], account[i], quantity[i]
+                quote[Q_PRICE], quote[Q_DOUBT] = price[i], coverage[i]
+                own[QUOTES_MADE] += 1
+            continue
+        if role[i] != _CLIENT or (order_type[i] != _LIMIT and order_type[i] != _MARKET):
+            continue
+        if written + ACTS + QUOTES + 1 > len(out):
+            return i, written
+        acts, orders, quotes = all_acts[x], all_orders[x], all_quotes[x]
+        mine[:] = 0
         mine[R_CLOCK], mine[R_ORIGINATOR] = clock[i], originator[i]
         mine[R_OWNER] = _who(owner[i], account[i])
         mine[R_SIDE], mine[R_LOTS] = side[i], quantity[i]
-        if received[i] != _NULL and phase[i] == _CONTINUOUS and engine[i] - received[i] > delta:
-            if written + ACTS > len(out):
-                return i, written
-            if clock[i] // DAY != own[ON_DAY]:
-                own[ON_DAY] = clock[i] // DAY
-                own[EXPOSED:FIELDS] = 0
-            s = 0 if side[i] > 0 else 1
-            own[EXPOSED + s] += engine[i] - received[i] - delta
-            own[WINDOWS + s] += 1
-            hit = False
-            for c in range(2):
-                made = own[MADE + c]
-                for back in range(min(made, ACTS)):
-                    act = acts[x, c, (made - 1 - back) % ACTS]
-                    if act[A_CLOCK] < received[i]:
-                        break
-                    if (
-                        act[A_SIDE] != side[i]
-                        or act[A_OWNER] == mine[R_OWNER]
-                        or act[A_RECEIVED] - received[i] <= delta
-                        or act[A_RECEIVED] >= engine[i]
-                    ):
-                        continue
-                    if c == 1 and not hit:
-                        hit = True
-                        own[HITS + s] += 1
-                    count, span, local = _rate(
-                        acts[x, c], made, act, c, received[i], own[FROM_NS], local_ns
-                    )
-                    hedge = 0
-                    for f in range(min(own[FILLS_MADE], FILLS)):
-                        if 0 <= received[i] - fills[x, f, 0] <= hedge_ns:
-                            hedge -= side[i] * fills[x, f, 1]
-                    row = out[written]
-                    row[0], row[1], row[2], row[3], row[4] = (
-                        x, seq[i], clock[i], engine[i], received[i],
-                    )  # fmt: skip
-                    row[5], row[6], row[7], row[8] = (
-                        account[i], mine[R_OWNER], originator[i], side[i],
-                    )  # fmt: skip
-                    row[9] = price[i] if order_type[i] == _LIMIT else _NULL
-                    row[10], row[11] = quantity[i], coverage[i] | act[A_DOUBT]
-                    row[12], row[13], row[14], row[15], row[16] = (
-                        act[A_SEQ], act[A_RECEIVED], act[A_ACCOUNT], act[A_OWNER], c,
-                    )  # fmt: skip
-                    row[17], row[18], row[19] = act[A_LOTS], act[A_PRICE], act[A_EXTRA]
-                    row[20], row[21], row[22], row[23] = (
-                        act[A_FIRST], act[A_LAST], act[A_BID], act[A_ASK],
-                    )  # fmt: skip
-                    row[24], row[25], row[26] = count, span, local
-                    row[27] = max(hedge, 0) if c == 1 else 0
-                    row[28], row[29], row[30] = own[EXPOSED + s], own[WINDOWS + s], own[HITS + s]
-                    row[31] = _usual(orders[x], own[ORDERS_MADE])
-                    row[32] = _before(orders[x], own[ORDERS_MADE], mine, gap_ns)
-                    written += 1
+        mine[R_PARENT] = quantity[i] if k == _NEW else 0
+        before = _parent(orders, own[ORDERS_MADE], mine, gap_ns)
+        if before >= 0:
+            mine[R_PARENT:] = orders[before, R_PARENT:]
+            if k == _NEW:
+                mine[R_PARENT] += quantity[i]
+        if clock[i] // DAY != own[ON_DAY]:
+            own[ON_DAY] = clock[i] // DAY
+            own[EXPOSED:FIELDS] = 0
+        window = 0
+        if received[i] != _NULL and phase[i] == _CONTINUOUS:
+            window = max(engine[i] - received[i] - delta, 0)
+        if window > 0:
+            mine[R_EXPOSED] += window
+            mine[R_WINDOWS] += 1
+        exposed, windows = own[EXPOSED + s] + mine[R_EXPOSED], own[WINDOWS + s] + mine[R_WINDOWS]
+        if own[USUAL] > 0 and mine[R_PARENT] >= large_ratio * own[USUAL]:
+            own[EXPOSED + s], own[WINDOWS + s] = exposed, windows
+            mine[R_EXPOSED] = mine[R_WINDOWS] = 0
+        hit_before, begun = mine[R_HIT] != 0, written
+        for back in range(min(own[MADE], ACTS) if window > 0 else 0):
+            act = acts[(own[MADE] - 1 - back) % ACTS]
+            if act[A_CLOCK] < received[i]:
+                break
+            if (
+                act[A_SIDE] != side[i]
+                or act[A_RECEIVED] - received[i] <= delta
+                or act[A_RECEIVED] >= engine[i]
+            ):
+                continue
+            row = out[written]
+            _act_rate(acts, own[MADE], act, received[i], own[FROM_NS], local_ns, row)
+            row[11] = coverage[i] | act[A_DOUBT]
+            row[12], row[13], row[14] = act[A_SEQ], act[A_RECEIVED], act[A_ACCOUNT]
+            row[15], row[16], row[17] = act[A_LOTS], act[A_PRICE], act[A_EXTRA]
+            row[18], row[19], row[20] = act[A_FIRST], act[A_LAST], 0
+            written += 1
+        for back in range(min(own[QUOTES_MADE], QUOTES) if window > 0 else 0):
+            quote = quotes[(own[QUOTES_MADE] - 1 - back) % QUOTES]
+            if quote[Q_CLOCK] < received[i]:
+                break
+            if (
+                quote[Q_SIDE] != side[i]
+                or quote[Q_RECEIVED] - received[i] <= delta
+                or quote[Q_RECEIVED] >= engine[i]
+                or _executed(own, acts, quote[Q_SEQ])
+            ):
+                continue
+            row = out[written]
+            _quote_rate(
+                quotes, own[QUOTES_MADE], all_sizes[x, s], quote, received[i], own[FROM_NS],
+                local_ns, row,
+            )  # fmt: skip
+            row[22] -= 1  # itself
+            row[28] = exposed
+            if _likely(row, chance):
+                continue
+            row[11] = coverage[i] | quote[Q_DOUBT]
+            row[12], row[13], row[14] = quote[Q_SEQ], quote[Q_RECEIVED], quote[Q_ACCOUNT]
+            row[15], row[16], row[17] = quote[Q_LOTS], quote[Q_PRICE], 0
+            row[18] = row[19] = 0
+            row[20] = 1
+            written += 1
+        if written == begun and hit_before:
+            out[written, 11:27] = 0
+            written += 1
+        if written > begun:
+            mine[R_HIT] = 1
+            hedge = 0
+            for f in range(min(own[FILLS_MADE], FILLS)):
+                fill = all_fills[x, f]
+                if clock[i] - fill[0] >= 0 and received[i] - fill[0] <= hedge_ns:
+                    hedge -= side[i] * fill[1]
+            for at in range(begun, written):
+                row = out[at]
+                row[0], row[1], row[2], row[3], row[4] = (
+                    x, seq[i], clock[i], engine[i], received[i],
+                )  # fmt: skip
+                row[5], row[6], row[7], row[8] = (
+                    account[i], mine[R_OWNER], originator[i], side[i],
+                )  # fmt: skip
+                row[9] = price[i] if order_type[i] == _LIMIT else _NULL
+                row[10] = quantity[i]
+                row[27] = max(hedge, 0)
+                row[28], row[29] = exposed, windows
+                row[30], row[31] = own[USUAL], mine[R_PARENT]
         if k == _NEW:
-            orders[x, own[ORDERS_MADE] % ORDERS] = mine
+            orders[own[ORDERS_MADE] % ORDERS] = mine
             own[ORDERS_MADE] += 1
+            n = min(own[ORDERS_MADE], ORDERS)
+            if n == FEW or (n > FEW and own[ORDERS_MADE] % FEW == 0):
+                own[USUAL] = np.partition(orders[:n, R_LOTS].copy(), n // 2)[n // 2]
+        elif before >= 0:
+            orders[before, R_PARENT:] = mine[R_PARENT:]
     return len(kind), written

@@ -27,7 +27,7 @@ PROPERTY = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-SIZE = 80
+SIZE = 100
 FORGOTTEN_LATE = {"bust_trades", "bust_closed"}
 """Looked through every so many batches of a life: when it lets go of what is too old varies."""
 PARTS = {"book": Books, **DETECTORS}
@@ -99,14 +99,29 @@ class Pair:
         )
 
 
-def groups_of(tape, rng):
+def units_of(tape, kind):
+    """Return the tape's instruments, those together that a detector of platform scope takes so."""
+    units = {}
+    for row in tape.instruments:
+        platform = kind is not Books and kind.spec.scope == "platform"
+        units.setdefault(row["base"] if platform else row["instrument"], []).append(row)
+    return list(units.values())
+
+
+def groups_of(tape, kind, rng):
     """Deal the tape's instruments out; each group's table has others too, so that codes differ."""
-    rows = list(tape.instruments)
-    rng.shuffle(rows)
-    at = sorted(rng.sample(range(1, len(rows)), rng.randint(1, len(rows) - 1)))
-    dealt = [rows[a:b] for a, b in zip([0, *at], [*at, len(rows)], strict=True)]
-    strangers = [{**rows[0], "instrument": name} for name in ("0-NEW", "ETH-NEW", "ZZZ-NEW")]
-    return [instruments_of([*g, *rng.sample(strangers, rng.randint(0, 3))]) for g in dealt]
+    units = units_of(tape, kind)
+    rng.shuffle(units)
+    at = sorted(rng.sample(range(1, len(units)), rng.randint(1, len(units) - 1)))
+    dealt = [units[a:b] for a, b in zip([0, *at], [*at, len(units)], strict=True)]
+    strangers = [
+        {**tape.instruments[0], "instrument": name} for name in ("0-NEW", "ETH-NEW", "ZZZ-NEW")
+    ]
+    return [
+        instruments_of([*(row for unit in g for row in unit),
+                        *rng.sample(strangers, rng.randint(0, 3))])
+        for g in dealt
+    ]  # fmt: skip
 
 
 def split(pair, tables):
@@ -247,7 +262,7 @@ def test_fills_that_wait_for_judgement_go_with_their_instrument(tape):
 def test_groups_of_instruments_go_on_apart_as_the_whole_would(kind, tape, story, at, seed):
     whole = Pair(kind, tape.table)
     early = [f for piece in story.batches[:at] for f in whole.step(piece)]
-    goes_on_apart(story, whole, early, at, groups_of(tape, random.Random(seed)))
+    goes_on_apart(story, whole, early, at, groups_of(tape, kind, random.Random(seed)))
 
 
 def goes_on_apart(story, whole, early, at, tables):
@@ -276,7 +291,7 @@ def test_it_goes_on_where_a_packed_value_is_open_at_the_split(kind, name, tape, 
             cuts.append((at, list(early), whole.state()))
     at, early, state = cuts[len(cuts) // 2]
     before = {**tape.instruments[0], "instrument": "0-NEW"}
-    groups = [instruments_of([before, row]) for row in reversed(tape.instruments)]
+    groups = [instruments_of([before, *unit]) for unit in reversed(units_of(tape, kind))]
     goes_on_apart(story, Pair(kind, tape.table, state), early, at, groups)
 
 
@@ -289,7 +304,7 @@ def test_groups_that_went_on_apart_are_joined_and_go_on_as_the_whole_would(
     at, until = sorted(cuts)
     whole = Pair(kind, tape.table)
     said = story.told([f for piece in story.batches[:at] for f in whole.step(piece)], tape.table)
-    pairs = split(whole, groups_of(tape, random.Random(seed)))
+    pairs = split(whole, groups_of(tape, kind, random.Random(seed)))
     for pair in pairs:
         apart = [f for piece in story.batches[at:until] for f in pair.step(piece)]
         said += story.told(apart, pair.table)
@@ -318,7 +333,7 @@ def test_counters_go_with_one_part_and_add_up(kind, tape, story):
     counters = [name for name, axis in kind.layout.items() if type(axis).__name__ == "Count"]
     state = {**state, **{name: np.array([7]) for name in counters}}
     whole = Pair(kind, tape.table, (books, state))
-    pairs = split(whole, groups_of(tape, random.Random(1)))
+    pairs = split(whole, groups_of(tape, kind, random.Random(1)))
     expected = 7 * len(counters)
     assert [pair.detector.overflow for pair in pairs] == [expected] + [0] * (len(pairs) - 1)
     _, merged = joined(pairs, tape.table)

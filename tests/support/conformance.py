@@ -135,7 +135,7 @@ def _with_acts(tape: Tape) -> Tape:
     return Tape(
         sorted(records, key=lambda record: record["engine_ns"]),
         tape.accounts + rows,
-        [*tape.instruments, *(stage.row for stage in played)],
+        [*tape.instruments, *(row for stage in played for row in stage.rows)],
         tape.injected,
     )
 

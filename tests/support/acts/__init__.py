@@ -2,8 +2,9 @@
 
 A module here is named as its detector and has one function, `play(stage)`, which sends orders
 through `stage.venue` on `stage.name` (tick 0.01, lot 0.001) by the accounts of `stage.roles`, and
-moves `stage.venue.now_ns`. Time begins with the tape and must stay within its first five minutes:
-long silences come later, in which timers run out.
+moves `stage.venue.now_ns`. With `PERPETUAL = True` there is also `stage.perpetual`. Time begins
+with the tape and must stay within its first five minutes, but for single records that let a timer
+of the act's own instrument run out: long silences come later.
 """
 
 from __future__ import annotations
@@ -26,24 +27,21 @@ ROLES: Final[Mapping[str, str]] = {
 
 
 class Stage:
-    """One act's venue: one instrument, one set of accounts."""
+    """One act's venue: one instrument or two of an underlying, one set of accounts."""
 
-    def __init__(self, detector: str, start_ns: int) -> None:
+    def __init__(self, detector: str, start_ns: int, *, perpetual: bool = False) -> None:
         mark = detector.upper().replace("_", "")
-        self.name = f"{mark}-USD"
-        self.row = {
-            "instrument": self.name,
-            "base": mark,
-            "quote": "USD",
-            "kind": "spot",
-            "tick_size": "0.01",
-            "lot_size": "0.001",
-            "matching": "price_time",
-        }
+        self.name, self.perpetual = f"{mark}-USD", f"{mark}-PERP"
+        names = {self.name: "spot", **({self.perpetual: "perpetual"} if perpetual else {})}
+        self.rows = [
+            {"instrument": name, "base": mark, "quote": "USD", "kind": kind}
+            | {"tick_size": "0.01", "lot_size": "0.001", "matching": "price_time"}
+            for name, kind in names.items()
+        ]
         self.roles = {f"{mark}-{name}": role for name, role in ROLES.items()}
         self._mark = mark
         self.venue = Venue(
-            [self.row], self.roles, {name: f"O-{name}" for name in self.roles}, start_ns=start_ns
+            self.rows, self.roles, {name: f"O-{name}" for name in self.roles}, start_ns=start_ns
         )
 
     def account(self, name: str) -> str:
@@ -64,7 +62,8 @@ def stages(start_ns: int) -> list[Stage]:
     """Return every act, played, by the name of its detector."""
     played = []
     for found in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
-        stage = Stage(found.name, start_ns)
-        importlib.import_module(f"{__name__}.{found.name}").play(stage)
+        act = importlib.import_module(f"{__name__}.{found.name}")
+        stage = Stage(found.name, start_ns, perpetual=getattr(act, "PERPETUAL", False))
+        act.play(stage)
         played.append(stage)
     return played

@@ -1,0 +1,243 @@
+"""Executions in all instruments of one underlying, and client episodes that went on meanwhile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import median_low
+from typing import Final
+
+import msgspec
+
+from detectors.across_params import FrontRunningAcrossParams
+from detectors.statistics import poisson_tail
+
+GROUP: Final = -1
+"""The group as one who acts; others are their owners' codes."""
+SECOND: Final = 1_000_000_000
+DAY: Final = 86_400 * SECOND
+KEPT: Final = 512
+"""Executions kept of the group, passive fills of all, and client instructions."""
+KEPT_OTHERS: Final = 1024
+FEW: Final = 16
+"""Client instructions without which no size is usual; also how often it is computed anew."""
+WAYS: Final = 2
+"""Ways to be seen: by the number of hits, or by the size of one (Bonferroni)."""
+
+
+class Execution(msgspec.Struct, kw_only=True):
+    """All trades of one incoming instruction."""
+
+    instrument: str
+    seq: int
+    received_ns: int
+    clock_ns: int
+    """Event time of its first trade, ns."""
+    side: int
+    account: int
+    actor: int
+    """`GROUP`, the owner, or, where none is known, a number of the account's own below it."""
+    originator: int
+    client: bool
+    """Whether it may be a client's whose episode somebody runs in front of."""
+    amount: float
+    """Base units."""
+    price: int
+    """Of its first trade, ticks."""
+    first: int
+    last: int
+    """Seqs of its first and last trade."""
+    double_mid: int | None
+    """Bid plus ask before it, ticks; None where there was none."""
+    doubt: bool = False
+
+
+class Fill(msgspec.Struct):
+    """What one was filled with while resting."""
+
+    clock_ns: int
+    actor: int
+    amount: float
+    """Base units, negative where sold."""
+
+
+class Parent(msgspec.Struct, kw_only=True):
+    """A client's orders on one side of an underlying, each within a gap of the next."""
+
+    client: int
+    originator: int
+    side: int
+    last_ns: int
+    amount: float = 0.0
+    """Executed so far, base units."""
+    exposed_ns: int = 0
+    windows: int = 0
+    """Of windows that the day does not count yet, because the episode is not large."""
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What sets it apart from the others that go on."""
+        return self.client, self.originator, self.side
+
+
+class Act(msgspec.Struct, frozen=True):
+    """An execution within a client instruction's window, with what chance gives."""
+
+    done: Execution
+    rates: tuple[float, float]
+    """How often the same executes, selling and buying, per ns."""
+    rate_as_large: float
+    """How often on that side and at least as much, per ns."""
+    hedge: float
+    """What it had lately been filled with on the other side, base units."""
+
+
+class Pool(msgspec.Struct, kw_only=True):
+    """State of one underlying; names only, so that it is the same under any table's codes."""
+
+    place: str
+    """An instrument of it."""
+    since_ns: int
+    day: int = 0
+    exposed_ns: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    """Length of the day's windows of large episodes: clients selling, buying."""
+    windows: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    usual: float = 0.0
+    made: int = 0
+    amounts: list[float] = []
+    parents: list[Parent] = []
+    group: list[Execution] = []
+    others: list[Execution] = []
+    fills: list[Fill] = []
+    hits: dict[int, int] = {}
+    """Windows of large episodes of the day in which each actor executed."""
+
+    def add(
+        self, done: Execution, params: FrontRunningAcrossParams
+    ) -> tuple[Parent | None, list[Act]]:
+        """Take the next instruction; return its parent episode, and what others did meanwhile."""
+        if done.clock_ns // DAY != self.day:
+            self.day = done.clock_ns // DAY
+            self.exposed_ns, self.windows, self.hits = [0, 0], [0, 0], {}
+        parent, acts = None, []
+        kept, most = (self.group, KEPT) if done.actor == GROUP else (self.others, KEPT_OTHERS)
+        for other in reversed(kept[-FEW:]):
+            if (other.instrument, other.seq) == (done.instrument, done.seq):  # the rest of it
+                other.amount += done.amount
+                return (self._parent(done, params) if done.client else None), []
+        if done.client:
+            parent = self._parent(done, params)
+            window_ns = done.clock_ns - done.received_ns - params.clock_uncertainty_ns
+            if window_ns > 0:
+                parent.exposed_ns += window_ns
+                parent.windows += 1
+                acts = list(self._meanwhile(done, params))
+            if self.is_large(parent, params):
+                s = done.side > 0
+                self.exposed_ns[s] += parent.exposed_ns
+                self.windows[s] += parent.windows
+                parent.exposed_ns = parent.windows = 0
+            self._note(done.amount)
+        kept.append(done)
+        if len(kept) > most:
+            del kept[0]
+        return parent, acts
+
+    def filled(self, fill: Fill) -> None:
+        """Take in what somebody was filled with while resting."""
+        self.fills.append(fill)
+        if len(self.fills) > KEPT:
+            del self.fills[0]
+
+    def is_large(self, parent: Parent, params: FrontRunningAcrossParams) -> bool:
+        """Return whether a client's episode is worth running in front of."""
+        return self.usual > 0 and parent.amount >= params.large_ratio * self.usual
+
+    def _parent(self, done: Execution, params: FrontRunningAcrossParams) -> Parent:
+        oldest = done.clock_ns - params.parent_gap_s * SECOND
+        self.parents = [parent for parent in self.parents if parent.last_ns >= oldest]
+        key = (done.actor, done.originator, done.side)
+        found = next((parent for parent in self.parents if parent.key == key), None)
+        if found is None:
+            found = Parent(
+                client=done.actor,
+                originator=done.originator,
+                side=done.side,
+                last_ns=done.clock_ns,
+            )
+            self.parents.append(found)
+        found.last_ns = done.clock_ns
+        found.amount += done.amount
+        return found
+
+    def _note(self, amount: float) -> None:
+        self.amounts.append(amount)
+        if len(self.amounts) > KEPT:
+            del self.amounts[0]
+        self.made += 1
+        if self.made >= FEW and self.made % FEW == 0:
+            self.usual = median_low(self.amounts)
+
+    def _meanwhile(self, done: Execution, params: FrontRunningAcrossParams) -> Iterator[Act]:
+        """Yield what others executed on its side between δ after its arrival and its matching.
+
+        The group in the client's own instrument is another detector's.
+        """
+        from_ns = done.received_ns + params.clock_uncertainty_ns
+        for kept in (self.group, self.others):
+            for other in reversed(kept):
+                if other.clock_ns < done.received_ns:
+                    break
+                if (
+                    other.side == done.side
+                    and from_ns < other.received_ns < done.clock_ns
+                    and other.actor != done.actor
+                    and not (other.actor == GROUP and other.instrument == done.instrument)
+                ):
+                    yield self._act(other, done, params)
+
+    def _act(self, act: Execution, done: Execution, params: FrontRunningAcrossParams) -> Act:
+        kept, most = (self.group, KEPT) if act.actor == GROUP else (self.others, KEPT_OTHERS)
+        since_ns = kept[0].clock_ns if len(kept) == most else self.since_ns
+        span_ns = max(done.received_ns - since_ns, 1)
+        local_ns = params.local_s * SECOND
+        counts, lately, large, large_lately = [0, 0], [0, 0], 0, 0
+        for other in kept:
+            if other.actor != act.actor or other.clock_ns >= done.received_ns:
+                continue
+            late = done.received_ns - other.clock_ns <= local_ns
+            counts[other.side > 0] += 1
+            lately[other.side > 0] += late
+            if other.side == act.side and other.amount >= act.amount:
+                large += 1
+                large_lately += late
+        rates = [
+            max((all_time + 1) / span_ns, recent / local_ns)
+            for all_time, recent in zip(counts, lately, strict=True)
+        ]
+        oldest = done.received_ns - params.hedge_s * SECOND
+        hedge = math.fsum(
+            -done.side * fill.amount
+            for fill in self.fills
+            if fill.actor == act.actor and fill.clock_ns >= oldest
+        )
+        return Act(
+            done=act,
+            rates=(rates[0], rates[1]),
+            rate_as_large=max((large + 1) / span_ns, large_lately / local_ns),
+            hedge=max(hedge, 0.0),
+        )
+
+
+def chance_of(
+    pool: Pool, params: FrontRunningAcrossParams, actor: int, side: int, act: Act
+) -> tuple[float, float, float]:
+    """Return what chance gives: p of so many hits, p of one as large, and hits on average.
+
+    Executions are taken as a Poisson process; both sides' windows of the day count.
+    """
+    many = 1 if actor == GROUP else params.accounts
+    expected = math.fsum(r * ns for r, ns in zip(act.rates, pool.exposed_ns, strict=True))
+    p_hits = poisson_tail(pool.hits.get(actor, 0), expected)
+    p_size = -math.expm1(-act.rate_as_large * pool.exposed_ns[side > 0])
+    return min(1.0, many * WAYS * p_hits), min(1.0, many * WAYS * p_size), expected
