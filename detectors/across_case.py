@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from detectors.across_params import FrontRunningAcrossParams
-from detectors.across_pool import GROUP, SECOND, Act, Execution, Parent, Pool, chance_of
+from detectors.across_pool import GROUP, SECOND, Act, Execution, Parent, Pool
 from detectors.base import Feature, Finding, Ref, Spec, rounded
+from detectors.statistics import poisson_tail
 from ingest.instruments import Instruments
 
+WAYS: Final = 3
+"""Ways to be seen: by the hits in one underlying, by those in all, by the size of one."""
 MARKOUTS_S: Final = (1, 5, 30)
 """Besides the case's own horizon."""
 
@@ -125,17 +130,35 @@ def take(case: Case, act: Act, client: Execution) -> None:
     case.incomplete |= done.doubt or client.doubt
 
 
-def weigh(pool: Pool, params: FrontRunningAcrossParams, case: Case, parent: Parent) -> bool:
-    """Judge a case; return whether it brought new hits of a large episode."""
+def weigh(
+    pools: Sequence[Pool],
+    pool: Pool,
+    params: FrontRunningAcrossParams,
+    case: Case,
+    parent: Parent,
+) -> bool:
+    """Judge a case; return whether it brought new hits of a large episode.
+
+    Executions are taken as a Poisson process; the least of the probabilities that chance gives is
+    multiplied by the ways there are to be seen and, unless it is the group, by the owners there
+    are (Bonferroni).
+    """
     case.parent, case.usual = parent.amount, pool.usual
-    if case.latest is None or not pool.is_large(parent, params) or case.net <= 0:
+    act, actor = case.latest, case.actor
+    if act is None or not pool.is_large(parent, params) or case.net <= 0:
         return False
-    fresh = len(case.hit) - case.counted
+    fresh, at_ns = len(case.hit) - case.counted, act.at_ns
     case.counted += fresh
-    pool.hits[case.actor] = pool.hits.get(case.actor, 0) + fresh
-    p_hits, p_size, case.expected = chance_of(pool, params, case.actor, case.side, case.latest)
-    case.hits, case.windows = pool.hits[case.actor], sum(pool.windows)
-    case.p_hits, case.p = p_hits, min(p_hits, p_size)
+    pool.hits[actor] = pool.hits.get(actor, 0) + fresh
+    looks = WAYS if actor == GROUP else WAYS * params.accounts
+    today = [each for each in pools if each.day == pool.day]
+    case.hits = sum(each.hits.get(actor, 0) for each in today)
+    case.windows = sum(sum(each.windows) for each in today)
+    case.expected = math.fsum(each.expected(params, actor, at_ns) for each in today)
+    here = poisson_tail(pool.hits[actor], pool.expected(params, actor, at_ns))
+    case.p_hits = min(1.0, looks * min(here, poisson_tail(case.hits, case.expected)))
+    as_large = -math.expm1(-act.rate_as_large * pool.exposed_ns[case.side > 0])
+    case.p = min(case.p_hits, looks * as_large)
     return fresh > 0
 
 

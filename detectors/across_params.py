@@ -38,11 +38,11 @@ class FrontRunningAcrossParams(Params, frozen=True):
     hedge_s: Annotated[
         int,
         Parameter(
-            "time within which a fill is hedged; up to its quantity an execution is no case",
+            "time within which a fill is hedged; up to what was so traded net, it is no case",
             "s",
-            "makers hedge within seconds; what was filled long ago was there to be hedged before",
+            "desks hedge by machine; a later hedge is still weighed against the group's own habit",
         ),
-    ] = 10
+    ] = 2
     chance: Annotated[
         float,
         Parameter(

@@ -10,19 +10,16 @@ from typing import Final
 import msgspec
 
 from detectors.across_params import FrontRunningAcrossParams
-from detectors.statistics import poisson_tail
 
 GROUP: Final = -1
 """The group as one who acts; others are their owners' codes."""
 SECOND: Final = 1_000_000_000
 DAY: Final = 86_400 * SECOND
 KEPT: Final = 512
-"""Executions kept of the group, passive fills of all, and client instructions."""
+"""Executions kept of the group, trades of all, and client instructions."""
 KEPT_OTHERS: Final = 1024
 FEW: Final = 16
 """Client instructions without which no size is usual; also how often it is computed anew."""
-WAYS: Final = 2
-"""Ways to be seen: by the number of hits, or by the size of one (Bonferroni)."""
 
 
 class Execution(msgspec.Struct, kw_only=True):
@@ -53,7 +50,7 @@ class Execution(msgspec.Struct, kw_only=True):
 
 
 class Fill(msgspec.Struct):
-    """What one was filled with while resting."""
+    """What one has traded."""
 
     clock_ns: int
     actor: int
@@ -84,12 +81,12 @@ class Act(msgspec.Struct, frozen=True):
     """An execution within a client instruction's window, with what chance gives."""
 
     done: Execution
-    rates: tuple[float, float]
-    """How often the same executes, selling and buying, per ns."""
+    at_ns: int
+    """When the platform had the client's instruction, ns: habit is what came before."""
     rate_as_large: float
-    """How often on that side and at least as much, per ns."""
+    """How often the same executes on that side and at least as much, per ns."""
     hedge: float
-    """What it had lately been filled with on the other side, base units."""
+    """What it had lately traded, net, on the other side, base units."""
 
 
 class Pool(msgspec.Struct, kw_only=True):
@@ -143,8 +140,8 @@ class Pool(msgspec.Struct, kw_only=True):
             del kept[0]
         return parent, acts
 
-    def filled(self, fill: Fill) -> None:
-        """Take in what somebody was filled with while resting."""
+    def traded(self, fill: Fill) -> None:
+        """Take in what somebody has traded."""
         self.fills.append(fill)
         if len(self.fills) > KEPT:
             del self.fills[0]
@@ -197,47 +194,43 @@ class Pool(msgspec.Struct, kw_only=True):
                     yield self._act(other, done, params)
 
     def _act(self, act: Execution, done: Execution, params: FrontRunningAcrossParams) -> Act:
-        kept, most = (self.group, KEPT) if act.actor == GROUP else (self.others, KEPT_OTHERS)
-        since_ns = kept[0].clock_ns if len(kept) == most else self.since_ns
-        span_ns = max(done.received_ns - since_ns, 1)
-        local_ns = params.local_s * SECOND
-        counts, lately, large, large_lately = [0, 0], [0, 0], 0, 0
-        for other in kept:
-            if other.actor != act.actor or other.clock_ns >= done.received_ns:
-                continue
-            late = done.received_ns - other.clock_ns <= local_ns
-            counts[other.side > 0] += 1
-            lately[other.side > 0] += late
-            if other.side == act.side and other.amount >= act.amount:
-                large += 1
-                large_lately += late
-        rates = [
-            max((all_time + 1) / span_ns, recent / local_ns)
-            for all_time, recent in zip(counts, lately, strict=True)
-        ]
-        oldest = done.received_ns - params.hedge_s * SECOND
         hedge = math.fsum(
             -done.side * fill.amount
             for fill in self.fills
-            if fill.actor == act.actor and fill.clock_ns >= oldest
+            if fill.actor == act.actor
+            and 0 < act.received_ns - fill.clock_ns <= params.hedge_s * SECOND
         )
         return Act(
             done=act,
-            rates=(rates[0], rates[1]),
-            rate_as_large=max((large + 1) / span_ns, large_lately / local_ns),
+            at_ns=done.received_ns,
+            rate_as_large=self.rates(params, act.actor, done.received_ns, act.amount)[act.side > 0],
             hedge=max(hedge, 0.0),
         )
 
+    def rates(
+        self, params: FrontRunningAcrossParams, actor: int, at_ns: int, least: float = 0.0
+    ) -> tuple[float, float]:
+        """Return how often one executes at least so much, selling and buying, per ns.
 
-def chance_of(
-    pool: Pool, params: FrontRunningAcrossParams, actor: int, side: int, act: Act
-) -> tuple[float, float, float]:
-    """Return what chance gives: p of so many hits, p of one as large, and hits on average.
+        The greater of the rate over all that is kept and that of the last `local_s`.
+        """
+        kept, most = (self.group, KEPT) if actor == GROUP else (self.others, KEPT_OTHERS)
+        since_ns = kept[0].clock_ns if len(kept) == most else self.since_ns
+        span_ns, local_ns = max(at_ns - since_ns, 1), params.local_s * SECOND
+        counts, lately = [0, 0], [0, 0]
+        for other in kept:
+            if other.actor == actor and other.clock_ns < at_ns and other.amount >= least:
+                counts[other.side > 0] += 1
+                lately[other.side > 0] += at_ns - other.clock_ns <= local_ns
+        sell, buy = (
+            max((all_time + 1) / span_ns, recent / local_ns)
+            for all_time, recent in zip(counts, lately, strict=True)
+        )
+        return sell, buy
 
-    Executions are taken as a Poisson process; both sides' windows of the day count.
-    """
-    many = 1 if actor == GROUP else params.accounts
-    expected = math.fsum(r * ns for r, ns in zip(act.rates, pool.exposed_ns, strict=True))
-    p_hits = poisson_tail(pool.hits.get(actor, 0), expected)
-    p_size = -math.expm1(-act.rate_as_large * pool.exposed_ns[side > 0])
-    return min(1.0, many * WAYS * p_hits), min(1.0, many * WAYS * p_size), expected
+    def expected(self, params: FrontRunningAcrossParams, actor: int, at_ns: int) -> float:
+        """Return how many executions of one chance puts into the day's windows, both sides'."""
+        if not any(self.exposed_ns):
+            return 0.0
+        rates = self.rates(params, actor, at_ns)
+        return math.fsum(rate * ns for rate, ns in zip(rates, self.exposed_ns, strict=True))

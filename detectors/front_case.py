@@ -17,7 +17,7 @@ from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
 
 SECOND: Final = 1_000_000_000
-WAYS: Final = 3
+WAYS: Final = 4
 MARKOUTS_S: Final = (1, 5, 30)
 """Besides the case's own horizon."""
 COUNTERFACTUAL: Final = (
@@ -66,7 +66,7 @@ class Case(msgspec.Struct, kw_only=True):
     p: float = 1.0
     p_hits: float = 1.0
     """Of as many hits, without regard to size."""
-    p_size: float = 1.0
+    p_alike: float = 1.0
     """Of one instruction as large, the largest of them."""
     hits: int = 0
     windows: int = 0
@@ -74,7 +74,7 @@ class Case(msgspec.Struct, kw_only=True):
     """Hits that chance gives."""
     rate: float = 0.0
     """How often the group executes on that side, per ns."""
-    rate_as_large: float = 1.0
+    rate_alike: float = 1.0
     """How often it does the like of the rarest of its instructions here, and as large; per ns."""
     exposed_ns: int = 0
     """Length of the day's windows of large episodes on that side."""
@@ -130,28 +130,29 @@ def rates_of(known: Known) -> tuple[float, float]:
     """
     return (
         max((known.acts + 1) / known.span_ns, known.local_acts / known.local_ns),
-        max((known.acts_as_large + 1) / known.span_ns, known.local_as_large / known.local_ns),
+        max((known.acts_alike + 1) / known.span_ns, known.local_alike / known.local_ns),
     )
 
 
 def judge(case: Case, hits: int) -> None:
     """Note the probability that chance gives what was seen in the day's windows so far.
 
-    Instructions are taken as a Poisson process. There are three ways to be seen: by the number of
-    windows with executions, by the size of one of these, by the size of an instruction that rests;
-    so the least of their probabilities is multiplied by three (Bonferroni).
+    Instructions are taken as a Poisson process. There are four ways to be seen: by the number of
+    windows with executions, by the size of one of these, by the size of an order that rests, by how
+    many of the group's stood beside it; so the least of their probabilities is multiplied by four
+    (Bonferroni).
     """
-    case.p_size = min(1.0, -WAYS * math.expm1(-case.rate_as_large * case.exposed_ns))
+    case.p_alike = min(1.0, -WAYS * math.expm1(-case.rate_alike * case.exposed_ns))
     if case.hit:
         case.hits, case.expected = hits, case.rate * case.exposed_ns
         case.p_hits = min(1.0, WAYS * poisson_tail(hits, case.expected))
-    case.p = min(case.p_hits, case.p_size)
+    case.p = min(case.p_hits, case.p_alike)
 
 
 def take(case: Case, known: Known) -> None:
     """Add an instruction of the group to a case."""
-    rate, as_large = rates_of(known)
-    case.rate_as_large = min(case.rate_as_large, as_large)
+    rate, alike = rates_of(known)
+    case.rate_alike = min(case.rate_alike, alike)
     if not known.resting:
         case.rate = rate
     if known.resting:
@@ -266,7 +267,7 @@ def _features(
         "n": Feature(case.windows, "windows"),
         "hits": Feature(case.hits, "count", rounded(case.expected)),
         "p": Feature(rounded(case.p), "probability", params.chance),
-        "p_size": Feature(rounded(case.p_size), "probability", params.chance),
+        "p_alike": Feature(rounded(case.p_alike), "probability", params.chance),
         "mean_price": Feature(rounded(case.mean_price * tick), row.quote),
     }
     for horizon_s, mark in sorted(case.marks.items()):

@@ -81,11 +81,12 @@ class FrontRunning(Detector):
             "A client instruction is in the gateway: the platform knows of it, the market does "
             "not. In that time, more than δ after the gateway had it and before it is matched, "
             "another instruction is received and executed on the client's side, or enters the "
-            "book there, is large for what the group enters, and is filled later. The group's "
+            "book there, is large for what the group enters or beside more orders than it usually "
+            "has, and is filled later. The group's "
             "accounts (affiliated_mm, affiliated, house, staff, and who shares an owner or a link "
             "with them) are taken as one; other owners, and other instruments of the underlying, "
-            "are front_running_across's. Up to what the group had been filled with on the other "
-            "side within `hedge_s` it is a hedge. The client's parent episode is large: one "
+            "are front_running_across's. Up to what the group had traded net on the other side "
+            "within `hedge_s` it is a hedge. The client's parent episode is large: one "
             "owner's (behind an omnibus account, one originator's) orders on one side with gaps "
             "below `parent_gap_s` come to `large_ratio` times the median client order. Chance: "
             "the group's instructions come as a Poisson process at its own rate, of the last "
@@ -115,7 +116,7 @@ class FrontRunning(Detector):
             "volatility that draws clients and makers alike",
         ),
         blind_spots=(
-            "passive entry by orders no larger than the group's usual ones",
+            "passive entry by orders no larger, and no more, than the group's usual ones",
             "a perpetual, or any other instrument used instead (front_running_across)",
             "an account that is not the group's (front_running_across)",
             "knowledge from before the gateway has the order (information_leak)",

@@ -72,16 +72,16 @@ class FrontRunningAcross(Detector):
             "instrument of the underlying, or by any other owner in any of them. The client's "
             "parent episode (one owner's, or originator's, on one side, over all instruments of "
             "the underlying, with gaps below `parent_gap_s`) executes `large_ratio` times the "
-            "median client instruction. Up to what the actor had been filled with on the other "
-            "side within `hedge_s`, in any of the instruments, it is a hedge. Chance: executions "
+            "median client instruction. Up to what the actor had traded net on the other side "
+            "within `hedge_s`, in any of the instruments, it is a hedge. Chance: executions "
             "come as a Poisson process at the actor's own rate, of the last `local_s` or of all "
             "that is kept, whichever is greater, in the time for which instructions of large "
-            "episodes were in the gateway that UTC day. A case is told when so many hits, or one "
-            "as large, have a probability of at most `chance`; of an owner that is not the group "
-            "only the number counts, from `least_hits` on, and p is multiplied by `accounts`. It "
-            "is complete with a gain (markout, or unwind), or at `plain_chance`. With it, the "
-            "day's earlier cases of the same actor are told. Only trades are looked at: they are "
-            "what all instruments' feeds have in common."
+            "episodes were in the gateway that UTC day. A case is told when so many hits, in the "
+            "underlying or in all, or one as large, have a probability of at most `chance`; of an "
+            "owner that is not the group only the number counts, from `least_hits` on, and p is "
+            "multiplied by `accounts`. It is complete with a gain (markout, or unwind), or at "
+            "`plain_chance`. With it, the day's earlier cases of the same actor are told. Only "
+            "trades are looked at: they are what all instruments' feeds have in common."
         ),
         legal_basis=(
             "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",
@@ -216,16 +216,19 @@ class FrontRunningAcross(Detector):
         ) in zip(*(batch[name][rows].tolist() for name in names), strict=True):  # fmt: skip
             taker, maker = (parties[:5], parties[5:]) if side > 0 else (parties[5:], parties[:5])
             amount = lots * self._lot[code]
-            fill = Fill(clock, _actor(*maker[:3]), -side * amount)
+            traded = [
+                Fill(clock, _actor(*party[:3]), way * amount)
+                for party, way in ((maker, -side), (taker, side))
+            ]
             if open_ is not None and last == (code, incoming):
                 open_.amount += amount
                 open_.last = seq
                 open_.doubt |= bool(doubt)
-                fills.append(fill)
+                fills.extend(traded)
                 continue
             if open_ is not None:
                 yield self._row(open_, fills, last[0])
-            last, fills = (code, incoming), [fill]
+            last, fills = (code, incoming), traded
             account, owner, group, role, originator = taker
             open_ = Execution(
                 instrument=self._instruments[code].instrument,
@@ -260,7 +263,7 @@ class FrontRunningAcross(Detector):
         yield from self._due(cases, done.clock_ns, done)
         parent, acts = pool.add(done, self._params)
         for fill in fills:
-            pool.filled(fill)
+            pool.traded(fill)
         for case in cases.open:
             who_and_how = (case.actor, case.traded, -case.side)
             if who_and_how == (done.actor, done.instrument, done.side):
@@ -273,6 +276,7 @@ class FrontRunningAcross(Detector):
     ) -> Iterator[Finding]:
         """Open, extend and judge the cases of a client's episode."""
         by_key = {case.key: case for case in cases.open}
+        pools = [self._pools[name] for name in sorted(self._pools)]
         for act in acts:
             key = (*parent.key, act.done.actor)
             if key not in by_key:
@@ -285,13 +289,13 @@ class FrontRunningAcross(Detector):
         for key, case in by_key.items():
             if key[:3] != parent.key or self._told_already(cases, case):
                 continue
-            fresh = weigh(pool, self._params, case, parent)
+            fresh = weigh(pools, pool, self._params, case, parent)
             if not is_telling(self._params, case):
                 continue
             if not case.told:
                 yield self._finding(case, client.clock_ns)
             if fresh:
-                yield from self._shed_light(cases, case, client.clock_ns)
+                yield from self._shed_light(case, client.clock_ns)
 
     @staticmethod
     def _told_already(cases: _Cases, case: Case) -> bool:
@@ -301,20 +305,23 @@ class FrontRunningAcross(Detector):
             other is not case and other.counted and acts & set(other.acts) for other in cases.open
         )
 
-    def _shed_light(self, cases: _Cases, case: Case, at_ns: int) -> Iterator[Finding]:
+    def _shed_light(self, case: Case, at_ns: int) -> Iterator[Finding]:
         """Tell of the actor's cases of the day that were not complete: they are so many."""
-        for other in [*cases.earlier, *cases.open]:
-            if (
-                other is not case
-                and other.actor == case.actor
-                and other.counted
-                and not is_complete(self._params, other)
-            ):
-                other.p_hits = min(other.p_hits, case.p_hits)
-                other.p = min(other.p, case.p_hits)
-                other.hits, other.expected = case.hits, case.expected
-                yield self._finding(other, at_ns)
-        cases.earlier = [o for o in cases.earlier if not is_complete(self._params, o)]
+        for name in sorted(self._cases):
+            cases = self._cases[name]
+            for other in [*cases.earlier, *cases.open]:
+                if (
+                    other is not case
+                    and other.actor == case.actor
+                    and other.counted
+                    and other.opened_ns // DAY == case.opened_ns // DAY
+                    and not is_complete(self._params, other)
+                ):
+                    other.p_hits = min(other.p_hits, case.p_hits)
+                    other.p = min(other.p, case.p_hits)
+                    other.hits, other.expected = case.hits, case.expected
+                    yield self._finding(other, at_ns)
+            cases.earlier = [o for o in cases.earlier if not is_complete(self._params, o)]
 
     def _due(self, cases: _Cases, before_ns: int, done: Execution | None) -> Iterator[Finding]:
         """Make the marks that are due, by the book before an execution; end cases.

@@ -16,6 +16,7 @@ from detectors.knowledge_kernel import (
     COLUMNS,
     FIELDS,
     FILLS,
+    LIVE,
     ORDER_FIELDS,
     ORDERS,
     OUT_FIELDS,
@@ -71,17 +72,18 @@ class Known(msgspec.Struct, frozen=True):
     resting: int
     """1 when it rests in the book and has executed nothing yet."""
     acts: int
-    acts_as_large: int
-    """Executions of the group on that side before the client's instruction, as far as kept (where
-    it rests: all its new resting orders), and those at least as large."""
+    acts_alike: int
+    """Executions of the group on that side before the client's instruction, as far as kept, and
+    those at least as large. Where it rests: all its new resting orders, and those at least as
+    large, or beside as many that stood; the rarer."""
     span_ns: int
     """Over how long."""
     local_acts: int
-    local_as_large: int
+    local_alike: int
     local_ns: int
     """The same of late."""
     hedge_lots: int
-    """What the group had lately been filled with on the other side, resting."""
+    """What the group had lately traded, net, on the other side."""
     exposed_ns: int
     windows: int
     """Length and count of that UTC day's windows so far of large episodes on that side, this one's
@@ -109,7 +111,7 @@ class Knowledge:
         "known_orders": ByCode(),
         "known_fills": ByCode(),
         "known_quotes": ByCode(),
-        "known_sizes": ByCode(),
+        "known_kinds": ByCode(),
     }
 
     def __init__(self, instruments: int, params: FrontRunningParams) -> None:
@@ -128,7 +130,7 @@ class Knowledge:
                 "known_orders": np.zeros((instruments, ORDERS, ORDER_FIELDS), np.int64),
                 "known_fills": np.zeros((instruments, FILLS, 2), np.int64),
                 "known_quotes": np.zeros((instruments, QUOTES, QUOTE_FIELDS), np.int64),
-                "known_sizes": np.zeros((instruments, 2, SIZES), np.int64),
+                "known_kinds": np.zeros((instruments, 2, SIZES + LIVE), np.int64),
             },
         )
         self._out = np.zeros((OUT_ROWS, OUT_FIELDS), np.int64)  # room only: kept between calls
@@ -138,7 +140,7 @@ class Knowledge:
         columns = tuple(batch[name] for name in COLUMNS)
         kept = (
             self._kept["known"], self._kept["known_acts"], self._kept["known_orders"],
-            self._kept["known_fills"], self._kept["known_quotes"], self._kept["known_sizes"],
+            self._kept["known_fills"], self._kept["known_quotes"], self._kept["known_kinds"],
         )  # fmt: skip
         row = 0
         while row < len(batch):

@@ -20,7 +20,7 @@ COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "engine_ns", "received_ns", "account", "owner",
     "originator", "role", "in_complex", "side", "type", "tif", "quantity", "price", "phase",
     "coverage", "busts_hi", "busts_lo", "incoming_seq", "incoming_received_ns", "buy_account",
-    "buy_complex", "sell_account", "sell_complex",
+    "buy_complex", "sell_account", "sell_complex", "leaves_before",
 )  # fmt: skip
 ACTS: Final = 128
 """Executions of the group kept an instrument."""
@@ -29,9 +29,11 @@ ORDERS: Final = 256
 QUOTES: Final = 128
 """New resting orders of the group kept an instrument."""
 FILLS: Final = 64
-"""Passive fills of the group kept an instrument: what may have to be hedged."""
+"""Trades of the group kept an instrument: what may have to be hedged."""
 SIZES: Final = 192
 """Classes of size, four an octave."""
+LIVE: Final = 64
+"""Classes of how many orders of the group stood on a side."""
 FEW: Final = 16
 """Client orders without which no size is usual."""
 DAY: Final = 86_400 * 1_000_000_000
@@ -40,7 +42,9 @@ DAY: Final = 86_400 * 1_000_000_000
 FROM_NS, ON_DAY, ORDERS_MADE, FILLS_MADE, MADE, QUOTES_MADE, USUAL = range(7)
 EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
 WINDOWS: Final = 9  # likewise: how many
-FIELDS: Final = 11
+STOOD: Final = 11  # orders of the group that stand in the book, entered since: to buy, to sell
+G_SEQ, G_SIDE, G_LOTS = range(13, 16)  # its latest such order, and what is left of it
+FIELDS: Final = 16
 
 # Fields of an execution, all trades of one incoming instruction.
 A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
@@ -53,13 +57,14 @@ R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT, R_EXPOSED, R_WINDOWS, 
 ORDER_FIELDS: Final = 9
 
 # Fields of a resting instruction.
-Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT = range(8)
-QUOTE_FIELDS: Final = 8
+Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
+QUOTE_FIELDS: Final = 9
 
 OUT_FIELDS: Final = 32
 """Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
+_CANCEL, _EXPIRE, _STATUS = int(Kind.CANCEL), int(Kind.EXPIRE), int(Kind.STATUS)
 _CLIENT, _CONTINUOUS = int(Role.CLIENT), int(Phase.CONTINUOUS)
 _LIMIT, _MARKET = int(OrderType.LIMIT), int(OrderType.MARKET)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
@@ -120,29 +125,36 @@ def _act_rate(  # noqa: PLR0917
 
 @njit(cache=True)
 def _quote_rate(  # noqa: PLR0917
-    quotes: Array, made: int, sizes: Array, quote: Array, received: int, since: int, local_ns: int,
+    quotes: Array, made: int, kinds: Array, quote: Array, received: int, since: int, local_ns: int,
     row: Array,
 ) -> None:  # fmt: skip
-    """Write how often the group has entered resting instructions on that side, and as large."""
-    c = size_class(quote[Q_LOTS])
-    row[21], row[22], row[23] = sizes.sum(), sizes[c:].sum(), max(received - since, 1)
+    """Write how often the group has entered new resting orders on that side, and the like of it.
+
+    The like: at least as large, or beside as many of its own; whichever is rarer.
+    """
+    c, stood = size_class(quote[Q_LOTS]), SIZES + quote[Q_STOOD]
+    large, many = kinds[c:SIZES].sum(), kinds[stood:].sum()
+    row[21], row[22], row[23] = kinds[:SIZES].sum(), min(large, many), max(received - since, 1)
     oldest = received - local_ns
     if made > QUOTES:
         oldest = max(oldest, quotes[made % QUOTES, Q_CLOCK])
-    local = local_large = 0
+    local = local_like = 0
     for back in range(min(made, QUOTES)):
         other = quotes[(made - 1 - back) % QUOTES]
         if other[Q_CLOCK] < oldest:
             break
         if other[Q_CLOCK] < received and other[Q_SIDE] == quote[Q_SIDE]:
             local += 1
-            local_large += size_class(other[Q_LOTS]) >= c
-    row[24], row[25], row[26] = local, local_large, max(received - oldest, 1)
+            if large <= many:
+                local_like += size_class(other[Q_LOTS]) >= c
+            else:
+                local_like += other[Q_STOOD] >= quote[Q_STOOD]
+    row[24], row[25], row[26] = local, local_like, max(received - oldest, 1)
 
 
 @njit(cache=True)
 def _likely(row: Array, chance: float) -> bool:
-    """Return whether chance alone gives an instruction of such a size in the windows of a day."""
+    """Return whether chance alone gives such an instruction in the windows of a day."""
     rate = max((row[22] + 1) / row[23], row[25] / row[26])
     return bool(rate * row[28] > chance)
 
@@ -169,17 +181,19 @@ def scan(  # noqa: PLR0917
     (
         kind, instrument, seq, clock, engine, received, account, owner, originator, role, group,
         side, order_type, tif, quantity, price, phase, coverage, busts_hi, busts_lo, incoming,
-        incoming_received, buyer, buy_group, seller, sell_group,
+        incoming_received, buyer, buy_group, seller, sell_group, leaves_before,
     ) = columns  # fmt: skip
-    state, all_acts, all_orders, all_fills, all_quotes, all_sizes = kept
+    state, all_acts, all_orders, all_fills, all_quotes, all_kinds = kept
     delta, gap_ns, hedge_ns, local_ns = times
     written = 0
     mine = np.zeros(ORDER_FIELDS, np.int64)
     for i in range(first, len(kind)):
         k = kind[i]
-        if k not in (_TRADE, _NEW, _REPLACE):
-            continue
         x = instrument[i]
+        if k == _STATUS:
+            state[x, STOOD:FIELDS] = 0  # what an auction took is not seen
+        if k not in (_TRADE, _NEW, _REPLACE, _CANCEL, _EXPIRE):
+            continue
         own = state[x]
         if own[FROM_NS] == _NULL:
             own[FROM_NS] = clock[i]
@@ -191,12 +205,21 @@ def scan(  # noqa: PLR0917
             ):  # fmt: skip
                 continue
             bought = taker > 0
-            if not (buy_group[i] if bought else sell_group[i]):
-                if sell_group[i] if bought else buy_group[i]:
-                    fill = all_fills[x, own[FILLS_MADE] % FILLS]
-                    fill[0], fill[1] = clock[i], -taker * quantity[i]
-                    own[FILLS_MADE] += 1
+            by_group = buy_group[i] if bought else sell_group[i]
+            rests = sell_group[i] if bought else buy_group[i]
+            if rests and leaves_before[i] != _NULL and leaves_before[i] <= quantity[i]:
+                at = STOOD + (1 if bought else 0)
+                own[at] = max(own[at] - 1, 0)
+            if by_group != rests:
+                fill = all_fills[x, own[FILLS_MADE] % FILLS]
+                fill[0], fill[1] = clock[i], (taker if by_group else -taker) * quantity[i]
+                own[FILLS_MADE] += 1
+            if not by_group:
                 continue
+            if incoming[i] == own[G_SEQ] and own[G_LOTS] > 0:
+                own[G_LOTS] -= quantity[i]
+                if own[G_LOTS] <= 0:
+                    own[STOOD + own[G_SIDE]] = max(own[STOOD + own[G_SIDE]] - 1, 0)
             if incoming_received[i] == _NULL:
                 continue
             act = all_acts[x, (own[MADE] - 1) % ACTS]
@@ -215,18 +238,27 @@ def scan(  # noqa: PLR0917
             own[MADE] += 1
             continue
         s = 0 if side[i] > 0 else 1
+        if k in (_CANCEL, _EXPIRE):
+            if group[i] and side[i] != 0 and leaves_before[i] != _NULL and leaves_before[i] > 0:
+                own[STOOD + s] = max(own[STOOD + s] - 1, 0)
+            continue
         if side[i] == 0 or quantity[i] == _NULL:
             continue
         if group[i]:
             if order_type[i] != _LIMIT or tif[i] == _IOC or tif[i] == _FOK:
                 continue
-            if k == _NEW:
-                all_sizes[x, s, size_class(quantity[i])] += 1
-            if k == _NEW and received[i] != _NULL and phase[i] == _CONTINUOUS:
+            if k != _NEW:
+                continue
+            stood = min(own[STOOD + s], LIVE - 1)
+            own[STOOD + s] += 1
+            own[G_SEQ], own[G_SIDE], own[G_LOTS] = seq[i], s, quantity[i]
+            all_kinds[x, s, size_class(quantity[i])] += 1
+            all_kinds[x, s, SIZES + stood] += 1
+            if received[i] != _NULL and phase[i] == _CONTINUOUS:
                 quote = all_quotes[x, own[QUOTES_MADE] % QUOTES]
                 quote[Q_SEQ], quote[Q_RECEIVED], quote[Q_CLOCK] = seq[i], received[i], clock[i]
                 quote[Q_SIDE], quote[Q_ACCOUNT], quote[Q_LOTS] = side[i], account[i], quantity[i]
-                quote[Q_PRICE], quote[Q_DOUBT] = price[i], coverage[i]
+                quote[Q_PRICE], quote[Q_DOUBT], quote[Q_STOOD] = price[i], coverage[i], stood
                 own[QUOTES_MADE] += 1
             continue
         if role[i] != _CLIENT or (order_type[i] != _LIMIT and order_type[i] != _MARKET):
@@ -288,7 +320,7 @@ def scan(  # noqa: PLR0917
                 continue
             row = out[written]
             _quote_rate(
-                quotes, own[QUOTES_MADE], all_sizes[x, s], quote, received[i], own[FROM_NS],
+                quotes, own[QUOTES_MADE], all_kinds[x, s], quote, received[i], own[FROM_NS],
                 local_ns, row,
             )  # fmt: skip
             row[22] -= 1  # itself
@@ -306,13 +338,11 @@ def scan(  # noqa: PLR0917
             written += 1
         if written > begun:
             mine[R_HIT] = 1
-            hedge = 0
-            for f in range(min(own[FILLS_MADE], FILLS)):
-                fill = all_fills[x, f]
-                if clock[i] - fill[0] >= 0 and received[i] - fill[0] <= hedge_ns:
-                    hedge -= side[i] * fill[1]
             for at in range(begun, written):
-                row = out[at]
+                row, hedge = out[at], 0
+                for f in range(min(own[FILLS_MADE], FILLS)):
+                    if 0 < row[13] - all_fills[x, f, 0] <= hedge_ns:
+                        hedge -= side[i] * all_fills[x, f, 1]
                 row[0], row[1], row[2], row[3], row[4] = (
                     x, seq[i], clock[i], engine[i], received[i],
                 )  # fmt: skip

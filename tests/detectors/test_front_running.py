@@ -180,7 +180,30 @@ def test_an_order_that_rests_and_is_large_for_the_group_is_an_entry():
     scene.later()
     (hit,) = strong(scene.found())
     assert hit.features["executed"].value == 60
-    assert hit.features["p_size"].value <= 0.01
+    assert hit.features["p_alike"].value <= 0.01
+
+
+def test_an_order_beside_more_than_the_group_has_is_an_entry():
+    scene = Scene()
+    quote = scene.new("MM", "buy", 60, 98, tif="GTC")
+    for turn in range(200):
+        scene.wait(400)
+        if turn % 10 == 0:  # now and then it is withdrawn, and entered again
+            scene.venue.cancel("X-USD", quote, received_ns=scene.venue.now_ns)
+            scene.wait(100)
+            quote = scene.new("MM", "buy", 60, 98, tif="GTC")
+        else:
+            received = scene.venue.now_ns - 10_000
+            quote_price = 97 + turn % 2
+            scene.venue.replace("X-USD", quote, price=quote_price, received_ns=received)
+    scene.wait(5)
+    scene.new("MM", "buy", 60, 99, tif="GTC")
+    scene.wait(15)
+    scene.new("BIG", "buy", 600, 120, came=19.9)
+    scene.new("C1", "sell", 60, 99)
+    scene.later()
+    (hit,) = strong(scene.found())
+    assert hit.features["executed"].value == 60
 
 
 def test_cases_that_chance_explains_are_told_once_they_are_many():
@@ -415,7 +438,7 @@ def test_p_values_are_uniform_where_executions_have_nothing_to_do_with_clients()
 # --- blind spots ----------------------------------------------------------------------------------
 
 
-@blind_spot("passive entry by orders no larger than the group's usual ones")
+@blind_spot("passive entry by orders no larger, and no more, than the group's usual ones")
 @pytest.mark.xfail(strict=True, reason="such orders come all the time")
 def test_a_passive_entry_fires():
     scene = Scene()

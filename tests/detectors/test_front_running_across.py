@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detectors.across_pool import GROUP, Pool, chance_of
+from detectors.across_pool import GROUP, Pool
 from detectors.base import Finding
 from detectors.book import Books
 from detectors.examples import across
@@ -312,14 +312,36 @@ def _clean_day(rng, detector, params) -> tuple[Pool, int]:
 
 
 def test_p_is_multiplied_for_owners_that_are_not_the_group():
-    batch, instruments = across()
-    detector = FrontRunningAcross(FrontRunningAcrossParams(), instruments)
-    detector.step(batch)
-    (case,) = detector._cases["BTC"].earlier or detector._cases["BTC"].open
-    pool, params = detector._pools["BTC"], FrontRunningAcrossParams()
-    pool.hits[7] = pool.hits[GROUP]
-    group, other = (chance_of(pool, params, who, 1, case.latest) for who in (GROUP, 7))
-    assert other[0] == pytest.approx(min(1.0, params.accounts * group[0]))
+    group, nominee = (
+        next(f for f in _twice(who).found(accounts=7) if f.features["hits"].value == 2)
+        for who in ("MM", "NOM")
+    )
+    p = nominee.features["p"].value
+    assert p == pytest.approx(7 * group.features["p"].value, rel=1e-6)
+
+
+def _twice(who):
+    made = Scene()
+    for turn in range(2):
+        made.ahead((who, 20, PERP), client=f"C{1 + turn}")
+        made.later(200)
+    made.later()
+    return made
+
+
+def test_hits_in_two_underlyings_are_one_habit():
+    made = Scene()
+    for turn in range(20):
+        made.new(f"C{1 + turn % 8}", "buy", 5, 159, on=OTHER)
+    made.ahead(("NOM", 20, SPOT), client="C1")
+    made.later(90)
+    made.wait(5)
+    made.new("NOM", "buy", 20, 159, on=OTHER)
+    made.wait(15)
+    made.new("C2", "buy", 600, 159, on=OTHER, came=19.9)
+    made.later()
+    hits = strong(made.found())
+    assert {hit.features["traded"].value for hit in hits} == {SPOT, OTHER}
 
 
 # --- blind spots ----------------------------------------------------------------------------------
