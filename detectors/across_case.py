@@ -151,7 +151,7 @@ def weigh(
     case.counted += fresh
     pool.hits[actor] = pool.hits.get(actor, 0) + fresh
     looks = WAYS if actor == GROUP else WAYS * params.accounts
-    today = [each for each in pools if each.day == pool.day]
+    today = [each for each in pools if each.day == pool.day and each.knows(actor)]
     case.hits = sum(each.hits.get(actor, 0) for each in today)
     case.windows = sum(sum(each.windows) for each in today)
     case.expected = math.fsum(each.expected(params, actor, at_ns) for each in today)

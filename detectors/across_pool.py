@@ -228,6 +228,10 @@ class Pool(msgspec.Struct, kw_only=True):
         )
         return sell, buy
 
+    def knows(self, actor: int) -> bool:
+        """Return whether one has executed here, as far as is kept."""
+        return bool(self.group) if actor == GROUP else any(o.actor == actor for o in self.others)
+
     def expected(self, params: FrontRunningAcrossParams, actor: int, at_ns: int) -> float:
         """Return how many executions of one chance puts into the day's windows, both sides'."""
         if not any(self.exposed_ns):

@@ -359,9 +359,11 @@ class FrontRunningAcross(Detector):
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
         return {
-            "pools": pack_exact([self._pools[name] for name in sorted(self._pools)]),
-            "cases": pack_exact([self._cases[name] for name in sorted(self._cases)]),
-            "waiting": pack_exact(self._waiting),
+            "pools": pack_exact(sorted(self._pools.values(), key=lambda pool: pool.place)),
+            "cases": pack_exact(sorted(self._cases.values(), key=lambda cases: cases.place)),
+            "waiting": pack_exact(
+                sorted(self._waiting, key=lambda row: (row[0].instrument, row[0].first))
+            ),
             "until": np.array([self._until_ns], np.int64),
             "lost": np.array([self._lost], np.int64),
         }
