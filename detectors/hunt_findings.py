@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
+from detectors.hunt_chance import Chance
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import MAX_ACCOUNTS, Tally
 from detectors.hunt_runs import Run
@@ -50,6 +51,7 @@ def of_run(
     instruments: Instruments,
     run: Run,
     tally: Tally,
+    chance: Chance,
     *,
     whole: bool,
     significant: bool,
@@ -68,6 +70,7 @@ def of_run(
     """
     code, accounts = run.instrument, people_of(run)
     lead_ns = int(params.prepared_s * SECOND)
+    limit = params.case_chance if run.group else params.client_chance
     share = run.caught / run.filled if run.filled else 0.0
     measured = run.touch is not None and run.filled > 0
     others = tally.others_hits / tally.others if tally.others else 0.0
@@ -89,13 +92,17 @@ def of_run(
         evidence_refs=tuple(Ref(code, seq) for seq in legs_of(run)),
         features={
             "stops": Feature(len(run.stops), "count", params.min_stops),
+            "cluster": Feature(run.cluster(lead_ns), "count", params.min_stops),
             "clients": Feature(run.clients, "count"),
             "triggered": quantity(instruments, code, run.due),
             "filled": quantity(instruments, code, run.filled),
             "caught": quantity(instruments, code, run.caught),
             "caught_share": Feature(rounded(share), "ratio"),
             "prepared": quantity(instruments, code, run.prepared(lead_ns)),
-            "orders_waiting": Feature(run.live, "count", run.habit),
+            "orders_added": Feature(run.added, "count"),
+            "chance_added": Feature(rounded(chance.added), "probability"),
+            "chance_caught": Feature(rounded(chance.caught), "probability"),
+            "chance": Feature(rounded(chance.joint), "probability", limit),
             "push": Feature(run.push_ticks, "ticks"),
             "push_quantity": quantity(instruments, code, run.lots),
             "push_orders": Feature(run.orders, "count"),
@@ -104,8 +111,9 @@ def of_run(
             "reverted": Feature(rounded(run.reverted), "ratio", params.reverted_ratio),
             "runs": Feature(tally.runs, "count"),
             "runs_caught_share": Feature(
-                rounded(tally.hits / max(1, tally.runs)), "ratio", rounded(others)
+                rounded(tally.hits / max(1, tally.runs - tally.cases)), "ratio", rounded(others)
             ),
+            "chance_together": Feature(rounded(tally.together), "probability"),
             "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
             "outside_cause": Feature("not excluded", "text"),
         },

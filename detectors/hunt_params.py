@@ -67,6 +67,41 @@ class StopHuntingParams(Params, frozen=True):
             "one that waits longer may be hit by others before the push comes",
         ),
     ] = 5.0
+    usual_caught_ratio: Annotated[
+        float,
+        Parameter(
+            "share of others' runs that the group takes the other side of, taken for usual until a "
+            "day has shown what is",
+            "ratio",
+            "a maker among a handful; by an order just entered, its square",
+        ),
+    ] = 0.2
+    case_chance: Annotated[
+        float,
+        Parameter(
+            "chance of the legs of a run by the group together, up to which it is a case",
+            "probability",
+            "the group runs some sixty clusters a day on thirty instruments that it is there for "
+            "by habit: one in a thousand of all that it runs is less than one a day",
+        ),
+    ] = 0.001
+    client_chance: Annotated[
+        float,
+        Parameter(
+            "the same of a run by an account registered as a client",
+            "probability",
+            "clients run some hundred times as many clusters as the group",
+        ),
+    ] = 0.00001
+    worth_chance: Annotated[
+        float,
+        Parameter(
+            "the same of a run by the group that is weak by itself, up to which it is told once "
+            "all its runs of the day together have passed",
+            "probability",
+            "the usual one in twenty",
+        ),
+    ] = 0.05
     pattern_runs: Annotated[
         int,
         Parameter(

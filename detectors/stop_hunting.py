@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Finding, Params, Spec
+from detectors.hunt_chance import Chance, chance_of
 from detectors.hunt_findings import legs_of, of_run, of_tally, people_of
 from detectors.hunt_params import StopHuntingParams
-from detectors.hunt_rates import GROUP, MAX_ACCOUNTS, MAX_REFS, HuntRates, Tally
+from detectors.hunt_rates import GROUP, MAX_ACCOUNTS, MAX_REFS, Day, HuntRates, Tally
 from detectors.hunt_runs import Run, Runs
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -147,6 +148,7 @@ class StopHunting(Detector):
             len(instruments),
             int(params.pause_s * SECOND),
             int(params.push_s * SECOND),
+            self._lead_ns,
             self._horizon_ns,
         )
         self._rates = HuntRates()
@@ -188,41 +190,74 @@ class StopHunting(Detector):
         deadline_ns = run.last_ns + self._horizon_ns
         day = deadline_ns // DAY_NS
         yield from self._until(run.instrument, day)
-        params = self._params
-        if len(run.stops) < params.min_stops or not run.push_ticks:
+        params, lead_ns = self._params, self._lead_ns
+        if run.cluster(lead_ns) < params.min_stops or not run.push_ticks:
             return
         if run.own_share < params.own_push_ratio or 2 * run.against > run.lots:
             return
         open_ = self._rates.of(run.instrument) or self._rates.open(run.instrument, day)
+        chance = chance_of(run, open_, params, lead_ns)
         tally = open_.tally(GROUP if run.group else run.account)
-        tally.runs += 1
-        tally.caught += run.caught > 0
-        reverted = run.reverted >= params.reverted_ratio
-        prepared = run.prepared(self._lead_ns)
+        tally.client = run.client and not run.group
+        tally.ran(run.lots, caught=run.caught > 0, fresh=bool(run.fresh(lead_ns)))
         if run.group:
-            whole = reverted and prepared > 0
-            if whole:
-                tally.runs -= 1  # a case of its own: the rate is of the others
-            else:
-                tally.hits += run.caught > 0
-                tally.look(open_.others(GROUP), params.alpha)
-            if run.caught:
-                enough = tally.passed and tally.hits >= params.pattern_runs
-                yield of_run(
-                    self.spec,
-                    params,
-                    self._instruments,
-                    run,
-                    tally,
-                    whole=whole,
-                    significant=reverted and enough and not whole,
-                    detected_ns=deadline_ns,
-                )
+            yield from self._by_group(run, open_, tally, chance, deadline_ns)
+        else:
+            yield from self._by_other(run, open_, tally, chance, deadline_ns)
+
+    def _by_group(
+        self, run: Run, day: Day, tally: Tally, chance: Chance, deadline_ns: int
+    ) -> Iterator[Finding]:
+        """Yield a run of which the group took the other side: a case, one of many, or weak."""
+        params = self._params
+        reverted = run.reverted >= params.reverted_ratio
+        whole = reverted and run.added > 0 and chance.joint <= params.case_chance
+        tally.add(chance.joint if reverted else 1.0, params.worth_chance, params.alpha)
+        tally.cases += whole
+        if not whole:
+            tally.hits += run.caught > 0
+            tally.look(day.others(GROUP), params.alpha)
+        if not run.caught:
             return
-        if not reverted or 2 * prepared < run.filled or not prepared:
+        often = tally.passed and tally.hits >= params.pattern_runs
+        together = tally.systematic and chance.joint <= params.worth_chance
+        yield of_run(
+            self.spec,
+            params,
+            self._instruments,
+            run,
+            tally,
+            chance,
+            whole=whole,
+            significant=reverted and (often or together) and not whole,
+            detected_ns=deadline_ns,
+        )
+
+    def _by_other(
+        self, run: Run, day: Day, tally: Tally, chance: Chance, deadline_ns: int
+    ) -> Iterator[Finding]:
+        """Yield a client's run that the group was there for: a case, or a rate that passed."""
+        params = self._params
+        prepared = run.prepared(self._lead_ns)
+        if run.reverted < params.reverted_ratio or not prepared:
+            return
+        if run.client and run.added > 0 and chance.joint <= params.client_chance:
+            yield of_run(
+                self.spec,
+                params,
+                self._instruments,
+                run,
+                tally,
+                chance,
+                whole=True,
+                significant=False,
+                detected_ns=deadline_ns,
+            )
+            return
+        if not run.added or 2 * prepared < run.filled:
             return
         _remember(tally, run)
-        tally.look(open_.others(tally.party), params.alpha)
+        tally.look(day.others(tally.party), params.alpha)
         if tally.passed and tally.hits >= params.pattern_runs:
             yield of_tally(self.spec, params, self._instruments, run.instrument, tally, deadline_ns)
 
