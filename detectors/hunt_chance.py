@@ -41,7 +41,7 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     rest, usual = day.rest(run.account), params.usual_caught_ratio
     runs = WORTH + sum(t.runs for t in rest)
     caught = (WORTH * usual + sum(t.caught for t in rest)) / runs
-    if run.fresh(lead_ns):
+    if run.added and run.fresh(lead_ns):
         caught = (WORTH * usual**2 + sum(t.fresh for t in rest)) / runs
     size = 1.0
     if not run.group:

@@ -90,9 +90,9 @@ class StopHuntingParams(Params, frozen=True):
         Parameter(
             "the same of a run by an account registered as a client",
             "probability",
-            "clients run some hundred times as many clusters as the group",
+            "clients run some fifty times as many clusters as the group",
         ),
-    ] = 0.00001
+    ] = 0.00002
     worth_chance: Annotated[
         float,
         Parameter(
