@@ -11,6 +11,22 @@ from typing import Final
 
 import numpy as np
 
+from detectors.hunt_quotes import (
+    ADDED,
+    H_LIVE,
+    HEAD_OWN,
+    Q_LOTS,
+    Q_MADE,
+    added_to,
+    as_many,
+    come,
+    gone,
+    less,
+    noted,
+    place_of,
+    quote_at,
+    seen,
+)
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 
@@ -26,32 +42,18 @@ FLIGHTS: Final = 64
 STOPS: Final = 128
 LEGS: Final = 256
 RUNS: Final = 16
-QUOTES: Final = 128
-"""Kept an instrument: flights, triggered stops, legs of open runs, open runs, and the group's
-resting orders; of more than so many the oldest is forgotten."""
-SLOTS: Final = 8
-"""Parts of the time before a push in which an order that catches is entered: how finely it is
-remembered how many orders the group had."""
-PAST: Final = 2 * SLOTS
-LIVE, ADDED = 63, 8
-"""Orders that the group has on a side, and that it added, from which more are as many."""
-MEMORY: Final = 16_384
-"""Moments after which what was seen of the group's habit counts half: some hours."""
+"""Kept an instrument: flights, triggered stops, legs of open runs, open runs; of more than so many
+the oldest is forgotten."""
 SAMPLE_NS: Final = 1_000_000_000
 """Least time between two moments at which the habit is seen: what was added is there for seconds,
 so that looks closer together see the same thing twice."""
 
-# Head of an instrument: how many were made of each, the stop in flight, the next deadline.
-H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(7)
-H_LAST, H_PAST, H_COME_SEQ, H_COME_ADDED, H_SEEN_BUY, H_SEEN_SELL, H_LIVE = range(7, 14)
-HEAD_FIELDS: Final = H_LIVE + 4  # H_LIVE: in the order of `_place`
-
-# A resting order of the group: Q_ID 0 = a free place.
-Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE = range(6)
-QUOTE_FIELDS: Final = 6
-
-# How many orders the group had at the end of a slot of time: a slot's number, and as from H_LIVE.
-PAST_FIELDS: Final = 5
+# Head of an instrument: what hunt_quotes keeps there; how many were made of each, the stop in
+# flight, the next deadline; the order before, and what an order of the group met that may trade;
+# when the habit is to be seen again.
+H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(HEAD_OWN, HEAD_OWN + 7)
+H_LAST, H_COME_SEQ, H_COME_ADDED, H_SEEN_BUY, H_SEEN_SELL = range(HEAD_OWN + 7, HEAD_OWN + 12)
+HEAD_FIELDS: Final = HEAD_OWN + 12
 
 # A flight. F_RUN: run of the stop that it is, 0 = none. F_ADDED: orders that the group had just
 # added on the side that it meets.
@@ -91,158 +93,6 @@ _MAKER: Final = int(Role.AFFILIATED_MM)
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 FAR: Final = 2**62
 """No touch has been seen since the last trigger."""
-
-
-@njit(cache=True)
-def _place(lane: int, side: int) -> int:
-    """Return where orders on a side are counted: lane 0 = of the affiliated maker, 1 = of others."""
-    return 2 * lane + (0 if side > 0 else 1)
-
-
-@njit(cache=True)
-def _quote(quotes: Array, order: np.int64) -> int:
-    """Return where a resting order of the group is kept, or -1."""
-    for at in range(QUOTES):
-        if quotes[at, Q_ID] == order and order != 0:
-            return at
-    return -1
-
-
-@njit(cache=True)
-def _gone(own: Array, quotes: Array, at: int) -> None:
-    """Forget a resting order of the group."""
-    if at >= 0:
-        own[H_LIVE + _place(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
-        quotes[at, Q_ID] = 0
-
-
-@njit(cache=True)
-def _come(  # noqa: PLR0917
-    own: Array, quotes: Array, lane: int, order: np.int64, side: int, lots: int, seq: int,
-    now_ns: int,
-) -> None:  # fmt: skip
-    """Keep a resting order of the group, in place of the oldest where there is no room."""
-    if order == 0 or lots <= 0 or _quote(quotes, order) >= 0:
-        return
-    place = 0
-    for at in range(QUOTES):
-        if quotes[at, Q_ID] == 0:
-            place = at
-            break
-        if quotes[at, Q_MADE] < quotes[place, Q_MADE]:
-            place = at
-    if quotes[place, Q_ID] != 0:
-        _gone(own, quotes, place)
-    own[H_LIVE + _place(lane, side)] += 1
-    quote = quotes[place]
-    quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
-    quote[Q_NS], quote[Q_LANE] = now_ns, lane
-
-
-@njit(cache=True)
-def _less(own: Array, quotes: Array, order: np.int64, lots: int) -> None:
-    """Take a fill of an order of the group into account."""
-    at = _quote(quotes, order)
-    if at >= 0:
-        quotes[at, Q_LOTS] -= lots
-        if quotes[at, Q_LOTS] <= 0:
-            _gone(own, quotes, at)
-
-
-@njit(cache=True)
-def _noted(own: Array, past: Array, now_ns: int, lead_ns: int) -> None:
-    """Remember how many orders the group has on either side, for the slot of time that it is."""
-    slot = now_ns * SLOTS // lead_ns
-    made = own[H_PAST]
-    if made == 0 or past[(made - 1) % PAST, 0] != slot:
-        own[H_PAST] = made = made + 1
-    entry = past[(made - 1) % PAST]
-    entry[0], entry[1:] = slot, own[H_LIVE:]
-
-
-@njit(cache=True)
-def _extra(  # noqa: PLR0917
-    own: Array, quotes: Array, usual: Array, then: Array, lane: int, side: int, since_ns: int
-) -> int:
-    """Return how many orders one of the group has on a side beyond its habit, entered lately.
-
-    `then`: how many there were at `since_ns`.
-    """
-    place = _place(lane, side)
-    live = own[H_LIVE + place]
-    more = min(live - then[1 + place], ADDED)
-    if more > 0:
-        more = min(more, live - _median(usual[place]))
-    if more <= 0:
-        return 0
-    fresh = 0
-    for at in range(QUOTES):
-        quote = quotes[at]
-        if (
-            quote[Q_ID] != 0
-            and quote[Q_LANE] == lane
-            and quote[Q_SIDE] == side
-            and quote[Q_NS] >= since_ns
-        ):
-            fresh += 1
-    return int(min(more, fresh))
-
-
-@njit(cache=True)
-def _added(  # noqa: PLR0917
-    own: Array, quotes: Array, past: Array, usual: Array, side: int, now_ns: int, lead_ns: int
-) -> int:
-    """Return how many orders the group added lately on a side, beyond those on the other.
-
-    Quotes that are moved, entered again after a fill or set anew add none. The maker and the others
-    of the group are looked at apart: what one takes away hides nothing that the other added.
-    """
-    slot = now_ns * SLOTS // lead_ns - SLOTS
-    for back in range(1, min(own[H_PAST], PAST) + 1):
-        then = past[(own[H_PAST] - back) % PAST]
-        if then[0] < slot:
-            most, since_ns = 0, now_ns - lead_ns
-            for lane in range(2):
-                extra = _extra(own, quotes, usual, then, lane, side, since_ns)
-                if extra > most:
-                    extra -= _extra(own, quotes, usual, then, lane, -side, since_ns)
-                    most = max(most, extra)
-            return most
-    return 0
-
-
-@njit(cache=True)
-def _median(usual: Array) -> int:
-    """Return the median of how many orders the group has on a side; the sum is in the last place."""
-    below = 0
-    for at in range(LIVE + 1):
-        below += usual[at]
-        if 2 * below >= usual[LIVE + 1]:
-            return at
-    return LIVE
-
-
-@njit(cache=True)
-def _seen(habit: Array, number: int) -> None:
-    """Count a number seen; the last place is the sum of the others."""
-    most = len(habit) - 2
-    habit[min(number, most)] += 1
-    habit[most + 1] += 1
-    if habit[most + 1] >= MEMORY:
-        total = 0
-        for at in range(most + 1):
-            habit[at] //= 2
-            total += habit[at]
-        habit[most + 1] = total
-
-
-@njit(cache=True)
-def _as_many(habit: Array, added: int) -> int:
-    """Return at how many of the moments seen the group had added as many orders, or more."""
-    total = 0
-    for at in range(added, ADDED + 1):
-        total += habit[at]
-    return total
 
 
 @njit(cache=True)
@@ -339,10 +189,10 @@ def _initiated(  # noqa: PLR0917
     if made == 0:
         return -1
     newest = flights[(made - 1) % FLIGHTS]
-    if newest[F_SIDE] != side or now_ns - newest[F_NS] > push_ns:
+    if newest[F_SIDE] != side or now_ns - newest[F_NS] > pause_ns:
         return -1
     if newest[F_RUN] != 0:
-        return _run(runs, newest[F_RUN])
+        return int(_run(runs, newest[F_RUN]))
     party = -1
     first, orders, lots, against, ticks, total = _chain(
         flights, made, now_ns, side, party, pause_ns, push_ns
@@ -395,7 +245,7 @@ def _initiated(  # noqa: PLR0917
             continue
         if flight[F_ADDED] > run[R_ADDED]:
             run[R_ADDED], run[R_SEEN] = flight[F_ADDED], habit[ADDED + 1]
-            run[R_AS_MANY] = _as_many(habit, flight[F_ADDED])
+            run[R_AS_MANY] = as_many(habit, flight[F_ADDED])
         if side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
             run[R_EXTREME] = flight[F_EXTREME]
             if side * (flight[F_EXTREME] - run[R_PEAK]) > 0:
@@ -412,8 +262,8 @@ def _initiated(  # noqa: PLR0917
 
 @njit(cache=True)
 def _due(  # noqa: PLR0917
-    x: int, now_ns: int, lead_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array, legs: Array,
-    out: Array, out_legs: Array, written: int, told: int,
+    x: int, now_ns: int, lead_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array,
+    legs: Array, out: Array, out_legs: Array, written: int, told: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Write out the runs whose deadline lies before now, soonest first; return rows written."""
     while True:
@@ -484,8 +334,8 @@ def scan(  # noqa: PLR0917
     """Scan rows from `first`; return (row to go on from, runs written, legs written).
 
     It stops early when `out` or `out_legs` might not hold what falls due; the caller empties them.
-    `times`: longest pause within a push, longest push, longest time before it at which an order that
-    catches is entered, horizon after the last trigger, ns.
+    `times`: longest pause within a push, longest push, longest time before it at which an order
+    that catches is entered, horizon after the last trigger, ns.
     """
     (
         kind, instrument, seq, clock, account, role, in_complex, side, price,
@@ -505,8 +355,8 @@ def scan(  # noqa: PLR0917
                 if written + RUNS > len(out) or told + LEGS + RUNS * STOPS > len(out_legs):
                     return i, written, told
                 written, told = _due(
-                    x, clock[i], lead_ns, horizon_ns, own, runs[x], stops[x], legs[x], out, out_legs,
-                    written, told,
+                    x, clock[i], lead_ns, horizon_ns, own, runs[x], stops[x], legs[x], out,
+                    out_legs, written, told,
                 )  # fmt: skip
             if k != _TRADE:
                 for place in range(RUNS):
@@ -521,12 +371,12 @@ def scan(  # noqa: PLR0917
             if busts_hi[i] == 0 and busts_lo[i] == 0:
                 if buy_complex[i] != 0 or sell_complex[i] != 0:
                     resting = sell_id[i] if side[i] > 0 else buy_id[i]
-                    at = _quote(quotes[x], np.int64(resting))
+                    at = quote_at(quotes[x], np.int64(resting))
                     made = quotes[x, at, Q_MADE] if at >= 0 else np.int64(0)
                 if buy_complex[i] != 0:
-                    _less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
+                    less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
                 if sell_complex[i] != 0:
-                    _less(own, quotes[x], np.int64(sell_id[i]), quantity[i])
+                    less(own, quotes[x], np.int64(sell_id[i]), quantity[i])
             if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0 or phase[i] != _CONTINUOUS:
                 continue
             buying = side[i] > 0
@@ -544,13 +394,13 @@ def scan(  # noqa: PLR0917
                 if flying == own[H_COME_SEQ]:
                     newest[F_ADDED] = own[H_COME_ADDED]
                 else:
-                    newest[F_ADDED] = _added(
+                    newest[F_ADDED] = added_to(
                         own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
                     )
                     due = H_SEEN_BUY if buying else H_SEEN_SELL
                     if clock[i] >= own[due] and newest[F_COMPLEX] == 0:
                         own[due] = clock[i] + SAMPLE_NS
-                        _seen(habit[x], newest[F_ADDED])
+                        seen(habit[x], newest[F_ADDED])
                 if flying == own[H_TRIGGER]:
                     at = _find(stops[x], own[H_STOPS], flying)
                     newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
@@ -630,33 +480,33 @@ def scan(  # noqa: PLR0917
             own[H_FLIGHTS], own[H_TRIGGER] = 0, 0
         if k != _TRADE and in_complex[i] != 0:
             order = np.int64(order_id[i])
-            at = _quote(quotes[x], order)
+            at = quote_at(quotes[x], order)
             lane = 0 if role[i] == _MAKER else 1
             if k in (_NEW, _REPLACE) and side[i] != 0:
                 touch = best_ask[i] if side[i] > 0 else best_bid[i]
                 meets = price[i] == _NULL or side[i] * (price[i] - touch) >= 0
                 if touch != _NULL and meets:
                     own[H_COME_SEQ] = seq[i]
-                    own[H_COME_ADDED] = _added(
+                    own[H_COME_ADDED] = added_to(
                         own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
                     )
             if k in (_NEW, _BOOK):
                 if k == _NEW:
-                    _gone(own, quotes[x], _quote(quotes[x], np.int64(replaces[i])))
+                    gone(own, quotes[x], quote_at(quotes[x], np.int64(replaces[i])))
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
-                    _come(own, quotes[x], lane, order, side[i], lots, seq[i], clock[i])
+                    come(own, quotes[x], lane, order, side[i], lots, seq[i], clock[i])
             elif k == _REPLACE:
                 if at >= 0 and leaves[i] != _NULL:
                     quotes[x, at, Q_LOTS] = leaves[i]
             elif k in (_CANCEL, _EXPIRE):
-                _gone(own, quotes[x], at)
+                gone(own, quotes[x], at)
             elif k == _REJECT and own[H_LAST] == order:
-                _gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
-            _noted(own, past[x], clock[i], lead_ns)
+                gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
+            noted(own, past[x], clock[i], lead_ns)
             if side[i] != 0:
-                place = _place(lane, side[i])
-                _seen(usual[x, place], own[H_LIVE + place])
+                place = place_of(lane, side[i])
+                seen(usual[x, place], own[H_LIVE + place])
         if k != _TRADE:
             own[H_LAST] = np.int64(order_id[i])
     return len(kind), written, told

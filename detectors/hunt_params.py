@@ -81,27 +81,27 @@ class StopHuntingParams(Params, frozen=True):
         Parameter(
             "chance of the legs of a run by the group together, up to which it is a case",
             "probability",
-            "the group runs some sixty clusters a day on thirty instruments that it is there for "
-            "by habit: one in a thousand of all that it runs is less than one a day",
+            "hedges of a maker run two or three clusters an hour and instrument, and most revert: "
+            "one in a thousand is about one a day on thirty instruments",
         ),
     ] = 0.001
     client_chance: Annotated[
         float,
         Parameter(
-            "the same of a run by an account registered as a client",
+            "the same of a run by an account registered as a client, and of all its runs together",
             "probability",
             "clients run some fifty times as many clusters as the group",
         ),
     ] = 0.00002
-    worth_chance: Annotated[
+    strange_chance: Annotated[
         float,
         Parameter(
-            "the same of a run by the group that is weak by itself, up to which it is told once "
-            "all its runs of the day together have passed",
+            "the same of a run that is no case by itself, up to which it is told with the party's "
+            "others once all its runs of the day together have passed",
             "probability",
-            "the usual one in twenty",
+            "one in a hundred; all runs count, the ordinary ones too, in whether they pass",
         ),
-    ] = 0.05
+    ] = 0.01
     pattern_runs: Annotated[
         int,
         Parameter(

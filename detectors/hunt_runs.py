@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from detectors import hunt_kernel as k
+from detectors import hunt_quotes as q
 from detectors.kept import Kept
 from ingest.axes import ByCode, Count
 from ingest.events import NULL, Array, Batch, Role
@@ -136,11 +137,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """What clients paid beyond the mid before the push, half ticks times lots; gains apart."""
         return sum(max(0, stop.cost) for stop in self.stops)
 
-    @property
-    def chance(self) -> float:
-        """How often the group has as many orders added when anybody's order comes; 1 for none."""
-        return (1 + self.as_many) / (1 + self.seen) if self.added > 0 else 1.0
-
     def fresh(self, lead_ns: int) -> list[Catch]:
         """Return the catches by orders that the group entered within a time before the push's last.
 
@@ -164,7 +160,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Runs:
     """The kernel's state: flights, triggered stops, legs and open runs of each instrument.
 
-    State: about 45 kB an instrument, whatever the traffic. Legs or stops of an open run that are
+    State: about 50 kB an instrument, whatever the traffic. Legs or stops of an open run that are
     pushed out by newer ones, and runs for which there is no room, are counted in `overflow`.
 
     Parameters
@@ -199,10 +195,10 @@ class Runs:
             "hunt_stops": np.zeros((n, k.STOPS, k.STOP_FIELDS), np.int64),
             "hunt_legs": np.zeros((n, k.LEGS, k.LEG_FIELDS), np.int64),
             "hunt_runs": np.zeros((n, k.RUNS, k.RUN_FIELDS), np.int64),
-            "hunt_quotes": np.zeros((n, k.QUOTES, k.QUOTE_FIELDS), np.int64),
-            "hunt_past": np.zeros((n, k.PAST, k.PAST_FIELDS), np.int64),
-            "hunt_usual": np.zeros((n, 4, k.LIVE + 2), np.int64),
-            "hunt_habit": np.zeros((n, k.ADDED + 2), np.int64),
+            "hunt_quotes": np.zeros((n, q.QUOTES, q.QUOTE_FIELDS), np.int64),
+            "hunt_past": np.zeros((n, q.PAST, q.PAST_FIELDS), np.int64),
+            "hunt_usual": np.zeros((n, 4, q.LIVE + 2), np.int64),
+            "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
         }
         self._kept = Kept("stop_hunting", arrays)
