@@ -10,7 +10,9 @@ from ingest.instruments import Instruments
 
 MM, MAKER, FIRST, SECOND = 1, 2, 3, 4
 """Accounts: the affiliated maker, another, and two clients with stops."""
-MILLI_NS: Final = 1_000_000
+ENTERED_NS: Final = 10_000_000_000
+"""When the order that catches is entered: its habit has been seen by then."""
+LEAD_NS: Final = 10_000_000
 
 
 def hunted(instruments: Instruments, *, caught: bool = True) -> Batch:
@@ -25,8 +27,9 @@ def hunted(instruments: Instruments, *, caught: bool = True) -> Batch:
     rows.append(
         {"kind": Kind.NEW, "side": Side.SELL, "type": OrderType.LIMIT, "order_lo": 9, **group}
         | {"price": 103, "quantity": 10, "leaves": 10, "tif": TimeInForce.POST_ONLY}
+        | {"engine_ns": ENTERED_NS}
     )
-    at_ns = 10 * MILLI_NS
+    at_ns = ENTERED_NS + LEAD_NS
     rows.append(
         {"kind": Kind.NEW, "side": Side.BUY, "type": OrderType.LIMIT, "order_lo": 10, **group}
         | {"price": 102, "quantity": 50, "leaves": 50, "tif": TimeInForce.IOC, "engine_ns": at_ns}
@@ -43,7 +46,7 @@ def hunted(instruments: Instruments, *, caught: bool = True) -> Batch:
         rows.append({**trigger, "side": Side.BUY, "engine_ns": at_ns})
         rows.append(
             {**trade, "incoming_seq": len(rows), "price": 103, "quantity": 5, **other}
-            | {"buy_account": client, "sell_lo": 9, "entry_seq": 3, "lifetime_ns": at_ns}
+            | {"buy_account": client, "sell_lo": 9, "entry_seq": 3, "lifetime_ns": LEAD_NS}
         )
     rows.extend(
         {"kind": Kind.CANCEL, "engine_ns": at_ns + after_s * 10**9, **touch} for after_s in (1, 100)

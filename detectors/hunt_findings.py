@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
+from detectors.hunt_chance import Chance
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import MAX_ACCOUNTS, Tally
 from detectors.hunt_runs import Run
+from detectors.statistics import spent
 from detectors.trades import quantity, shown
 from ingest.instruments import Instruments
 
@@ -44,12 +46,13 @@ def people_of(run: Run) -> list[int]:
     return [account for account in accounts if account >= 0][:MAX_ACCOUNTS]
 
 
-def of_run(
+def of_run(  # noqa: PLR0917 - what a finding is made of
     spec: Spec,
     params: StopHuntingParams,
     instruments: Instruments,
     run: Run,
     tally: Tally,
+    chance: Chance,
     *,
     whole: bool,
     significant: bool,
@@ -68,6 +71,7 @@ def of_run(
     """
     code, accounts = run.instrument, people_of(run)
     lead_ns = int(params.prepared_s * SECOND)
+    limit = params.case_chance if run.group else params.client_chance
     share = run.caught / run.filled if run.filled else 0.0
     measured = run.touch is not None and run.filled > 0
     others = tally.others_hits / tally.others if tally.others else 0.0
@@ -89,13 +93,17 @@ def of_run(
         evidence_refs=tuple(Ref(code, seq) for seq in legs_of(run)),
         features={
             "stops": Feature(len(run.stops), "count", params.min_stops),
+            "cluster": Feature(run.cluster(lead_ns), "count", params.min_stops),
             "clients": Feature(run.clients, "count"),
             "triggered": quantity(instruments, code, run.due),
             "filled": quantity(instruments, code, run.filled),
             "caught": quantity(instruments, code, run.caught),
             "caught_share": Feature(rounded(share), "ratio"),
             "prepared": quantity(instruments, code, run.prepared(lead_ns)),
-            "orders_waiting": Feature(run.live, "count", run.habit),
+            "orders_added": Feature(run.added, "count"),
+            "chance_added": Feature(rounded(chance.added), "probability"),
+            "chance_caught": Feature(rounded(chance.caught), "probability"),
+            "chance": Feature(rounded(chance.joint), "probability", limit),
             "push": Feature(run.push_ticks, "ticks"),
             "push_quantity": quantity(instruments, code, run.lots),
             "push_orders": Feature(run.orders, "count"),
@@ -104,7 +112,12 @@ def of_run(
             "reverted": Feature(rounded(run.reverted), "ratio", params.reverted_ratio),
             "runs": Feature(tally.runs, "count"),
             "runs_caught_share": Feature(
-                rounded(tally.hits / max(1, tally.runs)), "ratio", rounded(others)
+                rounded(tally.hits / max(1, tally.runs - tally.cases)), "ratio", rounded(others)
+            ),
+            "chance_together": Feature(
+                rounded(tally.together),
+                "probability",
+                rounded(spent(params.alpha if run.group else limit, max(1, tally.looks))),
             ),
             "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
             "outside_cause": Feature("not excluded", "text"),
@@ -129,11 +142,11 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
     *,
     closed: bool = False,
 ) -> Finding:
-    """Return the finding on one client's runs of the day that the group had prepared for."""
+    """Return the finding on those runs of a party in a day that are strange, and no cases."""
     refs, tally.refs = tally.refs, []
     tally.told += 1
-    others = tally.others_hits / tally.others if tally.others else 0.0
-    share = tally.hits / tally.runs
+    by = "the group" if tally.party < 0 else "registered as a client" if tally.client else "a maker"
+    limit = params.alpha if tally.party < 0 else params.client_chance
     return Finding(
         detector=spec.id,
         detector_version=spec.version,
@@ -142,7 +155,7 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
         evidence="supported",
         instrument=code,
         first_seq=tally.first_seq,
-        first_accounts=(tally.party,),
+        first_accounts=(tally.first_account,),
         revision=tally.told,
         accounts=tuple(tally.accounts),
         window_start_ns=tally.first_ns,
@@ -151,14 +164,14 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
         evidence_refs=tuple(Ref(code, seq) for seq in sorted(set(refs))),
         features={
             "runs": Feature(tally.runs, "count"),
-            "runs_caught": Feature(tally.hits, "count", params.pattern_runs),
-            "runs_caught_share": Feature(rounded(share), "ratio", rounded(others)),
-            "runs_of_others": Feature(tally.others, "count"),
+            "runs_strange": Feature(tally.kept, "count"),
             "caught": quantity(instruments, code, tally.lots),
-            "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
-            "initiator": Feature("registered as a client", "text"),
+            "chance_together": Feature(
+                rounded(tally.together), "probability", rounded(spent(limit, tally.looks))
+            ),
+            "initiator": Feature(by, "text"),
         },
-        score=rounded(0.4 + 0.5 * tally.hits / (tally.hits + 4)),
+        score=rounded(0.4 + 0.5 * tally.kept / (tally.kept + 4)),
         significant=True,
         client_harm=shown(instruments.money(code, tally.harm) / 2) if tally.measured else None,
         counterfactual=PATTERN_COUNTERFACTUAL if tally.measured else "",

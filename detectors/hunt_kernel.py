@@ -11,6 +11,22 @@ from typing import Final
 
 import numpy as np
 
+from detectors.hunt_quotes import (
+    ADDED,
+    H_LIVE,
+    HEAD_OWN,
+    Q_LOTS,
+    Q_MADE,
+    added_to,
+    as_many,
+    come,
+    gone,
+    less,
+    noted,
+    place_of,
+    quote_at,
+    seen,
+)
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 
@@ -19,49 +35,51 @@ COLUMNS: Final = (
     "quantity", "leaves", "phase", "coverage", "busts_hi", "busts_lo", "incoming_seq", "entry_seq",
     "lifetime_ns", "best_bid", "best_ask", "leaves_before", "buy_account", "sell_account",
     "buy_complex", "sell_complex", "type", "tif", "order_lo", "replaces_lo", "buy_lo", "sell_lo",
+    "buy_role", "sell_role",
 )  # fmt: skip
 
 FLIGHTS: Final = 64
 STOPS: Final = 128
 LEGS: Final = 256
 RUNS: Final = 16
-QUOTES: Final = 128
-"""Kept an instrument: flights, triggered stops, legs of open runs, open runs, and the group's
-resting orders; of more than so many the oldest is forgotten."""
-MEMORY: Final = 4096
-"""Events of the group on a side after which what was seen of its habit counts half."""
+"""Kept an instrument: flights, triggered stops, legs of open runs, open runs; of more than so many
+the oldest is forgotten."""
+SAMPLE_NS: Final = 1_000_000_000
+"""Least time between two moments at which the habit is seen: what was added is there for seconds,
+so that looks closer together see the same thing twice."""
 
-# Head of an instrument: how many were made of each, the stop in flight, the next deadline.
-H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(7)
-H_BIDS, H_ASKS, H_LAST = range(7, 10)
-HEAD_FIELDS: Final = 10
+# Head of an instrument: what hunt_quotes keeps there; how many were made of each, the stop in
+# flight, the next deadline; the order before, and what an order of the group met that may trade;
+# when the habit is to be seen again.
+H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(HEAD_OWN, HEAD_OWN + 7)
+H_LAST, H_COME_SEQ, H_COME_ADDED, H_SEEN_BUY, H_SEEN_SELL = range(HEAD_OWN + 7, HEAD_OWN + 12)
+HEAD_FIELDS: Final = HEAD_OWN + 12
 
-# A resting order of the group: Q_ID 0 = a free place.
-Q_ID, Q_SIDE, Q_LOTS, Q_MADE = range(4)
-QUOTE_FIELDS: Final = 4
-
-# A flight. F_RUN: run of the stop that it is, 0 = none. F_LIVE: orders of the group that it meets.
+# A flight. F_RUN: run of the stop that it is, 0 = none. F_ADDED: orders that the group had just
+# added on the side that it meets.
 F_SEQ, F_NS, F_SIDE, F_ACCOUNT, F_COMPLEX, F_LOTS, F_BID, F_ASK = range(8)
-F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_LIVE = range(8, 14)
-FLIGHT_FIELDS: Final = 14
+F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_ADDED, F_ROLE = range(8, 15)
+FLIGHT_FIELDS: Final = 15
 
-# A stop that triggered. S_COST: half ticks times lots beyond the price before the push.
-S_SEQ, S_ENTRY, S_ACCOUNT, S_RUN, S_DUE, S_FILLED, S_CAUGHT, S_COST = range(8)
-STOP_FIELDS: Final = 8
+# A stop that triggered; S_RUN 0 = by nobody's push. S_COST: half ticks times lots beyond the price
+# before the push.
+S_SEQ, S_ENTRY, S_ACCOUNT, S_RUN, S_DUE, S_FILLED, S_CAUGHT, S_COST, S_SIDE, S_NS = range(10)
+STOP_FIELDS: Final = 10
 
 # A leg of a run. PUSH: seq, first and last trade. CATCH: trade seq, entry seq, when it was entered
 # (0: it was moved since, or it took a stop-limit that rests).
 L_RUN, L_KIND, L_SEQ, L_FIRST, L_LAST, L_ACCOUNT, L_LOTS, L_PRICE, L_NS = range(9)
 LEG_FIELDS: Final = 9
-PUSH, CATCH, STOP = 1, 2, 3
-"""Kinds of legs; STOP is made on writing out."""
+PUSH, CATCH, STOP, NEAR = 1, 2, 3, 4
+"""Kinds of legs; STOP and NEAR (a stop of that side and time that others triggered) are made on
+writing out."""
 
 # A run.
 R_NUMBER, R_SIDE, R_COMPLEX, R_ACCOUNT, R_SEQ, R_FROM_NS, R_FIRST_NS, R_LAST_NS = range(8)
 R_BID, R_ASK, R_EXTREME, R_ORDERS, R_LOTS, R_AGAINST, R_ADVANCE, R_ALL = range(8, 16)
 R_STOPS, R_DUE, R_FILLED, R_CAUGHT, R_BACK, R_DOUBT, R_PUSHED, R_INSTRUMENT = range(16, 24)
-R_PEAK, R_LIVE, R_HABIT = range(24, 27)
-RUN_FIELDS: Final = 27
+R_PEAK, R_ADDED, R_AS_MANY, R_SEEN, R_ROLE = range(24, 29)
+RUN_FIELDS: Final = 29
 
 _NULL: Final = int(NULL)
 _TRIGGER, _STATUS, _TRADE = int(Kind.TRIGGER), int(Kind.STATUS), int(Kind.TRADE)
@@ -71,81 +89,10 @@ _CANCEL, _EXPIRE, _REJECT = int(Kind.CANCEL), int(Kind.EXPIRE), int(Kind.REJECT)
 _BOOK: Final = int(Kind.BOOK)
 _LIMIT, _NO_TYPE = int(OrderType.LIMIT), int(OrderType.NONE)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
+_MAKER: Final = int(Role.AFFILIATED_MM)
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 FAR: Final = 2**62
 """No touch has been seen since the last trigger."""
-
-
-@njit(cache=True)
-def _quote(quotes: Array, order: np.int64) -> int:
-    """Return where a resting order of the group is kept, or -1."""
-    for at in range(QUOTES):
-        if quotes[at, Q_ID] == order and order != 0:
-            return at
-    return -1
-
-
-@njit(cache=True)
-def _gone(own: Array, quotes: Array, at: int) -> None:
-    """Forget a resting order of the group."""
-    if at >= 0:
-        own[H_BIDS if quotes[at, Q_SIDE] > 0 else H_ASKS] -= 1
-        quotes[at, Q_ID] = 0
-
-
-@njit(cache=True)
-def _come(  # noqa: PLR0917
-    own: Array, quotes: Array, order: np.int64, side: int, lots: int, seq: int
-) -> None:
-    """Keep a resting order of the group, in place of the oldest where there is no room."""
-    if order == 0 or lots <= 0 or _quote(quotes, order) >= 0:
-        return
-    place = 0
-    for at in range(QUOTES):
-        if quotes[at, Q_ID] == 0:
-            place = at
-            break
-        if quotes[at, Q_MADE] < quotes[place, Q_MADE]:
-            place = at
-    if quotes[place, Q_ID] != 0:
-        _gone(own, quotes, place)
-    own[H_BIDS if side > 0 else H_ASKS] += 1
-    quote = quotes[place]
-    quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
-
-
-@njit(cache=True)
-def _less(own: Array, quotes: Array, order: np.int64, lots: int) -> None:
-    """Take a fill of an order of the group into account."""
-    at = _quote(quotes, order)
-    if at >= 0:
-        quotes[at, Q_LOTS] -= lots
-        if quotes[at, Q_LOTS] <= 0:
-            _gone(own, quotes, at)
-
-
-@njit(cache=True)
-def _seen(habit: Array, live: int) -> None:
-    """Count how many orders the group has on a side; the last place of `habit` is the sum."""
-    habit[min(live, QUOTES)] += 1
-    habit[QUOTES + 1] += 1
-    if habit[QUOTES + 1] >= MEMORY:
-        total = 0
-        for at in range(QUOTES + 1):
-            habit[at] //= 2
-            total += habit[at]
-        habit[QUOTES + 1] = total
-
-
-@njit(cache=True)
-def _usual(habit: Array) -> int:
-    """Return the median of how many orders the group has on a side."""
-    below = 0
-    for at in range(QUOTES + 1):
-        below += habit[at]
-        if 2 * below >= habit[QUOTES + 1]:
-            return at
-    return QUOTES
 
 
 @njit(cache=True)
@@ -242,10 +189,10 @@ def _initiated(  # noqa: PLR0917
     if made == 0:
         return -1
     newest = flights[(made - 1) % FLIGHTS]
-    if newest[F_SIDE] != side or now_ns - newest[F_NS] > push_ns:
+    if newest[F_SIDE] != side or now_ns - newest[F_NS] > pause_ns:
         return -1
     if newest[F_RUN] != 0:
-        return _run(runs, newest[F_RUN])
+        return int(_run(runs, newest[F_RUN]))
     party = -1
     first, orders, lots, against, ticks, total = _chain(
         flights, made, now_ns, side, party, pause_ns, push_ns
@@ -284,7 +231,7 @@ def _initiated(  # noqa: PLR0917
         run[R_COMPLEX], run[R_ACCOUNT] = 1 if party < 0 else 0, begun[F_ACCOUNT]
         run[R_SEQ], run[R_FROM_NS], run[R_FIRST_NS] = begun[F_SEQ], begun[F_NS], now_ns
         run[R_BID], run[R_ASK] = begun[F_BID], begun[F_ASK]
-        run[R_HABIT] = _usual(habit[1 if side > 0 else 0])
+        run[R_ADDED], run[R_ROLE] = -1, begun[F_ROLE]
         run[R_EXTREME] = run[R_PEAK] = newest[F_EXTREME]
     run = runs[at]
     run[R_ORDERS], run[R_LOTS] = max(run[R_ORDERS], orders), max(run[R_LOTS], lots)
@@ -296,7 +243,9 @@ def _initiated(  # noqa: PLR0917
         mine = flight[F_COMPLEX] != 0 if party < 0 else flight[F_ACCOUNT] == party
         if not mine or flight[F_SIDE] != side or flight[F_RUN] != 0:
             continue
-        run[R_LIVE] = max(run[R_LIVE], flight[F_LIVE])
+        if flight[F_ADDED] > run[R_ADDED]:
+            run[R_ADDED], run[R_SEEN] = flight[F_ADDED], habit[ADDED + 1]
+            run[R_AS_MANY] = as_many(habit, flight[F_ADDED])
         if side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
             run[R_EXTREME] = flight[F_EXTREME]
             if side * (flight[F_EXTREME] - run[R_PEAK]) > 0:
@@ -313,8 +262,8 @@ def _initiated(  # noqa: PLR0917
 
 @njit(cache=True)
 def _due(  # noqa: PLR0917
-    x: int, now_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array, legs: Array,
-    out: Array, out_legs: Array, written: int, told: int,
+    x: int, now_ns: int, lead_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array,
+    legs: Array, out: Array, out_legs: Array, written: int, told: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Write out the runs whose deadline lies before now, soonest first; return rows written."""
     while True:
@@ -340,9 +289,15 @@ def _due(  # noqa: PLR0917
                 told += 1
         for back in range(min(own[H_STOPS], STOPS), 0, -1):
             stop = stops[(own[H_STOPS] - back) % STOPS]
-            if stop[S_RUN] == run[R_NUMBER]:
+            here = stop[S_RUN] == run[R_NUMBER]
+            near = (
+                stop[S_SIDE] == run[R_SIDE]
+                and run[R_FROM_NS] - lead_ns <= stop[S_NS] <= run[R_LAST_NS]
+            )
+            if here or near:
                 leg = out_legs[told]
-                leg[L_RUN], leg[L_KIND], leg[L_SEQ] = written, STOP, stop[S_SEQ]
+                leg[L_RUN], leg[L_KIND] = written, STOP if here else NEAR
+                leg[L_SEQ] = stop[S_SEQ] if here else stop[S_NS]
                 leg[L_FIRST], leg[L_LAST] = stop[S_ENTRY], stop[S_FILLED]
                 leg[L_ACCOUNT], leg[L_LOTS] = stop[S_ACCOUNT], stop[S_CAUGHT]
                 leg[L_PRICE], leg[L_NS] = stop[S_COST], stop[S_DUE]
@@ -369,6 +324,8 @@ def scan(  # noqa: PLR0917
     legs: Array,
     runs: Array,
     quotes: Array,
+    past: Array,
+    usual: Array,
     habit: Array,
     lost: Array,
     out: Array,
@@ -377,15 +334,17 @@ def scan(  # noqa: PLR0917
     """Scan rows from `first`; return (row to go on from, runs written, legs written).
 
     It stops early when `out` or `out_legs` might not hold what falls due; the caller empties them.
-    `times`: longest pause within a push, longest push, horizon after the last trigger, ns.
+    `times`: longest pause within a push, longest push, longest time before it at which an order
+    that catches is entered, horizon after the last trigger, ns.
     """
     (
         kind, instrument, seq, clock, account, role, in_complex, side, price,
         quantity, leaves, phase, coverage, busts_hi, busts_lo, incoming, entry,
         lifetime, best_bid, best_ask, leaves_before, buyer, seller,
         buy_complex, sell_complex, order_type, tif, order_id, replaces, buy_id, sell_id,
+        buy_role, sell_role,
     ) = columns  # fmt: skip
-    pause_ns, push_ns, horizon_ns = times[0], times[1], times[2]
+    pause_ns, push_ns, lead_ns, horizon_ns = times[0], times[1], times[2], times[3]
     written, told = 0, 0
     for i in range(first, len(kind)):
         x = instrument[i]
@@ -393,11 +352,11 @@ def scan(  # noqa: PLR0917
         k = kind[i]
         if own[H_OPEN] > 0:
             if clock[i] > own[H_NEXT_NS]:
-                if written + RUNS > len(out) or told + LEGS + STOPS > len(out_legs):
+                if written + RUNS > len(out) or told + LEGS + RUNS * STOPS > len(out_legs):
                     return i, written, told
                 written, told = _due(
-                    x, clock[i], horizon_ns, own, runs[x], stops[x], legs[x], out, out_legs,
-                    written, told,
+                    x, clock[i], lead_ns, horizon_ns, own, runs[x], stops[x], legs[x], out,
+                    out_legs, written, told,
                 )  # fmt: skip
             if k != _TRADE:
                 for place in range(RUNS):
@@ -408,17 +367,16 @@ def scan(  # noqa: PLR0917
                             run[R_BACK] = min(run[R_BACK], run[R_SIDE] * touch)
         if k == _TRADE:
             flying = incoming[i]
-            live = own[H_ASKS if side[i] > 0 else H_BIDS]
             made = np.int64(0)
             if busts_hi[i] == 0 and busts_lo[i] == 0:
                 if buy_complex[i] != 0 or sell_complex[i] != 0:
                     resting = sell_id[i] if side[i] > 0 else buy_id[i]
-                    at = _quote(quotes[x], np.int64(resting))
+                    at = quote_at(quotes[x], np.int64(resting))
                     made = quotes[x, at, Q_MADE] if at >= 0 else np.int64(0)
                 if buy_complex[i] != 0:
-                    _less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
+                    less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
                 if sell_complex[i] != 0:
-                    _less(own, quotes[x], np.int64(sell_id[i]), quantity[i])
+                    less(own, quotes[x], np.int64(sell_id[i]), quantity[i])
             if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0 or phase[i] != _CONTINUOUS:
                 continue
             buying = side[i] > 0
@@ -429,10 +387,20 @@ def scan(  # noqa: PLR0917
                 newest[F_SEQ], newest[F_NS], newest[F_SIDE] = flying, clock[i], side[i]
                 newest[F_ACCOUNT] = buyer[i] if buying else seller[i]
                 newest[F_COMPLEX] = buy_complex[i] if buying else sell_complex[i]
+                newest[F_ROLE] = buy_role[i] if buying else sell_role[i]
                 newest[F_LOTS], newest[F_EXTREME], newest[F_FIRST] = 0, price[i], seq[i]
                 newest[F_BID], newest[F_ASK] = best_bid[i], best_ask[i]
                 newest[F_RUN], newest[F_DOUBT] = 0, 0
-                newest[F_LIVE] = live
+                if flying == own[H_COME_SEQ]:
+                    newest[F_ADDED] = own[H_COME_ADDED]
+                else:
+                    newest[F_ADDED] = added_to(
+                        own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
+                    )
+                    due = H_SEEN_BUY if buying else H_SEEN_SELL
+                    if clock[i] >= own[due] and newest[F_COMPLEX] == 0:
+                        own[due] = clock[i] + SAMPLE_NS
+                        seen(habit[x], newest[F_ADDED])
                 if flying == own[H_TRIGGER]:
                     at = _find(stops[x], own[H_STOPS], flying)
                     newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
@@ -490,9 +458,6 @@ def scan(  # noqa: PLR0917
                 own, flights[x], runs[x], legs[x], habit[x], lost, side[i], clock[i], pause_ns,
                 push_ns,
             )  # fmt: skip
-            if at < 0:
-                continue
-            run = runs[x, at]
             stop = stops[x, own[H_STOPS] % STOPS]
             if own[H_STOPS] >= STOPS and _run(runs[x], stop[S_RUN]) >= 0:
                 lost[0] += 1
@@ -500,8 +465,12 @@ def scan(  # noqa: PLR0917
             own[H_STOPS] += 1
             due = leaves[i] if leaves[i] != _NULL else max(0, leaves_before[i])
             stop[S_SEQ], stop[S_ENTRY], stop[S_ACCOUNT] = seq[i], entry[i], account[i]
-            stop[S_RUN], stop[S_DUE] = run[R_NUMBER], due
             stop[S_FILLED], stop[S_CAUGHT], stop[S_COST] = 0, 0, 0
+            stop[S_RUN], stop[S_DUE], stop[S_SIDE], stop[S_NS] = 0, due, side[i], clock[i]
+            if at < 0:
+                continue
+            run = runs[x, at]
+            stop[S_RUN] = run[R_NUMBER]
             run[R_STOPS] += 1
             run[R_DUE] += due
             run[R_DOUBT] |= coverage[i]
@@ -511,22 +480,33 @@ def scan(  # noqa: PLR0917
             own[H_FLIGHTS], own[H_TRIGGER] = 0, 0
         if k != _TRADE and in_complex[i] != 0:
             order = np.int64(order_id[i])
-            at = _quote(quotes[x], order)
+            at = quote_at(quotes[x], order)
+            lane = 0 if role[i] == _MAKER else 1
+            if k in (_NEW, _REPLACE) and side[i] != 0:
+                touch = best_ask[i] if side[i] > 0 else best_bid[i]
+                meets = price[i] == _NULL or side[i] * (price[i] - touch) >= 0
+                if touch != _NULL and meets:
+                    own[H_COME_SEQ] = seq[i]
+                    own[H_COME_ADDED] = added_to(
+                        own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
+                    )
             if k in (_NEW, _BOOK):
                 if k == _NEW:
-                    _gone(own, quotes[x], _quote(quotes[x], np.int64(replaces[i])))
+                    gone(own, quotes[x], quote_at(quotes[x], np.int64(replaces[i])))
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
-                    _come(own, quotes[x], order, side[i], lots, seq[i])
+                    come(own, quotes[x], lane, order, side[i], lots, seq[i], clock[i])
             elif k == _REPLACE:
                 if at >= 0 and leaves[i] != _NULL:
                     quotes[x, at, Q_LOTS] = leaves[i]
             elif k in (_CANCEL, _EXPIRE):
-                _gone(own, quotes[x], at)
+                gone(own, quotes[x], at)
             elif k == _REJECT and own[H_LAST] == order:
-                _gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
+                gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
+            noted(own, past[x], clock[i], lead_ns)
             if side[i] != 0:
-                _seen(habit[x, 0 if side[i] > 0 else 1], own[H_BIDS if side[i] > 0 else H_ASKS])
+                place = place_of(lane, side[i])
+                seen(usual[x, place], own[H_LIVE + place])
         if k != _TRADE:
             own[H_LAST] = np.int64(order_id[i])
     return len(kind), written, told

@@ -67,6 +67,41 @@ class StopHuntingParams(Params, frozen=True):
             "one that waits longer may be hit by others before the push comes",
         ),
     ] = 5.0
+    usual_caught_ratio: Annotated[
+        float,
+        Parameter(
+            "share of others' runs that the group takes the other side of, taken for usual until a "
+            "day has shown what is",
+            "ratio",
+            "a maker among a handful; by an order just entered, its square",
+        ),
+    ] = 0.2
+    case_chance: Annotated[
+        float,
+        Parameter(
+            "chance of the legs of a run by the group together, up to which it is a case",
+            "probability",
+            "hedges of a maker run two or three clusters an hour and instrument, and most revert: "
+            "one in a thousand is about one a day on thirty instruments",
+        ),
+    ] = 0.001
+    client_chance: Annotated[
+        float,
+        Parameter(
+            "the same of a run by an account registered as a client, and of all its runs together",
+            "probability",
+            "clients run some fifty times as many clusters as the group",
+        ),
+    ] = 0.00002
+    strange_chance: Annotated[
+        float,
+        Parameter(
+            "the same of a run that is no case by itself, up to which it is told with the party's "
+            "others once all its runs of the day together have passed",
+            "probability",
+            "one in a hundred; all runs count, the ordinary ones too, in whether they pass",
+        ),
+    ] = 0.01
     pattern_runs: Annotated[
         int,
         Parameter(

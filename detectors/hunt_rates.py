@@ -1,18 +1,21 @@
 """How often stops are run and caught: the group's runs and each client's, in one UTC day.
 
 Innocent pushes run stops too, and a maker's quotes are what a stop then meets: how often that is so
-is measured on everybody else's runs of the same instrument and day, and held against a party's own
-by Fisher's exact test. A party's n-th look spends alpha / (n (n + 1)).
+is measured on everybody else's runs of the same instrument and day. The group's share of runs that
+it catches from is held against theirs by Fisher's exact test; its n-th look spends
+alpha / (n (n + 1)). What all runs of one party say of chance is put together as Fisher did in 1932,
+by the sum of their -ln p. It is looked at where a run is strange; the n-th look spends likewise.
 """
 
 from __future__ import annotations
 
+import math
 from operator import attrgetter
 from typing import ClassVar, Final
 
 import msgspec
 
-from detectors.statistics import fisher_tail, spent
+from detectors.statistics import fisher_tail, gamma_tail, spent
 from ingest.axes import Entries
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
@@ -23,19 +26,46 @@ MAX_REFS: Final = 256
 MAX_ACCOUNTS: Final = 17
 
 
+def quarter(share: float) -> int:
+    """Return which quarter of the whole a share above 0 reaches into, from 0.
+
+    >>> quarter(0.1), quarter(0.25), quarter(1.0)
+    (0, 1, 3)
+    """
+    return min(3, int(4 * share))
+
+
 class Tally(msgspec.Struct, kw_only=True):
     """One party's runs of a day, and what an alert on it tells."""
 
     party: int
     runs: int = 0
-    caught: int = 0
-    """Runs in which the group took the other side of anything that triggered."""
+    caught: list[int] = msgspec.field(default_factory=lambda: [0] * 4)
+    """Runs in which the group took the other side of what triggered, by quarters of it."""
+    fresh: int = 0
+    """Those in which it did so by an order just entered."""
+    client: bool = False
+    """Registered as a client, and not as a maker."""
+    sizes: list[int] = []
+    """Its runs by the binary digits of what the push traded, lots."""
+    cases: int = 0
+    """Of the group: runs that are cases by themselves, which no rate counts."""
     hits: int = 0
-    """What the party is tested on. Of the group: runs that it caught from by standing quotes, of
-    those that are no case of their own; of a client: runs that the group had prepared for."""
+    """Of the group: runs that it caught from and that are no cases."""
+    surprise: float = 0.0
+    """The sum of -ln p over its runs."""
+    looks: int = 0
+    """Runs that were strange enough to look at all of them together."""
+    together: float = 1.0
+    """How often chance would say as much, at the last look."""
+    systematic: bool = False
+    """A look passed."""
+    kept: int = 0
+    """Strange runs that are no cases by themselves: those that an alert on the party tells of."""
     told: int = 0
     """Findings so far."""
     first_seq: int = 0
+    first_account: int = -1
     first_ns: int = 0
     last_ns: int = 0
     harm: int = 0
@@ -56,8 +86,27 @@ class Tally(msgspec.Struct, kw_only=True):
     def look(self, others: tuple[int, int], alpha: float) -> None:
         """Hold the rate against runs and hits of others."""
         self.others, self.others_hits = others
-        self.p = fisher_tail(self.hits, self.runs, self.others_hits, self.others)
+        self.p = fisher_tail(self.hits, self.runs - self.cases, self.others_hits, self.others)
         self.passed |= self.p <= self.threshold(alpha)
+
+    def add(self, chance: float, strange: float, alpha: float) -> None:
+        """Put a run together with those before it; look where its chance is at most `strange`."""
+        self.surprise -= math.log(chance)
+        if chance <= strange:
+            self.looks += 1
+            self.together = gamma_tail(self.runs, self.surprise)
+            self.systematic |= self.together <= spent(alpha, self.looks)
+
+    def ran(self, lots: int, caught_share: float, *, fresh: bool) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.fresh += fresh
+        if caught_share > 0:
+            place = quarter(caught_share)
+            self.caught = [n + (at == place) for at, n in enumerate(self.caught)]
+        size = lots.bit_length()
+        sizes = self.sizes + [0] * (size + 1 - len(self.sizes))
+        self.sizes = [n + (at == size) for at, n in enumerate(sizes)]
 
     def threshold(self, alpha: float) -> float:
         """Return the probability at or below which this look passes."""
@@ -76,11 +125,19 @@ class Day(msgspec.Struct, kw_only=True):
         """Return a party's, a new one when it has none."""
         return self.tallies.setdefault(party, Tally(party=party))
 
+    def rest(self, party: int) -> list[Tally]:
+        """Return the tallies of all but one party and the group."""
+        return [t for t in self.tallies.values() if t.party not in (party, GROUP)]
+
+    def as_large(self, party: int, lots: int) -> tuple[int, int]:
+        """Return other clients' runs whose push had as many binary digits, and all of them."""
+        rest = [t for t in self.rest(party) if t.client]
+        return sum(sum(t.sizes[lots.bit_length() :]) for t in rest), sum(t.runs for t in rest)
+
     def others(self, party: int) -> tuple[int, int]:
-        """Return runs and hits of all clients but one party; against the group, all they caught."""
-        rest = [t for t in self.tallies.values() if t.party not in (party, GROUP)]
-        hits = (t.caught if party == GROUP else t.hits for t in rest)
-        return sum(t.runs for t in rest), sum(hits)
+        """Return the runs of all but one party and the group, and those that it caught from."""
+        rest = self.rest(party)
+        return sum(t.runs for t in rest), sum(sum(t.caught) for t in rest)
 
 
 class HuntRates:

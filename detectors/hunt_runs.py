@@ -9,14 +9,15 @@ import msgspec
 import numpy as np
 
 from detectors import hunt_kernel as k
+from detectors import hunt_quotes as q
 from detectors.kept import Kept
 from ingest.axes import ByCode, Count
-from ingest.events import NULL, Array, Batch
+from ingest.events import NULL, Array, Batch, Role
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
 OUT_RUNS: Final = 64
-OUT_LEGS: Final = 2048
+OUT_LEGS: Final = 4096
 
 
 class Push(msgspec.Struct, frozen=True, array_like=True):
@@ -69,6 +70,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The party is the complex, net over its accounts; else one account."""
     account: int
     """Of the push's first order."""
+    client: bool
+    """That account is registered as a client's, and not as a maker's."""
     first_seq: int
     from_ns: int
     triggered_ns: int
@@ -93,15 +96,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     caught: int
     back: int | None
     """Least advanced touch seen within the horizon, ticks; None = none was."""
-    live: int
-    """Orders that the group had on the side that the stops were to meet, at most, as the push's
-    orders came."""
-    habit: int
-    """Median of how many it has there."""
+    added: int
+    """Orders that the group had added lately on the side that the stops were to meet, net and
+    beyond those on the other side, at most, as the push's orders came."""
+    as_many: int
+    """Of the moments `seen`, those at which it had added as many, or more."""
+    seen: int
     incomplete: bool
     pushes: tuple[Push, ...]
     catches: tuple[Catch, ...]
     stops: tuple[Stop, ...]
+    near: tuple[int, ...]
+    """When stops of that side triggered by no push of the party, shortly before the push or during
+    it, ns."""
 
     @property
     def push_ticks(self) -> int:
@@ -130,32 +137,37 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """What clients paid beyond the mid before the push, half ticks times lots; gains apart."""
         return sum(max(0, stop.cost) for stop in self.stops)
 
-    def prepared(self, lead_ns: int) -> int:
-        """Return the lots caught by orders entered shortly before the push, or during it.
+    def fresh(self, lead_ns: int) -> list[Catch]:
+        """Return the catches by orders that the group entered within a time before the push's last.
 
-        0 where the group had no more orders on that side than it has by habit: quotes that are
-        moved or entered again are not prepared. Nor is what takes a stop-limit that rests.
+        An order that was moved since is none, nor what takes a stop-limit that rests.
         """
-        if self.live <= self.habit:
-            return 0
-        return sum(
-            catch.lots
-            for catch in self.catches
-            if self.from_ns - lead_ns <= catch.entered_ns <= self.last_ns
-        )
+        if not self.pushes:
+            return []
+        since, until = self.from_ns - lead_ns, max(push.at_ns for push in self.pushes)
+        return [catch for catch in self.catches if since <= catch.entered_ns <= until]
+
+    def prepared(self, lead_ns: int) -> int:
+        """Return the lots caught by such orders."""
+        return sum(catch.lots for catch in self.fresh(lead_ns))
+
+    def cluster(self, lead_ns: int) -> int:
+        """Return the stops that the push and others triggered since the group prepared for it."""
+        since = min([self.from_ns, *(catch.entered_ns for catch in self.fresh(lead_ns))])
+        return len(self.stops) + sum(at_ns >= since for at_ns in self.near)
 
 
 class Runs:
     """The kernel's state: flights, triggered stops, legs and open runs of each instrument.
 
-    State: about 45 kB an instrument, whatever the traffic. Legs or stops of an open run that are
+    State: about 50 kB an instrument, whatever the traffic. Legs or stops of an open run that are
     pushed out by newer ones, and runs for which there is no room, are counted in `overflow`.
 
     Parameters
     ----------
     instruments : int
         How many the table holds.
-    pause_ns, push_ns, horizon_ns : int
+    pause_ns, push_ns, lead_ns, horizon_ns : int
         As in `StopHuntingParams`, ns.
     """
 
@@ -166,12 +178,16 @@ class Runs:
         "hunt_legs": ByCode(),
         "hunt_runs": ByCode(),
         "hunt_quotes": ByCode(),
+        "hunt_past": ByCode(),
+        "hunt_usual": ByCode(),
         "hunt_habit": ByCode(),
         "hunt_lost": Count(),
     }
 
-    def __init__(self, instruments: int, pause_ns: int, push_ns: int, horizon_ns: int) -> None:
-        self._times = np.array([pause_ns, push_ns, horizon_ns], np.int64)
+    def __init__(
+        self, instruments: int, pause_ns: int, push_ns: int, lead_ns: int, horizon_ns: int
+    ) -> None:
+        self._times = np.array([pause_ns, push_ns, lead_ns, horizon_ns], np.int64)
         n = instruments
         arrays: dict[str, Array] = {
             "hunt_head": np.zeros((n, k.HEAD_FIELDS), np.int64),
@@ -179,8 +195,10 @@ class Runs:
             "hunt_stops": np.zeros((n, k.STOPS, k.STOP_FIELDS), np.int64),
             "hunt_legs": np.zeros((n, k.LEGS, k.LEG_FIELDS), np.int64),
             "hunt_runs": np.zeros((n, k.RUNS, k.RUN_FIELDS), np.int64),
-            "hunt_quotes": np.zeros((n, k.QUOTES, k.QUOTE_FIELDS), np.int64),
-            "hunt_habit": np.zeros((n, 2, k.QUOTES + 2), np.int64),
+            "hunt_quotes": np.zeros((n, q.QUOTES, q.QUOTE_FIELDS), np.int64),
+            "hunt_past": np.zeros((n, q.PAST, q.PAST_FIELDS), np.int64),
+            "hunt_usual": np.zeros((n, 4, q.LIVE + 2), np.int64),
+            "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
         }
         self._kept = Kept("stop_hunting", arrays)
@@ -201,8 +219,8 @@ class Runs:
         while row < len(batch):
             row, runs, legs = k.scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
-                s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_habit"], s["hunt_lost"],
-                self._out, self._out_legs,
+                s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_past"], s["hunt_usual"],
+                s["hunt_habit"], s["hunt_lost"], self._out, self._out_legs,
             )  # fmt: skip
             if runs:
                 yield from _read(self._out[:runs].tolist(), self._out_legs[:legs].tolist())
@@ -231,6 +249,7 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             side=run[k.R_SIDE],
             group=bool(run[k.R_COMPLEX]),
             account=run[k.R_ACCOUNT],
+            client=run[k.R_ROLE] == Role.CLIENT,
             first_seq=run[k.R_SEQ],
             from_ns=run[k.R_FROM_NS],
             triggered_ns=run[k.R_FIRST_NS],
@@ -247,10 +266,12 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             filled=run[k.R_FILLED],
             caught=run[k.R_CAUGHT],
             back=None if back == k.FAR else run[k.R_SIDE] * back,
-            live=run[k.R_LIVE],
-            habit=run[k.R_HABIT],
+            added=max(0, run[k.R_ADDED]),
+            as_many=run[k.R_AS_MANY],
+            seen=run[k.R_SEEN],
             incomplete=bool(run[k.R_DOUBT]),
             pushes=tuple(Push(*leg) for leg in of(k.PUSH)),
             catches=tuple(Catch(*leg) for leg in of(k.CATCH)),
             stops=tuple(Stop(*leg) for leg in of(k.STOP)),
+            near=tuple(leg[0] for leg in of(k.NEAR)),
         )

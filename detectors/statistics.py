@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from scipy.special import bdtrc, pdtrc
+from scipy.special import bdtrc, gammaincc, pdtrc
 
 from ingest.events import Array
 
@@ -57,6 +57,15 @@ def poisson_tail(hits: int, mean: float) -> float:
     0.080301
     """
     return 1.0 if hits <= 0 else float(pdtrc(hits - 1, mean))
+
+
+def gamma_tail(terms: int, total: float) -> float:
+    """Return P(the sum of -ln p over independent tests >= total) when all are null; Fisher (1932).
+
+    >>> gamma_tail(1, 0.0), round(gamma_tail(2, -2 * math.log(0.05)), 6)
+    (1.0, 0.017479)
+    """
+    return float(gammaincc(terms, total)) if total > 0 else 1.0
 
 
 def randomised(tail: float, next_tail: float, chance: float) -> float:

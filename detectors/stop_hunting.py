@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Finding, Params, Spec
+from detectors.hunt_chance import chance_of
 from detectors.hunt_findings import legs_of, of_run, of_tally, people_of
 from detectors.hunt_params import StopHuntingParams
-from detectors.hunt_rates import GROUP, MAX_ACCOUNTS, MAX_REFS, HuntRates, Tally
+from detectors.hunt_rates import GROUP, MAX_ACCOUNTS, MAX_REFS, Day, HuntRates, Tally
 from detectors.hunt_runs import Run, Runs
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -22,9 +23,8 @@ DAY_NS: Final = 86_400 * SECOND
 class StopHunting(Detector):
     """Runs of clients' stops by the group's own pushes, and by pushes that the group knew of.
 
-    State: about 45 kB an instrument of recent orders, stops, open runs and the group's
-    resting orders; one tally for each
-    account that ran a cluster of stops in an instrument that day.
+    State: about 50 kB an instrument of recent orders, stops, open runs and the group's resting
+    orders; one tally for each account that ran a cluster of stops in an instrument that day.
 
     Examples
     --------
@@ -56,15 +56,19 @@ class StopHunting(Detector):
             "orders of the group trade with what triggers; the touch gives back the greater part "
             "of the push within horizon_s. A stop belongs to whoever gained most ticks on its "
             "side up to its trigger; what the fills of a stop trigger belongs to the same run. A "
-            "case is whole when there are min_stops or more, the push was the group's own and "
-            "net, the price reverted, and an order that caught was entered for it: within "
-            "prepared_s before the push, or during it, never moved, and the group had more orders "
-            "on that side than it has by habit. Caught by standing quotes alone it is "
-            "weak; the share of such runs in the group's others is tested against that of clients' "
-            "runs in the instrument and UTC day. Runs by an account registered "
-            "as a client, for which the group had prepared and of which it caught the greater "
-            "part, are counted an account, instrument and day against those of all other clients: "
-            "one alert once their rate passes, none for a single one."
+            "run is of min_stops or more, by the push and by others since the group prepared; the "
+            "push is the group's own and net. What is judged is how often all would be met without "
+            "a hunt: that the group had so many orders added, within prepared_s, on the side that "
+            "the stops were to meet, beyond its habit and what it added on the other (against the "
+            "moments at which anybody's order came); that it takes as much of what triggers, or by "
+            "an order just entered (against others' runs of the instrument and UTC day). Up to "
+            "case_chance a run is whole; a price that comes back by less than reverted_ratio of "
+            "the push weakens it in proportion. Strange runs that are no case by themselves are "
+            "told together, one alert a party, instrument and day, once all its runs have passed. "
+            "Caught by standing quotes alone a run is weak; the share of such runs in the group's "
+            "others is tested against that of others' runs. A run by an account registered as a "
+            "client is judged likewise, also by its size against other clients' pushes, up to "
+            "client_chance."
         ),
         legal_basis=(
             (
@@ -92,7 +96,8 @@ class StopHunting(Detector):
             "auction or halt",
         ),
         blind_spots=(
-            "a single hunt by a nominee registered as a client",
+            "a single hunt by a nominee whose push is no larger than clients' own",
+            "hunts in the first seconds of a feed, when what was added is not known",
             "a push that lasts longer than push_s, or pauses longer than pause_s",
             "catching by a nominee's orders, the group only pushing",
             "liquidations: the feed has no mark for them",
@@ -105,9 +110,9 @@ class StopHunting(Detector):
                 "window_end_ns?"
             ),
             (
-                "Read `features.push_quantity`, `features.caught` and `features.prepared` of the "
-                "episode: what did the push cost, and what did the catch bring at the mid of "
-                "detected_ns?"
+                "Read `features.push_quantity`, `features.caught`, `features.orders_added` and "
+                "`features.chance` of the episode: what did the push cost, and what did the catch "
+                "bring at the mid of detected_ns?"
             ),
             (
                 "Look for a reason of the push: fills of the group's accounts (buy_account, "
@@ -119,7 +124,8 @@ class StopHunting(Detector):
                 "pushing orders with the access list of the hour of window_start_ns."
             ),
             (
-                "Compare `features.runs_caught_share` with its baseline over the day; for an "
+                "Compare `features.runs_caught_share` and `features.chance_together` with their "
+                "baselines over the day; for an "
                 "initiator registered as a client look up owner and linked_to in accounts.csv."
             ),
         ),
@@ -147,6 +153,7 @@ class StopHunting(Detector):
             len(instruments),
             int(params.pause_s * SECOND),
             int(params.push_s * SECOND),
+            self._lead_ns,
             self._horizon_ns,
         )
         self._rates = HuntRates()
@@ -188,43 +195,51 @@ class StopHunting(Detector):
         deadline_ns = run.last_ns + self._horizon_ns
         day = deadline_ns // DAY_NS
         yield from self._until(run.instrument, day)
-        params = self._params
-        if len(run.stops) < params.min_stops or not run.push_ticks:
+        params, lead_ns = self._params, self._lead_ns
+        if run.cluster(lead_ns) < params.min_stops or not run.push_ticks:
             return
         if run.own_share < params.own_push_ratio or 2 * run.against > run.lots:
             return
         open_ = self._rates.of(run.instrument) or self._rates.open(run.instrument, day)
+        chance = chance_of(run, open_, params, lead_ns)
         tally = open_.tally(GROUP if run.group else run.account)
-        tally.runs += 1
-        tally.caught += run.caught > 0
-        reverted = run.reverted >= params.reverted_ratio
-        prepared = run.prepared(self._lead_ns)
-        if run.group:
-            whole = reverted and prepared > 0
-            if whole:
-                tally.runs -= 1  # a case of its own: the rate is of the others
-            else:
-                tally.hits += run.caught > 0
-                tally.look(open_.others(GROUP), params.alpha)
-            if run.caught:
-                enough = tally.passed and tally.hits >= params.pattern_runs
-                yield of_run(
-                    self.spec,
-                    params,
-                    self._instruments,
-                    run,
-                    tally,
-                    whole=whole,
-                    significant=reverted and enough and not whole,
-                    detected_ns=deadline_ns,
+        tally.client = run.client and not run.group
+        share = run.caught / run.filled if run.filled else 0.0
+        tally.ran(run.lots, share, fresh=bool(run.fresh(lead_ns)))
+        limit = params.case_chance if run.group else params.client_chance
+        alone = run.group or run.client
+        whole = alone and run.added > 0 and chance.joint <= limit
+        alpha = params.alpha if run.group else params.client_chance
+        tally.add(chance.joint, params.strange_chance, alpha)
+        often = run.group and self._often(run, open_, tally, whole=whole)
+        if whole or (run.group and run.caught):
+            yield of_run(
+                self.spec,
+                params,
+                self._instruments,
+                run,
+                tally,
+                chance,
+                whole=whole,
+                significant=often,
+                detected_ns=deadline_ns,
+            )
+        if not whole and chance.joint <= params.strange_chance:
+            _remember(tally, run)
+            if tally.systematic:
+                yield of_tally(
+                    self.spec, params, self._instruments, run.instrument, tally, deadline_ns
                 )
-            return
-        if not reverted or 2 * prepared < run.filled or not prepared:
-            return
-        _remember(tally, run)
-        tally.look(open_.others(tally.party), params.alpha)
-        if tally.passed and tally.hits >= params.pattern_runs:
-            yield of_tally(self.spec, params, self._instruments, run.instrument, tally, deadline_ns)
+
+    def _often(self, run: Run, day: Day, tally: Tally, *, whole: bool) -> bool:
+        """Return whether a run by the group is one of those that it catches from too often."""
+        tally.cases += whole
+        if whole:
+            return False
+        tally.hits += run.caught > 0
+        tally.look(day.others(GROUP), self._params.alpha)
+        enough = tally.passed and tally.hits >= self._params.pattern_runs
+        return enough and run.reverted >= self._params.reverted_ratio
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
@@ -237,10 +252,14 @@ class StopHunting(Detector):
 
 
 def _remember(tally: Tally, run: Run) -> None:
-    """Add a run that the group had prepared for to what an alert on its initiator tells."""
-    if not tally.hits:
-        tally.first_seq, tally.first_ns = run.first_seq, run.from_ns
-    tally.hits += 1
+    """Add a strange run to what an alert on its party tells."""
+    if not tally.kept:
+        tally.first_seq, tally.first_ns, tally.first_account = (
+            run.first_seq,
+            run.from_ns,
+            run.account,
+        )
+    tally.kept += 1
     tally.last_ns = max(tally.last_ns, run.last_ns)
     tally.harm += run.harm
     tally.lots += run.caught

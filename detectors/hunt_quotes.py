@@ -1,0 +1,190 @@
+"""The group's resting orders as the scan keeps them, and what was added to them lately.
+
+A maker has about as many orders on a side whatever happens: it moves them, and enters anew what was
+filled. Who is about to run stops has more of them on one side, for seconds. How many were added is
+counted beyond what there were some seconds before, beyond the habit, and beyond what was added on
+the other side; how often that is so at all is a habit too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ingest.compiled import njit
+from ingest.events import Array
+
+QUOTES: Final = 128
+"""The group's resting orders that are kept an instrument; of more the oldest is forgotten."""
+SLOTS: Final = 8
+"""Parts of the time before a push in which an order that catches is entered: how finely it is
+remembered how many orders the group had."""
+PAST: Final = 2 * SLOTS
+LIVE, ADDED = 63, 8
+"""Orders that the group has on a side, and that it added, from which more are as many."""
+MEMORY: Final = 16_384
+"""Moments after which what was seen of the group's habit counts half: some hours."""
+
+# Head of an instrument: how many slots were made, and how many orders there are, in the order of
+# `place_of`. The kernel's own fields follow.
+H_PAST, H_LIVE, HEAD_OWN = 0, 1, 5
+
+# A resting order of the group: Q_ID 0 = a free place.
+Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE = range(6)
+QUOTE_FIELDS: Final = 6
+
+PAST_FIELDS: Final = 5
+"""How many orders there were at the end of a slot of time: its number, and as from H_LIVE."""
+
+
+@njit(cache=True)
+def place_of(lane: int, side: int) -> int:
+    """Return where orders on a side are counted; lane 0 = the affiliated maker's, 1 = others'."""
+    return 2 * lane + (0 if side > 0 else 1)
+
+
+@njit(cache=True)
+def quote_at(quotes: Array, order: np.int64) -> int:
+    """Return where a resting order of the group is kept, or -1."""
+    for at in range(QUOTES):
+        if quotes[at, Q_ID] == order and order != 0:
+            return at
+    return -1
+
+
+@njit(cache=True)
+def gone(own: Array, quotes: Array, at: int) -> None:
+    """Forget a resting order of the group."""
+    if at >= 0:
+        own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
+        quotes[at, Q_ID] = 0
+
+
+@njit(cache=True)
+def come(  # noqa: PLR0917
+    own: Array, quotes: Array, lane: int, order: np.int64, side: int, lots: int, seq: int,
+    now_ns: int,
+) -> None:  # fmt: skip
+    """Keep a resting order of the group, in place of the oldest where there is no room."""
+    if order == 0 or lots <= 0 or quote_at(quotes, order) >= 0:
+        return
+    place = 0
+    for at in range(QUOTES):
+        if quotes[at, Q_ID] == 0:
+            place = at
+            break
+        if quotes[at, Q_MADE] < quotes[place, Q_MADE]:
+            place = at
+    if quotes[place, Q_ID] != 0:
+        gone(own, quotes, place)
+    own[H_LIVE + place_of(lane, side)] += 1
+    quote = quotes[place]
+    quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
+    quote[Q_NS], quote[Q_LANE] = now_ns, lane
+
+
+@njit(cache=True)
+def less(own: Array, quotes: Array, order: np.int64, lots: int) -> None:
+    """Take a fill of an order of the group into account."""
+    at = quote_at(quotes, order)
+    if at >= 0:
+        quotes[at, Q_LOTS] -= lots
+        if quotes[at, Q_LOTS] <= 0:
+            gone(own, quotes, at)
+
+
+@njit(cache=True)
+def noted(own: Array, past: Array, now_ns: int, lead_ns: int) -> None:
+    """Remember how many orders the group has on either side, for the slot of time that it is."""
+    slot = now_ns * SLOTS // lead_ns
+    made = own[H_PAST]
+    if made == 0 or past[(made - 1) % PAST, 0] != slot:
+        own[H_PAST] = made = made + 1
+    entry = past[(made - 1) % PAST]
+    entry[0], entry[1:] = slot, own[H_LIVE:HEAD_OWN]
+
+
+@njit(cache=True)
+def _median(usual: Array) -> int:
+    """Return the median of the numbers seen; their sum is in the last place."""
+    below = 0
+    for at in range(LIVE + 1):
+        below += usual[at]
+        if 2 * below >= usual[LIVE + 1]:
+            return at
+    return LIVE
+
+
+@njit(cache=True)
+def _extra(  # noqa: PLR0917
+    own: Array, quotes: Array, usual: Array, then: Array, lane: int, side: int, since_ns: int
+) -> int:
+    """Return how many orders one of the group has on a side beyond its habit, entered lately.
+
+    `then`: how many there were at `since_ns`.
+    """
+    place = place_of(lane, side)
+    live = own[H_LIVE + place]
+    more = min(live - then[1 + place], ADDED)
+    if more > 0:
+        more = min(more, live - _median(usual[place]))
+    if more <= 0:
+        return 0
+    fresh = 0
+    for at in range(QUOTES):
+        quote = quotes[at]
+        if (
+            quote[Q_ID] != 0
+            and quote[Q_LANE] == lane
+            and quote[Q_SIDE] == side
+            and quote[Q_NS] >= since_ns
+        ):
+            fresh += 1
+    return int(min(more, fresh))
+
+
+@njit(cache=True)
+def added_to(  # noqa: PLR0917
+    own: Array, quotes: Array, past: Array, usual: Array, side: int, now_ns: int, lead_ns: int
+) -> int:
+    """Return how many orders the group added lately on a side, beyond those on the other.
+
+    Quotes that are moved, entered again after a fill or set anew add none. The maker and the others
+    of the group are looked at apart: what one takes away hides nothing that the other added.
+    """
+    slot = now_ns * SLOTS // lead_ns - SLOTS
+    for back in range(1, min(own[H_PAST], PAST) + 1):
+        then = past[(own[H_PAST] - back) % PAST]
+        if then[0] < slot:
+            most, since_ns = 0, now_ns - lead_ns
+            for lane in range(2):
+                extra = _extra(own, quotes, usual, then, lane, side, since_ns)
+                if extra > most:
+                    extra -= _extra(own, quotes, usual, then, lane, -side, since_ns)
+                    most = max(most, extra)
+            return most
+    return 0
+
+
+@njit(cache=True)
+def seen(habit: Array, number: int) -> None:
+    """Count a number seen; the last place is the sum of the others."""
+    most = len(habit) - 2
+    habit[min(number, most)] += 1
+    habit[most + 1] += 1
+    if habit[most + 1] >= MEMORY:
+        total = 0
+        for at in range(most + 1):
+            habit[at] //= 2
+            total += habit[at]
+        habit[most + 1] = total
+
+
+@njit(cache=True)
+def as_many(habit: Array, added: int) -> int:
+    """Return at how many of the moments seen the group had added as many orders, or more."""
+    total = 0
+    for at in range(added, ADDED + 1):
+        total += habit[at]
+    return total
