@@ -8,6 +8,7 @@ from typing import Final
 from detectors.base import Detector
 from detectors.client_priority import ClientPriority
 from detectors.front_running import FrontRunning
+from detectors.information_leak import InformationLeak
 from detectors.quote_fading import QuoteFading
 from detectors.spoofing import Spoofing
 from detectors.stop_hunting import StopHunting
@@ -19,6 +20,7 @@ from detectors.wash_trading import WashTrading
 DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
     "front_running": FrontRunning,
+    "information_leak": InformationLeak,
     "quote_fading": QuoteFading,
     "spoofing": Spoofing,
     "stop_hunting": StopHunting,
