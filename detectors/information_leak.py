@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
-from detectors.base import Detector, Finding, Params, Spec
+from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
 from detectors.kept import Kept
 from detectors.leak_chance import Rate, verdict
@@ -274,20 +274,21 @@ class InformationLeak(Detector):
         if rate.unit != COMPLEX:
             account = int(self._kept["leak_slots"][traded, rate.unit - 1]) - 1
         episode = self._episodes.get((code,))
-        hits = told_by(
-            self._hits(code, episode, at_ns), rate, self._params.leads_s, account
-        )
+        hits = told_by(self._hits(code, episode, at_ns), rate, self._params.leads_s, account)
         if not hits:
             return
         episode, _ = self._episodes.fact(
-            (code,), seq=min(hit[H_SEQ] for hit in hits), at_ns=at_ns, accounts=(hits[0][H_ACCOUNT],),
+            (code,),
+            seq=min(hit[H_SEQ] for hit in hits),
+            at_ns=at_ns,
+            accounts=(hits[0][H_ACCOUNT],),
         )
         count(episode, hits)
         episode.sums["cited"] = int(self._kept["leak"][code, N_HITS])
         told = self._surest.get(code)
         if told is None or rate.p < told.rate.p:
             told = self._surest[code] = Surest(code, rate)
-        yield self._finding(episode, at_ns, refs_of(code, traded, hits))
+        yield self._finding(episode, at_ns, refs_of(code, traded, hits, rate))
 
     def _hits(self, code: int, episode: Episode | None, at_ns: int) -> list[list[int]]:
         """Return the day's large orders traded ahead of that no finding has cited."""
@@ -303,7 +304,7 @@ class InformationLeak(Detector):
             del self._surest[episode.key[0]]
 
     def _finding(
-        self, episode: Episode, at_ns: int, refs: Any, *, closed: bool = False
+        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
         rate = self._surest[episode.key[0]].rate
         return finding(

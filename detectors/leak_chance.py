@@ -124,9 +124,7 @@ def _moments(every: Array, marked: Array, drawn: Array) -> tuple[float, float]:
     return math.fsum((drawn * share).tolist()), math.sqrt(math.fsum(spread.tolist()))
 
 
-def verdict(
-    tallies: Array, own: Array, look: int, params: InformationLeakParams
-) -> Rate | None:
+def verdict(tallies: Array, own: Array, look: int, params: InformationLeakParams) -> Rate | None:
     """Return the surest test of an instrument's day so far, if its look passes.
 
     The family is every unit of the group, instrument related and length of time whose margins

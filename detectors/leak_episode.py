@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
@@ -61,7 +62,10 @@ def told_by(
     """
     first: dict[int, Sequence[int]] = {}
     for hit in hits:
-        if hit[H_RELATED] != rate.related or not units_of(hit[H_STATE], rate.scale) >> rate.unit & 1:
+        if (
+            hit[H_RELATED] != rate.related
+            or not units_of(hit[H_STATE], rate.scale) >> rate.unit & 1
+        ):
             continue
         if hit[H_BEGAN] - hit[H_ACT_RECEIVED] > leads_s[rate.scale] * SECOND:
             continue
@@ -87,10 +91,16 @@ def count(episode: Episode, hits: Sequence[Sequence[int]]) -> None:
     meet(sums, (hit[H_ACCOUNT] for hit in hits), MOST_ACCOUNTS)
 
 
-def refs_of(code: int, traded: int, hits: Sequence[Sequence[int]]) -> tuple[Ref, ...]:
-    """Return the trades to be cited: the group's, and the first of each order that followed."""
+def refs_of(code: int, traded: int, hits: Sequence[Sequence[int]], rate: Rate) -> tuple[Ref, ...]:
+    """Return the trades to be cited: the group's, and the first of orders that followed soonest.
+
+    Of orders as many, in proportion, as there are beyond expectation: chance put the group before
+    the others, and it is the longer leads that chance fills first.
+    """
+    soonest = sorted(hits, key=lambda hit: (hit[H_BEGAN] - hit[H_ACT_RECEIVED], hit[H_SEQ]))
+    beyond = math.ceil(len(hits) * (rate.hits - rate.expected) / rate.hits)
     cited = {Ref(traded, hit[H_ACT_SEQ]) for hit in hits}
-    return tuple(sorted(cited | {Ref(code, hit[H_SEQ]) for hit in hits}))
+    return tuple(sorted(cited | {Ref(code, hit[H_SEQ]) for hit in soonest[:beyond]}))
 
 
 def finding(

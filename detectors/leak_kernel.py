@@ -213,7 +213,9 @@ def _count(numbers: Array, episode: Array, tallies: Array, at_ns: int, large: bo
 
 
 @njit(cache=True)
-def _note(row_ns: int, episode: Array, own: Array, hits: Array, acts: Array, kin: Array) -> None:
+def _note(  # noqa: PLR0917
+    row_ns: int, episode: Array, own: Array, hits: Array, acts: Array, kin: Array
+) -> None:
     """Keep what the group did ahead of a large order, to be cited."""
     own[FRESH] += 1
     for related in range(RELATED):

@@ -18,7 +18,7 @@ RELATED: Final = 3
 SCALES: Final = 3
 """Lengths of time before a client's order."""
 GROUP_SLOTS: Final = 4
-"""Accounts of the group that are a unit of their own in an instrument and day: the first to take."""
+"""Accounts of the group that are a unit of their own in an instrument and day, the first."""
 COMPLEX: Final = 0
 PEERS: Final = GROUP_SLOTS + 1
 UNITS: Final = GROUP_SLOTS + 2
