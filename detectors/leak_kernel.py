@@ -340,7 +340,7 @@ def scan(  # noqa: PLR0917
                 for related in range(RELATED):
                     y = kin[x, related]
                     episode[E_STATE + related], episode[E_ACT + related] = -1, 0
-                    if y >= 0:
+                    if y == x or (y >= 0 and own[y, USUAL] > 0):
                         state, place = _ahead(
                             numbers, own[y], acts[y], flow[y], side, row[P_RECEIVED]
                         )

@@ -168,7 +168,7 @@ def test_a_fifth_of_large_orders_is_found_within_hours():
 
 def test_a_slow_parent_is_one_large_order():
     scene = Scene().makers()
-    for turn in range(30):
+    for _ in range(30):
         scene.rounds(1, share=0)
         client, at_ns = scene.someone(), scene.pause(75)
         scene.take(at_ns - 300 * MS, MM, 20)
@@ -354,11 +354,11 @@ def test_p_values_are_uniform_where_nobody_knows_anything():
         kept = detector.snapshot()
         after = batch_of([], TABLE)
         after.watermark_ns = begun_ns + LOOK
-        for unit, scale in found:
+        for (unit, scale), of_unit in found.items():
             part = kept["leak_tallies"][0, 0, look % 32 : look % 32 + 1, scale]
             every, marked, drawn, hits = strata(part, unit)
             tail, beyond = tails(every, marked, drawn, hits)
-            found[unit, scale].append(randomised(tail, beyond, uniform(look, unit, scale)))
+            of_unit.append(randomised(tail, beyond, uniform(look, unit, scale)))
         detector.step(after)
     for found_ in found.values():
         assert len(found_) == looks

@@ -1,4 +1,4 @@
-"""information_leak: the maker takes a third of a second before each of the clients' large orders."""
+"""information_leak: the maker takes 0.3 s before each of the clients' large orders."""
 
 from __future__ import annotations
 
