@@ -9,6 +9,7 @@ from detectors.base import Detector
 from detectors.client_priority import ClientPriority
 from detectors.front_running import FrontRunning
 from detectors.information_leak import InformationLeak
+from detectors.price_spikes import PriceSpikes
 from detectors.quote_fading import QuoteFading
 from detectors.spoofing import Spoofing
 from detectors.stop_hunting import StopHunting
@@ -21,6 +22,7 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
     "front_running": FrontRunning,
     "information_leak": InformationLeak,
+    "price_spikes": PriceSpikes,
     "quote_fading": QuoteFading,
     "spoofing": Spoofing,
     "stop_hunting": StopHunting,
