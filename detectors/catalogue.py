@@ -9,6 +9,8 @@ from detectors.base import Detector
 from detectors.client_priority import ClientPriority
 from detectors.front_running import FrontRunning
 from detectors.front_running_across import FrontRunningAcross
+from detectors.information_leak import InformationLeak
+from detectors.price_spikes import PriceSpikes
 from detectors.quote_fading import QuoteFading
 from detectors.spoofing import Spoofing
 from detectors.stop_hunting import StopHunting
@@ -21,6 +23,8 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
     "front_running": FrontRunning,
     "front_running_across": FrontRunningAcross,
+    "information_leak": InformationLeak,
+    "price_spikes": PriceSpikes,
     "quote_fading": QuoteFading,
     "spoofing": Spoofing,
     "stop_hunting": StopHunting,

@@ -1,0 +1,342 @@
+"""information_leak: the group takes the side of clients' large orders before they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors.base import Detector, Finding, Params, Ref, Spec
+from detectors.episodes import Episode, Episodes
+from detectors.kept import Kept
+from detectors.leak_chance import Rate, verdict
+from detectors.leak_episode import SUREST, Surest, count, finding, refs_of, told_by
+from detectors.leak_kernel import new_day, over, scan
+from detectors.leak_params import InformationLeakParams
+from detectors.leak_state import (
+    COMPLEX,
+    DAY_NS,
+    FRESH,
+    H_ACCOUNT,
+    H_NS,
+    H_SEQ,
+    HITS,
+    N_HITS,
+    P_CLOCK,
+    P_CODE,
+    P_SEQ,
+    PENDING_FIELDS,
+    RELATED,
+    fresh,
+    shapes,
+)
+from ingest.axes import ByCode, Count, Rows
+from ingest.events import NULL, Array, Batch, Kind, Phase
+from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+SECOND: Final = 1_000_000_000
+
+
+class InformationLeak(Detector):
+    """Executions of the group before large client orders, against those before clients' others.
+
+    Time is the batch's watermark. State: about 100 kB an instrument, whatever the traffic: a day's
+    tallies, the last 96 executions of the group and of external makers, 96 open episodes of
+    clients and 256 large orders traded ahead of; and the trades that the watermark has not passed.
+    Episodes beyond that and late trades are counted as overflow.
+
+    Examples
+    --------
+    >>> from detectors.examples import example_instruments
+    >>> from detectors.leak_example import led
+    >>> instruments = example_instruments()
+    >>> def found(batch):
+    ...     return InformationLeak(InformationLeakParams(), instruments).step(batch)
+    >>> hit, = found(led(instruments))
+    >>> hit.scenario, hit.evidence, hit.features["n"].value, hit.features["hits"].value
+    ('information_leak', 'supported', 30, 24)
+
+    The same executions, before ordinary orders as often as before large ones:
+
+    >>> found(led(instruments, of=3))
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="information_leak",
+        version=1,
+        title="Information leak",
+        scope="platform",
+        evidence_class="indicator",
+        scenarios=("information_leak",),
+        looks_for=(
+            "Accounts of the complex that take a client's side before the platform has the "
+            "client's large order: executions by instructions received in [t0 - L, t0 - δ), t0 the "
+            "received_ns of the first child that takes, L of 1, 7 and 50 s, in that instrument and "
+            "in others on its underlying. A parent episode is one owner's taking orders on one "
+            "side with gaps below parent_gap_s, large from large_ratio times the median on. No "
+            "single case is told. Of all episodes of clients in the same three quarters of an "
+            "hour, on the same side and with the market taking the same way over L, the large ones "
+            "are taken as drawn blindly: how many of them the complex as one, and each of its "
+            "accounts, was ahead of is held against its rate before clients' ordinary orders by an "
+            "exact hypergeometric tail over the day so far. q-values (Benjamini and Hochberg) over "
+            "units, instruments and L; the day's looks spend one level. It passes only where "
+            "external makers did not do the same. One alert an instrument and day: accounts that "
+            "act, their leading executions and the orders that followed."
+        ),
+        legal_basis=(
+            "VATP Guidelines 13.1-13.9: no use of client order information by the group [V]",
+            (
+                "SFC circular 26EC6 para 7: the affiliated market maker has no advantage over "
+                "clients [S]"
+            ),
+            "IOSCO pre-hedging report, November 2025: use of information on client orders [S]",
+        ),
+        look_alikes=(
+            "large client orders that the group trades beside at its base rate",
+            "news that makes the group and clients buy at once",
+            "hedging bursts larger than a client's order",
+            "a maker that takes all day, before every order",
+            "external makers that are ahead as often",
+            "executions after the client's order came, or within the clock uncertainty",
+            "executions on the other side",
+            "a few executions by chance",
+            "auction or halt",
+        ),
+        blind_spots=(
+            "a nominee: an account registered as a client's",
+            "orders of the group that rest, and are hit",
+            "a client whose large order rests before it takes",
+            "knowledge from more than 50 s before",
+            "leads of more than most_ratio usual orders",
+        ),
+        runbook=(
+            (
+                "Read `features.rate` with its baseline and `features.effect` over window_start_ns "
+                "to window_end_ns: how much more often before large orders than before others?"
+            ),
+            (
+                "Read `features.peer_hits` with its baseline over the same hours: did external "
+                "makers know as well?"
+            ),
+            (
+                "For each execution of order_ids list received_ns and the client's t0 up to 50 s "
+                "after: always the same clients, sales people, sessions or originator?"
+            ),
+            (
+                "Ask who could know of those orders before they were sent: RFQ and chat logs, "
+                "sales notes, access to client portals, in the hour before window_start_ns and "
+                "through window_end_ns."
+            ),
+            (
+                "Follow the position of `accounts` for 300 s after each client episode by "
+                "buy_account and sell_account: was it sold to the client, or after the client?"
+            ),
+        ),
+        needs=("account", "side", "price", "quantity", "order_id", "received_ns", "engine_ns"),
+        wants=("owner", "linked_to", "underlying", "originator"),
+    )
+    Params: ClassVar[type[Params]] = InformationLeakParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **{name: ByCode() for name in shapes(1)},
+        "leak_pending": Rows("leak_pending", column=P_CODE),
+        "leak_surest": SUREST,
+        "leak_lost": Count(),
+    }
+
+    def __init__(self, params: InformationLeakParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._surest: dict[int, Surest] = {}
+        self._look_ns = params.look_s * SECOND
+        if DAY_NS % self._look_ns:
+            raise ValueError(f"look_s must divide a day, was {params.look_s}")
+        self._numbers = np.array(
+            [
+                params.clock_uncertainty_ns, params.parent_gap_s * SECOND, self._look_ns,
+                round(1_000 * params.large_ratio), round(1_000 * params.most_ratio),
+                *params.leads_s,
+            ],
+            np.int64,
+        )  # fmt: skip
+        self._kin = _kin(instruments)
+        self._pending: list[Array] = []
+        arrays = fresh(len(instruments), DAY_NS // self._look_ns)
+        self._kept = Kept(self.spec.id, arrays | {"leak_lost": np.zeros(1, np.int64)})
+
+    @property
+    def reach_ns(self) -> int:
+        """A day: how far back a look may cite."""
+        return DAY_NS
+
+    @property
+    def overflow(self) -> int:
+        """Clients' episodes for which there was no place, and trades that came late."""
+        return int(self._kept["leak_lost"][0])
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next batch; return what the looks that the watermark has passed show."""
+        self._add(batch)
+        if batch.watermark_ns == NULL:
+            return []
+        return list(self._advance(batch.watermark_ns))
+
+    def _add(self, batch: Batch) -> None:
+        """Keep a batch's trades in continuous trading until their turn."""
+        wanted = (batch["kind"] == Kind.TRADE) & (batch["side"] != 0)
+        wanted &= (batch["phase"] == Phase.CONTINUOUS) & (batch["incoming_seq"] != 0)
+        wanted &= (batch["busts_hi"] == 0) & (batch["busts_lo"] == 0)
+        rows = np.flatnonzero(wanted)
+        if not len(rows):
+            return
+        buys = batch["side"][rows] > 0
+        columns = [batch[name][rows] for name in ("clock_ns", "instrument", "seq", "side")]
+        columns.append(np.maximum(batch["quantity"][rows], 0))
+        columns += [
+            np.where(buys, batch[f"buy_{name}"][rows], batch[f"sell_{name}"][rows])
+            for name in ("account", "owner", "originator", "role", "complex")
+        ]
+        columns += [batch[n][rows] for n in ("incoming_received_ns", "incoming_seq", "coverage")]
+        taken = np.stack([column.astype(np.int64) for column in columns], axis=1)
+        late = taken[:, P_CLOCK] < self._until_ns
+        self._kept["leak_lost"][0] += int(late.sum())
+        self._pending.append(taken[~late])
+
+    @property
+    def _until_ns(self) -> int:
+        """Event time up to which trades were looked at; 0 = none yet."""
+        return int(self._kept["leak_until"].max(initial=0))
+
+    def _advance(self, until_ns: int) -> Iterator[Finding]:
+        """Look at all trades before an event time, and make the looks that lie up to it."""
+        rows = np.concatenate([np.zeros((0, PENDING_FIELDS), np.int64), *self._pending])
+        rows = rows[np.lexsort((rows[:, P_SEQ], rows[:, P_CODE], rows[:, P_CLOCK]))]
+        begun_ns = self._until_ns or (int(rows[0, P_CLOCK]) if len(rows) else until_ns)
+        start, look_ns = 0, self._look_ns
+        boundary = begun_ns // look_ns * look_ns + look_ns
+        while boundary <= until_ns:
+            end = int(np.searchsorted(rows[:, P_CLOCK], boundary))
+            self._scan(rows[start:end])
+            left = self._close_look(boundary)
+            yield from self._looked(boundary)
+            following = int(rows[end, P_CLOCK]) if end < len(rows) else until_ns
+            if boundary % DAY_NS == 0 or (not left and following // DAY_NS > boundary // DAY_NS):
+                self._new_day()
+            if not left:
+                boundary = max(boundary, min(following, until_ns) // look_ns * look_ns)
+            start, boundary = end, boundary + look_ns
+        end = int(np.searchsorted(rows[:, P_CLOCK], until_ns))
+        self._scan(rows[start:end])
+        self._pending = [rows[end:]] if end < len(rows) else []
+        self._kept["leak_until"][:] = max(until_ns, self._until_ns)
+        yield from self._closings(until_ns)
+
+    def _scan(self, rows: Array) -> None:
+        if len(rows):
+            kept = self._kept
+            scan(
+                rows, self._numbers, self._kin, kept["leak"], kept["leak_sizes"],
+                kept["leak_slots"], kept["leak_acts"], kept["leak_flow"], kept["leak_open"],
+                kept["leak_hits"], kept["leak_tallies"], kept["leak_lost"],
+            )  # fmt: skip
+
+    def _close_look(self, at_ns: int) -> int:
+        """Count the clients' episodes that are over; return how many are open yet."""
+        opened, tallies = self._kept["leak_open"], self._kept["leak_tallies"]
+        return sum(
+            over(self._numbers, opened[code], tallies[code], at_ns) for code in range(len(opened))
+        )
+
+    def _new_day(self) -> None:
+        kept = self._kept
+        for code in range(len(self._instruments)):
+            new_day(kept["leak_open"][code], kept["leak_tallies"][code], kept["leak_slots"][code])
+
+    def _looked(self, at_ns: int) -> Iterator[Finding]:
+        """Make the look at an event time: test each instrument that has anything new."""
+        look = (at_ns - 1) % DAY_NS // self._look_ns + 1
+        yield from self._closings(at_ns)
+        for code in np.flatnonzero(self._kept["leak"][:, FRESH]).tolist():
+            own = self._kept["leak"][code]
+            own[FRESH] = 0
+            rate = verdict(self._kept["leak_tallies"][code], own, look, self._params)
+            if rate is not None:
+                yield from self._tell(code, rate, at_ns)
+
+    def _tell(self, code: int, rate: Rate, at_ns: int) -> Iterator[Finding]:
+        traded = int(self._kin[code, rate.related])
+        account = -1
+        if rate.unit != COMPLEX:
+            account = int(self._kept["leak_slots"][traded, rate.unit - 1]) - 1
+        episode = self._episodes.get((code,))
+        hits = told_by(self._hits(code, episode, at_ns), rate, self._params.leads_s, account)
+        if not hits:
+            return
+        episode, _ = self._episodes.fact(
+            (code,),
+            seq=min(hit[H_SEQ] for hit in hits),
+            at_ns=at_ns,
+            accounts=(hits[0][H_ACCOUNT],),
+        )
+        count(episode, hits)
+        episode.sums["cited"] = int(self._kept["leak"][code, N_HITS])
+        told = self._surest.get(code)
+        if told is None or rate.p < told.rate.p:
+            told = self._surest[code] = Surest(code, rate)
+        yield self._finding(episode, at_ns, refs_of(code, traded, hits, rate))
+
+    def _hits(self, code: int, episode: Episode | None, at_ns: int) -> list[list[int]]:
+        """Return the day's large orders traded ahead of that no finding has cited."""
+        ring, made = self._kept["leak_hits"][code], int(self._kept["leak"][code, N_HITS])
+        cited = episode.sums["cited"] if episode else 0
+        day_ns = (at_ns - 1) // DAY_NS * DAY_NS
+        rows = [ring[n % HITS].tolist() for n in range(max(cited, made - HITS, 0), made)]
+        return [row for row in rows if row[H_NS] >= day_ns]
+
+    def _closings(self, now_ns: int) -> Iterator[Finding]:
+        for episode in self._episodes.close_passed(now_ns):
+            yield self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+            del self._surest[episode.key[0]]
+
+    def _finding(
+        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+    ) -> Finding:
+        rate = self._surest[episode.key[0]].rate
+        return finding(
+            self.spec, self._params, self._instruments, episode, rate,
+            traded=int(self._kin[episode.key[0], rate.related]), at_ns=at_ns, refs=refs,
+            closed=closed,
+        )  # fmt: skip
+
+    def snapshot(self) -> Snapshot:
+        """Return what is kept of each instrument, the trades that wait, and the open episodes."""
+        rows = np.concatenate([np.zeros((0, PENDING_FIELDS), np.int64), *self._pending])
+        return {
+            **self._episodes.snapshot(),
+            **self._kept.snapshot(),
+            "leak_pending": rows[np.argsort(rows[:, P_CODE], kind="stable")],
+            "leak_surest": pack_exact([told for _, told in sorted(self._surest.items())]),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._kept.restore(snapshot)
+        self._episodes.restore(snapshot)
+        self._pending = [snapshot["leak_pending"].copy()]
+        kept = unpack_exact(snapshot["leak_surest"], list[Surest])
+        self._surest = {told.code: told for told in kept}
+
+
+def _kin(instruments: Instruments) -> Array:
+    """Return each instrument's code and those of others on its underlying, by name; -1 = none."""
+    kin = np.full((len(instruments), RELATED), -1, np.int64)
+    for code, row in enumerate(instruments.rows):
+        same = [n for n, other in enumerate(instruments.rows) if other.collection == row.collection]
+        family = [code, *(n for n in same if n != code)][:RELATED]
+        kin[code, : len(family)] = family
+    return kin

@@ -1,0 +1,358 @@
+"""The compiled pass of information_leak: who had taken the side of a client's order before it came.
+
+Each client's episode of taking orders is looked at as it begins: which units had executed on its
+side in the times before. It is counted once: as large as soon as it is, or as ordinary once over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.leak_state import (
+    A_ACCOUNT,
+    A_DOUBT,
+    A_INCOMING,
+    A_LOTS,
+    A_RECEIVED,
+    A_SEQ,
+    A_SIDE,
+    A_SLOT,
+    ACTS,
+    COMPLEX,
+    DAY_NS,
+    E_ACT,
+    E_BEGAN,
+    E_COUNTED,
+    E_DOUBT,
+    E_LAST,
+    E_LOTS,
+    E_ORIGINATOR,
+    E_OWNER,
+    E_SEQ,
+    E_SIDE,
+    E_STATE,
+    FLOWS,
+    FRESH,
+    GROUP_SLOTS,
+    H_ACCOUNT,
+    H_ACT_RECEIVED,
+    H_ACT_SEQ,
+    H_BEGAN,
+    H_DOUBT,
+    H_LOTS,
+    H_NS,
+    H_RELATED,
+    H_SEQ,
+    H_SIDE,
+    H_STATE,
+    HIT_BITS,
+    HITS,
+    LAST_INCOMING,
+    LAST_LOTS,
+    MAKER_A,
+    MAKER_B,
+    N_GROUP,
+    N_HITS,
+    N_PEERS,
+    N_SIZES,
+    OPEN,
+    P_ACCOUNT,
+    P_CLOCK,
+    P_CODE,
+    P_DOUBT,
+    P_GROUP,
+    P_INCOMING,
+    P_LOTS,
+    P_ORIGINATOR,
+    P_OWNER,
+    P_RECEIVED,
+    P_ROLE,
+    P_SEQ,
+    P_SIDE,
+    PEERS,
+    RELATED,
+    SCALES,
+    SECONDS,
+    SIZES,
+    T_ALL,
+    T_HITS,
+    T_LARGE,
+    UNITS,
+    USUAL,
+    USUAL_EVERY,
+)  # fmt: skip
+from ingest.compiled import njit
+from ingest.events import NULL, Array, Role
+
+DELTA, GAP, LOOK, LARGE, MOST, LEADS = range(6)
+"""Places in the numbers that a pass is given; ratios are in thousandths. The leads come last."""
+SECOND: Final = 1_000_000_000
+FEW: Final = 16
+"""Client orders below which none is large."""
+_NULL: Final = int(NULL)
+_CLIENT, _MAKER = int(Role.CLIENT), int(Role.EXTERNAL_MM)
+_FULL: Final = 65_535
+_COMMON: Final = (1 << COMPLEX) | (1 << PEERS)
+
+
+@njit(cache=True)
+def _median(sizes: Array, made: int) -> int:
+    n = min(made, SIZES)
+    return int(np.partition(sizes[:n].copy(), n // 2)[n // 2])
+
+
+@njit(cache=True)
+def _size(own: Array, sizes: Array, incoming: int, lots: int) -> None:
+    """Add a client's fill to what usual sizes are."""
+    if own[LAST_INCOMING] == incoming:
+        own[LAST_LOTS] += lots
+        return
+    if own[LAST_INCOMING]:
+        sizes[own[N_SIZES] % SIZES] = own[LAST_LOTS]
+        own[N_SIZES] += 1
+        if own[N_SIZES] >= FEW and own[N_SIZES] % USUAL_EVERY == 0:
+            own[USUAL] = _median(sizes, own[N_SIZES])
+    own[LAST_INCOMING], own[LAST_LOTS] = incoming, lots
+
+
+@njit(cache=True)
+def _slot(slots: Array, account: int) -> int:
+    """Return an account's slot, from 1; 0 where all are taken by others."""
+    for n in range(GROUP_SLOTS):
+        if slots[n] == 0:
+            slots[n] = account + 1
+        if slots[n] == account + 1:
+            return n + 1
+    return 0
+
+
+@njit(cache=True)
+def _execute(row: Array, own: Array, acts: Array, slots: Array, group: bool) -> None:
+    """Add a fill of the group's, or of an external maker's, to its executions."""
+    made = own[N_GROUP] if group else own[N_PEERS]
+    last = acts[(made - 1) % ACTS]
+    if made and last[A_INCOMING] == row[P_INCOMING]:
+        last[A_LOTS] += row[P_LOTS]
+        last[A_DOUBT] |= row[P_DOUBT]
+        return
+    act = acts[made % ACTS]
+    act[A_RECEIVED], act[A_SIDE], act[A_LOTS] = row[P_RECEIVED], row[P_SIDE], row[P_LOTS]
+    act[A_SEQ], act[A_INCOMING] = row[P_SEQ], row[P_INCOMING]
+    act[A_ACCOUNT], act[A_DOUBT] = row[P_ACCOUNT], row[P_DOUBT]
+    act[A_SLOT] = _slot(slots, row[P_ACCOUNT]) if group else 0
+    if group:
+        own[N_GROUP] += 1
+    else:
+        own[N_PEERS] += 1
+
+
+@njit(cache=True)
+def _ahead(  # noqa: PLR0917
+    numbers: Array, own: Array, acts: Array, flow: Array, side: int, began: int
+) -> tuple[int, int]:
+    """Return the packed state of an instrument before a client's order, and the latest execution.
+
+    That is its place in the group's ring + 1; 0 = none.
+    """
+    state: int = 0
+    latest: int = 0
+    second = began // SECOND
+    most = own[USUAL] * numbers[MOST]
+    for scale in range(SCALES):
+        net: int = 0
+        for back in range(numbers[LEADS + scale] + 1):
+            bucket = flow[(second - back) % SECONDS]
+            if bucket[0] == second - back:
+                net += bucket[1]
+        net *= side
+        state |= (0 if net < 0 else 1 if net == 0 else 2) << (2 * scale)
+    for c in range(2):
+        made = own[N_GROUP] if c == 0 else own[N_PEERS]
+        for back in range(min(made, ACTS)):
+            act = acts[c, (made - 1 - back) % ACTS]
+            lead = began - act[A_RECEIVED]
+            if lead > numbers[LEADS + SCALES - 1] * SECOND:
+                break
+            if lead <= numbers[DELTA] or act[A_SIDE] != side or 1_000 * act[A_LOTS] > most:
+                continue
+            bits = (1 << COMPLEX) if c == 0 else (1 << PEERS)
+            if c == 0 and act[A_SLOT]:
+                bits |= 1 << act[A_SLOT]
+            if c == 0 and latest == 0:
+                latest = (made - 1 - back) % ACTS + 1
+            for scale in range(SCALES):
+                if lead <= numbers[LEADS + scale] * SECOND:
+                    state |= bits << (HIT_BITS + scale * UNITS)
+    return state, latest
+
+
+@njit(cache=True)
+def _count(numbers: Array, episode: Array, tallies: Array, at_ns: int, large: bool) -> None:
+    """Add a client's episode to the tallies of the look in which a time lies."""
+    look = at_ns % DAY_NS // numbers[LOOK]
+    for related in range(RELATED):
+        state = episode[E_STATE + related]
+        if state < 0:
+            continue
+        for scale in range(SCALES):
+            flow = state >> (2 * scale) & 3
+            tally = tallies[related, look, scale, (FLOWS if episode[E_SIDE] < 0 else 0) + flow]
+            if tally[T_ALL] == _FULL:
+                continue
+            tally[T_ALL] += 1
+            if large:
+                tally[T_LARGE] += 1
+            for unit in range(UNITS):
+                if state >> (HIT_BITS + scale * UNITS + unit) & 1:
+                    tally[T_HITS + 2 * unit] += 1
+                    if large:
+                        tally[T_HITS + 2 * unit + 1] += 1
+    episode[E_COUNTED] = 1
+
+
+@njit(cache=True)
+def _note(  # noqa: PLR0917
+    row_ns: int, episode: Array, own: Array, hits: Array, acts: Array, kin: Array
+) -> None:
+    """Keep what the group did ahead of a large order, to be cited."""
+    own[FRESH] += 1
+    for related in range(RELATED):
+        place = episode[E_ACT + related]
+        if place == 0:
+            continue
+        act = acts[kin[related], 0, place - 1]
+        if act[A_RECEIVED] >= episode[E_BEGAN]:
+            continue  # its place was taken by a later one
+        hit = hits[own[N_HITS] % HITS]
+        hit[H_NS], hit[H_BEGAN], hit[H_SEQ] = row_ns, episode[E_BEGAN], episode[E_SEQ]
+        hit[H_SIDE], hit[H_RELATED] = episode[E_SIDE], related
+        hit[H_STATE] = episode[E_STATE + related]
+        hit[H_ACT_RECEIVED], hit[H_ACT_SEQ] = act[A_RECEIVED], act[A_SEQ]
+        hit[H_ACCOUNT], hit[H_LOTS] = act[A_ACCOUNT], act[A_LOTS]
+        hit[H_DOUBT] = act[A_DOUBT] | episode[E_DOUBT]
+        own[N_HITS] += 1
+
+
+@njit(cache=True)
+def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int:
+    """Count and free an instrument's episodes that are over before a time; return how many stay."""
+    left = 0
+    for n in range(OPEN):
+        episode = episodes[n]
+        if episode[E_SIDE] == 0:
+            continue
+        ends_ns = episode[E_LAST] + numbers[GAP]
+        if ends_ns < before_ns:
+            if not episode[E_COUNTED]:
+                _count(numbers, episode, tallies, ends_ns, False)
+            episode[E_SIDE] = 0
+        else:
+            left += 1
+    return left
+
+
+@njit(cache=True)
+def new_day(episodes: Array, tallies: Array, slots: Array) -> None:
+    """Forget the day's tallies and which account has which slot."""
+    tallies[:] = 0
+    slots[:] = 0
+    for n in range(len(episodes)):
+        for related in range(RELATED):
+            state = episodes[n, E_STATE + related]
+            if state > 0:
+                kept = state & ((1 << HIT_BITS) - 1)
+                for scale in range(SCALES):
+                    kept |= state & (_COMMON << (HIT_BITS + scale * UNITS))
+                episodes[n, E_STATE + related] = kept
+
+
+@njit(cache=True)
+def scan(  # noqa: PLR0917
+    rows: Array,
+    numbers: Array,
+    kin: Array,
+    own: Array,
+    sizes: Array,
+    slots: Array,
+    acts: Array,
+    flow: Array,
+    episodes: Array,
+    hits: Array,
+    tallies: Array,
+    lost: Array,
+) -> None:
+    """Take trades of all instruments, in order of event time, instrument and seq.
+
+    Parameters
+    ----------
+    kin : (instruments, RELATED) int64
+        Codes of an instrument and of others on its underlying; -1 = none.
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        x, side, clock = row[P_CODE], row[P_SIDE], row[P_CLOCK]
+        if row[P_GROUP]:
+            if row[P_RECEIVED] != _NULL:
+                _execute(row, own[x], acts[x, 0], slots[x], True)
+            continue
+        if row[P_ROLE] == _MAKER:
+            if own[x, MAKER_A] == 0:
+                own[x, MAKER_A] = row[P_ACCOUNT] + 1
+            elif own[x, MAKER_B] == 0 and own[x, MAKER_A] != row[P_ACCOUNT] + 1:
+                own[x, MAKER_B] = row[P_ACCOUNT] + 1
+            if row[P_RECEIVED] != _NULL:
+                _execute(row, own[x], acts[x, 1], slots[x], False)
+        elif row[P_ROLE] == _CLIENT and row[P_RECEIVED] != _NULL:
+            _size(own[x], sizes[x], row[P_INCOMING], row[P_LOTS])
+            who = row[P_OWNER] if row[P_OWNER] >= 0 else -row[P_ACCOUNT] - 2
+            found, free, oldest = -1, -1, 0
+            for n in range(OPEN):
+                episode = episodes[x, n]
+                if episode[E_SIDE] != 0 and episode[E_LAST] + numbers[GAP] < clock:
+                    if not episode[E_COUNTED]:
+                        ends_ns = episode[E_LAST] + numbers[GAP]
+                        _count(numbers, episode, tallies[x], ends_ns, False)
+                    episode[E_SIDE] = 0
+                if episode[E_SIDE] == 0:
+                    free = n
+                    continue
+                if episode[E_LAST] < episodes[x, oldest, E_LAST]:
+                    oldest = n
+                if (
+                    episode[E_SIDE] == side
+                    and episode[E_OWNER] == who
+                    and episode[E_ORIGINATOR] == row[P_ORIGINATOR]
+                ):
+                    found = n
+            if found < 0:
+                if free < 0:
+                    if not episodes[x, oldest, E_COUNTED]:
+                        _count(numbers, episodes[x, oldest], tallies[x], clock, False)
+                    free = oldest
+                    lost[0] += 1
+                found = free
+                episode = episodes[x, found]
+                episode[E_OWNER], episode[E_ORIGINATOR] = who, row[P_ORIGINATOR]
+                episode[E_SIDE], episode[E_BEGAN], episode[E_LOTS] = side, row[P_RECEIVED], 0
+                episode[E_SEQ], episode[E_DOUBT], episode[E_COUNTED] = row[P_SEQ], 0, 0
+                for related in range(RELATED):
+                    y = kin[x, related]
+                    episode[E_STATE + related], episode[E_ACT + related] = -1, 0
+                    if y == x or (y >= 0 and own[y, USUAL] > 0):
+                        state, place = _ahead(
+                            numbers, own[y], acts[y], flow[y], side, row[P_RECEIVED]
+                        )
+                        episode[E_STATE + related], episode[E_ACT + related] = state, place
+            episode = episodes[x, found]
+            episode[E_LAST], episode[E_DOUBT] = clock, episode[E_DOUBT] | row[P_DOUBT]
+            episode[E_LOTS] += row[P_LOTS]
+            large = own[x, USUAL] > 0 and 1_000 * episode[E_LOTS] >= numbers[LARGE] * own[x, USUAL]
+            if large and not episode[E_COUNTED]:
+                _count(numbers, episode, tallies[x], clock, True)
+                _note(clock, episode, own[x], hits[x], acts, kin[x])
+        bucket = flow[x, clock // SECOND % SECONDS]
+        if bucket[0] != clock // SECOND:
+            bucket[0], bucket[1] = clock // SECOND, 0
+        bucket[1] += side * row[P_LOTS]

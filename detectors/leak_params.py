@@ -1,0 +1,112 @@
+"""Parameters of information_leak."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class InformationLeakParams(Params, frozen=True):
+    """How far before a client's order is looked, what is large, and how sure a rate must be."""
+
+    clock_uncertainty_ns: Annotated[
+        int,
+        Parameter(
+            "δ: uncertainty of received_ns; who came within it before the client came with it",
+            "ns",
+            "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
+        ),
+    ] = 100_000
+    leads_s: Annotated[
+        tuple[int, int, int],
+        Parameter(
+            "L: times before a client's order in which executions count, tested apart",
+            "s",
+            "each seven times the last: from somebody told as an order is typed in to one told "
+            "while it is arranged; longer ones hold too much that has nothing to do with it",
+        ),
+    ] = (1, 7, 50)
+    parent_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence that ends a client's parent episode",
+            "s",
+            "three times the usual pause between slices of an order that takes, some 6 s; a longer "
+            "one chains the unrelated orders of a busy client, and its beginning says nothing",
+        ),
+    ] = 18
+    large_ratio: Annotated[
+        float,
+        Parameter(
+            "size of a parent episode over the median client order from which it is large",
+            "ratio",
+            "eight usual orders, as in front_running: fewer move no price that anybody could "
+            "trade on",
+        ),
+    ] = 8.0
+    most_ratio: Annotated[
+        float,
+        Parameter(
+            "size of an execution over the median client order up to which it counts",
+            "ratio",
+            "twice the least large order: who uses it must stay small beside it, while hedges of "
+            "a whole position are larger",
+        ),
+    ] = 16.0
+    look_s: Annotated[
+        int,
+        Parameter(
+            "distance of the event times at which tests are made, from 00:00 UTC",
+            "s",
+            "three quarters of an hour, 32 looks a day: what an hour shows is told within two",
+        ),
+    ] = 2_700
+    daily_false_alarms: Annotated[
+        float,
+        Parameter(
+            "false alarms of an instrument in a UTC day that all its looks may make together",
+            "ratio",
+            "0.03: about one in a day of thirty instruments",
+        ),
+    ] = 0.03
+    least_hits: Annotated[
+        int,
+        Parameter(
+            "large orders traded ahead of without which no rate is told",
+            "count",
+            "below ten a rate rests on one or two decisions",
+        ),
+    ] = 10
+    least_effect: Annotated[
+        float,
+        Parameter(
+            "share of large orders traded ahead of beyond what was expected, from which it is told",
+            "ratio",
+            "one in thirty: less, however certain, no client would notice",
+        ),
+    ] = 0.033
+    peer_chance: Annotated[
+        float,
+        Parameter(
+            "probability of external makers' hits by chance at or below which they did the same",
+            "ratio",
+            "one in a hundred: then it was there for all to see, and not the group's alone",
+        ),
+    ] = 0.01
+    uncontrolled_ratio: Annotated[
+        float,
+        Parameter(
+            "part of the level that is left where fewer than two external makers trade",
+            "ratio",
+            "a tenth: without them a common cause cannot be told from knowledge",
+        ),
+    ] = 0.1
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence after which the pattern is over and its alert is closed",
+            "s",
+            "four hours: a pattern of a day is one alert, one of the next day another",
+        ),
+    ] = 14_400

@@ -1,0 +1,366 @@
+"""information_leak: hits, near misses, one innocent case per look-alike, one xfail per gap."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from scipy.stats import hypergeom, kstest
+
+from detectors.examples import batch_of, example_instruments, trade
+from detectors.information_leak import InformationLeak, InformationLeakParams
+from detectors.leak_chance import masses, strata, tails
+from detectors.leak_state import COMPLEX, PEERS, SCALES
+from detectors.statistics import randomised, uniform
+from ingest.events import Phase, Role, Side
+from tests.support.claims import claims
+
+SECOND, MS = 10**9, 10**6
+START = 1_763_942_400 * SECOND
+"""Midnight."""
+LOOK = 2_700 * SECOND
+MM, SISTER, NOMINEE, X1, X2, QUIET = 1, 2, 3, 4, 5, 6
+ROLES = {MM: Role.AFFILIATED_MM, SISTER: Role.AFFILIATED, X1: Role.EXTERNAL_MM,
+         X2: Role.EXTERNAL_MM}  # fmt: skip
+TABLE = example_instruments(("BTC-PERP", "BTC-USD", "ETH-USD"))
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
+
+
+class Scene:
+    """Clients' orders of 10 lots, some of 200; whoever else takes; all with one side a round."""
+
+    def __init__(self, seed=3):
+        self.rng = random.Random(seed)
+        self.rows = []
+        self.client = 100
+        self.next_ns = START + 60 * SECOND
+        for n in range(20):
+            self.take(START + n * SECOND, self.someone(), 10)
+
+    def someone(self):
+        self.client += 1
+        return self.client
+
+    def take(self, at_ns, account, lots, side=Side.BUY, **columns):
+        """Add an execution by one instruction, received 20 µs before it, against a client's."""
+        against = columns.pop("against", QUIET)
+        mine, other = ("buy", "sell") if side > 0 else ("sell", "buy")
+        pair = (account, against) if side > 0 else (against, account)
+        row = trade(*pair) | {
+            "engine_ns": at_ns, "quantity": lots, "side": side, "phase": Phase.CONTINUOUS,
+            "incoming_received_ns": at_ns - 20_000, "incoming_seq": len(self.rows) + 1,
+        }  # fmt: skip
+        for name, who in ((mine, account), (other, against)):
+            role = ROLES.get(who, Role.CLIENT)
+            row[f"{name}_role"] = role
+            row[f"{name}_complex"] = int(role in {Role.AFFILIATED_MM, Role.AFFILIATED})
+        self.rows.append(row | columns)
+
+    def rounds(self, count=30, *, ahead=(MM,), lead_s=0.4, share=0.8, of=1, lots=20, **columns):
+        """Play rounds of 45 s: three orders, the first large; `ahead` takes before one of `of`.
+
+        `of` 0: before all three.
+        """
+        side = columns.pop("side", None)
+        other = columns.pop("opposite", False)
+        begun_ns = self.pause(45 * count)
+        for turn in range(count):
+            with_ = side or self.rng.choice((Side.BUY, Side.SELL))
+            led = turn < share * count
+            for place in range(3):
+                at_ns = begun_ns + (45 * turn + 15 * place) * SECOND
+                if led and ahead and (not of or place == turn % of):
+                    who = ahead[turn % len(ahead)]
+                    way = Side(-with_) if other else with_
+                    self.take(at_ns - int(lead_s * SECOND), who, lots, way, **columns)
+                self.take(at_ns, self.someone(), 10 if place else 200, with_)
+        return self
+
+    def pause(self, seconds):
+        """Return the time that rounds have come to, and leave so much from it."""
+        at_ns, self.next_ns = self.next_ns, self.next_ns + seconds * SECOND
+        return at_ns
+
+    def makers(self):
+        """Let two external makers take at random, so that there is a control."""
+        for _ in range(200):
+            at_ns = START + int(self.rng.uniform(30, 2_600) * SECOND)
+            self.take(at_ns, self.rng.choice((X1, X2)), 10, self.rng.choice((Side.BUY, Side.SELL)))
+        return self
+
+    def batch(self):
+        rows = sorted(self.rows, key=lambda row: (row.get("instrument", 0), row["engine_ns"]))
+        seqs: dict[int, int] = {}
+        for row in rows:
+            code = row.get("instrument", 0)
+            row["seq"] = row["incoming_seq"] = seqs[code] = seqs.get(code, 0) + 1
+        made = batch_of(rows, TABLE)
+        made.watermark_ns = START + 5 * LOOK
+        return made
+
+    def found(self, **params):
+        detector = InformationLeak(InformationLeakParams(**params), TABLE)
+        return list(detector.step(self.batch()))
+
+
+# --- hits -----------------------------------------------------------------------------------------
+
+
+def test_a_group_ahead_of_large_orders_is_one_alert_with_its_executions_and_what_followed():
+    scene = Scene().makers().rounds()
+    (hit,) = scene.found()
+    assert (hit.scenario, hit.evidence, hit.significant) == ("information_leak", "supported", True)
+    assert hit.accounts == (MM,)
+    assert not hit.all_legs
+    assert hit.features["n"].value == 30
+    assert hit.features["hits"].value == 24
+    assert hit.features["executions"].value == 24
+    assert hit.features["p"].value <= hit.features["q"].value <= hit.features["q"].baseline
+    assert hit.features["peer_p"].value > 0.01
+    assert hit.detected_ns == START + LOOK
+    by_seq = {row["seq"]: row for row in sorted(scene.rows, key=lambda r: r["engine_ns"])}
+    cited = [by_seq[ref.seq] for ref in hit.evidence_refs]
+    ours = [row for row in cited if MM in {row["buy_account"], row["sell_account"]}]
+    assert len(ours) == 24
+    assert all(row["quantity"] == 200 for row in cited if row not in ours)
+    assert len(cited) > 36
+
+
+@pytest.mark.parametrize("lead_s", [0.0005, 0.01, 0.9, 3.0, 6.0])
+def test_it_does_not_matter_how_long_before(lead_s):
+    assert Scene().makers().rounds(lead_s=lead_s).found()
+
+
+@pytest.mark.parametrize("ahead", [(SISTER,), (MM, SISTER)])
+def test_a_sister_or_accounts_by_turns_are_the_group(ahead):
+    (hit,) = Scene().makers().rounds(ahead=ahead).found()
+    assert set(hit.accounts) == set(ahead)
+
+
+def test_executions_in_another_instrument_on_the_underlying_are_looked_at():
+    scene = Scene()
+    for n in range(20):
+        scene.take(START + n * SECOND + 1, scene.someone(), 10, instrument=1)
+    (hit,) = scene.rounds(instrument=1).found()
+    assert hit.instrument == 0
+    assert hit.features["traded_in"].value == "BTC-USD"
+    assert {ref.instrument for ref in hit.evidence_refs} == {0, 1}
+
+
+def test_another_underlying_says_nothing():
+    scene = Scene()
+    for n in range(20):
+        scene.take(START + n * SECOND + 1, scene.someone(), 10, instrument=2)
+    assert scene.rounds(instrument=2).found() == []
+
+
+def test_a_fifth_of_large_orders_is_found_within_hours():
+    scene = Scene().makers()
+    found = scene.rounds(230, share=1, ahead=()).found()
+    assert found == []
+    scene = Scene().makers()
+    for turn in range(230):
+        scene.rounds(1, share=int(turn % 5 == 0))
+    assert scene.found()
+
+
+def test_a_slow_parent_is_one_large_order():
+    scene = Scene().makers()
+    for _ in range(30):
+        scene.rounds(1, share=0)
+        client, at_ns = scene.someone(), scene.pause(75)
+        scene.take(at_ns - 300 * MS, MM, 20)
+        for child in range(10):
+            scene.take(at_ns + 6 * child * SECOND, client, 12)
+    (hit,) = [f for f in scene.found() if f.revision == 1]
+    assert hit.features["hits"].value > 15
+
+
+def test_without_external_makers_more_is_asked_and_it_is_said():
+    (hit,) = Scene().rounds().found()
+    assert "no_peer_control" in hit.features
+    less = {"uncontrolled_ratio": 1e-20}
+    assert Scene().rounds().found(**less) == []
+    assert Scene().makers().rounds().found(**less)
+
+
+def test_the_day_goes_on_in_one_alert_and_its_end_confirms_it():
+    scene = Scene().makers().rounds(90)
+    detector = InformationLeak(InformationLeakParams(), TABLE)
+    found = list(detector.step(scene.batch()))
+    later = batch_of([], TABLE)
+    later.watermark_ns = START + 40 * LOOK
+    found += detector.step(later)
+    assert [f.revision for f in found] == list(range(1, len(found) + 1))
+    assert len({(f.first_seq, f.first_accounts) for f in found}) == 1
+    assert [f.status for f in found][-2:] == ["provisional", "confirmed"]
+    refs = [ref for f in found for ref in f.evidence_refs]
+    assert len(refs) == len(set(refs))
+
+
+def test_a_late_trade_is_counted_and_left_out():
+    scene = Scene().makers().rounds()
+    detector = InformationLeak(InformationLeakParams(), TABLE)
+    detector.step(scene.batch())
+    again = scene.batch()
+    assert list(detector.step(again)) == []
+    assert detector.overflow == len(again)
+
+
+# --- look-alikes ----------------------------------------------------------------------------------
+
+
+@look_alike("large client orders that the group trades beside at its base rate")
+def test_a_group_that_takes_at_random_is_not_told():
+    scene = Scene().makers().rounds(55, ahead=())
+    for _ in range(300):
+        at_ns = START + int(scene.rng.uniform(30, 2_600) * SECOND)
+        scene.take(at_ns, MM, 20, scene.rng.choice((Side.BUY, Side.SELL)))
+    assert scene.found() == []
+
+
+@look_alike("news that makes the group and clients buy at once")
+def test_news_is_before_ordinary_orders_as_well():
+    assert Scene().makers().rounds(50, of=0, share=0.3, side=Side.BUY).found() == []
+
+
+@look_alike("hedging bursts larger than a client's order")
+def test_hedges_of_a_whole_position_are_not_counted():
+    assert big_leads() == []
+
+
+def big_leads():
+    return Scene().makers().rounds(lots=1_000).found()
+
+
+@look_alike("a maker that takes all day, before every order")
+def test_a_maker_ahead_of_every_order_is_not_told():
+    assert Scene().makers().rounds(50, of=0, share=1).found() == []
+
+
+@look_alike("external makers that are ahead as often")
+def test_what_external_makers_do_as_well_is_not_told():
+    scene = Scene().rounds()
+    for row in [r for r in scene.rows if MM in {r["buy_account"], r["sell_account"]}]:
+        for maker in (X1, X2):
+            scene.take(row["engine_ns"] - MS, maker, 10, row["side"])
+    assert scene.found() == []
+
+
+@look_alike("executions after the client's order came, or within the clock uncertainty")
+@pytest.mark.parametrize("lead_s", [0.00005, -0.01, -1.0])
+def test_what_comes_with_or_after_the_order_is_not_told(lead_s):
+    assert Scene().makers().rounds(lead_s=lead_s).found() == []
+
+
+@look_alike("executions on the other side")
+def test_executions_on_the_other_side_are_not_told():
+    assert Scene().makers().rounds(opposite=True).found() == []
+
+
+@look_alike("a few executions by chance")
+def test_a_few_are_not_told():
+    assert Scene().makers().rounds(share=0.25).found() == []
+
+
+@look_alike("auction or halt")
+def test_outside_continuous_trading_nothing_counts():
+    assert Scene().makers().rounds(phase=Phase.AUCTION).found() == []
+
+
+# --- blind spots ----------------------------------------------------------------------------------
+
+
+@blind_spot("a nominee: an account registered as a client's")
+@pytest.mark.xfail(strict=True)
+def test_blind_a_nominee():
+    assert Scene().makers().rounds(ahead=(NOMINEE,)).found()
+
+
+@blind_spot("orders of the group that rest, and are hit")
+@pytest.mark.xfail(strict=True)
+def test_blind_resting_orders():
+    scene = Scene().makers().rounds(ahead=(900,), against=MM, opposite=True)
+    assert scene.found()
+
+
+@blind_spot("a client whose large order rests before it takes")
+@pytest.mark.xfail(strict=True)
+def test_blind_a_large_order_that_rests():
+    scene = Scene().makers()
+    for _ in range(30):
+        scene.rounds(1, share=0)
+        at_ns = scene.pause(30)
+        scene.take(at_ns, MM, 20)
+        scene.take(at_ns + SECOND // 2, scene.someone(), 200, Side.SELL, against=scene.someone())
+    assert scene.found()
+
+
+@blind_spot("knowledge from more than 50 s before")
+@pytest.mark.xfail(strict=True)
+def test_blind_long_leads():
+    scene = Scene().makers()
+    for turn in range(30):
+        at_ns = START + (100 + 80 * turn) * SECOND
+        scene.take(at_ns - 55 * SECOND, MM, 20)
+        scene.take(at_ns, scene.someone(), 200)
+        scene.take(at_ns + SECOND, scene.someone(), 10)
+    assert scene.found()
+
+
+@blind_spot("leads of more than most_ratio usual orders")
+@pytest.mark.xfail(strict=True)
+def test_blind_large_leads():
+    assert big_leads()
+
+
+def test_every_look_alike_and_blind_spot_has_its_test():
+    assert set(LOOK_ALIKES) == set(InformationLeak.spec.look_alikes)
+    assert set(BLIND_SPOTS) == set(InformationLeak.spec.blind_spots)
+
+
+# --- the test itself ------------------------------------------------------------------------------
+
+
+def test_the_masses_are_those_of_a_sum_of_hypergeometrics():
+    every, marked, drawn = (np.array(n, np.int64) for n in ([40, 9, 5], [11, 9, 2], [7, 3, 4]))
+    expected = np.ones(1)
+    for n, m, d in zip(every, marked, drawn, strict=True):
+        expected = np.convolve(expected, hypergeom.pmf(np.arange(min(d, m) + 1), n, m, d))
+    assert np.allclose(masses(every, marked, drawn), expected)
+
+
+def test_p_values_are_uniform_where_nobody_knows_anything():
+    """Over 240 looks: trends, bursts and habits, but no knowledge; the group's and the makers'."""
+    rng = np.random.default_rng(8)
+    found = {(unit, scale): [] for unit in (COMPLEX, PEERS) for scale in range(SCALES)}
+    detector = InformationLeak(InformationLeakParams(daily_false_alarms=1e-9), TABLE)
+    looks = 240
+    for look in range(looks):
+        scene = Scene.__new__(Scene)
+        scene.rows, scene.client = [], 100 + 1_000 * look
+        begun_ns = START + look * LOOK
+        drift = rng.uniform(-0.3, 0.3)
+        for account, count in ((None, 260), (MM, 60), (X1, 60), (X2, 60)):
+            for at_s in rng.uniform(20, 2_650, count):
+                lots = 10 if account else int(rng.choice([10, 10, 10, 10, 200]))
+                side = Side.BUY if rng.random() < 0.5 + drift * np.sin(at_s / 300) else Side.SELL
+                scene.take(begun_ns + int(at_s * SECOND), account or scene.someone(), lots, side)
+        made = scene.batch()
+        made.watermark_ns = begun_ns + LOOK - 1
+        assert list(detector.step(made)) == []
+        kept = detector.snapshot()
+        after = batch_of([], TABLE)
+        after.watermark_ns = begun_ns + LOOK
+        for (unit, scale), of_unit in found.items():
+            part = kept["leak_tallies"][0, 0, look % 32 : look % 32 + 1, scale]
+            every, marked, drawn, hits = strata(part, unit)
+            tail, beyond = tails(every, marked, drawn, hits)
+            of_unit.append(randomised(tail, beyond, uniform(look, unit, scale)))
+        detector.step(after)
+    for found_ in found.values():
+        assert len(found_) == looks
+        assert kstest(found_, "uniform").pvalue > 0.005
+        assert np.mean(np.array(found_) < 0.05) < 0.09
