@@ -188,10 +188,11 @@ class InformationLeak(Detector):
 
     def _add(self, batch: Batch) -> None:
         """Keep a batch's trades in continuous trading until their turn."""
-        wanted = (batch["kind"] == Kind.TRADE) & (batch["side"] != 0)
-        wanted &= (batch["phase"] == Phase.CONTINUOUS) & (batch["incoming_seq"] != 0)
-        wanted &= (batch["busts_hi"] == 0) & (batch["busts_lo"] == 0)
-        rows = np.flatnonzero(wanted)
+        rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
+        wanted = (batch["side"][rows] != 0) & (batch["incoming_seq"][rows] != 0)
+        wanted &= batch["phase"][rows] == Phase.CONTINUOUS
+        wanted &= (batch["busts_hi"][rows] == 0) & (batch["busts_lo"][rows] == 0)
+        rows = rows[wanted]
         if not len(rows):
             return
         buys = batch["side"][rows] > 0
@@ -202,7 +203,9 @@ class InformationLeak(Detector):
             for name in ("account", "owner", "originator", "role", "complex")
         ]
         columns += [batch[n][rows] for n in ("incoming_received_ns", "incoming_seq", "coverage")]
-        taken = np.stack([column.astype(np.int64) for column in columns], axis=1)
+        taken = np.empty((len(rows), PENDING_FIELDS), np.int64)
+        for field, column in enumerate(columns):
+            taken[:, field] = column
         late = taken[:, P_CLOCK] < self._until_ns
         self._kept["leak_lost"][0] += int(late.sum())
         self._pending.append(taken[~late])
