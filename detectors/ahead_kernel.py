@@ -309,9 +309,11 @@ def scan(  # noqa: PLR0917
                 continue
             flying = incoming[i]
             if phase[i] == _CONTINUOUS:
-                # Within one incoming order only the price that it leaves behind triggers stops.
+                # Within one incoming order, and the stops that it triggers at once, only the price
+                # that is left behind triggers stops.
                 last = prices[x, (own[PRICES] - 1) % PRICES_KEPT]
-                if own[PRICES] == 0 or (last[2] != price[i] and (flying == 0 or last[3] != flying)):
+                same = last[0] == clock[i] or (flying != 0 and last[3] == flying)
+                if own[PRICES] == 0 or (last[2] != price[i] and not same):
                     last = prices[x, own[PRICES] % PRICES_KEPT]
                     own[PRICES] += 1
                     last[2] = _NULL

@@ -404,6 +404,23 @@ def test_only_the_price_that_an_order_leaves_behind_triggers():
     assert scene.told() == []
 
 
+def test_a_price_that_triggered_stops_leave_again_at_once_reaches_no_other():
+    """The venue compares stops with the last price once all that it set off is done."""
+    scene = stops(Scene())
+    other = withheld(scene, "B", "buy", 5, 395)
+    kept = withheld(scene, "A", "buy", 10, 400)
+    scene.new("S", "sell", 1, 400)
+    scene.new("XM", "buy", 1, 400, tif="IOC")
+    scene.new("S", "sell", 5, 396)
+    release(scene, other)  # in the same instant: the last price is 396 then
+    scene.new("S", "sell", 60, 400)
+    scene.wait(200)
+    scene.new("MM", "buy", 10, 400, tif="IOC")
+    scene.wait(200)
+    release(scene, kept)
+    assert scene.found() == []
+
+
 # --- evasions -------------------------------------------------------------------------------------
 
 
