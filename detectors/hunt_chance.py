@@ -53,7 +53,7 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     rest, usual = day.rest(run.account), params.usual_caught_ratio
     runs, least = RUNS + sum(t.runs for t in rest), quarter(run.caught / run.filled)
     caught = RUNS * usual * (1 - least / 4) + sum(sum(t.caught[least:]) for t in rest)
-    if run.added and run.fresh(lead_ns):
+    if run.fresh(lead_ns):
         caught = min(caught, RUNS * usual**2 + sum(t.fresh for t in rest))
     size = 1.0
     if not run.group:

@@ -156,7 +156,8 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
         instrument=code,
         first_seq=tally.first_seq,
         first_accounts=(tally.first_account,),
-        revision=tally.told,
+        # The first strange run by the group has been told as weak: that alert becomes this one.
+        revision=tally.told + (tally.party < 0),
         accounts=tuple(tally.accounts),
         window_start_ns=tally.first_ns,
         window_end_ns=tally.last_ns,

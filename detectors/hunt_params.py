@@ -99,9 +99,9 @@ class StopHuntingParams(Params, frozen=True):
             "the same of a run that is no case by itself, up to which it is told with the party's "
             "others once all its runs of the day together have passed",
             "probability",
-            "one in a hundred; all runs count, the ordinary ones too, in whether they pass",
+            "one in fifty; all runs count, the ordinary ones too, in whether they pass",
         ),
-    ] = 0.01
+    ] = 0.02
     pattern_runs: Annotated[
         int,
         Parameter(

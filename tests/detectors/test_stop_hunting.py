@@ -70,6 +70,7 @@ class Scene:
             self.wait(1_000)
             for n, quote in enumerate(quotes):
                 self.venue.replace("X-USD", quote, price=self.price(60 + n + move % 2 * 3))
+        return quotes
 
     def book(self, far=30):
         """Fill the book: 50 lots at 0, 5 and 10 ticks, more at `far`."""
@@ -381,10 +382,13 @@ def test_triggers_outside_continuous_trading_are_not_judged():
 # --- a nominee ------------------------------------------------------------------------------------
 
 
-def nominee(hunts, others=40, pusher="NOM", lots=150):
-    """Runs by clients that nobody waits for, then some by one for whom the maker does."""
+def nominee(hunts, others=40, pusher="NOM", lots=150, refilled=False):
+    """Runs by clients that nobody waits for, then some by one for whom the maker does.
+
+    `refilled`: what waits comes in place of a quote.
+    """
     scene = Scene()
-    scene.habit()
+    (quote,) = scene.habit()
     for n in range(others + hunts):
         for ticks, account in ((0, "X2"), (5, "X1"), (10, "X2"), (20, "X1")):
             size = 50 if n < others else lots // 3
@@ -396,6 +400,8 @@ def nominee(hunts, others=40, pusher="NOM", lots=150):
         scene.wait(100)
         caught = n >= others
         if caught:
+            if refilled:
+                scene.venue.cancel("X-USD", quote)
             waits = scene.new("MM", False, 20, 12)
         size = lots if caught else 150
         scene.new(pusher if caught else f"C{3 + n % 6}", True, size, 10, tif="IOC")
@@ -406,6 +412,8 @@ def nominee(hunts, others=40, pusher="NOM", lots=150):
         keys = scene.venue.books["X-USD"].orders
         for order in [o for o in keys.values() if o.account == "X2"]:
             scene.venue.cancel("X-USD", order.id)
+        if caught and refilled:
+            quote = scene.new("MM", False, 20, 60)
         scene.wait(20_000)
     return scene
 
@@ -451,6 +459,19 @@ def test_a_party_whose_runs_are_ordinary_never_passes():
         tally.add((number * 0.618) % 1, 0.01, 0.002)
     assert tally.looks > 0
     assert not tally.systematic
+
+
+def test_strange_runs_of_the_group_are_told_together_once_all_its_runs_pass():
+    """An order just entered catches each time, in place of another: none is added."""
+    scene = nominee(5, pusher="MM", refilled=True)
+    found = scene.found()
+    told = [f for f in found if "runs_strange" in f.features]
+    assert told
+    assert all(f.significant and not f.all_legs for f in told)
+    assert [f.revision for f in told] == list(range(2, len(told) + 2))
+    first = next(f for f in found if f.features.get("chance") and f.revision == 1)
+    identity = (first.first_seq, first.first_accounts)
+    assert {(f.first_seq, f.first_accounts) for f in told} == {identity}
 
 
 def test_the_rate_of_the_group_is_held_against_that_of_all_others():
