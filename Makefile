@@ -7,7 +7,7 @@ CRASHES ?= 100
 SEED ?= 1
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench facts recovery lock docs clean mutants crashes dashboard-picture
+.PHONY: run test check lint types contracts system bench facts constants recovery lock docs clean mutants crashes dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -48,6 +48,10 @@ bench: $(STAMP)
 # The simulated market measured beside a real tape: a table, and docs/stylised-facts.png.
 facts: $(STAMP)
 	@$(BIN)/python -m benchmarks.facts
+
+# Scores with every constant of the simulated abuse at half, and at half as much again (10 minutes).
+constants: $(STAMP)
+	@$(BIN)/python -m benchmarks.constants $(ARGS)
 
 # A worker with a million live orders killed and timed until it serves again (about 5 minutes).
 recovery: $(STAMP) system

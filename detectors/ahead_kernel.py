@@ -49,8 +49,9 @@ CAME_KEPT: Final = 128
 FILLS_KEPT: Final = 64
 """Prices at which one held order was filled that are kept."""
 
-R_GROUP, R_GROUP_FAST, R_MAKERS, R_MAKERS_FAST, EXPECTED, EXPECTED_MAKERS = range(6)
-RATES: Final = 6
+R_GROUP, R_MAKERS, R_GROUP_FAST, R_MAKERS_FAST = 0, 2, 4, 6  # each selling, then buying
+EXPECTED, EXPECTED_MAKERS = range(8, 10)
+RATES: Final = 10
 SLOW_NS: Final = 3_600 * 10**9
 FAST_NS: Final = 60 * 10**9
 """Memory of the rate of aggressive executions: the higher of an hour's and a minute's is usual."""
@@ -151,10 +152,8 @@ def _decay(own: Array, rates: Array, now: int) -> None:
     past = now - own[RATED_NS]
     if past > 0:
         slow, fast = math.exp(-past / SLOW_NS), math.exp(-past / FAST_NS)
-        rates[R_GROUP] *= slow
-        rates[R_MAKERS] *= slow
-        rates[R_GROUP_FAST] *= fast
-        rates[R_MAKERS_FAST] *= fast
+        rates[:R_GROUP_FAST] *= slow
+        rates[R_GROUP_FAST:EXPECTED] *= fast
         own[RATED_NS] = now
 
 
@@ -162,7 +161,7 @@ def _decay(own: Array, rates: Array, now: int) -> None:
 def _chance(own: Array, slow: float, fast: float, hold: int) -> float:
     """Return the chance of an aggressive execution on one side within a hold, by habit."""
     known = SLOW_NS * (1.0 - math.exp(-max(own[RATED_NS] - own[BEGAN_NS], 1) / SLOW_NS))
-    rate = max(slow / max(known, FAST_NS), fast / FAST_NS) / 2.0
+    rate = max(slow / max(known, FAST_NS), fast / FAST_NS)
     return float(1.0 - math.exp(-rate * hold))
 
 
@@ -185,8 +184,12 @@ def _begin(  # noqa: PLR0917
             group = group or e[E_GROUP] != 0
             makers = makers or e[E_GROUP] == 0
     _decay(own, rates, own[C_RELEASED])
-    rates[EXPECTED] += _chance(own, rates[R_GROUP], rates[R_GROUP_FAST], gap)
-    rates[EXPECTED_MAKERS] += _chance(own, rates[R_MAKERS], rates[R_MAKERS_FAST], gap)
+    s = 1 if own[C_SIDE] > 0 else 0
+    for at, slow, fast in (
+        (EXPECTED, R_GROUP, R_GROUP_FAST),
+        (EXPECTED_MAKERS, R_MAKERS, R_MAKERS_FAST),
+    ):
+        rates[at] += _chance(own, rates[slow + s], rates[fast + s], gap)
     own[HOLDS] += 1
     own[OVERTAKEN] += group
     own[MAKERS] += makers
@@ -335,9 +338,9 @@ def scan(  # noqa: PLR0917
                         if known and own[I_COUNTED] == 0:
                             own[I_COUNTED] = 1
                             _decay(own, rates[x], clock[i])
-                            at = R_GROUP if of_group else R_MAKERS
+                            at = (R_GROUP if of_group else R_MAKERS) + (1 if d > 0 else 0)
                             rates[x, at] += 1.0
-                            rates[x, at + 1] += 1.0
+                            rates[x, at + R_GROUP_FAST] += 1.0
                     _execution(
                         own, executions[x], d, seq[i], clock[i], price[i], quantity[i],
                         buyer[i] if d > 0 else seller[i], seller[i] if d > 0 else buyer[i],

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from detectors import ahead_kernel
 from detectors.ahead_case import case_of
 from detectors.ahead_params import TradingAheadParams
 from detectors.book import Books
-from detectors.examples import example_instruments
+from detectors.examples import batch_of, example_instruments, trade
 from detectors.gap_habit import (
     ALL,
     BINS,
@@ -25,8 +27,9 @@ from detectors.gap_habit import (
     learn,
 )
 from detectors.held_orders import HeldOrders
+from detectors.statistics import poisson_tail, randomised, uniform
 from detectors.trading_ahead import TradingAhead
-from ingest.events import Array
+from ingest.events import Array, Kind, Role
 from tests.support.claims import claims
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
@@ -419,6 +422,56 @@ def test_a_price_that_triggered_stops_leave_again_at_once_reaches_no_other():
     scene.wait(200)
     release(scene, kept)
     assert scene.found() == []
+
+
+# --- the null -------------------------------------------------------------------------------------
+
+
+def test_p_values_are_uniform_where_the_group_has_nothing_to_do_with_what_is_held():
+    """200 clean instruments: a group that only buys, as it likes; clients' orders held as it may
+    be. The p of what was overtaken by the end, not at a hit: it errs upwards, if at all."""
+    rng, instruments = np.random.default_rng(6), 200
+    table = example_instruments([f"I{n:03d}-USD" for n in range(instruments)])
+    rows = [row for code in range(instruments) for row in _clean_hours(rng, code)]
+    params = TradingAheadParams()
+    held = HeldOrders(
+        instruments, params.clock_uncertainty_ns, params.clear_ratio, params.stall_expected
+    )
+    list(held.scan(batch_of(rows, table)))
+    overtaken = held._kept["ahead_state"][:, ahead_kernel.OVERTAKEN].tolist()
+    expected = held._kept["ahead_rates"][:, ahead_kernel.EXPECTED].tolist()
+    assert np.mean(overtaken) > 1
+    p_values = [
+        randomised(poisson_tail(hits, mean), poisson_tail(hits + 1, mean), uniform(n))
+        for n, (hits, mean) in enumerate(zip(overtaken, expected, strict=True))
+    ]
+    assert stats.kstest(p_values, "uniform", alternative="greater").pvalue > 0.01
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-3  # and not far above either
+
+
+def _clean_hours(rng, code, *, lasts_s=400.0, held=14, hold_s=0.5):
+    """Yield rows: quick orders of clients each second, `held` slow ones, purchases of the group."""
+    at = [(t, t - 2e-5, False) for t in np.arange(1.0, lasts_s) + rng.uniform(0, 0.5)]
+    at += [(t + hold_s, t, False) for t in rng.uniform(0.6 * lasts_s, lasts_s - 1, held).tolist()]
+    acts = rng.uniform(0, lasts_s, rng.poisson(0.2 * lasts_s)).tolist()
+    at += [(t, t - 2e-5, True) for t in acts]
+    seq = 0
+    for t, came, of_group in sorted(at):
+        seq, engine_ns = seq + 1, START + int(t * SECOND)
+        row = {"instrument": code, "side": 1, "price": 100, "quantity": 5, "engine_ns": engine_ns}
+        row |= {"kind": Kind.NEW, "seq": seq, "entry_seq": seq, "type": 1, "tif": 2, "leaves": 5}
+        row |= {"received_ns": START + int(came * SECOND), "account": 9, "owner": 9}
+        if not of_group:
+            yield row | {"role": Role.CLIENT}
+            continue
+        group = {"role": Role.AFFILIATED_MM, "in_complex": 1, "account": 50, "owner": 50}
+        yield row | group
+        seq += 1
+        yield trade(
+            50, 3, instrument=code, seq=seq, buy_complex=1, buy_role=Role.AFFILIATED_MM,
+            incoming_seq=seq - 1, incoming_received_ns=row["received_ns"], engine_ns=engine_ns,
+            entry_seq=1, lifetime_ns=10 * SECOND,
+        )  # fmt: skip
 
 
 # --- evasions -------------------------------------------------------------------------------------
