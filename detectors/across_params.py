@@ -42,7 +42,7 @@ class FrontRunningAcrossParams(Params, frozen=True):
             "s",
             "desks hedge by machine; a later hedge is still weighed against the group's own habit",
         ),
-    ] = 2
+    ] = 3
     chance: Annotated[
         float,
         Parameter(

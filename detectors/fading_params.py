@@ -23,9 +23,9 @@ class QuoteFadingParams(Params, frozen=True):
         Parameter(
             "longest way of a client's order from gateway to engine that is looked at",
             "ms",
-            "a twelfth of the history, so that placebos of its length fit in; longer ones are held",
+            "a tenth of the history, so that placebos of its length fit in; longer ones are held",
         ),
-    ] = 5_000
+    ] = 6_000
     history_s: Annotated[
         int,
         Parameter(
@@ -113,15 +113,15 @@ class QuoteFadingParams(Params, frozen=True):
             "ratio",
             "a condition beside the test of the own habit, so it is not spent over tests",
         ),
-    ] = 0.05
+    ] = 0.04
     episode_gap_s: Annotated[
         int,
         Parameter(
             "time without new withdrawals in a passed test after which an episode is closed",
             "s",
-            "an hour: a pause of that length ends a spell",
+            "an hour and a half: a pause of that length ends a spell",
         ),
-    ] = 3_600
+    ] = 5_400
 
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""

@@ -41,7 +41,7 @@ class FrontRunningParams(Params, frozen=True):
             "s",
             "desks hedge by machine; a later hedge is still weighed against the group's own habit",
         ),
-    ] = 2
+    ] = 3
     chance: Annotated[
         float,
         Parameter(

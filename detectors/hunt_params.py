@@ -66,7 +66,7 @@ class StopHuntingParams(Params, frozen=True):
             "s",
             "one that waits longer may be hit by others before the push comes",
         ),
-    ] = 5.0
+    ] = 4.0
     usual_caught_ratio: Annotated[
         float,
         Parameter(

@@ -17,7 +17,7 @@ class SpoofingParams(Params, frozen=True):
             "s",
             "cycles serve one purpose, a position to be built or left; that is minutes, not hours",
         ),
-    ] = 300
+    ] = 400
     settle_ms: Annotated[
         int,
         Parameter(
@@ -47,9 +47,9 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "time between two samples of displayed size",
             "s",
-            "96 samples make a habit of half an hour, long against layers and short against a day",
+            "96 samples make a habit of 24 minutes, long against layers and short against a day",
         ),
-    ] = 20
+    ] = 15
     fewest_samples: Annotated[
         int,
         Parameter(

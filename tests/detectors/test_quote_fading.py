@@ -145,12 +145,12 @@ def test_a_spell_that_goes_on_is_told_again_by_what_is_new():
     assert len(refs) == len(set(refs)) == 2 * found[-1].features["withdrawals"].value
 
 
-def test_an_hour_of_silence_confirms_it():
+def test_an_hour_and_a_half_of_silence_confirms_it():
     scene = Scene().rounds(fade=["MM"])
-    scene.wait(4_000_000)
+    scene.wait(6_000_000)
     found = scene.found()
     assert [f.status for f in found] == ["provisional", "confirmed"]
-    assert found[1].detected_ns == found[0].detected_ns + 3_600 * SECOND
+    assert found[1].detected_ns == found[0].detected_ns + 5_400 * SECOND
 
 
 def test_without_external_makers_more_is_asked_and_it_is_said():
