@@ -239,6 +239,8 @@ class PriceSpikes(Detector):
         ours = min(our_lots, our_ticks) >= params.group_ratio
         z = sums["milli_z"] / 1_000
         move = sums["side"] * sums["ticks"] * float(row.tick_size)
+        p = rounded((1 + sums["above"]) / (1 + sums["ranked"]))
+        ranked = {"p": Feature(p, "probability")} if sums["ranked"] else {}  # else p is 1 of 1
         return Finding(
             detector=self.spec.id,
             detector_version=self.spec.version,
@@ -256,7 +258,7 @@ class PriceSpikes(Detector):
             evidence_refs=refs,
             features={
                 "z": Feature(rounded(z), "ratio", params.min_z),
-                "p": Feature(rounded((1 + sums["above"]) / (1 + sums["ranked"])), "probability"),
+                **ranked,
                 "horizon": Feature(sums["horizon_s"], "s"),
                 "move": Feature(rounded(move), row.quote),
                 "taken": quantity(self._instruments, code, sums["lots"]),

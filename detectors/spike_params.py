@@ -24,9 +24,9 @@ class PriceSpikesParams(Params, frozen=True):
         Parameter(
             "return over its usual size from which it is a spike",
             "ratio",
-            "twelve: returns have fat tails, and a review is opened by hand",
+            "returns have fat tails, and a review is opened by hand: a few an instrument and day",
         ),
-    ] = 12.0
+    ] = 25.0
     memory_s: Annotated[
         int,
         Parameter(
