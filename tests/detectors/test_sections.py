@@ -27,7 +27,7 @@ PROPERTY = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-SIZE = 100
+SIZE = 115
 FORGOTTEN_LATE = {"bust_trades", "bust_closed"}
 """Looked through every so many batches of a life: when it lets go of what is too old varies."""
 PARTS = {"book": Books, **DETECTORS}

@@ -38,7 +38,8 @@ def test_a_state_is_that_of_the_file_and_of_all_that_it_imports(copied):
 def test_each_file_of_kernels_is_cached_in_a_folder_of_its_state():
     for module in (gap_habit, hunt_kernel):
         file = Path(module.__file__)
-        kernel = next(v for v in vars(module).values() if hasattr(v, "py_func"))
+        kernels = (v for v in vars(module).values() if hasattr(v, "py_func"))
+        kernel = next(v for v in kernels if v.py_func.__module__ == module.__name__)
         folder = Path(kernel._cache.cache_path)
         assert compiled.fingerprint(file) in folder.parts
         assert f"detectors.{file.stem}" in folder.parts

@@ -45,7 +45,7 @@ def test_run_without_arguments_takes_the_sample_through_the_whole_pipeline(tmp_p
     assert not any("affiliated_mm" in a["roles"] for a in real)
     assert any("affiliated_mm" in a["roles"] for a in alerts)
     simulated = {a["scenario"] for a in alerts if a not in real}
-    assert simulated <= {*SCENARIOS, "matching_configuration"}
+    assert simulated <= {*SCENARIOS, "matching_configuration", "price_spikes"}
     assert {"client_priority", "tag_error", "wash_self"} <= simulated
 
 
