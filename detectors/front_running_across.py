@@ -374,12 +374,24 @@ class FrontRunningAcross(Detector):
             self._collection(pool.place): pool
             for pool in unpack_exact(snapshot["pools"], list[Pool])
         }
-        self._cases = {
-            self._collection(cases.place): cases
-            for cases in unpack_exact(snapshot["cases"], list[_Cases])
-        }
+        self._cases = {}
+        self._lost = int(snapshot["lost"][0])
+        for cases in unpack_exact(snapshot["cases"], list[_Cases]):
+            self._cases[self._collection(cases.place)] = cases
+            cases.open, cases.earlier = self._listed(cases.open), self._listed(cases.earlier)
         self._waiting = unpack_exact(snapshot["waiting"], list[_Row])
-        self._until_ns, self._lost = int(snapshot["until"][0]), int(snapshot["lost"][0])
+        self._until_ns = int(snapshot["until"][0])
+
+    def _listed(self, cases: list[Case]) -> list[Case]:
+        """Return the cases all of whose instruments are still listed; the others are lost."""
+        known = self._instruments.codes
+        listed = [
+            case
+            for case in cases
+            if {case.instrument, case.traded, *(name for name, _ in case.refs)} <= known.keys()
+        ]
+        self._lost += len(cases) - len(listed)
+        return listed
 
     def _collection(self, name: str) -> str:
         return self._instruments[self._instruments.codes[name]].collection

@@ -9,9 +9,10 @@ from scipy import stats
 from detectors.across_pool import GROUP, Pool
 from detectors.base import Finding
 from detectors.book import Books
-from detectors.examples import across
+from detectors.examples import across, batch_of, example_instruments, trade
 from detectors.front_running_across import FrontRunningAcross, FrontRunningAcrossParams
 from detectors.statistics import poisson_tail, randomised, uniform
+from ingest.events import Role
 from tests.detectors.test_front_running import ROLES, START
 from tests.support.claims import claims
 from tests.support.matching import Venue
@@ -175,6 +176,18 @@ def test_cuts_and_watermarks_change_nothing(size):
     assert told(made.found(size)) == told(made.found())
 
 
+def test_a_case_in_an_instrument_that_is_listed_no_more_is_counted_as_lost():
+    batch, instruments = across()
+    detector = FrontRunningAcross(FrontRunningAcrossParams(), instruments)
+    assert detector.step(batch)
+    left = FrontRunningAcross(FrontRunningAcrossParams(), example_instruments(("BTC-USD",)))
+    left.restore(detector.snapshot())
+    assert left.overflow == 1
+    later = batch_of([], example_instruments(("BTC-USD",)))
+    later.watermark_ns = 3_600 * SECOND
+    assert left.step(later) == []
+
+
 # --- near misses and look-alikes ------------------------------------------------------------------
 
 
@@ -281,9 +294,6 @@ def test_p_values_are_uniform_where_executions_have_nothing_to_do_with_clients()
 
 def _clean_day(rng, detector, params) -> tuple[Pool, int]:
     """Play a day: the group buys the perpetual as it likes, clients buy spot, each held 200 ms."""
-    from detectors.examples import batch_of, trade
-    from ingest.events import Role
-
     _, instruments = across()
     rows = [
         (t, trade(50, 61, instrument=0, buy_complex=1, incoming_received_ns=int(t * SECOND) - 1))
