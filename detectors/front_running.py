@@ -48,7 +48,7 @@ selling and buying."""
 class FrontRunning(Detector):
     """Executions of the group on a client's side while it may have known of the client's order.
 
-    State: 42 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
+    State: 44 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
     followed for `horizon_s`, with a watch for each client order concerned, and `max_earlier` of
     the day that were not told.
 

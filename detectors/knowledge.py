@@ -97,7 +97,7 @@ class Known(msgspec.Struct, frozen=True):
 class Knowledge:
     """Recent instructions of the group, client orders and windows of each instrument.
 
-    State: 42 kB an instrument, whatever the traffic.
+    State: 44 kB an instrument, whatever the traffic.
 
     Parameters
     ----------
