@@ -1,31 +1,16 @@
-"""Parameters of front_running_across."""
+"""Parameters of front_running_across, beside those that it has in common with front_running."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from detectors.base import Parameter, Params
+from detectors.base import Parameter
+from detectors.front_params import AheadOfClientsParams
 
 
-class FrontRunningAcrossParams(Params, frozen=True):
-    """What counts as large, as chance and as a hedge; how long a case is followed."""
+class FrontRunningAcrossParams(AheadOfClientsParams, frozen=True):
+    """What counts as large and as chance, and how many cases are followed."""
 
-    clock_uncertainty_ns: Annotated[
-        int,
-        Parameter(
-            "δ: uncertainty of received_ns; who came within it after the client came with it",
-            "ns",
-            "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
-        ),
-    ] = 100_000
-    parent_gap_s: Annotated[
-        int,
-        Parameter(
-            "silence that ends a client's parent episode",
-            "s",
-            "a minute: slices of one order come more often, a new decision seldom sooner",
-        ),
-    ] = 60
     large_ratio: Annotated[
         float,
         Parameter(
@@ -35,14 +20,6 @@ class FrontRunningAcrossParams(Params, frozen=True):
             "eight usual ones: fewer move no price that anybody could trade on",
         ),
     ] = 8.0
-    hedge_s: Annotated[
-        int,
-        Parameter(
-            "time within which a fill is hedged; up to what was so traded net, it is no case",
-            "s",
-            "desks hedge by machine; a later hedge is still weighed against the group's own habit",
-        ),
-    ] = 3
     chance: Annotated[
         float,
         Parameter(
@@ -51,14 +28,6 @@ class FrontRunningAcrossParams(Params, frozen=True):
             "one in a hundred, with every other leg of the case seen as well",
         ),
     ] = 0.01
-    plain_chance: Annotated[
-        float,
-        Parameter(
-            "the same from which a case is complete without a gain",
-            "ratio",
-            "one in a thousand: who took the client's side so plainly did so, gain or loss",
-        ),
-    ] = 0.001
     accounts: Annotated[
         int,
         Parameter(
@@ -75,22 +44,6 @@ class FrontRunningAcrossParams(Params, frozen=True):
             "nothing links it with the platform's knowledge: once is a coincidence",
         ),
     ] = 2
-    local_s: Annotated[
-        int,
-        Parameter(
-            "time before a client's instruction in which executions tell how busy the market is",
-            "s",
-            "a minute: a burst of hedging or of news lasts about so long",
-        ),
-    ] = 60
-    horizon_s: Annotated[
-        int,
-        Parameter(
-            "how long a case is followed: size of the parent, markouts, what was unwound",
-            "s",
-            "300 s, the product's rule for unfilled clients; unwinds come within minutes",
-        ),
-    ] = 300
     max_cases: Annotated[
         int,
         Parameter(

@@ -1,4 +1,4 @@
-"""Parameters of front_running."""
+"""Parameters of front_running, and those that front_running_across has in common with it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 from detectors.base import Parameter, Params
 
 
-class FrontRunningParams(Params, frozen=True):
-    """What counts as large, as chance and as a hedge; how long a case is followed."""
+class AheadOfClientsParams(Params, frozen=True):
+    """What both take for clocks, episodes, hedges and time: a change of one is one of the other."""
 
     clock_uncertainty_ns: Annotated[
         int,
@@ -26,14 +26,6 @@ class FrontRunningParams(Params, frozen=True):
             "a minute: slices of one order come more often, a new decision seldom sooner",
         ),
     ] = 60
-    large_ratio: Annotated[
-        float,
-        Parameter(
-            "size of a parent episode over the median client order from which it is large",
-            "ratio",
-            "eight usual orders: fewer move no price that anybody could trade on",
-        ),
-    ] = 8.0
     hedge_s: Annotated[
         int,
         Parameter(
@@ -42,15 +34,6 @@ class FrontRunningParams(Params, frozen=True):
             "desks hedge by machine; a later hedge is still weighed against the group's own habit",
         ),
     ] = 3
-    chance: Annotated[
-        float,
-        Parameter(
-            "probability, over the day's windows of large episodes, of as many executions in them "
-            "by chance, or of one as large, up to which a case stands for itself",
-            "ratio",
-            "one in a hundred, with every other leg of the case seen as well",
-        ),
-    ] = 0.01
     plain_chance: Annotated[
         float,
         Parameter(
@@ -67,6 +50,36 @@ class FrontRunningParams(Params, frozen=True):
             "a minute: a burst of hedging or of news lasts about so long",
         ),
     ] = 60
+    horizon_s: Annotated[
+        int,
+        Parameter(
+            "how long a case is followed: size of the parent, markouts, what was unwound",
+            "s",
+            "300 s, the product's rule for unfilled clients; unwinds come within minutes",
+        ),
+    ] = 300
+
+
+class FrontRunningParams(AheadOfClientsParams, frozen=True):
+    """What counts as large and as chance, and how many cases are followed."""
+
+    large_ratio: Annotated[
+        float,
+        Parameter(
+            "size of a parent episode over the median client order from which it is large",
+            "ratio",
+            "eight usual orders: fewer move no price that anybody could trade on",
+        ),
+    ] = 8.0
+    chance: Annotated[
+        float,
+        Parameter(
+            "probability, over the day's windows of large episodes, of as many executions in them "
+            "by chance, or of one as large, up to which a case stands for itself",
+            "ratio",
+            "one in a hundred, with every other leg of the case seen as well",
+        ),
+    ] = 0.01
     rate_chance: Annotated[
         float,
         Parameter(
@@ -80,14 +93,6 @@ class FrontRunningParams(Params, frozen=True):
         int,
         Parameter("hits without which no rate is told", "count", "two may be one decision"),
     ] = 3
-    horizon_s: Annotated[
-        int,
-        Parameter(
-            "how long a case is followed: size of the parent, markouts, what was unwound",
-            "s",
-            "300 s, the product's rule for unfilled clients; unwinds come within minutes",
-        ),
-    ] = 300
     max_earlier: Annotated[
         int,
         Parameter(

@@ -133,7 +133,7 @@ class FrontRunning(Detector):
             ),
             (
                 "Read `features.executed`, `features.hedged` and `features.parent` for the "
-                "episode; ask for the fills that were hedged in the 10 s before."
+                "episode; ask for the fills that were hedged in the 3 s before."
             ),
             (
                 "Read `features.markout_30s`, `features.unwind_profit` and client_harm up to 300 s "

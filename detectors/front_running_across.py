@@ -117,7 +117,7 @@ class FrontRunningAcross(Detector):
             ),
             (
                 "Read `features.executed`, `features.hedged` and `features.parent` for the "
-                "episode; ask which fills were hedged in the 10 s before."
+                "episode; ask which fills were hedged in the 3 s before."
             ),
             (
                 "Where accounts names one that is not the group's, look at owner, session and user "
