@@ -16,8 +16,6 @@ from ingest.instruments import Instruments
 
 WAYS: Final = 3
 """Ways to be seen: by the hits in one underlying, by those in all, by the size of one."""
-MARKOUTS_S: Final = (1, 5, 30)
-"""Besides the case's own horizon."""
 
 _Place = tuple[str, int]
 """Instrument and seq."""
@@ -104,7 +102,7 @@ def open_case(params: FrontRunningAcrossParams, act: Act, client: Execution) -> 
         last_ns=client.clock_ns,
         traded=act.done.instrument,
         price=act.done.price,
-        due_s=[s for s in MARKOUTS_S if s < params.horizon_s] + [params.horizon_s],
+        due_s=params.marks_s,
     )
 
 

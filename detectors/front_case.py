@@ -18,8 +18,6 @@ from ingest.instruments import Instruments
 
 SECOND: Final = 1_000_000_000
 WAYS: Final = 4
-MARKOUTS_S: Final = (1, 5, 30)
-"""Besides the case's own horizon."""
 COUNTERFACTUAL: Final = (
     "the client filled at the price of the execution ahead of it, all else unchanged; what stayed "
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from detectors.base import Parameter, Params
+
+MARKOUTS_S: Final = (1, 5, 30)
+"""Besides the horizon of a case."""
 
 
 class AheadOfClientsParams(Params, frozen=True):
@@ -58,6 +61,11 @@ class AheadOfClientsParams(Params, frozen=True):
             "300 s, the product's rule for unfilled clients; unwinds come within minutes",
         ),
     ] = 300
+
+    @property
+    def marks_s(self) -> list[int]:
+        """Horizons of a case's marks, s, rising; the last ends it."""
+        return [*(s for s in MARKOUTS_S if s < self.horizon_s), self.horizon_s]
 
 
 class FrontRunningParams(AheadOfClientsParams, frozen=True):

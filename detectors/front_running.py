@@ -11,7 +11,6 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.episodes import Key
 from detectors.front_case import (
-    MARKOUTS_S,
     SECOND,
     Case,
     fill,
@@ -254,8 +253,7 @@ class FrontRunning(Detector):
                 first_accounts=(known.act_account, known.account),
                 opened_ns=known.clock_ns,
                 last_ns=known.clock_ns,
-                due_s=[s for s in MARKOUTS_S if s < self._params.horizon_s]
-                + [self._params.horizon_s],
+                due_s=self._params.marks_s,
             )
         case.parent_lots, case.usual_lots = known.parent_lots, known.usual_lots
         case.exposed_ns, case.windows = known.exposed_ns, known.windows

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from tests.support.matching import Venue
 
+SECOND: Final = 10**9
 ROLES: Final[Mapping[str, str]] = {
     "MM": "affiliated_mm",
     "AFF": "affiliated",
@@ -47,6 +48,19 @@ class Stage:
     def account(self, name: str) -> str:
         """Return the account of this act that is called so in `ROLES`."""
         return f"{self._mark}-{name}"
+
+    def usual(self, bought: str, *quoted: str) -> None:
+        """Quote instruments from 10.00 on, and let clients buy one in orders of the usual size."""
+        for name in quoted:
+            self.venue.new(name, self.account("X1"), "buy", 5_000, 900)
+            for tick in range(1_000, 1_040):
+                self.venue.new(name, self.account("X2"), "sell", 60, tick)
+        for turn in range(20):
+            self.venue.now_ns += SECOND // 2
+            buyer = self.account(f"P{1 + turn % 5}")
+            received = self.venue.now_ns - 10_000
+            self.venue.new(bought, buyer, "buy", 5, 1_000, tif="IOC", received_ns=received)
+        self.venue.now_ns += SECOND
 
     def accounts(self, columns: Iterable[str]) -> list[dict[str, Any]]:
         """Return rows of accounts.csv."""

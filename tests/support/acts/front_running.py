@@ -15,15 +15,7 @@ def play(stage: Stage) -> None:
     """
     _by_chance(stage)
     venue, name = stage.venue, stage.name
-    venue.new(name, stage.account("X1"), "buy", 5_000, 900)
-    for tick in range(1_000, 1_040):
-        venue.new(name, stage.account("X2"), "sell", 60, tick)
-    for turn in range(20):
-        venue.now_ns += SECOND // 2
-        buyer = stage.account(f"P{1 + turn % 5}")
-        received = venue.now_ns - 10_000
-        venue.new(name, buyer, "buy", 5, 1_000, tif="IOC", received_ns=received)
-    venue.now_ns += SECOND
+    stage.usual(name, name)
     waits = venue.now_ns
     venue.now_ns += 8 * MS
     venue.new(name, stage.account("MM"), "buy", 60, 1_005, tif="IOC", received_ns=waits + 7 * MS)

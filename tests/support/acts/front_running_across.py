@@ -11,16 +11,7 @@ PERPETUAL = True
 def play(stage: Stage) -> None:
     """Usual orders, then a large parent whose first child is held while the maker buys."""
     venue, spot, perpetual = stage.venue, stage.name, stage.perpetual
-    for name in (spot, perpetual):
-        venue.new(name, stage.account("X1"), "buy", 5_000, 900)
-        for tick in range(1_000, 1_040):
-            venue.new(name, stage.account("X2"), "sell", 60, tick)
-    for turn in range(20):
-        venue.now_ns += SECOND // 2
-        buyer = stage.account(f"P{1 + turn % 5}")
-        received = venue.now_ns - 10_000
-        venue.new(spot, buyer, "buy", 5, 1_000, tif="IOC", received_ns=received)
-    venue.now_ns += SECOND
+    stage.usual(spot, spot, perpetual)
     waits = venue.now_ns
     venue.now_ns += 8 * MS
     received = waits + 7 * MS
