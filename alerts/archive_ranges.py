@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from alerts.archive_files import PartGoneError
 from alerts.archive_names import DAY_NS, HOUR_NS, SHARED, Part, encode_instrument, month_of
-from alerts.archive_reader import TRIES, ArchiveReader, span_of
+from alerts.archive_reader import AGAIN_S, ArchiveReader, span_of
 from alerts.record import Alert
 from alerts.segments import Rows, SegmentError, merge
 from ingest.registry import FOREVER
@@ -117,7 +118,8 @@ class _Look:
 
     def _load(self, parts: Callable[[], list[Part]]) -> list[Rows]:
         """Return what parts have of the range; list them again when one has gone meanwhile."""
-        for _ in range(TRIES):
+        until = time.monotonic() + AGAIN_S
+        while time.monotonic() < until:
             try:
                 loaded = [self._reader.load(part) for part in parts() if self._may_have(part)]
                 return [

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -31,8 +32,9 @@ CACHED_SPANS: Final = 262_144
 """Spans of indexes kept in memory, about 200 B each: a year of days in which 700 instruments of
 those that share a file did something."""
 CACHED_FOLDERS: Final = 256
-TRIES: Final = 5
-"""Looks at folders that other workers change meanwhile; one is nearly always enough."""
+AGAIN_S: Final = 30.0
+"""For that long folders that other workers change meanwhile are looked at again; one look is
+nearly always enough."""
 UNSURE_S: Final = 2.0
 """A folder changed that lately may change again within one tick of the file system's clock."""
 WRITING_S: Final = 60.0
@@ -62,6 +64,7 @@ class ArchiveReader:
         self._indexes: OrderedDict[str, PartIndex] = OrderedDict()
         self._cached_rows = 0
         self._cached_spans = 0
+        self._unindexed: set[str] = set()
 
     def tops(self) -> list[str]:
         """Return the folders of instruments, and the shared one, by name."""
@@ -86,9 +89,17 @@ class ArchiveReader:
         if known is not None and known[0] == changed_ns:
             self._listed.move_to_end(folder)
             return known[1]
-        found = [p for name in self._names(folder) if (p := parse_part(folder, name))]
+        sure = time.time_ns() - changed_ns > UNSURE_S * 1e9
+        names = self._names(folder)
+        if not sure:
+            # A listing is not one moment: what replaces a file may be named before it is seen, and
+            # the file gone before its turn comes. Names are never used twice, so two that are
+            # alike are of a folder that stood still.
+            while set(again := self._names(folder)) != set(names):
+                names = again
+        found = [p for name in names if (p := parse_part(folder, name))]
         found.sort(key=lambda part: (part.first_ns, part.path))
-        if time.time_ns() - changed_ns > UNSURE_S * 1e9:
+        if sure:
             self._listed[folder] = (changed_ns, found)
             if len(self._listed) > CACHED_FOLDERS:
                 self._listed.popitem(last=False)
@@ -135,7 +146,8 @@ class ArchiveReader:
         """Return an instrument's events by seq; those that are not here are absent."""
         found: dict[int, SourceEvent] = {}
         missing = np.unique(seqs)
-        for _ in range(TRIES):
+        until = time.monotonic() + AGAIN_S
+        while len(missing):
             try:
                 for part in self._holding(instrument, missing):
                     unread = part.kind == "hour" and not _overlaps(part, missing)
@@ -147,9 +159,11 @@ class ArchiveReader:
                     missing = missing[~here]
                     if not len(missing):
                         break
-            except PartGoneError:
+            except PartGoneError as error:
                 self._listed.clear()
-                continue
+                if time.monotonic() < until:
+                    continue
+                _log.error("the archive kept changing while it was read", reason=str(error))
             break
         return [found[seq] for seq in sorted(found)]
 
@@ -166,16 +180,21 @@ class ArchiveReader:
         """Read every part against its index; return what is wrong, by path."""
         self.forget()
         for done, part in enumerate(self.every_part(), start=1):
-            try:
-                self._whole(part, read_part)
-            except PartGoneError:
-                continue
+            with suppress(PartGoneError):
+                self._twice(part)
             if progress:
                 progress(done, None)
         folders = [m for top in self.tops() for m in self.months(top)]
         for folder in (*folders, RECENT):
             self._look_for_halves(folder)
         return dict(sorted(self.damaged.items()))
+
+    def _twice(self, part: Part) -> None:
+        """Read a part; where it has no index once more, to tell a deletion from damage."""
+        try:
+            self._whole(part, read_part)
+        except PartGoneError:
+            self._whole(part, read_part)
 
     def _holding(self, instrument: str, seqs: Array) -> Iterator[Part]:
         """Yield parts that can hold some of an instrument's seqs, the most likely first.
@@ -202,7 +221,7 @@ class ArchiveReader:
 
     def _whole(self, part: Part, read: Callable[[Path, Part], T]) -> T | None:
         try:
-            return read(self.directory, part)
+            whole = read(self.directory, part)
         except PartGoneError:
             raise
         except UnindexedError as error:
@@ -211,12 +230,24 @@ class ArchiveReader:
             reason = str(error)
         except SegmentError as error:
             reason = str(error)
+        else:
+            self._unindexed.discard(part.path)
+            return whole
         if part.path not in self.damaged:
             self.damaged[part.path] = reason
             _log.error("archive part cannot be used", file=part.path, reason=reason)
         return None
 
     def _may_be_whole_soon(self, part: Part) -> bool:
+        """Return whether a part without its index is one that is still being written.
+
+        One that is being deleted looks the same, and what replaces it may have come after its
+        folder was listed: the first time it is as good as gone. Listed anew, whatever it replaces
+        or is replaced by is there.
+        """
+        if part.path not in self._unindexed:
+            self._unindexed.add(part.path)
+            raise PartGoneError(f"archive part {part.path} has no index: look again")
         time.sleep(0.1)  # of a deletion, the part goes right after its index
         path = self.directory / part.path
         try:

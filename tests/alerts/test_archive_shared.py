@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import polars as pl
 import pytest
 
+import alerts.archive_reader
 import alerts.archive_writer
 from alerts.archive import Archive
+from alerts.archive_files import read_index
 from alerts.archive_names import RECENT
 from alerts.archive_ranges import hours_between
 from alerts.archive_reader import ArchiveReader
@@ -120,6 +123,45 @@ def test_what_a_zombie_says_differently_is_kept_beside_and_not_preferred_to_what
     assert rows.raw.filter(pl.Series(rows.first_of_seq)).to_list() == [
         record(seq) for seq in range(1, 2_800)
     ]
+
+
+def test_a_part_that_is_half_deleted_when_it_is_read_is_found_in_what_replaced_it(
+    table, folder, monkeypatch
+):
+    first = Archive(folder, table)
+    fill(first, table, 1, 100)
+    first.flush()
+    (before,) = parts(folder)
+
+    def replaced(*asked):
+        monkeypatch.undo()
+        first.flush()
+        fill(first, table, 101, 200)
+        with monkeypatch.context() as patch:
+            patch.setattr(alerts.archive_writer, "remove_part", lambda *_: False)
+            first.flush()
+        (folder / before).with_suffix(".json").unlink()  # and its writer stands still there
+        return read_index(*asked)
+
+    reader = Archive(folder, table)
+    monkeypatch.setattr(alerts.archive_reader, "read_index", replaced)
+    assert seqs(reader, range(1, 101)) == list(range(1, 101))
+    assert len(parts(folder)) == 2
+    assert not reader.damaged
+
+
+def test_a_listing_that_a_replacement_slipped_through_is_not_trusted(table, folder, monkeypatch):
+    archive = Archive(folder, table)
+    fill(archive, table, 1, 100)
+    archive.flush()
+    listed, seen = os.listdir, []
+
+    def slipping(path):
+        seen.append(path)
+        return [] if len(seen) == 1 else listed(path)
+
+    monkeypatch.setattr(alerts.archive_reader.os, "listdir", slipping)
+    assert seqs(Archive(folder, table), range(1, 101)) == list(range(1, 101))
 
 
 def test_readers_see_every_row_while_writers_settle_join_and_replace(table, folder):
