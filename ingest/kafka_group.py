@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from kafka import TopicPartition
@@ -64,8 +64,35 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._told = frozenset()
 
 
+class Joining:
+    """A join that the group is asked for: not done until its answer has been taken.
+
+    It stands where the library keeps the future of the join, and is awaited in its place.
+    """
+
+    is_done = False
+
+    def __init__(self, future: Any) -> None:
+        self._future = future
+        self.taken = False
+        """Whether an answer was there when it was asked for."""
+
+    def add_callback(self, call: Callable[[Any], None]) -> None:
+        """Call when the join succeeds, at once when it has."""
+        self.taken |= self._future.is_done
+        self._future.add_callback(call)
+
+    def add_errback(self, call: Callable[[BaseException], None]) -> None:
+        """Call when the join fails, at once when it has."""
+        self._future.add_errback(call)
+
+    def __await__(self) -> Any:
+        self.taken |= self._future.is_done
+        return self._future.__await__()
+
+
 def mend(consumer: Any) -> None:
-    """Step over two faults of kafka-python 3.0.12, each of which stops the feed for ever.
+    """Step over three faults of kafka-python 3.0.12, each of which stops the feed for ever.
 
     To be called before each poll, on the same thread. It does nothing where there is no fault.
     """
@@ -79,3 +106,11 @@ def mend(consumer: Any) -> None:
     coordinator = consumer._coordinator
     if coordinator.rejoining:
         coordinator.request_rejoin()
+    # An answer to a join that comes between two polls is thrown away and a new join begun: polls
+    # that do not wait never see one, and each new join makes all other members join again.
+    join = coordinator._join_task
+    if isinstance(join, Joining):
+        if join.taken:  # and it was an error: else the library has let go of it
+            coordinator._join_task = None
+    elif join is not None:
+        coordinator._join_task = Joining(join)

@@ -156,15 +156,15 @@ class SummaryFeed:
             self._end = max(self._end, state.highwater or 0)
         return max(0, self._end - self.at) if self.owned else 0
 
-    def drained(self) -> bool:
-        """Return whether everything that is there has been polled, or is another worker's."""
+    def left(self) -> str:
+        """Return what is left to be polled; empty when nothing is, or it is another worker's."""
         if not self.owned:
-            return self._group.joined
+            return "" if self._group.joined else "the group of the summaries"
         try:
             self._end = self._consumer.end_offsets([self._tp], timeout_ms=1_000)[self._tp]
-        except KafkaError:
-            return False
-        return self.at >= self._end
+        except KafkaError as error:
+            return f"the end of the summaries ({str(error).partition(chr(10))[0]})"
+        return "" if self.at >= self._end else f"summaries {self.at} to {self._end}"
 
     def commit(self, offset: int) -> None:
         """Tell the group how far this worker is: shown as the group's lag, never read."""

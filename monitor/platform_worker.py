@@ -52,9 +52,9 @@ class PlatformWorker:
         self._measure(self._shard)
         return True
 
-    def drained(self) -> bool:
-        """Whether there is nothing to do: all summaries are taken, or another worker reads them."""
-        return self._feed.drained()
+    def left(self) -> str:
+        """Return what waits; empty when all summaries are taken, or another worker reads them."""
+        return self._feed.left()
 
     def reload(self) -> None:
         """Go over to the register's current version."""

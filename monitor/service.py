@@ -186,8 +186,8 @@ class Service:
         busy = sorted(f"{t.name.lower()}/{n}" for t, n in self._source.positions().keys() - idle)
         if busy:
             return f"{', '.join(busy)} to be idle"
-        if self._platform is not None and not self._platform.drained():
-            return "summaries of trades"
+        if self._platform is not None and (waiting := self._platform.left()):
+            return waiting
         self._take_handoffs()
         return "" if self._relays.drained() else f"{self._relays.waiting} rows of the outbox"
 

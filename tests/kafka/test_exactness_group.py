@@ -19,7 +19,7 @@ from tests.support.exact import Site, assert_told_once
 from tests.support.feeds import PARTITIONS, changed_accounts, hard_feed, send, steps
 from tests.support.journaled import by_journal
 from tests.support.left import assert_balanced, assert_same, feed_ends
-from tests.support.lives import FAILED, Life, Lives
+from tests.support.lives import Life, Lives
 
 pytestmark = [
     pytest.mark.kafka,
@@ -44,7 +44,15 @@ class Group:
         # A broker that is not ours may refuse a session of less than six seconds.
         session_s = 6.0 if broker.external else 2.0
         self.folder = folder
-        self.site = Site(self.settings, self.tape, folder / "site", url=url, session_s=session_s)
+        # A broker takes some seconds to come back, on a busy machine many: it is waited for.
+        self.site = Site(
+            self.settings,
+            self.tape,
+            folder / "site",
+            url=url,
+            session_s=session_s,
+            connect_s=45.0,
+        )
         self._lives = lives
         self._parts: Iterator[object] = iter(steps(self.messages, 8))
         self._begun: list[Life] = []
@@ -190,12 +198,8 @@ def test_a_broker_that_restarts_or_crashes_in_mid_stream_costs_nothing(
         time.sleep(1.0)
         broker.start()
     group.send()
-    for member in list(workers):
-        # A worker whose broker was away for too long ends, and what runs it starts it again.
-        if (end := workers[member].poll()) is not None:
-            assert end.code == FAILED, workers[member].tail()
-            workers[member] = group.start(member)
-        workers[member].wait(lambda: group.owned_by("w-1", "w-2"), "two owners again")
+    for life in workers.values():
+        life.wait(lambda: group.owned_by("w-1", "w-2"), "two owners again")
     done = [committed(life, 2) for life in workers.values()]
     group.send()
     workers["w-1"].wait(lambda: any(each() for each in done), "commits after the harm")

@@ -385,8 +385,16 @@ def test_a_rejoin_whose_answer_comes_between_two_polls_is_seen_through(
     until_drained(source)
     # As if the topics had looked different when the group last shared them out.
     source._consumer._coordinator._assignment_snapshot = {"before": {0}}
+    joins = []
+    send_join = source._consumer._coordinator._do_join_and_sync_async
+    source._consumer._coordinator._do_join_and_sync_async = lambda: joins.append(1) or send_join()
+    deadline = time.monotonic() + 20
     source.poll(0.0)
-    time.sleep(0.5)
+    while source._consumer._coordinator.rejoining:
+        assert time.monotonic() < deadline, f"not seen through, {len(joins)} joins"
+        time.sleep(0.2)
+        source.poll(0.0)
+    assert len(joins) == 1, "an answer was thrown away"
     send(settings, (settings.orders, wire(tape.orders[0])))
     assert len(keys(until(source, lambda found: len(keys(found)) == 1))) == 1
     assert source.commit(source.positions())

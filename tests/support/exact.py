@@ -50,6 +50,8 @@ class Site:
         Where snapshots are kept: "store" or "folder".
     every_s : float
         Time between snapshots.
+    connect_s : float
+        For how long a worker tries to reach a broker that does not answer.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Site:
         session_s: float = 45.0,
         poll_records: int = 100,
         idle_s: float = 0.3,
+        connect_s: float = 5.0,
     ) -> None:
         mark = uuid.uuid4().hex[:8]
         self.settings = msgspec.structs.replace(
@@ -80,7 +83,7 @@ class Site:
         _write(folder / "instruments.csv", tape.instruments)
         self._url = url
         self._storage, self._every_s, self._session_s = storage, every_s, session_s
-        self._poll_records, self._idle_s = poll_records, idle_s
+        self._poll_records, self._idle_s, self._connect_s = poll_records, idle_s, connect_s
         self.environment = {PASSWORD: url.password} if url is not None and url.password else {}
 
     def write_accounts(self, rows: Sequence[Mapping[str, str]]) -> None:
@@ -105,7 +108,7 @@ class Site:
             dead_letter = "{settings.dead_letter}"
             summaries = "{settings.summaries}"
             idle_s = {self._idle_s}
-            connect_timeout_s = 5.0
+            connect_timeout_s = {self._connect_s}
             session_timeout_s = {self._session_s}
             max_poll_records = {self._poll_records}
             [registry]
