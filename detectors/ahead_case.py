@@ -64,7 +64,9 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     Exceptions: nothing but quotes that stood before the order came, and the client lost nothing by
     them; a request for quote beside which only resting orders were filled; a fill-or-kill that the
     group's executions would not have filled; a client filled in whole, at the same price or better,
-    no longer after the group's first execution than clients wait without being clearly held.
+    no longer after the group's first execution than clients wait without being clearly held. The
+    last is of a lone one: a client that was clearly held has no exception where the rate at which
+    the group overtakes is significant, since that the group traded just then is no chance.
     """
     later = hold.later
     if hold.way == RFQ:
@@ -77,10 +79,11 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     unfilled, cost, filled, worse = _displaced(hold, counted)
     first_ns = min(each.at_ns for each in counted)
     at_once_ns = max(hold.at_once_ns, params.at_once_ms * MS)
-    kept_waiting = bool(hold.clear) and hold.done_ns - first_ns > at_once_ns
+    chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
+    rated = _significant(hold, params, chance)
+    kept_waiting = bool(hold.clear) and (rated or hold.done_ns - first_ns > at_once_ns)
     if unfilled + filled == 0 and not (later and kept_waiting):
         return None
-    chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
     standing = WEAK
     doubt = any(each.late for each in counted) or bool(hold.late)
     delta = params.clock_uncertainty_ns
@@ -90,7 +93,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     elif later and sure and not doubt:
         if hold.clear:
             standing = STRONG
-        elif _significant(hold, params, chance):
+        elif rated:
             standing = PATTERN
     return Case(
         instrument=hold.instrument,

@@ -44,7 +44,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=1,
+        version=2,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",
@@ -62,8 +62,9 @@ class TradingAhead(Detector):
             "against external makers. Executions of all the complex's accounts count together, and "
             "net is told. An untriggered stop is not held. Exceptions, each with its evidence: "
             "nothing of the client's kind passed it although some should have (all were held); "
-            "filled in whole, at the same price or better, as soon as is usual; a fill-or-kill "
-            "that would not have been filled; held by a speed bump. That a desk knew nothing is a "
+            "filled in whole, at the same price or better, as soon as is usual (not where the "
+            "group's rate is significant and the client clearly held); a fill-or-kill that would "
+            "not have been filled; held by a speed bump. That a desk knew nothing is a "
             "claim for which evidence must be shown, and no exception here."
         ),
         legal_basis=(

@@ -272,6 +272,21 @@ def test_a_client_that_waited_for_seconds_was_not_filled_at_once_at_whatever_pri
     assert hit.client_harm is None
 
 
+def test_clients_held_again_and_again_are_told_though_each_got_the_same_price_at_once():
+    scene = Scene()
+    for _ in range(2):
+        scene.wait(20_000)
+        gate(scene=scene, book=50, lots=5, hold=520, after=510)
+    assert scene.found() == [], "each by itself is an exception"
+    for _ in range(4):
+        scene.wait(20_000)
+        gate(scene=scene, book=50, lots=5, hold=520, after=510)
+    told = scene.told()
+    assert told
+    assert told[-1].features["displaced"].value == 0.0
+    assert told[-1].features["overtaken_p"].value < 0.001
+
+
 def test_a_fill_or_kill_that_could_not_have_been_filled_lost_nothing():
     assert gate(tif="FOK", lots=3, limit=100).found() == []
 
