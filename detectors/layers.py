@@ -11,31 +11,41 @@ from detectors import layers_kernel as k
 from detectors.kept import Kept
 from detectors.spoofing_cycle import Surge, read
 from detectors.spoofing_params import SpoofingParams
+from detectors.spoofing_rate import (
+    CLASSES,
+    OWN_CALM,
+    OWN_CALM_GONE,
+    OWN_FILLED,
+    OWN_FILLED_GONE,
+    PEER,
+    PEER_CYCLES,
+    TALLIES,
+    class_of,
+)
 from ingest.axes import ByCode, Count
 from ingest.events import Array, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
 OUT_ROWS: Final = 256
-OWN_FILLED, OWN_FILLED_GONE, OWN_CALM, OWN_CALM_GONE, PEER, PEER_CYCLES, TESTS = range(7)
-TALLIES: Final = 7
-"""Surges of the complex with and without a fill, of external makers, and how many went away."""
+MEASURES: Final = k.LANES // 2
 SHAPES: Final = {
     "instruments": (k.INSTRUMENT_FIELDS,),
     "orders": (k.ORDERS, k.ORDER_FIELDS),
     "parties": (k.PARTIES, k.PARTY_FIELDS),
-    "sides": (k.PARTIES, 2, k.SIDE_FIELDS),
+    "sides": (k.PARTIES, k.LANES, k.LANE_FIELDS),
     "late_fills": (k.PARTIES, 2, k.FILLS, k.FILL_FIELDS),
     "gone": (k.PARTIES, 2, k.LAYERS, k.LAYER_FIELDS),
-    "samples": (k.PARTIES, 2, k.SAMPLES),
-    "tallies": (TALLIES,),
+    "samples": (k.PARTIES, k.LANES, k.SAMPLES),
+    "tallies": (MEASURES, CLASSES, TALLIES),
+    "tests": (),
 }
 
 
 class Layers:
     """What the parties show in each instrument, and the surges that are over.
 
-    State: 210 kB an instrument, whatever the traffic: 384 live orders, 24 parties. An order or
+    State: 260 kB an instrument, whatever the traffic: 384 live orders, 24 parties. An order or
     a party beyond that is not followed, and counted in `overflow`.
 
     Parameters
@@ -59,9 +69,14 @@ class Layers:
         return int(self._kept["unfollowed"][0])
 
     def tallies(self, code: int) -> Array:
-        """Return an instrument's counts of surges; the caller may count a test in it."""
+        """Return an instrument's counts of surges, by measure and class of time stood."""
         tallies: Array = self._kept["tallies"][code]
         return tallies
+
+    def count_test(self, code: int) -> int:
+        """Count a test of an instrument's rate; return how many there have been."""
+        self._kept["tests"][code] += 1
+        return int(self._kept["tests"][code])
 
     def scan(self, batch: Batch) -> Iterator[tuple[Surge, int, int]]:
         """Yield (surge, samples so far, external makers) of each that the batch brings to an end.
@@ -84,9 +99,10 @@ class Layers:
                 yield surge, told[k.R_SAMPLED], told[k.R_PEERS]
 
     def _tally(self, surge: Surge) -> None:
-        tallies = self._kept["tallies"][surge.instrument]
+        tallies = self._kept["tallies"][surge.instrument, surge.measure]
+        tallies = tallies[class_of(surge.fall_ns - surge.on_ns)]
         if not surge.in_group:
-            tallies[PEER] += 1
+            tallies[PEER] += surge.hit_ns > 0
             tallies[PEER_CYCLES] += surge.cycle
         elif surge.party == 0:
             n, gone = (OWN_FILLED, OWN_FILLED_GONE) if surge.hit_ns else (OWN_CALM, OWN_CALM_GONE)

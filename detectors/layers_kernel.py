@@ -1,10 +1,13 @@
-"""The compiled scan behind spoofing: displayed size beyond habit, and how it goes away.
+"""The compiled scan behind spoofing: what is shown beyond habit, and how it goes away.
 
 For the complex as one, for each of its accounts and for each external maker, in each instrument,
-one pass keeps what it shows on either side. A *surge* is size on one side beyond what the
-habit of that side, and the other side at the time, account for. It has ended once most of it is
-gone and has not come back for a while; the row written then tells of it: what was withdrawn by
-choice, and what was filled on the other side while it stood.
+one pass keeps what it shows on either side, in two measures: lots, and orders. A *surge* is more of
+either on one side than the habit of that side, and the other side at the time, account for. It has
+ended once most of it is gone and has not come back for a while; the row written then tells of it:
+what was withdrawn by choice, and what was filled on the other side while it stood.
+
+Two measures, because each is blind where the other sees: one large order is no more orders, and
+layers that are small beside a maker's sizes, which come and go, are no more lots than those do.
 """
 
 from __future__ import annotations
@@ -45,14 +48,21 @@ INSTRUMENT_FIELDS: Final = 5
 # Fields of a party.
 P_ACCOUNT, P_ROLE, P_GROUP = range(3)
 PARTY_FIELDS: Final = 3
-# Fields of a party's side.
+LANES: Final = 4
+"""Sides of a party by measure: lots bid, lots offered, orders bid, orders offered.
+
+Of a lane, `lane ^ 1` is the other side in the same measure, `lane ^ 2` the same side in the other.
+"""
+ORDERS_LANE: Final = 2
+"""The first lane that counts orders."""
+# Fields of a lane. X_MADE and X_MADE_GONE count what is kept of a side, in its lane of lots.
 (
     X_SHOWN, X_HABIT, X_SCALE, X_STATE, X_LOW, X_ON_NS, X_ON_SEQ, X_PEAK, X_PEAK_SHOWN, X_RISE_NS,
     X_RISE_PEAK, X_FALL_NS, X_FALL_SEQ, X_FILLED, X_FORCED, X_FILLED_AT, X_FORCED_AT, X_HITS,
     X_HIT_LOTS, X_HIT_COST, X_HIT_NS, X_MADE, X_MADE_GONE, X_OTHER, X_OTHER_AT, X_USUAL, X_DOUBT,
-    X_COUNT, X_COUNT_AT, X_EATEN, X_EATEN_AT,
-) = range(31)  # fmt: skip
-SIDE_FIELDS: Final = 31
+    X_TWIN,
+) = range(28)  # fmt: skip
+LANE_FIELDS: Final = 28
 QUIET, SURGING = 0, 1
 FILLED, CHOSEN, FORCED = 0, 1, 2
 """Why displayed size went."""
@@ -64,13 +74,13 @@ LAYER_FIELDS: Final = 7
 
 # Fields of a row that is written when a surge has ended; then fills and layers.
 (
-    R_INSTRUMENT, R_PARTY, R_ACCOUNT, R_ROLE, R_GROUP, R_SIDE, R_ON_NS, R_ON_SEQ, R_RISE_NS,
-    R_FALL_NS, R_FALL_SEQ, R_DUE_NS, R_PEAK, R_PEAK_SHOWN, R_AFTER, R_HABIT, R_SCALE, R_WITHDRAWN,
-    R_FILLED, R_FORCED, R_HITS, R_HIT_LOTS, R_HIT_COST, R_HIT_NS, R_OTHER_BEFORE, R_OTHER_AFTER,
-    R_BID, R_ASK, R_DOUBT, R_GONE, R_OTHER_HABIT, R_OTHER_FILLED,
+    R_INSTRUMENT, R_PARTY, R_ACCOUNT, R_ROLE, R_GROUP, R_SIDE, R_MEASURE, R_ON_NS, R_ON_SEQ,
+    R_RISE_NS, R_FALL_NS, R_FALL_SEQ, R_DUE_NS, R_PEAK, R_PEAK_SHOWN, R_AFTER, R_HABIT, R_SCALE,
+    R_WITHDRAWN, R_FILLED, R_FORCED, R_HITS, R_HIT_LOTS, R_HIT_COST, R_HIT_NS, R_OTHER_BEFORE,
+    R_OTHER_AFTER, R_BID, R_ASK, R_DOUBT, R_TWIN, R_OTHER_HABIT, R_OTHER_FILLED,
     R_USUAL, R_SAMPLED, R_PEERS, R_FILLS, R_LAYERS,
-) = range(37)  # fmt: skip
-ROW_FIELDS: Final = 37
+) = range(38)  # fmt: skip
+ROW_FIELDS: Final = 38
 R_FIRST_FILL: Final = ROW_FIELDS
 R_FIRST_LAYER: Final = R_FIRST_FILL + FILLS * FILL_FIELDS
 ROW: Final = R_FIRST_LAYER + LAYERS * LAYER_FIELDS
@@ -139,20 +149,26 @@ def _party(parties: Array, account: int, role: int, group: int) -> int:
 
 @njit(cache=True)
 def _excess(sides: Array, p: int, s: int) -> int:
-    """Return what a side shows beyond its habit, as the other side stretches it, lots."""
-    usual, other = sides[p, s, X_HABIT], sides[p, 1 - s, X_HABIT]
-    if sides[p, 1 - s, X_SHOWN] > other > 0:
-        usual = np.int64(usual * (sides[p, 1 - s, X_SHOWN] / other))
+    """Return what a lane shows beyond its habit, as the other side stretches it."""
+    usual, other = sides[p, s, X_HABIT], sides[p, s ^ 1, X_HABIT]
+    if sides[p, s ^ 1, X_SHOWN] > other > 0:
+        usual = np.int64(usual * (sides[p, s ^ 1, X_SHOWN] / other))
     return int(sides[p, s, X_SHOWN] - usual)
+
+
+@njit(cache=True)
+def _kept_by_choice(lane: Array) -> int:
+    """Return what a lane would show had nothing been filled or taken away."""
+    return int(lane[X_SHOWN] + lane[X_FILLED] + lane[X_FORCED])
 
 
 @njit(cache=True)
 def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
     """Remember how things stand at the height of a surge so far."""
-    side, other = sides[p, s], sides[p, 1 - s]
+    side, other = sides[p, s], sides[p, s ^ 1]
     side[X_PEAK], side[X_PEAK_SHOWN], side[X_USUAL] = excess, side[X_SHOWN], side[X_SHOWN] - excess
     side[X_FILLED_AT], side[X_FORCED_AT] = side[X_FILLED], side[X_FORCED]
-    side[X_COUNT_AT], side[X_EATEN_AT] = side[X_COUNT], side[X_EATEN]
+    side[X_TWIN] = _kept_by_choice(sides[p, s ^ 2])
     side[X_OTHER], side[X_OTHER_AT] = other[X_SHOWN], other[X_FILLED]
 
 
@@ -170,7 +186,8 @@ def _update(  # noqa: PLR0917
     if sides[p, s, X_STATE] == QUIET:
         low = max(0, min(low, excess))
         sides[p, s, X_LOW] = low
-        if excess > low + least * scale:
+        # One order more is a quote that is moved: the new one came before the old one went.
+        if excess > low + (least * scale if s < ORDERS_LANE else max(1.0, least * scale)):
             side = sides[p, s]
             side[X_STATE] = SURGING
             side[X_ON_NS], side[X_ON_SEQ], side[X_DOUBT] = clock, seq, doubt
@@ -197,13 +214,13 @@ def _tell(  # noqa: PLR0917
     due_ns: int, bid: int, ask: int, row: Array,
 ) -> None:  # fmt: skip
     """Write the row of a surge that has ended."""
-    side, other = sides[p, s], sides[p, 1 - s]
+    side, other, of_side = sides[p, s], sides[p, s ^ 1], s % ORDERS_LANE
     row[:] = 0
     filled = side[X_FILLED] - side[X_FILLED_AT]
     forced = side[X_FORCED] - side[X_FORCED_AT]
     fallen = side[X_PEAK_SHOWN] - side[X_SHOWN]
     row[R_INSTRUMENT], row[R_PARTY], row[R_ACCOUNT] = x, p, parties[p, P_ACCOUNT] - 1
-    row[R_ROLE], row[R_SIDE] = parties[p, P_ROLE], 1 - 2 * s
+    row[R_ROLE], row[R_SIDE], row[R_MEASURE] = parties[p, P_ROLE], 1 - 2 * of_side, s // ORDERS_LANE
     row[R_GROUP] = 1 if p == 0 else parties[p, P_GROUP]
     row[R_ON_NS], row[R_ON_SEQ], row[R_RISE_NS] = side[X_ON_NS], side[X_ON_SEQ], side[X_RISE_NS]
     row[R_FALL_NS], row[R_FALL_SEQ], row[R_DUE_NS] = side[X_FALL_NS], side[X_FALL_SEQ], due_ns
@@ -217,10 +234,11 @@ def _tell(  # noqa: PLR0917
     row[R_OTHER_HABIT], row[R_USUAL] = other[X_HABIT], side[X_USUAL]
     row[R_OTHER_FILLED] = other[X_FILLED] - side[X_OTHER_AT]
     row[R_BID], row[R_ASK], row[R_DOUBT] = bid, ask, side[X_DOUBT]
-    row[R_GONE] = side[X_COUNT_AT] - side[X_COUNT] - (side[X_EATEN] - side[X_EATEN_AT])
+    row[R_TWIN] = side[X_TWIN] - _kept_by_choice(sides[p, s ^ 2])
     kept = 0
-    for back in range(min(side[X_MADE], FILLS)):
-        fill = fills[p, s, (side[X_MADE] - 1 - back) % FILLS]
+    made, made_gone = sides[p, of_side, X_MADE], sides[p, of_side, X_MADE_GONE]
+    for back in range(min(made, FILLS)):
+        fill = fills[p, of_side, (made - 1 - back) % FILLS]
         if fill[F_NS] < side[X_ON_NS]:
             break
         at = R_FIRST_FILL + kept * FILL_FIELDS
@@ -228,8 +246,8 @@ def _tell(  # noqa: PLR0917
         kept += 1
     row[R_FILLS] = kept
     kept = 0
-    for back in range(min(side[X_MADE_GONE], LAYERS)):
-        layer = layers[p, s, (side[X_MADE_GONE] - 1 - back) % LAYERS]
+    for back in range(min(made_gone, LAYERS)):
+        layer = layers[p, of_side, (made_gone - 1 - back) % LAYERS]
         if layer[L_NS] < side[X_ON_NS]:
             break
         at = R_FIRST_LAYER + kept * LAYER_FIELDS
@@ -248,7 +266,7 @@ def _settle(  # noqa: PLR0917
     for p in range(PARTIES):
         if p > 0 and parties[p, P_ACCOUNT] == 0:
             break
-        for s in range(2):
+        for s in range(LANES):
             side = sides[p, s]
             if side[X_STATE] != SURGING or side[X_FALL_NS] == 0:
                 continue
@@ -280,34 +298,39 @@ def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: in
     at = own[I_SAMPLED] % SAMPLES
     own[I_SAMPLED] += 1
     held = min(own[I_SAMPLED], SAMPLES)
-    peers = np.zeros((2, PARTIES), np.int64)
+    peers = np.zeros((LANES, PARTIES), np.int64)
     count = 0
     for p in range(PARTIES):
         if p > 0 and parties[p, P_ACCOUNT] == 0:
             break
-        for s in range(2):
+        for s in range(LANES):
             samples[p, s, at] = sides[p, s, X_SHOWN]
             sides[p, s, X_HABIT] = _median(samples[p, s, :held])
         if p > 0 and parties[p, P_GROUP] == 0:
-            peers[0, count], peers[1, count] = sides[p, 0, X_HABIT], sides[p, 1, X_HABIT]
+            peers[:, count] = sides[p, :, X_HABIT]
             count += 1
     for p in range(PARTIES):
         if p > 0 and parties[p, P_ACCOUNT] == 0:
             break
-        for s in range(2):
+        for s in range(LANES):
             usual = _median(peers[s, :count]) if count else np.int64(0)
             scale = max(sides[p, s, X_HABIT], usual)
-            sides[p, s, X_SCALE] = scale if held >= fewest else 0
+            # Two orders of one that never quotes are no layers over its quotes: no habit, no more.
+            known = held >= fewest and (s < ORDERS_LANE or sides[p, s, X_HABIT] > 0)
+            sides[p, s, X_SCALE] = scale if known else 0
 
 
 @njit(cache=True)
-def _count(orders: Array, at: int, change: int, eaten: int, sides: Array) -> None:
+def _count(orders: Array, at: int, change: int, how: int, sides: Array) -> None:
     """Count an order in or out of those that stand, for its party and the complex."""
-    s = 0 if orders[at, O_SIDE] > 0 else 1
+    s = ORDERS_LANE + (0 if orders[at, O_SIDE] > 0 else 1)
     for p in (orders[at, O_PARTY], np.int64(0)):
         if p > 0 or (p == 0 and orders[at, O_GROUP] != 0):
-            sides[p, s, X_COUNT] += change
-            sides[p, s, X_EATEN] += eaten
+            sides[p, s, X_SHOWN] += change
+            if how == FILLED:
+                sides[p, s, X_FILLED] -= change
+            elif how == FORCED:
+                sides[p, s, X_FORCED] -= change
 
 
 @njit(cache=True)
@@ -327,7 +350,9 @@ def _shift(  # noqa: PLR0917
             sides[p, s, X_FILLED] += lots
         elif how == FORCED:
             sides[p, s, X_FORCED] += lots
-        elif lots > 0 and sides[p, s, X_STATE] == SURGING:
+        elif lots > 0 and (
+            sides[p, s, X_STATE] == SURGING or sides[p, s + ORDERS_LANE, X_STATE] == SURGING
+        ):
             layer = layers[p, s, sides[p, s, X_MADE_GONE] % LAYERS]
             layer[L_ENTRY], layer[L_SEQ], layer[L_NS] = orders[at, O_SEQ], seq, clock
             layer[L_LOTS], layer[L_SINCE] = lots, orders[at, O_SINCE]
@@ -342,7 +367,7 @@ def _leave(  # noqa: PLR0917
     """Take an order off the book."""
     _shift(orders, at, orders[at, O_SHOWN], how, seq, clock, sides, layers)
     if orders[at, O_HALVED] == 0:
-        _count(orders, at, -1, 1 if how != CHOSEN else 0, sides)
+        _count(orders, at, -1, how, sides)
     drop(orders, at)
     own[I_HELD] -= 1
 
@@ -353,11 +378,11 @@ def _break_off(own: Array, sides: Array, book: bool) -> None:
     if own[I_DUE_NS] != 0:
         own[I_DUE_NS] = _NEVER
     for p in range(PARTIES):
-        for s in range(2):
+        for s in range(LANES):
             side = sides[p, s]
             side[X_STATE], side[X_FALL_NS], side[X_LOW] = QUIET, 0, 0
             if book:
-                side[X_SHOWN] = side[X_COUNT] = 0
+                side[X_SHOWN] = 0
 
 
 @njit(cache=True)
@@ -389,7 +414,7 @@ def scan(  # noqa: PLR0917
         x, k = instrument[i], kind[i]
         own, now = instruments[x], clock[i]
         if now > own[I_DUE_NS] and own[I_DUE_NS] != 0:
-            if written + 2 * PARTIES > len(out):
+            if written + LANES * PARTIES > len(out):
                 return i, written
             written = _settle(
                 x, own, all_parties[x], all_sides[x], all_fills[x], all_layers[x], now, settle_ns,
@@ -459,7 +484,7 @@ def scan(  # noqa: PLR0917
                 order[O_ACCOUNT] = account[i]
                 own[I_HELD] += 1
                 known = True
-                _count(orders, at, 1, 0, sides)
+                _count(orders, at, 1, CHOSEN, sides)
             if known and lots != _NULL:
                 party = orders[at, O_PARTY]
                 less = orders[at, O_SHOWN] - lots
@@ -470,13 +495,13 @@ def scan(  # noqa: PLR0917
                 halved = 1 if 2 * lots < orders[at, O_MOST] and how == CHOSEN else 0
                 if halved != orders[at, O_HALVED]:
                     orders[at, O_HALVED] = halved
-                    _count(orders, at, 1 - 2 * halved, 0, sides)
+                    _count(orders, at, 1 - 2 * halved, CHOSEN, sides)
                 touched = True
         if not touched or phase[i] != _CONTINUOUS:
             continue
         for p in (party, 0):
             if p > 0 or (p == 0 and group == 1):
-                for s in range(2):
+                for s in range(LANES):
                     _update(own, sides, p, s, now, seq[i], coverage[i], least, settle_ns)
     return len(kind), written
 
@@ -522,20 +547,25 @@ def _trade(  # noqa: PLR0917
                 continue
             # A fill on this side is the other side's of a surge.
             o = 1 - s
-            side = sides[p, o]
-            if side[X_STATE] == SURGING:
+            on_ns = _NEVER
+            for lane in (o, o + ORDERS_LANE):
+                side = sides[p, lane]
+                if side[X_STATE] != SURGING:
+                    continue
+                on_ns = min(on_ns, side[X_ON_NS])
                 if side[X_FALL_NS] == 0:
                     side[X_HITS] += 1
                     side[X_HIT_LOTS] += quantity[i]
                     side[X_HIT_COST] += quantity[i] * price[i]
                     side[X_HIT_NS] = clock[i]
-                fill = fills[p, o, side[X_MADE] % FILLS]
+            if on_ns != _NEVER:
+                fill = fills[p, o, sides[p, o, X_MADE] % FILLS]
                 fill[F_SEQ], fill[F_NS] = seq[i], clock[i]
-                fill[F_FRESH] = int(since >= side[X_ON_NS])
+                fill[F_FRESH] = int(since >= on_ns)
                 fill[F_OWN] = buyer[i] if s == 0 else seller[i]
                 fill[F_CLIENT] = seller[i] if s == 0 else buyer[i]
-                side[X_MADE] += 1
+                sides[p, o, X_MADE] += 1
         for p in (party, 0):
             if p > 0 or (p == 0 and group != 0):
-                for o in range(2):
+                for o in range(LANES):
                     _update(own, sides, p, o, clock[i], seq[i], coverage[i], least, settle_ns)

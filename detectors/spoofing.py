@@ -7,19 +7,19 @@ from typing import ClassVar, Final
 
 from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes, accounts_in, meet
-from detectors.layers import (
+from detectors.layers import Layers
+from detectors.spoofing_cycle import Surge
+from detectors.spoofing_params import SpoofingParams
+from detectors.spoofing_rate import (
     OWN_CALM,
     OWN_CALM_GONE,
     OWN_FILLED,
     OWN_FILLED_GONE,
     PEER,
     PEER_CYCLES,
-    TESTS,
-    Layers,
+    tails,
 )
-from detectors.spoofing_cycle import Surge
-from detectors.spoofing_params import SpoofingParams
-from detectors.statistics import fisher_tail, poisson_tail, spent
+from detectors.statistics import poisson_tail, spent
 from detectors.trades import quantity, shown
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -40,7 +40,7 @@ COUNTERFACTUAL: Final = (
 class Spoofing(Detector):
     """Layers of the complex that go once its orders on the other side are filled.
 
-    State: 210 kB an instrument of live orders, habits and tallies; open episodes, one at most an
+    State: 260 kB an instrument of live orders, habits and tallies; open episodes, one at most an
     instrument.
 
     Examples
@@ -62,26 +62,29 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=1,
+        version=2,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
         scenarios=("spoofing",),
         looks_for=(
             "A cycle: the complex (netted over its accounts), or one of its accounts, shows more "
-            "on one side than its habit of the last half hour, as its other side stretches it, "
-            "accounts for; is filled on the other side by others while that stands; then most of "
-            "the excess goes by choice (cancelled, or made small where it stood), in orders that "
-            "had come for it, and is not back after a second (settle_ms). What the other side "
-            "loses by choice in the same time is taken off: a maker that steps back is no cycle. "
+            "on one side, in lots or in orders, than its habit of the last half hour, as its other "
+            "side stretches it, accounts for; is filled on the other side by others while that "
+            "stands; then most of the excess goes by choice (cancelled, or made small where it "
+            "stood), in orders that had come for it, and is not back after a second (settle_ms). "
+            "What the other side loses by choice in the same time is taken off: a maker that steps "
+            "back is no cycle. A maker's sizes come and go and layers may be small beside them, "
+            "but they are more orders; those count, where fewer orders are fewer lots too. "
             "Cycles within five minutes are one episode; two or more make a case, unless external "
             "makers' own rate of cycles makes that likely. Its rate: P(net withdrawal | own fill "
             "on the other side) against P(net withdrawal | no fill) of the complex and against "
-            "external makers (Fisher's exact test, at each cycle, level spent as 1/(k(k+1))). Size "
-            "against habit, delay, dwell and distance are features. A lone cycle is told as weak. "
-            "mmp, disconnect and kill cancels are no withdrawal. Only the continuous phase. The "
-            "order of fill and withdrawal is that of seq: no gateway clock decides, so δ does not "
-            "bear on it."
+            "external makers' after a fill, among what stood about as long (Fisher's exact test "
+            "in strata, in the clearer measure of two, at each cycle, level spent as 1/(k(k+1))). "
+            "Size against habit, delay, dwell and distance are features. A lone cycle is told as "
+            "weak. mmp, disconnect and kill cancels are no withdrawal. Only the continuous phase. "
+            "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
+            "not bear on it."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -98,6 +101,8 @@ class Spoofing(Detector):
             "size withdrawn with no fill on the other side",
             "size that had long stood there",
             "a maker's sizes that come and go",
+            "a quote that is split and whole again",
+            "a few orders of a desk that does not quote",
             "one withdrawal after a fill",
             "two trades within the complex",
             "auction or halt",
@@ -106,6 +111,7 @@ class Spoofing(Detector):
             "layers by an account registered as a client's (hidden_affiliates)",
             "layers in another instrument than the fill",
             "one cycle an hour: each is told as weak, their number is not added up",
+            "one order a cycle that is small beside the sizes its maker shows",
         ),
         runbook=(
             (
@@ -158,8 +164,9 @@ class Spoofing(Detector):
     def _cycle(self, surge: Surge, samples: int, peers: int) -> Iterator[Finding]:
         key, place = (surge.instrument,), "bought" if surge.side > 0 else "sold"
         known = self._episodes.get(key)
-        if known is not None and surge.fall_ns <= known.sums.get(f"{place}_ns", 0):
-            return  # the same withdrawal, seen of an account and of the complex as one
+        told = known.sums if known is not None else {}
+        if surge.fall_ns <= told.get(f"{place}_ns", 0) or surge.on_ns <= told.get(place, 0):
+            return  # the same withdrawal, of an account and of the complex, or in both measures
         episode, expired = self._episodes.fact(
             key,
             seq=surge.seqs[0],
@@ -171,7 +178,7 @@ class Spoofing(Detector):
             yield self._closing(expired)
         episode.first_ns = min(episode.first_ns, surge.from_ns)
         sums = episode.sums
-        sums[f"{place}_ns"] = surge.due_ns
+        sums[f"{place}_ns"], sums[place] = surge.due_ns, surge.fall_ns
         sums.setdefault("first_fall_ns", surge.fall_ns)
         _count(sums, surge)
         self._judge(sums, surge, samples, peers)
@@ -181,24 +188,23 @@ class Spoofing(Detector):
     def _judge(self, sums: dict[str, int], surge: Surge, samples: int, peers: int) -> None:
         """Hold the episode so far against external makers, and the fills against no fill."""
         tallies = self._layers.tallies(surge.instrument)
-        tallies[TESTS] += 1
-        t = [int(n) for n in tallies]
         hours = samples * self._params.sample_s * peers / HOUR_S
+        peer_cycles = int(tallies[..., PEER_CYCLES].sum())
         # One cycle and one hour more than seen: external makers are never taken to have none.
-        rate = (t[PEER_CYCLES] + 1) / (hours + 1)
+        rate = (peer_cycles + 1) / (hours + 1)
         lasted = max(0, surge.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
         chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
-        others, gone = t[OWN_CALM] + t[PEER], t[OWN_CALM_GONE] + t[PEER_CYCLES]
-        p = fisher_tail(t[OWN_FILLED_GONE], t[OWN_FILLED], gone, others)
-        level = spent(self._params.rate_level, t[TESTS])
+        p, clearer = min((tails(each.tolist())[0], n) for n, each in enumerate(tallies))
+        p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
+        level = spent(self._params.rate_level, self._layers.count_test(surge.instrument))
         sums |= {
             "chance": round(chance * PARTS),
             "p": round(p * PARTS),
             "significant": int(p <= level),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
-            "others": _share(gone, others),
+            "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
             "trials": t[OWN_FILLED],
-            "peer_cycles": t[PEER_CYCLES],
+            "peer_cycles": peer_cycles,
             "peer_hours": round(hours * PARTS),
             "peers": peers,
         }

@@ -9,8 +9,12 @@ import msgspec
 from detectors import layers_kernel as k
 from detectors.spoofing_params import SpoofingParams
 
+LOTS, ORDERS = range(2)
+"""Measures of what is shown."""
 KEPT_FILLS: Final = 3
 """Fills of a cycle that are cited."""
+FEWEST_ORDERS: Final = 2
+"""Of a withdrawal that is seen by number alone: one order is no layers."""
 
 
 class Surge(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,16 +24,20 @@ class Surge(msgspec.Struct, frozen=True, kw_only=True):
     party: int
     """0 is the complex as one."""
     in_group: bool
+    measure: int
     side: int
+    on_ns: int
+    """From when on more than habit was shown."""
     from_ns: int
+    """The same, or since the first of its orders."""
     rise_ns: int
     fall_ns: int
     fall_seq: int
     due_ns: int
     ratio: float
-    """Lots withdrawn net, beyond what the other side lost likewise, over what is usual there."""
+    """What was withdrawn net, beyond what the other side lost likewise, over what is usual."""
     size_ratio: float
-    """Size shown beyond habit at its height, over what is usual there."""
+    """What was shown beyond habit at its height, over what is usual there."""
     withdrawn: int
     """Lots."""
     hit_ns: int
@@ -56,49 +64,40 @@ class Surge(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(row: list[int], params: SpoofingParams) -> Surge:
     """Return what a row of the scan tells."""
-    fallen = max(1, row[k.R_PEAK_SHOWN] - row[k.R_AFTER])
-    withdrawn = row[k.R_WITHDRAWN]
     before, after = row[k.R_OTHER_BEFORE], row[k.R_OTHER_AFTER] + row[k.R_OTHER_FILLED]
     stays = min(1.0, after / before) if before > 0 else 1.0
     usual = max(row[k.R_SCALE], row[k.R_USUAL], 1)
-    ratio = (withdrawn - row[k.R_PEAK_SHOWN] * (1 - stays)) / usual
-    gone = _parts(row, k.R_FIRST_LAYER, row[k.R_LAYERS], k.LAYER_FIELDS)
-    since_ns = row[k.R_ON_NS] - params.settle_ms * 1_000_000
-    layers = [part for part in gone if part[k.L_SINCE] >= since_ns]
-    came = sum(part[k.L_LOTS] for part in layers)
-    # An account beside the complex as one must have layers: one order of its own is no pattern.
-    orders = 1 if row[k.R_PARTY] == 0 or not row[k.R_GROUP] else 2
-    withdraws = (
-        withdrawn >= params.majority_ratio * fallen
-        and came >= params.majority_ratio * withdrawn
-        and row[k.R_GONE] >= orders
-        and ratio >= params.least_ratio
-    )
-    layers = _largest(layers, withdrawn)
+    ratio = (row[k.R_WITHDRAWN] - row[k.R_PEAK_SHOWN] * (1 - stays)) / usual
+    layers = _came(row, params)
+    if row[k.R_MEASURE] == ORDERS:
+        layers = list({part[k.L_ENTRY]: part for part in layers}.values())
+    cited = _in_lots(row, layers) if row[k.R_MEASURE] == LOTS else _in_orders(row, layers)
     fills = _cited(_parts(row, k.R_FIRST_FILL, row[k.R_FILLS], k.FILL_FIELDS), row[k.R_HIT_NS])
-    seqs = {part[at] for part in layers for at in (k.L_ENTRY, k.L_SEQ)}
+    seqs = {part[at] for part in cited for at in (k.L_ENTRY, k.L_SEQ)}
     seqs |= {fill[k.F_SEQ] for fill in fills}
-    own = [part[k.L_ACCOUNT] for part in layers] + [fill[k.F_OWN] for fill in fills]
+    own = [part[k.L_ACCOUNT] for part in cited] + [fill[k.F_OWN] for fill in fills]
     touch = row[k.R_BID] if row[k.R_SIDE] > 0 else row[k.R_ASK]
-    away = sorted(row[k.R_SIDE] * (touch - part[k.L_PRICE]) for part in layers)
+    away = sorted(row[k.R_SIDE] * (touch - part[k.L_PRICE]) for part in cited)
     return Surge(
         instrument=row[k.R_INSTRUMENT],
         party=row[k.R_PARTY],
         in_group=bool(row[k.R_GROUP]),
+        measure=row[k.R_MEASURE],
         side=row[k.R_SIDE],
-        from_ns=min([row[k.R_ON_NS], *(part[k.L_SINCE] for part in layers)]),
+        on_ns=row[k.R_ON_NS],
+        from_ns=min([row[k.R_ON_NS], *(part[k.L_SINCE] for part in cited)]),
         rise_ns=row[k.R_RISE_NS],
         fall_ns=row[k.R_FALL_NS],
         fall_seq=row[k.R_FALL_SEQ],
         due_ns=row[k.R_DUE_NS],
         ratio=ratio,
         size_ratio=row[k.R_PEAK] / usual,
-        withdrawn=withdrawn,
+        withdrawn=_lots(cited) if row[k.R_MEASURE] else row[k.R_WITHDRAWN],
         hit_ns=row[k.R_HIT_NS],
         hits=row[k.R_HITS],
         hit_lots=row[k.R_HIT_LOTS],
         harm=_harm(row),
-        withdraws=withdraws,
+        withdraws=ratio >= params.least_ratio and _withdraws(row, layers, cited, params),
         distance_ticks=away[len(away) // 2] if away and touch != k.ABSENT else 0,
         incomplete=bool(row[k.R_DOUBT]),
         accounts=tuple(dict.fromkeys(own)),
@@ -106,14 +105,48 @@ def read(row: list[int], params: SpoofingParams) -> Surge:
     )
 
 
+def _withdraws(
+    row: list[int], came: list[list[int]], cited: list[list[int]], params: SpoofingParams
+) -> bool:
+    """Return whether most of what went was taken back, had come for it, and is less in all."""
+    withdrawn, most = row[k.R_WITHDRAWN], params.majority_ratio
+    fallen = max(1, row[k.R_PEAK_SHOWN] - row[k.R_AFTER])
+    if row[k.R_MEASURE] == LOTS:
+        # An account beside the complex as one must have layers: one order of its own is no pattern.
+        orders = 1 if row[k.R_PARTY] == 0 or not row[k.R_GROUP] else 2
+        new, is_less = _lots(came), row[k.R_TWIN] >= orders
+    else:
+        # As much in fewer orders is not less: a quote that was split, and is whole again.
+        new, is_less = len(came), row[k.R_TWIN] >= max(1.0, most * _lots(cited))
+        is_less = is_less and withdrawn >= FEWEST_ORDERS
+    return withdrawn >= most * fallen and new >= most * withdrawn and is_less
+
+
+def _came(row: list[int], params: SpoofingParams) -> list[list[int]]:
+    """Return the withdrawn orders that had come for the surge."""
+    since_ns = row[k.R_ON_NS] - params.settle_ms * 1_000_000
+    gone = _parts(row, k.R_FIRST_LAYER, row[k.R_LAYERS], k.LAYER_FIELDS)
+    return [part for part in gone if part[k.L_SINCE] >= since_ns]
+
+
+def _lots(layers: list[list[int]]) -> int:
+    return sum(part[k.L_LOTS] for part in layers)
+
+
 def _parts(row: list[int], first: int, count: int, fields: int) -> list[list[int]]:
     return [row[first + n * fields : first + (n + 1) * fields] for n in range(count)]
 
 
-def _largest(layers: list[list[int]], withdrawn: int) -> list[list[int]]:
+def _in_orders(row: list[int], layers: list[list[int]]) -> list[list[int]]:
+    """Return as many withdrawn orders as went, those next to the fall: layers go together."""
+    near = sorted(layers, key=lambda part: (abs(part[k.L_NS] - row[k.R_FALL_NS]), part[k.L_SEQ]))
+    return near[: row[k.R_WITHDRAWN]]
+
+
+def _in_lots(row: list[int], layers: list[list[int]]) -> list[list[int]]:
     """Return the largest withdrawn orders that explain what was withdrawn."""
     taken: list[list[int]] = []
-    left = withdrawn
+    left = row[k.R_WITHDRAWN]
     for part in sorted(layers, key=lambda each: (-each[k.L_LOTS], each[k.L_SEQ])):
         if left <= 0:
             break

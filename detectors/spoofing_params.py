@@ -29,9 +29,10 @@ class SpoofingParams(Params, frozen=True):
     least_ratio: Annotated[
         float,
         Parameter(
-            "size beyond habit from which on it is followed, over what is usual there",
+            "lots or orders beyond habit from which on they are followed, over what is usual there",
             "ratio",
-            "a quarter of a side: less is how a maker's sizes come and go; above, it is a feature",
+            "a quarter of a side: less is how a maker's sizes come and go; above, it is a feature. "
+            "Of orders, more than one: a quote is entered anew before or after the old one goes",
         ),
     ] = 0.25
     majority_ratio: Annotated[

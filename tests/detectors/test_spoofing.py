@@ -251,6 +251,18 @@ def test_size_is_a_feature(lots, count):
     assert scene.cases()[-1].features["size_ratio"].value >= 0.5
 
 
+def test_layers_are_more_orders_where_they_are_hardly_more_lots():
+    scene = Scene()
+    quotes = [scene.new("MM", BUY, 100, 97 - n) for n in range(3)]
+    scene.new("MM", SELL, 900, 107)
+    scene.wait(400)
+    for _ in range(2):
+        scene.cycle(lots=15, count=4)
+    assert quotes
+    hit = scene.cases()[-1]
+    assert (hit.features["cycles"].value, hit.features["withdrawn"].value) == (2, 120.0)
+
+
 def test_layers_that_follow_the_touch_are_still_layers():
     scene = Scene()
     for _ in range(2):
@@ -375,6 +387,35 @@ def test_quotes_entered_again_smaller_at_the_same_number():
     assert scene.findings() == []
 
 
+@look_alike("a quote that is split and whole again")
+def test_as_much_in_fewer_orders_is_no_withdrawal():
+    scene = Scene()
+    for _ in range(4):
+        scene.cancel(scene.bid)
+        parts = [scene.new("MM", BUY, 3, 100 - n) for n in range(4)]
+        scene.wait(2)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(*parts)
+        scene.bid = scene.new("MM", BUY, 10, 100)
+        scene.wait(8)
+    assert scene.findings() == []
+
+
+@look_alike("a few orders of a desk that does not quote")
+def test_two_orders_of_an_account_without_a_habit():
+    scene = Scene()
+    for _ in range(4):
+        orders = scene.layers("AFF", lots=1, count=2)
+        scene.wait(2)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.cancel(orders[0])
+        scene.wait(1.5)
+        scene.new("MM", BUY, 1, 60)
+        scene.cancel(orders[1])
+        scene.wait(8)
+    assert scene.cases() == []
+
+
 @look_alike("one withdrawal after a fill")
 def test_a_lone_cycle_is_weak():
     scene = Scene()
@@ -477,6 +518,15 @@ def test_cycles_far_apart():
     for _ in range(4):
         scene.cycle()
         scene.wait(3_600)
+    assert scene.cases()
+
+
+@blind_spot("one order a cycle that is small beside the sizes its maker shows")
+@pytest.mark.xfail(strict=True)
+def test_one_small_order():
+    scene = Scene()
+    for _ in range(2):
+        scene.cycle(lots=2, count=1)
     assert scene.cases()
 
 
