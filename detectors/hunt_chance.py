@@ -6,62 +6,105 @@ hunt is measured on the same instrument, and what is judged is how often all wou
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import Day, quarter
 from detectors.hunt_runs import Run
 
 RUNS: Final = 10
-"""Runs that what is taken for usual counts as, until the day has shown what is."""
+"""Runs, and hits, that what is taken for usual counts as, until the day has shown what is."""
 MOMENTS: Final = 100
 """Moments that count as seen before any was; at one of them the group had added orders."""
+ROUNDING: Final = 1e-9
+"""Share by which products of the same factors may differ by the order of multiplication."""
 
 
 class Chance(msgspec.Struct, frozen=True, kw_only=True):
-    """How often each leg of a run is met without a hunt, 0 to 1."""
+    """How often each leg of a run is met without a hunt, 0 to 1, and how often all are."""
 
     added: float = 1.0
     """That the group has as many orders added on that side, when anybody's order comes."""
     caught: float = 1.0
-    """That it takes as much of what triggers, or by a new order, when others run stops."""
+    """That it takes as much of what triggers, when others run stops."""
+    fresh: float = 1.0
+    """That it does so by an order just entered, when it takes any."""
     size: float = 1.0
     """Of a client's run: that other clients' pushes are as large."""
-    reverted: float = 1.0
-    """What the price gave back, of what is asked for: no chance, but it weakens the rest."""
+    beside: float = 1.0
+    """Of another's run: that the group pushes with it."""
+    joint: float = 1.0
+    """That what is seen of all of them is as rare: a p-value."""
+    case: float = 1.0
+    """That it is as rare and the group had added orders at all; 1 where it had not."""
 
-    @property
-    def joint(self) -> float:
-        """How often all are met together, were they independent.
 
-        Most runs have none of the legs, and each takes few values, so that the product is not much
-        below the probability of one as small.
+def as_rare(seen: Sequence[float], tails: Sequence[Sequence[float]]) -> float:
+    """Return how often the product of independent p-values is at most that of those seen.
 
-        >>> Chance(added=0.01, caught=0.1).joint, Chance(added=0.01, reverted=0.0).joint
-        (0.001, 1.0)
-        """
-        legs = self.added * self.caught * self.size
-        return min(1.0, legs / self.reverted) if self.reverted > 0 else 1.0
+    Exact where each p-value takes few values: all of what could be seen is gone through.
+
+    Parameters
+    ----------
+    seen : sequence of float
+        The p-value of each test.
+    tails : sequence of sequence of float
+        The p-values that each test can give, downward from 1: P(X >= x) for each x.
+
+    >>> as_rare([0.5, 0.1], [[1.0, 0.5], [1.0, 0.1]]), as_rare([0.5, 1.0], [[1.0, 0.5], [1.0, 0.1]])
+    (0.05, 0.55)
+    """
+    product = math.prod(seen)
+    if product >= 1:
+        return 1.0
+    products, weights = np.ones(1), np.ones(1)
+    for each in tails:
+        values = np.array(each)
+        products = np.outer(products, values).ravel()
+        weights = np.outer(weights, values - np.append(values[1:], 0.0)).ravel()
+    return min(1.0, float(weights[products <= product * (1 + ROUNDING)].sum()))
 
 
 def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Chance:
-    """Return how often what is seen of a run is met without a hunt; 1 where nothing was caught."""
-    if not run.caught or run.reverted <= 0:
-        return Chance(reverted=0.0)
+    """Return how often what is seen of a run is met without a hunt.
+
+    1 where nothing was caught that was worth the push. A price that does not come back weakens what
+    both p-values say.
+    """
+    if not run.caught or run.caught < params.worth_ratio * run.pushed:
+        return Chance()
     rest, usual = day.rest(run.account), params.usual_caught_ratio
-    runs, least = RUNS + sum(t.runs for t in rest), quarter(run.caught / run.filled)
-    caught = RUNS * usual * (1 - least / 4) + sum(sum(t.caught[least:]) for t in rest)
-    if run.fresh(lead_ns):
-        caught = min(caught, RUNS * usual**2 + sum(t.fresh for t in rest))
-    size = 1.0
-    if not run.group:
-        larger, clients = day.as_large(run.account, run.lots)
-        size = (1 + larger) / (1 + clients)
+    runs, caught = RUNS + sum(t.runs for t in rest), sum(sum(t.caught) for t in rest)
+    shares = [
+        (RUNS * usual * (1 - least / 4) + sum(sum(t.caught[least:]) for t in rest)) / runs
+        for least in range(4)
+    ]
+    new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / (RUNS * usual + caught)
+    many = [(1 + seen) / (MOMENTS + run.seen) for seen in run.many]
+    sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
+    often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs
+    legs = [
+        many[run.added - 1] if run.added else 1.0,
+        shares[quarter(run.caught / run.filled)],
+        new if run.fresh(lead_ns) else 1.0,
+        sizes[min(run.lots.bit_length(), len(sizes) - 1)],
+        often if run.beside else 1.0,
+    ]
+    rest_of = [[1.0, new], sizes, [1.0, often]]
+    weight = min(1.0, max(run.reverted / params.reverted_ratio, params.lasting_weight))
+    joint = as_rare(legs, [[1.0, *many], [1.0, *shares], *rest_of])
+    case = as_rare(legs, [many, shares, *rest_of]) if run.added else 1.0
     return Chance(
-        added=(1 + run.as_many) / (MOMENTS + run.seen) if run.added else 1.0,
-        caught=caught / runs,
-        size=size,
-        reverted=min(1.0, run.reverted / params.reverted_ratio),
+        added=legs[0],
+        caught=legs[1],
+        fresh=legs[2],
+        size=legs[3],
+        beside=legs[4],
+        joint=min(1.0, joint / weight),
+        case=min(1.0, case / weight),
     )

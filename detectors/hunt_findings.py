@@ -54,21 +54,24 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
     tally: Tally,
     chance: Chance,
     *,
-    whole: bool,
-    significant: bool,
+    strange: bool,
+    often: bool,
     detected_ns: int,
 ) -> Finding:
-    """Return the finding on one run by the group.
+    """Return the finding on one run: by the group, by a client, or beside which the group pushed.
 
     Parameters
     ----------
     tally : Tally
         The group's runs of the day so far, this one counted.
-    whole : bool
-        Whether every leg of the case was seen.
-    significant : bool
+    strange : bool
+        Whether the legs that were seen are so rare together that the run is a case. All legs are
+        there when the price came back too.
+    often : bool
         Whether the rate of such runs passed its test, and this run is one.
     """
+    whole = strange and run.reverted >= params.reverted_ratio
+    significant = often or (strange and not whole)
     code, accounts = run.instrument, people_of(run)
     lead_ns = int(params.prepared_s * SECOND)
     limit = params.case_chance if run.group else params.client_chance
@@ -81,7 +84,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
         detector_version=spec.version,
         scenario="stop_hunting",
         evidence_class="indicator",
-        evidence="supported" if whole or significant else "weak",
+        evidence="supported" if strange or often else "weak",
         instrument=code,
         first_seq=run.first_seq,
         first_accounts=(run.account,),
@@ -99,15 +102,20 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
             "filled": quantity(instruments, code, run.filled),
             "caught": quantity(instruments, code, run.caught),
             "caught_share": Feature(rounded(share), "ratio"),
+            "worth": Feature(rounded(run.caught / max(1, run.pushed)), "ratio", params.worth_ratio),
             "prepared": quantity(instruments, code, run.prepared(lead_ns)),
             "orders_added": Feature(run.added, "count"),
             "chance_added": Feature(rounded(chance.added), "probability"),
             "chance_caught": Feature(rounded(chance.caught), "probability"),
-            "chance": Feature(rounded(chance.joint), "probability", limit),
+            "chance_fresh": Feature(rounded(chance.fresh), "probability"),
+            "chance_size": Feature(rounded(chance.size), "probability"),
+            "chance_beside": Feature(rounded(chance.beside), "probability"),
+            "chance": Feature(rounded(chance.case), "probability", limit),
             "push": Feature(run.push_ticks, "ticks"),
             "push_quantity": quantity(instruments, code, run.lots),
             "push_orders": Feature(run.orders, "count"),
             "push_against": quantity(instruments, code, run.against),
+            "pushed_beside": quantity(instruments, code, run.beside),
             "push_share": Feature(rounded(run.own_share), "ratio", params.own_push_ratio),
             "reverted": Feature(rounded(run.reverted), "ratio", params.reverted_ratio),
             "runs": Feature(tally.runs, "count"),
@@ -122,7 +130,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
             "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
             "outside_cause": Feature("not excluded", "text"),
         },
-        score=rounded((0.4 if whole else 0.1) + 0.3 * share + 0.2 * significant),
+        score=rounded((0.4 if strange else 0.1) + 0.3 * share + 0.2 * significant),
         all_legs=whole,
         significant=significant,
         client_harm=shown(instruments.money(code, run.harm) / 2) if measured else None,

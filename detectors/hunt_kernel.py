@@ -66,20 +66,22 @@ FLIGHT_FIELDS: Final = 15
 S_SEQ, S_ENTRY, S_ACCOUNT, S_RUN, S_DUE, S_FILLED, S_CAUGHT, S_COST, S_SIDE, S_NS = range(10)
 STOP_FIELDS: Final = 10
 
-# A leg of a run. PUSH: seq, first and last trade. CATCH: trade seq, entry seq, when it was entered
-# (0: it was moved since, or it took a stop-limit that rests).
+# A leg of a run. PUSH: seq, first and last trade; of another's run also the group's beside it.
+# CATCH: trade seq, entry seq, when it was entered (0: it was moved since, or it took a stop-limit
+# that rests).
 L_RUN, L_KIND, L_SEQ, L_FIRST, L_LAST, L_ACCOUNT, L_LOTS, L_PRICE, L_NS = range(9)
 LEG_FIELDS: Final = 9
 PUSH, CATCH, STOP, NEAR = 1, 2, 3, 4
 """Kinds of legs; STOP and NEAR (a stop of that side and time that others triggered) are made on
 writing out."""
 
-# A run.
+# A run. R_BESIDE: lots that the group pushed beside another's run. R_MANY: of the moments seen,
+# those at which at least 1, 2, ... orders had been added.
 R_NUMBER, R_SIDE, R_COMPLEX, R_ACCOUNT, R_SEQ, R_FROM_NS, R_FIRST_NS, R_LAST_NS = range(8)
 R_BID, R_ASK, R_EXTREME, R_ORDERS, R_LOTS, R_AGAINST, R_ADVANCE, R_ALL = range(8, 16)
 R_STOPS, R_DUE, R_FILLED, R_CAUGHT, R_BACK, R_DOUBT, R_PUSHED, R_INSTRUMENT = range(16, 24)
-R_PEAK, R_ADDED, R_AS_MANY, R_SEEN, R_ROLE = range(24, 29)
-RUN_FIELDS: Final = 29
+R_PEAK, R_ADDED, R_SEEN, R_ROLE, R_BESIDE, R_MANY = range(24, 30)
+RUN_FIELDS: Final = R_MANY + ADDED
 
 _NULL: Final = int(NULL)
 _TRIGGER, _STATUS, _TRADE = int(Kind.TRIGGER), int(Kind.STATUS), int(Kind.TRADE)
@@ -193,7 +195,7 @@ def _initiated(  # noqa: PLR0917
         return -1
     if newest[F_RUN] != 0:
         return int(_run(runs, newest[F_RUN]))
-    party = -1
+    party, since, beside = -1, -1, 0
     first, orders, lots, against, ticks, total = _chain(
         flights, made, now_ns, side, party, pause_ns, push_ns
     )
@@ -201,6 +203,8 @@ def _initiated(  # noqa: PLR0917
         party = newest[F_ACCOUNT]
         if newest[F_COMPLEX] != 0 or party < 0:
             return -1
+        if lots > against:
+            since, beside = first, lots
         first, orders, lots, against, ticks, total = _chain(
             flights, made, now_ns, side, party, pause_ns, push_ns
         )
@@ -236,17 +240,21 @@ def _initiated(  # noqa: PLR0917
     run = runs[at]
     run[R_ORDERS], run[R_LOTS] = max(run[R_ORDERS], orders), max(run[R_LOTS], lots)
     run[R_AGAINST] = max(run[R_AGAINST], against)
+    run[R_BESIDE] = max(run[R_BESIDE], beside)
     if ticks >= run[R_ADVANCE]:
         run[R_ADVANCE], run[R_ALL] = ticks, total
-    for back in range(first, -1, -1):
+    for back in range(max(first, since), -1, -1):
         flight = flights[(made - 1 - back) % FLIGHTS]
         mine = flight[F_COMPLEX] != 0 if party < 0 else flight[F_ACCOUNT] == party
-        if not mine or flight[F_SIDE] != side or flight[F_RUN] != 0:
+        mine = mine and back <= first
+        aside = flight[F_COMPLEX] != 0 and back <= since
+        if not (mine or aside) or flight[F_SIDE] != side or flight[F_RUN] != 0:
             continue
         if flight[F_ADDED] > run[R_ADDED]:
             run[R_ADDED], run[R_SEEN] = flight[F_ADDED], habit[ADDED + 1]
-            run[R_AS_MANY] = as_many(habit, flight[F_ADDED])
-        if side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
+            for more in range(ADDED):
+                run[R_MANY + more] = as_many(habit, more + 1)
+        if mine and side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
             run[R_EXTREME] = flight[F_EXTREME]
             if side * (flight[F_EXTREME] - run[R_PEAK]) > 0:
                 run[R_PEAK] = flight[F_EXTREME]
@@ -359,9 +367,12 @@ def scan(  # noqa: PLR0917
                     out_legs, written, told,
                 )  # fmt: skip
             if k != _TRADE:
-                for place in range(RUNS):
+                left, place = own[H_OPEN], RUNS - 1  # the last free place is taken first
+                while left > 0 and place >= 0:
                     run = runs[x, place]
+                    place -= 1
                     if run[R_NUMBER] != 0:
+                        left -= 1
                         touch = best_ask[i] if run[R_SIDE] > 0 else best_bid[i]
                         if touch != _NULL:
                             run[R_BACK] = min(run[R_BACK], run[R_SIDE] * touch)
@@ -371,7 +382,7 @@ def scan(  # noqa: PLR0917
             if busts_hi[i] == 0 and busts_lo[i] == 0:
                 if buy_complex[i] != 0 or sell_complex[i] != 0:
                     resting = sell_id[i] if side[i] > 0 else buy_id[i]
-                    at = quote_at(quotes[x], np.int64(resting))
+                    at = quote_at(own, quotes[x], np.int64(resting))
                     made = quotes[x, at, Q_MADE] if at >= 0 else np.int64(0)
                 if buy_complex[i] != 0:
                     less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
@@ -480,7 +491,7 @@ def scan(  # noqa: PLR0917
             own[H_FLIGHTS], own[H_TRIGGER] = 0, 0
         if k != _TRADE and in_complex[i] != 0:
             order = np.int64(order_id[i])
-            at = quote_at(quotes[x], order)
+            at = quote_at(own, quotes[x], order)
             lane = 0 if role[i] == _MAKER else 1
             if k in (_NEW, _REPLACE) and side[i] != 0:
                 touch = best_ask[i] if side[i] > 0 else best_bid[i]
@@ -492,7 +503,7 @@ def scan(  # noqa: PLR0917
                     )
             if k in (_NEW, _BOOK):
                 if k == _NEW:
-                    gone(own, quotes[x], quote_at(quotes[x], np.int64(replaces[i])))
+                    gone(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])))
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
                     come(own, quotes[x], lane, order, side[i], lots, seq[i], clock[i])

@@ -51,6 +51,23 @@ class StopHuntingParams(Params, frozen=True):
             "half of a push comes back where makers quote as before; a minute's noise takes some",
         ),
     ] = 0.25
+    worth_ratio: Annotated[
+        float,
+        Parameter(
+            "least of what the group caught to what was pushed for it, of a run that is a case",
+            "ratio",
+            "who catches less than a hundredth loses more than that by unwinding the push at a "
+            "hundredth of its length from where it caught",
+        ),
+    ] = 0.01
+    lasting_weight: Annotated[
+        float,
+        Parameter(
+            "what a run counts for after which the price does not come back, of one that reverts",
+            "ratio",
+            "a minute's moves hide one return in many; of innocent pushes a good part last",
+        ),
+    ] = 0.05
     own_push_ratio: Annotated[
         float,
         Parameter(
@@ -90,9 +107,10 @@ class StopHuntingParams(Params, frozen=True):
         Parameter(
             "the same of a run by an account registered as a client, and of all its runs together",
             "probability",
-            "clients run some fifty times as many clusters as the group",
+            "of a run that the group pushed beside likewise; others run some twenty times as many "
+            "clusters as the group, hardly any with orders added and one just entered caught",
         ),
-    ] = 0.00002
+    ] = 0.0001
     strange_chance: Annotated[
         float,
         Parameter(

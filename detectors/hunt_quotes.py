@@ -26,9 +26,9 @@ LIVE, ADDED = 63, 8
 MEMORY: Final = 16_384
 """Moments after which what was seen of the group's habit counts half: some hours."""
 
-# Head of an instrument: how many slots were made, and how many orders there are, in the order of
-# `place_of`. The kernel's own fields follow.
-H_PAST, H_LIVE, HEAD_OWN = 0, 1, 5
+# Head of an instrument: how many slots were made; how many orders there are, in the order of
+# `place_of`; the place after the last that is taken. The kernel's own fields follow.
+H_PAST, H_LIVE, H_TOP, HEAD_OWN = 0, 1, 5, 6
 
 # A resting order of the group: Q_ID 0 = a free place.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE = range(6)
@@ -45,9 +45,9 @@ def place_of(lane: int, side: int) -> int:
 
 
 @njit(cache=True)
-def quote_at(quotes: Array, order: np.int64) -> int:
+def quote_at(own: Array, quotes: Array, order: np.int64) -> int:
     """Return where a resting order of the group is kept, or -1."""
-    for at in range(QUOTES):
+    for at in range(own[H_TOP]):
         if quotes[at, Q_ID] == order and order != 0:
             return at
     return -1
@@ -59,6 +59,8 @@ def gone(own: Array, quotes: Array, at: int) -> None:
     if at >= 0:
         own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
         quotes[at, Q_ID] = 0
+        while own[H_TOP] > 0 and quotes[own[H_TOP] - 1, Q_ID] == 0:
+            own[H_TOP] -= 1
 
 
 @njit(cache=True)
@@ -67,7 +69,7 @@ def come(  # noqa: PLR0917
     now_ns: int,
 ) -> None:  # fmt: skip
     """Keep a resting order of the group, in place of the oldest where there is no room."""
-    if order == 0 or lots <= 0 or quote_at(quotes, order) >= 0:
+    if order == 0 or lots <= 0 or quote_at(own, quotes, order) >= 0:
         return
     place = 0
     for at in range(QUOTES):
@@ -79,6 +81,7 @@ def come(  # noqa: PLR0917
     if quotes[place, Q_ID] != 0:
         gone(own, quotes, place)
     own[H_LIVE + place_of(lane, side)] += 1
+    own[H_TOP] = max(own[H_TOP], place + 1)
     quote = quotes[place]
     quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
     quote[Q_NS], quote[Q_LANE] = now_ns, lane
@@ -87,7 +90,7 @@ def come(  # noqa: PLR0917
 @njit(cache=True)
 def less(own: Array, quotes: Array, order: np.int64, lots: int) -> None:
     """Take a fill of an order of the group into account."""
-    at = quote_at(quotes, order)
+    at = quote_at(own, quotes, order)
     if at >= 0:
         quotes[at, Q_LOTS] -= lots
         if quotes[at, Q_LOTS] <= 0:
@@ -102,7 +105,7 @@ def noted(own: Array, past: Array, now_ns: int, lead_ns: int) -> None:
     if made == 0 or past[(made - 1) % PAST, 0] != slot:
         own[H_PAST] = made = made + 1
     entry = past[(made - 1) % PAST]
-    entry[0], entry[1:] = slot, own[H_LIVE:HEAD_OWN]
+    entry[0], entry[1:] = slot, own[H_LIVE:H_TOP]
 
 
 @njit(cache=True)
@@ -132,7 +135,7 @@ def _extra(  # noqa: PLR0917
     if more <= 0:
         return 0
     fresh = 0
-    for at in range(QUOTES):
+    for at in range(own[H_TOP]):
         quote = quotes[at]
         if (
             quote[Q_ID] != 0

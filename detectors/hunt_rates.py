@@ -44,6 +44,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """Runs in which the group took the other side of what triggered, by quarters of it."""
     fresh: int = 0
     """Those in which it did so by an order just entered."""
+    beside: int = 0
+    """Of another party than the group: runs with which the group pushed."""
     client: bool = False
     """Registered as a client, and not as a maker."""
     sizes: list[int] = []
@@ -97,10 +99,11 @@ class Tally(msgspec.Struct, kw_only=True):
             self.together = gamma_tail(self.runs, self.surprise)
             self.systematic |= self.together <= spent(alpha, self.looks)
 
-    def ran(self, lots: int, caught_share: float, *, fresh: bool) -> None:
+    def ran(self, lots: int, caught_share: float, *, fresh: bool, beside: bool) -> None:
         """Count a run."""
         self.runs += 1
         self.fresh += fresh
+        self.beside += beside
         if caught_share > 0:
             place = quarter(caught_share)
             self.caught = [n + (at == place) for at, n in enumerate(self.caught)]
@@ -129,10 +132,12 @@ class Day(msgspec.Struct, kw_only=True):
         """Return the tallies of all but one party and the group."""
         return [t for t in self.tallies.values() if t.party not in (party, GROUP)]
 
-    def as_large(self, party: int, lots: int) -> tuple[int, int]:
-        """Return other clients' runs whose push had as many binary digits, and all of them."""
+    def sizes(self, party: int) -> list[float]:
+        """Return how often other clients' pushes have 0, 1, ... binary digits, or more."""
         rest = [t for t in self.rest(party) if t.client]
-        return sum(sum(t.sizes[lots.bit_length() :]) for t in rest), sum(t.runs for t in rest)
+        runs, most = sum(t.runs for t in rest), max((len(t.sizes) for t in rest), default=0)
+        larger = (sum(sum(t.sizes[digits:]) for t in rest) for digits in range(most + 1))
+        return [(1 + each) / (1 + runs) for each in larger]
 
     def others(self, party: int) -> tuple[int, int]:
         """Return the runs of all but one party and the group, and those that it caught from."""

@@ -99,9 +99,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     added: int
     """Orders that the group had added lately on the side that the stops were to meet, net and
     beyond those on the other side, at most, as the push's orders came."""
-    as_many: int
-    """Of the moments `seen`, those at which it had added as many, or more."""
     seen: int
+    """Moments at which its habit of adding was seen."""
+    many: tuple[int, ...]
+    """Of these, those at which it had added at least 1, 2, ... orders."""
+    beside: int
+    """Of another's run: lots that the group pushed with it, net over its accounts; else 0."""
     incomplete: bool
     pushes: tuple[Push, ...]
     catches: tuple[Catch, ...]
@@ -111,6 +114,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     it, ns."""
 
     @property
+    def move(self) -> int:
+        """Ticks from the touch before the push to the peak of it and of what it triggered."""
+        return 0 if self.touch is None else max(0, self.side * (self.peak - self.touch))
+
+    @property
+    def pushed(self) -> int:
+        """Lots that the party pushed, and the group with it."""
+        return self.lots + self.beside
+
+    @property
     def push_ticks(self) -> int:
         """Ticks from the touch before the push to its furthest trade."""
         return 0 if self.touch is None else max(0, self.side * (self.extreme - self.touch))
@@ -118,9 +131,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reverted(self) -> float:
         """Share of the move to its peak that the touch gave back at best; may pass 1."""
-        if self.back is None or self.touch is None or not self.push_ticks:
+        if self.back is None or not self.move:
             return 0.0
-        return self.side * (self.peak - self.back) / (self.side * (self.peak - self.touch))
+        return self.side * (self.peak - self.back) / self.move
 
     @property
     def own_share(self) -> float:
@@ -267,8 +280,9 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             caught=run[k.R_CAUGHT],
             back=None if back == k.FAR else run[k.R_SIDE] * back,
             added=max(0, run[k.R_ADDED]),
-            as_many=run[k.R_AS_MANY],
             seen=run[k.R_SEEN],
+            many=tuple(run[k.R_MANY :]),
+            beside=run[k.R_BESIDE],
             incomplete=bool(run[k.R_DOUBT]),
             pushes=tuple(Push(*leg) for leg in of(k.PUSH)),
             catches=tuple(Catch(*leg) for leg in of(k.CATCH)),

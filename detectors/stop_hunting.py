@@ -44,31 +44,36 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=1,
+        version=2,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
         scenarios=("stop_hunting",),
         looks_for=(
             "A push by the group (affiliated_mm, affiliated, house, staff and whoever shares an "
-            "owner or a link, net over their accounts; one order or several, with pauses of up to "
-            "pause_s, within push_s) moves the last price through a cluster of clients' stops; "
-            "orders of the group trade with what triggers; the touch gives back the greater part "
-            "of the push within horizon_s. A stop belongs to whoever gained most ticks on its "
-            "side up to its trigger; what the fills of a stop trigger belongs to the same run. A "
-            "run is of min_stops or more, by the push and by others since the group prepared; the "
-            "push is the group's own and net. What is judged is how often all would be met without "
-            "a hunt: that the group had so many orders added, within prepared_s, on the side that "
-            "the stops were to meet, beyond its habit and what it added on the other (against the "
-            "moments at which anybody's order came); that it takes as much of what triggers, or by "
-            "an order just entered (against others' runs of the instrument and UTC day). Up to "
-            "case_chance a run is whole; a price that comes back by less than reverted_ratio of "
-            "the push weakens it in proportion. Strange runs that are no case by themselves are "
-            "told together, one alert a party, instrument and day, once all its runs have passed. "
-            "Caught by standing quotes alone a run is weak; the share of such runs in the group's "
-            "others is tested against that of others' runs. A run by an account registered as a "
-            "client is judged likewise, also by its size against other clients' pushes, up to "
-            "client_chance."
+            "owner or a link, net over their accounts; one order or several, with pauses of up "
+            "to pause_s, within push_s) moves the last price through a cluster of clients' "
+            "stops; orders of the group trade with what triggers; the touch gives back some of "
+            "the move within horizon_s. A stop belongs to whoever gained most ticks on its side "
+            "up to its trigger; what the fills of a stop trigger belongs to the same run. A run "
+            "is of min_stops or more, by the push and by others since the group prepared; the "
+            "push is the group's own and net; where another finishes it, the run is the other's, "
+            "and that the group pushed beside is a leg of it. What is judged is how often all "
+            "would be met without a hunt: that the group had so many orders added, within "
+            "prepared_s, on the side that the stops were to meet, beyond its habit and what it "
+            "added on the other (against the moments at which anybody's order came); that it "
+            "takes as much of what triggers; that it does so by an order just entered; that it "
+            "pushes beside (against others' runs of the instrument and UTC day). The chance that "
+            "all are as rare is exact, over all that might be seen; up to case_chance, with "
+            "orders added and worth_ratio of the push caught, a run is a case; a price that "
+            "comes back by less than reverted_ratio weakens it in proportion, down to "
+            "lasting_weight, and leaves a leg out. Strange runs that are no case by themselves "
+            "are told together, one alert a party, instrument and day, once all its runs have "
+            "passed. Caught by standing quotes alone a run is weak; the share of such runs in "
+            "the group's others is tested against that of others' runs. A run by an account "
+            "registered as a client is judged likewise, also by its size against other clients' "
+            "pushes, up to client_chance; so is one by an external maker that the group pushed "
+            "beside."
         ),
         legal_basis=(
             (
@@ -92,12 +97,14 @@ class StopHunting(Detector):
             "hedging burst that triggers stops and trades with none of them",
             "price that does not come back",
             "one stop in the way of an order",
+            "large push that catches next to nothing",
             "group's fills against stops that an external maker's hedge ran",
             "auction or halt",
         ),
         blind_spots=(
-            "a single hunt by a nominee whose push is no larger than clients' own",
+            "a single hunt by a nominee before clients have run many clusters that day",
             "hunts in the first seconds of a feed, when what was added is not known",
+            "orders that wait in place of quotes that were away",
             "a push that lasts longer than push_s, or pauses longer than pause_s",
             "catching by a nominee's orders, the group only pushing",
             "liquidations: the feed has no mark for them",
@@ -196,7 +203,7 @@ class StopHunting(Detector):
         day = deadline_ns // DAY_NS
         yield from self._until(run.instrument, day)
         params, lead_ns = self._params, self._lead_ns
-        if run.cluster(lead_ns) < params.min_stops or not run.push_ticks:
+        if run.cluster(lead_ns) < params.min_stops or not run.move:
             return
         if run.own_share < params.own_push_ratio or 2 * run.against > run.lots:
             return
@@ -205,14 +212,14 @@ class StopHunting(Detector):
         tally = open_.tally(GROUP if run.group else run.account)
         tally.client = run.client and not run.group
         share = run.caught / run.filled if run.filled else 0.0
-        tally.ran(run.lots, share, fresh=bool(run.fresh(lead_ns)))
+        tally.ran(run.lots, share, fresh=bool(run.fresh(lead_ns)), beside=run.beside > 0)
         limit = params.case_chance if run.group else params.client_chance
-        alone = run.group or run.client
-        whole = alone and run.added > 0 and chance.joint <= limit
+        alone = run.group or run.client or run.beside > 0
+        strange = alone and chance.case <= limit
         alpha = params.alpha if run.group else params.client_chance
         tally.add(chance.joint, params.strange_chance, alpha)
-        often = run.group and self._often(run, open_, tally, whole=whole)
-        if whole or (run.group and run.caught):
+        often = run.group and self._often(run, open_, tally, case=strange)
+        if strange or (run.group and run.caught):
             yield of_run(
                 self.spec,
                 params,
@@ -220,21 +227,21 @@ class StopHunting(Detector):
                 run,
                 tally,
                 chance,
-                whole=whole,
-                significant=often,
+                strange=strange,
+                often=often,
                 detected_ns=deadline_ns,
             )
-        if not whole and chance.joint <= params.strange_chance:
+        if not strange and chance.joint <= params.strange_chance:
             _remember(tally, run)
             if tally.systematic:
                 yield of_tally(
                     self.spec, params, self._instruments, run.instrument, tally, deadline_ns
                 )
 
-    def _often(self, run: Run, day: Day, tally: Tally, *, whole: bool) -> bool:
+    def _often(self, run: Run, day: Day, tally: Tally, *, case: bool) -> bool:
         """Return whether a run by the group is one of those that it catches from too often."""
-        tally.cases += whole
-        if whole:
+        tally.cases += case
+        if case:
             return False
         tally.hits += run.caught > 0
         tally.look(day.others(GROUP), self._params.alpha)
