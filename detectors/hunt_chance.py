@@ -79,12 +79,11 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     if not run.caught or run.caught < params.worth_ratio * run.pushed:
         return Chance()
     rest, usual = day.rest(run.account), params.usual_caught_ratio
-    runs, caught = RUNS + sum(t.runs for t in rest), sum(sum(t.caught) for t in rest)
+    runs, caught = RUNS + sum(t.runs for t in rest), day.caught(run.account)
     shares = [
-        (RUNS * usual * (1 - least / 4) + sum(sum(t.caught[least:]) for t in rest)) / runs
-        for least in range(4)
+        (RUNS * usual * (1 - least / 4) + as_much) / runs for least, as_much in enumerate(caught)
     ]
-    new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / (RUNS * usual + caught)
+    new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / (RUNS * usual + caught[0])
     many = [(1 + seen) / (MOMENTS + run.seen) for seen in run.many]
     sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
     often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs

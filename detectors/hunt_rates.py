@@ -10,6 +10,7 @@ by the sum of their -ln p. It is looked at where a run is strange; the n-th look
 from __future__ import annotations
 
 import math
+from itertools import accumulate, zip_longest
 from operator import attrgetter
 from typing import ClassVar, Final
 
@@ -135,9 +136,14 @@ class Day(msgspec.Struct, kw_only=True):
     def sizes(self, party: int) -> list[float]:
         """Return how often other clients' pushes have 0, 1, ... binary digits, or more."""
         rest = [t for t in self.rest(party) if t.client]
-        runs, most = sum(t.runs for t in rest), max((len(t.sizes) for t in rest), default=0)
-        larger = (sum(sum(t.sizes[digits:]) for t in rest) for digits in range(most + 1))
-        return [(1 + each) / (1 + runs) for each in larger]
+        runs = sum(t.runs for t in rest)
+        of_digits = (sum(each) for each in zip_longest(*(t.sizes for t in rest), fillvalue=0))
+        return [(1 + runs - smaller) / (1 + runs) for smaller in accumulate(of_digits, initial=0)]
+
+    def caught(self, party: int) -> list[int]:
+        """Return others' runs in which the group took 0, 1, 2, 3 quarters of it, or more."""
+        of_quarter = [sum(each) for each in zip(*(t.caught for t in self.rest(party)), strict=True)]
+        return list(accumulate(reversed(of_quarter or [0] * 4)))[::-1]
 
     def others(self, party: int) -> tuple[int, int]:
         """Return the runs of all but one party and the group, and those that it caught from."""

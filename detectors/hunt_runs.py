@@ -249,12 +249,10 @@ class Runs:
 
 def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
     """Yield what the kernel wrote out."""
+    kept: dict[tuple[int, int], list[list[int]]] = {}
+    for leg in legs:
+        kept.setdefault((leg[k.L_RUN], leg[k.L_KIND]), []).append(leg[k.L_SEQ :])
     for place, run in enumerate(runs):
-        mine = [leg for leg in legs if leg[k.L_RUN] == place]
-
-        def of(kind: int, mine: list[list[int]] = mine) -> list[list[int]]:
-            return [leg[k.L_SEQ :] for leg in mine if leg[k.L_KIND] == kind]
-
         touch = run[k.R_ASK] if run[k.R_SIDE] > 0 else run[k.R_BID]
         back = run[k.R_BACK]
         yield Run(
@@ -284,8 +282,8 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             many=tuple(run[k.R_MANY :]),
             beside=run[k.R_BESIDE],
             incomplete=bool(run[k.R_DOUBT]),
-            pushes=tuple(Push(*leg) for leg in of(k.PUSH)),
-            catches=tuple(Catch(*leg) for leg in of(k.CATCH)),
-            stops=tuple(Stop(*leg) for leg in of(k.STOP)),
-            near=tuple(leg[0] for leg in of(k.NEAR)),
+            pushes=tuple(Push(*leg) for leg in kept.get((place, k.PUSH), ())),
+            catches=tuple(Catch(*leg) for leg in kept.get((place, k.CATCH), ())),
+            stops=tuple(Stop(*leg) for leg in kept.get((place, k.STOP), ())),
+            near=tuple(leg[0] for leg in kept.get((place, k.NEAR), ())),
         )
