@@ -79,7 +79,9 @@ class Layers:
         return int(self._kept["tests"][code])
 
     def scan(self, batch: Batch) -> Iterator[tuple[Surge, int, int]]:
-        """Yield (surge, samples so far, external makers) of each that the batch brings to an end.
+        """Yield (surge, samples so far, external makers) of those that the batch brings to an end.
+
+        Those of single accounts in which nothing was filled are left out: nobody asks for them.
 
         Each has been counted in the tallies of its instrument before it is yielded.
         """
@@ -102,7 +104,7 @@ class Layers:
         tallies = self._kept["tallies"][surge.instrument, surge.measure]
         tallies = tallies[class_of(surge.fall_ns - surge.on_ns)]
         if not surge.in_group:
-            tallies[PEER] += surge.hit_ns > 0
+            tallies[PEER] += 1
             tallies[PEER_CYCLES] += surge.cycle
         elif surge.party == 0:
             n, gone = (OWN_FILLED, OWN_FILLED_GONE) if surge.hit_ns else (OWN_CALM, OWN_CALM_GONE)

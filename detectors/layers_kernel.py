@@ -274,12 +274,14 @@ def _settle(  # noqa: PLR0917
             if deadline >= before_ns:
                 due = min(due, deadline)
                 continue
-            _tell(x, p, s, parties, sides, fills, layers, deadline, bid, ask, out[written])
-            out[written, R_SAMPLED] = own[I_SAMPLED]
-            for peer in range(1, PARTIES):
-                if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
-                    out[written, R_PEERS] += 1
-            written += 1
+            # Without a fill, only what the complex does as one is ever asked for.
+            if p == 0 or side[X_HIT_NS] != 0:
+                _tell(x, p, s, parties, sides, fills, layers, deadline, bid, ask, out[written])
+                out[written, R_SAMPLED] = own[I_SAMPLED]
+                for peer in range(1, PARTIES):
+                    if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
+                        out[written, R_PEERS] += 1
+                written += 1
             side[X_STATE], side[X_FALL_NS] = QUIET, 0
             side[X_LOW] = max(np.int64(0), _excess(sides, p, s))
     own[I_DUE_NS] = due
@@ -287,9 +289,29 @@ def _settle(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _median(values: Array) -> int:
-    ordered = np.sort(values)
-    return int(ordered[len(ordered) // 2])
+def median(values: Array, guess: int) -> int:
+    """Return the upper median of values, without sorting: from a guess, by counting.
+
+    A window's median is that of the window before, or next to it, so one or two passes do.
+    """
+    rank, at = len(values) // 2, np.int64(guess)
+    while True:
+        below = equal = 0
+        lower, higher = np.int64(-_NEVER), np.int64(_NEVER)
+        for value in values:
+            if value < at:
+                below += 1
+                lower = max(lower, value)
+            elif value > at:
+                higher = min(higher, value)
+            else:
+                equal += 1
+        if below > rank:
+            at = lower
+        elif below + equal <= rank:
+            at = higher
+        else:
+            return int(at)
 
 
 @njit(cache=True)
@@ -305,16 +327,19 @@ def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: in
             break
         for s in range(LANES):
             samples[p, s, at] = sides[p, s, X_SHOWN]
-            sides[p, s, X_HABIT] = _median(samples[p, s, :held])
+            sides[p, s, X_HABIT] = median(samples[p, s, :held], sides[p, s, X_HABIT])
         if p > 0 and parties[p, P_GROUP] == 0:
             peers[:, count] = sides[p, :, X_HABIT]
             count += 1
+    usual = np.zeros(LANES, np.int64)
+    for s in range(LANES):
+        if count:
+            usual[s] = median(peers[s, :count], peers[s, 0])
     for p in range(PARTIES):
         if p > 0 and parties[p, P_ACCOUNT] == 0:
             break
         for s in range(LANES):
-            usual = _median(peers[s, :count]) if count else np.int64(0)
-            scale = max(sides[p, s, X_HABIT], usual)
+            scale = max(sides[p, s, X_HABIT], usual[s])
             # Two orders of one that never quotes are no layers over its quotes: no habit, no more.
             known = held >= fewest and (s < ORDERS_LANE or sides[p, s, X_HABIT] > 0)
             sides[p, s, X_SCALE] = scale if known else 0

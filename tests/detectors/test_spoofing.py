@@ -561,6 +561,14 @@ def test_orders_beyond_the_bound_are_counted():
     assert detector.overflow == 6
 
 
+def test_the_median_is_that_of_sorted_values_whatever_the_guess():
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        values = rng.integers(0, int(rng.integers(1, 60)), int(rng.integers(1, 97)))
+        guess = int(rng.integers(-5, 70))
+        assert layers_kernel.median(values, guess) == np.sort(values)[len(values) // 2]
+
+
 def test_the_table_of_orders_agrees_with_a_dictionary():
     """Linear probing with the gap closed behind what leaves, against a plain dict."""
     rng = np.random.default_rng(5)
