@@ -77,7 +77,8 @@ class Spoofing(Detector):
             "back is no cycle. A maker's sizes come and go and layers may be small beside them, "
             "but they are more orders; those count, where fewer orders are fewer lots too. "
             "Cycles within five minutes are one episode; two or more make a case, unless external "
-            "makers' own rate of cycles makes that likely. Its rate: P(net withdrawal | own fill "
+            "makers' own rate of cycles makes that likely, or its own rate says that size goes no "
+            "more often after fills than else. That rate: P(net withdrawal | own fill "
             "on the other side) against P(net withdrawal | no fill) of the complex and against "
             "external makers' after a fill, among what stood about as long (Fisher's exact test "
             "in strata, in the clearer measure of two, at each cycle, level spent as 1/(k(k+1))). "
@@ -99,6 +100,7 @@ class Spoofing(Detector):
             "maker protection and disconnects",
             "layers that are filled",
             "size withdrawn with no fill on the other side",
+            "size that goes as often without a fill",
             "size that had long stood there",
             "a maker's sizes that come and go",
             "a quote that is split and whole again",
@@ -194,13 +196,16 @@ class Spoofing(Detector):
         rate = (peer_cycles + 1) / (hours + 1)
         lasted = max(0, surge.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
         chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
-        p, clearer = min((tails(each.tolist())[0], n) for n, each in enumerate(tallies))
+        measures = [tails(each.tolist()) for each in tallies]
+        p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
+        could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         level = spent(self._params.rate_level, self._layers.count_test(surge.instrument))
         sums |= {
             "chance": round(chance * PARTS),
             "p": round(p * PARTS),
             "significant": int(p <= level),
+            "refuted": int(could_show and p > self._params.refuting_p),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
             "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
             "trials": t[OWN_FILLED],
@@ -217,7 +222,8 @@ class Spoofing(Detector):
     ) -> Finding:
         sums, code, params = episode.sums, episode.key[0], self._params
         cycles = sums["cycles"]
-        case = cycles >= params.fewest_cycles and sums["chance"] <= params.chance * PARTS
+        rare = cycles >= params.fewest_cycles and sums["chance"] <= params.chance * PARTS
+        case = rare and not sums["refuted"]
         evidence: Evidence = "supported" if case else "weak"
         return Finding(
             detector=self.spec.id,

@@ -75,6 +75,15 @@ class SpoofingParams(Params, frozen=True):
             "one in a hundred of episodes that are rare already: a lone cycle is told as weak",
         ),
     ] = 0.01
+    refuting_p: Annotated[
+        float,
+        Parameter(
+            "p of the rate above which cycles are told as weak, where it could have been small",
+            "ratio",
+            "one in ten: size that goes no more often after fills than else is a maker's that "
+            "comes and goes, however rarely others' does",
+        ),
+    ] = 0.1
     rate_level: Annotated[
         float,
         Parameter(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ingest.events import Array
@@ -32,8 +33,19 @@ def class_of(stood_ns: int) -> int:
     return min(CLASSES - 1, max(0, stood_ns // SHORTEST_NS).bit_length())
 
 
-def tails(tallies: Sequence[Sequence[int]]) -> tuple[float, float]:
-    """Return P(X >= x) and P(X > x) for withdrawals after fills, were they as likely as others.
+class Tails(msgspec.Struct, frozen=True):
+    """How many withdrawals come after fills, against chance."""
+
+    p: float
+    """P(X >= x)."""
+    beyond: float
+    """P(X > x)."""
+    least: float
+    """P(X >= x) had every withdrawal that could be one come after a fill: what the test can say."""
+
+
+def tails(tallies: Sequence[Sequence[int]]) -> Tails:
+    """Return how likely so many withdrawals after fills are, were they as likely as others.
 
     Given, in each class, how much size there was with and without a fill and how much of it went,
     X is a sum of hypergeometric counts: Fisher's exact test in strata (Birch 1964), one-sided.
@@ -42,13 +54,14 @@ def tails(tallies: Sequence[Sequence[int]]) -> tuple[float, float]:
     ----------
     tallies : (CLASSES, TALLIES)
 
-    >>> [round(p, 6) for p in tails([[4, 3, 2, 1, 2, 0]])]
-    [0.242857, 0.014286]
+    >>> found = tails([[4, 3, 2, 1, 2, 0]])
+    >>> round(found.p, 6), round(found.beyond, 6), round(found.least, 6)
+    (0.242857, 0.014286, 0.014286)
 
     As many, but none of the others stood as long:
 
-    >>> [round(p, 6) for p in tails([[4, 3, 0, 0, 0, 0], [0, 0, 2, 1, 2, 0]])]
-    [1.0, 0.0]
+    >>> tails([[4, 3, 0, 0, 0, 0], [0, 0, 2, 1, 2, 0]])
+    Tails(p=1.0, beyond=0.0, least=1.0)
     """
     chances, seen = np.ones(1), 0
     for row in tallies:
@@ -58,7 +71,11 @@ def tails(tallies: Sequence[Sequence[int]]) -> tuple[float, float]:
         least = max(0, gone - others)
         chances = np.convolve(chances, _hypergeometric(trials, others, gone))
         seen += hits - least
-    return min(1.0, math.fsum(chances[seen:])), min(1.0, math.fsum(chances[seen + 1 :]))
+    return Tails(
+        p=min(1.0, math.fsum(chances[seen:])),
+        beyond=min(1.0, math.fsum(chances[seen + 1 :])),
+        least=min(1.0, float(chances[-1])),
+    )
 
 
 def _hypergeometric(trials: int, others: int, gone: int) -> Array:

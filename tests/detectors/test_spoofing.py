@@ -363,6 +363,28 @@ def test_no_fill_no_cycle():
     assert scene.findings() == []
 
 
+@look_alike("size that goes as often without a fill")
+def test_two_cycles_of_size_that_comes_and_goes_are_weak():
+    def scene(calm):
+        made = Scene()
+        for _ in range(6):
+            layers = made.layers()  # a fill, and the layers go by no choice of the maker's
+            made.wait(2)
+            made.new("A", BUY, 2, 105, tif="IOC")
+            made.wait(0.5)
+            made.cancel(*layers, reason="mmp")
+            made.wait(8)
+        for _ in range(calm):
+            made.cycle(buyer=None)
+        made.cycle()
+        made.cycle()
+        return made
+
+    assert scene(calm=0).cases()
+    assert scene(calm=6).cases() == []
+    assert [f.evidence for f in scene(calm=6).findings()] == ["weak", "weak"]
+
+
 @look_alike("size that had long stood there")
 def test_old_orders_withdrawn_once():
     scene = Scene(minutes=1)

@@ -88,7 +88,8 @@ class Window:
 
 def p_of(tallies, number):
     """Return the p of a window's rate test, made uniform over what a count cannot say."""
-    return randomised(*tails(tallies), uniform(number))
+    found = tails(tallies)
+    return randomised(found.p, found.beyond, uniform(number))
 
 
 @pytest.mark.parametrize("stays", [1.0, 3.0])
@@ -96,7 +97,7 @@ def test_p_values_are_uniform_where_what_goes_has_nothing_to_do_with_fills(stays
     seen = [Window(number, stays=stays).tallies() for number in range(240)]
     p_values = [p_of(tallies, number) for number, tallies in enumerate(seen)]
     assert kstest(p_values, "uniform").pvalue > 0.01
-    assert kstest([tails(t)[0] for t in seen], "uniform", alternative="greater").pvalue > 0.01
+    assert kstest([tails(t).p for t in seen], "uniform", alternative="greater").pvalue > 0.01
 
 
 def test_they_are_not_where_size_goes_because_of_fills():
@@ -106,7 +107,7 @@ def test_they_are_not_where_size_goes_because_of_fills():
 
 def test_they_would_not_be_if_all_times_stood_were_one_class():
     seen = [np.sum(Window(number, stays=3.0).tallies(), axis=0) for number in range(240)]
-    p_values = [tails([t.tolist()])[0] for t in seen]
+    p_values = [tails([t.tolist()]).p for t in seen]
     assert kstest(p_values, "uniform", alternative="greater").pvalue < 1e-6
 
 
@@ -116,5 +117,5 @@ def test_the_tail_is_that_of_hypergeometric_counts_added_up():
     drawn = rng.hypergeometric(8, 13, 7, 400_000) + rng.hypergeometric(
         3, 8, 3, 400_000
     )  # the third row has nothing to be held against
-    assert tails(rows)[0] == pytest.approx((drawn >= 5).mean(), abs=3e-3)
-    assert tails(rows)[1] == pytest.approx((drawn > 5).mean(), abs=3e-3)
+    assert tails(rows).p == pytest.approx((drawn >= 5).mean(), abs=3e-3)
+    assert tails(rows).beyond == pytest.approx((drawn > 5).mean(), abs=3e-3)
