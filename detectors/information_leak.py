@@ -10,11 +10,22 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
 from detectors.kept import Kept
-from detectors.leak_chance import Rate, verdict
-from detectors.leak_episode import SUREST, Surest, count, finding, refs_of, told_by
+from detectors.leak_chance import Rate, Tallies, verdicts
+from detectors.leak_episode import (
+    SUREST,
+    Surest,
+    clients_of,
+    count,
+    finding,
+    firsts,
+    hits_of,
+    is_of_one,
+    refs_of,
+)
 from detectors.leak_kernel import new_day, over, scan
 from detectors.leak_params import InformationLeakParams
 from detectors.leak_state import (
+    ACCOUNT,
     COMPLEX,
     DAY_NS,
     FRESH,
@@ -28,6 +39,7 @@ from detectors.leak_state import (
     P_SEQ,
     PENDING_FIELDS,
     RELATED,
+    SUSPECTED,
     fresh,
     shapes,
 )
@@ -41,12 +53,16 @@ SECOND: Final = 1_000_000_000
 
 
 class InformationLeak(Detector):
-    """Executions of the group before large client orders, against those before clients' others.
+    """Executions of one before large client orders, against those before clients' others.
 
-    Time is the batch's watermark. State: about 100 kB an instrument, whatever the traffic: a day's
-    tallies, the last 96 executions of the group and of external makers, 96 open episodes of
-    clients and 256 large orders traded ahead of; and the trades that the watermark has not passed.
-    Episodes beyond that and late trades are counted as overflow.
+    One is the group, or an account of a client that `leak_screen` suspects: at most four at once,
+    an instrument and day, tested on what comes after.
+
+    Time is the batch's watermark. State: about 270 kB an instrument, whatever the traffic: a day's
+    tallies, the last 96 executions of the group and of external makers and 512 of clients, 128
+    clients' accounts, 96 open episodes of clients and 512 large orders traded ahead of; and the
+    trades that the watermark has not passed. Episodes beyond that and late trades are counted as
+    overflow.
 
     Examples
     --------
@@ -67,7 +83,7 @@ class InformationLeak(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="information_leak",
-        version=1,
+        version=2,
         title="Information leak",
         scope="platform",
         evidence_class="indicator",
@@ -85,7 +101,15 @@ class InformationLeak(Detector):
             "exact hypergeometric tail over the day so far. q-values (Benjamini and Hochberg) over "
             "units, instruments and L; the day's looks spend one level. It passes only where "
             "external makers did not do the same. One alert an instrument and day: accounts that "
-            "act, their leading executions and the orders that followed."
+            "act, their leading executions and the orders that followed. Accounts of clients are "
+            "looked at as well, unlabelled: one that is ahead of other owners' and originators' "
+            "large orders more often, for its runs of executions, than other clients are "
+            "(`suspect_chance`, from `least_suspected` runs on) is suspected, and from then on "
+            "tested in the same way, in each instrument and over all on the underlying, on "
+            "episodes that begin later only: so choosing it costs nothing. It passes only where "
+            "other clients, as one or suspected, did not do the same (`alike_ratio`) and orders of "
+            "no one client are more than `one_client_ratio` of what is beyond chance; it is an "
+            "alert of its own."
         ),
         legal_basis=(
             "VATP Guidelines 13.1-13.9: no use of client order information by the group [V]",
@@ -103,11 +127,17 @@ class InformationLeak(Detector):
             "external makers that are ahead as often",
             "executions after the client's order came, or within the clock uncertainty",
             "executions on the other side",
+            "a client who takes all day, before every order",
+            "news that makes clients buy at once, the large ones after the others",
+            "two clients who follow the same signal, one quicker",
+            "clients whose large orders are worked in slices beside each other",
             "a few executions by chance",
             "auction or halt",
         ),
         blind_spots=(
-            "a nominee: an account registered as a client's",
+            "a client's account that is ahead of one client's orders only",
+            "accounts of clients that take turns, each ahead of a few orders",
+            "an external maker that is ahead",
             "orders of the group that rest, and are hit",
             "a client whose large order rests before it takes",
             "knowledge from more than 50 s before",
@@ -121,6 +151,12 @@ class InformationLeak(Detector):
             (
                 "Read `features.peer_hits` with its baseline over the same hours: did external "
                 "makers know as well?"
+            ),
+            (
+                "Where `features.unit` is `client`, the account is not the group's: read "
+                "`features.clients` and `features.crowd_p` over the same hours, and look at its "
+                "owner, session and user of the last day for links with the group "
+                "(hidden_affiliates)."
             ),
             (
                 "For each execution of order_ids list received_ns and the client's t0 up to 50 s "
@@ -152,7 +188,7 @@ class InformationLeak(Detector):
         self._params = params
         self._instruments = instruments
         self._episodes = Episodes(params.episode_gap_s * SECOND)
-        self._surest: dict[int, Surest] = {}
+        self._surest: dict[tuple[int, int], Surest] = {}
         self._look_ns = params.look_s * SECOND
         if DAY_NS % self._look_ns:
             raise ValueError(f"look_s must divide a day, was {params.look_s}")
@@ -160,7 +196,7 @@ class InformationLeak(Detector):
             [
                 params.clock_uncertainty_ns, params.parent_gap_s * SECOND, self._look_ns,
                 round(1_000 * params.large_ratio), round(1_000 * params.most_ratio),
-                *params.leads_s,
+                params.least_suspected, round(1_000_000 * params.suspect_chance), *params.leads_s,
             ],
             np.int64,
         )  # fmt: skip
@@ -245,7 +281,8 @@ class InformationLeak(Detector):
             scan(
                 rows, self._numbers, self._kin, kept["leak"], kept["leak_sizes"],
                 kept["leak_slots"], kept["leak_acts"], kept["leak_flow"], kept["leak_open"],
-                kept["leak_hits"], kept["leak_tallies"], kept["leak_lost"],
+                kept["leak_hits"], kept["leak_tallies"], kept["leak_clients"],
+                kept["leak_screen"], kept["leak_suspects"], kept["leak_lost"],
             )  # fmt: skip
 
     def _close_look(self, at_ns: int) -> int:
@@ -258,58 +295,76 @@ class InformationLeak(Detector):
     def _new_day(self) -> None:
         kept = self._kept
         for code in range(len(self._instruments)):
-            new_day(kept["leak_open"][code], kept["leak_tallies"][code], kept["leak_slots"][code])
+            new_day(
+                kept["leak"][code], kept["leak_open"][code], kept["leak_tallies"][code],
+                kept["leak_slots"][code], kept["leak_clients"][code], kept["leak_screen"][code],
+                kept["leak_suspects"][code],
+            )  # fmt: skip
 
     def _looked(self, at_ns: int) -> Iterator[Finding]:
         """Make the look at an event time: test each instrument that has anything new."""
         look = (at_ns - 1) % DAY_NS // self._look_ns + 1
         yield from self._closings(at_ns)
         for code in np.flatnonzero(self._kept["leak"][:, FRESH]).tolist():
-            own = self._kept["leak"][code]
-            own[FRESH] = 0
-            rate = verdict(self._kept["leak_tallies"][code], own, look, self._params)
-            if rate is not None:
+            self._kept["leak"][code, FRESH] = 0
+            others = [self._tallies(int(n)) for n in self._kin[code, 1:] if n >= 0]
+            for rate in verdicts(self._tallies(code), others, look, self._params):
                 yield from self._tell(code, rate, at_ns)
 
+    def _tallies(self, code: int) -> Tallies:
+        kept = self._kept
+        accounts = kept["leak_suspects"][self._kin[code], :, ACCOUNT] - 1
+        return Tallies(kept["leak_tallies"][code], kept["leak"][code], accounts)
+
     def _tell(self, code: int, rate: Rate, at_ns: int) -> Iterator[Finding]:
-        traded = int(self._kin[code, rate.related])
-        account = -1
-        if rate.unit != COMPLEX:
-            account = int(self._kept["leak_slots"][traded, rate.unit - 1]) - 1
-        episode = self._episodes.get((code,))
-        hits = told_by(self._hits(code, episode, at_ns), rate, self._params.leads_s, account)
-        if not hits:
+        account = self._account(code, rate)
+        key = (code, account if rate.suspected else -1)
+        episode = self._episodes.get(key)
+        known = self._hits(code, at_ns)
+        cited = episode.sums["cited"] if episode else 0
+        every = hits_of(known.values(), rate, self._params.leads_s, account)
+        fresh = [hit for number, hit in known.items() if number >= cited]
+        hits = firsts(hits_of(fresh, rate, self._params.leads_s, account))
+        led = clients_of(every)
+        if not hits or (rate.suspected and is_of_one(led, rate, self._params)):
             return
         episode, _ = self._episodes.fact(
-            (code,),
-            seq=min(hit[H_SEQ] for hit in hits),
-            at_ns=at_ns,
-            accounts=(hits[0][H_ACCOUNT],),
+            key, seq=min(hit[H_SEQ] for hit in hits), at_ns=at_ns, accounts=(hits[0][H_ACCOUNT],)
         )
         count(episode, hits)
         episode.sums["cited"] = int(self._kept["leak"][code, N_HITS])
-        told = self._surest.get(code)
+        episode.sums["clients"] = len(led)
+        told = self._surest.get(key)
         if told is None or rate.p < told.rate.p:
-            told = self._surest[code] = Surest(code, rate)
+            told = self._surest[key] = Surest(*key, rate)
+        traded = int(self._kin[code, rate.related])
         yield self._finding(episode, at_ns, refs_of(code, traded, hits, rate))
 
-    def _hits(self, code: int, episode: Episode | None, at_ns: int) -> list[list[int]]:
-        """Return the day's large orders traded ahead of that no finding has cited."""
+    def _account(self, code: int, rate: Rate) -> int:
+        """Return the account that a test is of; -1 = the complex as one."""
+        if rate.unit == COMPLEX:
+            return -1
+        traded, slot = self._kin[code, rate.related], rate.unit - SUSPECTED
+        if slot >= 0:
+            return int(self._kept["leak_suspects"][traded, slot, ACCOUNT]) - 1
+        return int(self._kept["leak_slots"][traded, rate.unit - 1]) - 1
+
+    def _hits(self, code: int, at_ns: int) -> dict[int, list[int]]:
+        """Return the day's large orders traded ahead of, by number, as far as they are kept."""
         ring, made = self._kept["leak_hits"][code], int(self._kept["leak"][code, N_HITS])
-        cited = episode.sums["cited"] if episode else 0
         day_ns = (at_ns - 1) // DAY_NS * DAY_NS
-        rows = [ring[n % HITS].tolist() for n in range(max(cited, made - HITS, 0), made)]
-        return [row for row in rows if row[H_NS] >= day_ns]
+        rows = {n: ring[n % HITS].tolist() for n in range(max(made - HITS, 0), made)}
+        return {n: row for n, row in rows.items() if row[H_NS] >= day_ns}
 
     def _closings(self, now_ns: int) -> Iterator[Finding]:
         for episode in self._episodes.close_passed(now_ns):
             yield self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
-            del self._surest[episode.key[0]]
+            del self._surest[episode.key[0], episode.key[1]]
 
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
-        rate = self._surest[episode.key[0]].rate
+        rate = self._surest[episode.key[0], episode.key[1]].rate
         return finding(
             self.spec, self._params, self._instruments, episode, rate,
             traded=int(self._kin[episode.key[0], rate.related]), at_ns=at_ns, refs=refs,
@@ -332,7 +387,7 @@ class InformationLeak(Detector):
         self._episodes.restore(snapshot)
         self._pending = [snapshot["leak_pending"].copy()]
         kept = unpack_exact(snapshot["leak_surest"], list[Surest])
-        self._surest = {told.code: told for told in kept}
+        self._surest = {told.key: told for told in kept}
 
 
 def _kin(instruments: Instruments) -> Array:

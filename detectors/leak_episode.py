@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -21,6 +22,8 @@ from detectors.leak_state import (
     H_BEGAN,
     H_DOUBT,
     H_LOTS,
+    H_ORIGINATOR,
+    H_OWNER,
     H_RELATED,
     H_SEQ,
     H_SIDE,
@@ -38,7 +41,14 @@ class Surest(msgspec.Struct, frozen=True):
     """The test of an open episode that was least likely by chance."""
 
     code: int
+    account: int
+    """Of a client, suspected; -1 = the group."""
     rate: Rate
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """That of its episode."""
+        return self.code, self.account
 
 
 SUREST: Final = Entries(
@@ -49,32 +59,46 @@ SUREST: Final = Entries(
 """Axis of a packed list of them."""
 
 
-def told_by(
-    hits: Sequence[Sequence[int]], rate: Rate, leads_s: Sequence[int], account: int
+def hits_of(
+    hits: Iterable[Sequence[int]], rate: Rate, leads_s: Sequence[int], account: int
 ) -> list[Sequence[int]]:
-    """Return the hits that a test is about, each execution with the first order that followed it.
+    """Return the hits that a test is about.
 
     Parameters
     ----------
-    hits : sequence of rows of the ring of hits
+    hits : iterable of rows of the ring of hits
     account : int
         Of the unit tested; -1 when it is the complex as one.
     """
+    return [
+        hit
+        for hit in hits
+        if hit[H_RELATED] == rate.related
+        and units_of(hit[H_STATE], rate.scale) >> rate.unit & 1
+        and hit[H_BEGAN] - hit[H_ACT_RECEIVED] <= leads_s[rate.scale] * SECOND
+        and (rate.unit == COMPLEX or hit[H_ACCOUNT] == account)
+    ]
+
+
+def firsts(hits: Iterable[Sequence[int]]) -> list[Sequence[int]]:
+    """Return each execution with the first order that followed it."""
     first: dict[int, Sequence[int]] = {}
     for hit in hits:
-        if (
-            hit[H_RELATED] != rate.related
-            or not units_of(hit[H_STATE], rate.scale) >> rate.unit & 1
-        ):
-            continue
-        if hit[H_BEGAN] - hit[H_ACT_RECEIVED] > leads_s[rate.scale] * SECOND:
-            continue
-        if rate.unit != COMPLEX and hit[H_ACCOUNT] != account:
-            continue
         known = first.get(hit[H_ACT_SEQ])
         if known is None or (hit[H_BEGAN], hit[H_SEQ]) < (known[H_BEGAN], known[H_SEQ]):
             first[hit[H_ACT_SEQ]] = hit
     return [first[seq] for seq in sorted(first)]
+
+
+def clients_of(hits: Iterable[Sequence[int]]) -> Counter[tuple[int, int]]:
+    """Return how many of the hits are orders of each client: an owner and originator."""
+    return Counter((hit[H_OWNER], hit[H_ORIGINATOR]) for hit in hits)
+
+
+def is_of_one(clients: Counter[tuple[int, int]], rate: Rate, params: InformationLeakParams) -> bool:
+    """Return whether orders of one client are too many of the hits beyond expectation."""
+    share = max(clients.values(), default=0) / max(clients.total(), 1)
+    return share * rate.hits > params.one_client_ratio * (rate.hits - rate.expected)
 
 
 def count(episode: Episode, hits: Sequence[Sequence[int]]) -> None:
@@ -159,7 +183,7 @@ def _features(
         "q": Feature(rounded(rate.q), "probability", rounded(rate.allowed)),
         "family": Feature(rate.tests, "tests"),
         "lead": Feature(params.leads_s[rate.scale], "s"),
-        "unit": Feature("complex" if rate.unit == COMPLEX else "account", "tested"),
+        "unit": Feature(_unit(rate), "tested"),
         "traded_in": Feature(instruments[traded].instrument, "instrument"),
         "executions": Feature(sums["executions"], "count"),
         "before_buyers": Feature(sums["buys"], "count"),
@@ -171,4 +195,15 @@ def _features(
         features["peer_p"] = Feature(rounded(rate.peer_p), "probability", params.peer_chance)
     else:
         features["no_peer_control"] = Feature(1, "fewer than 2 external makers", 2)
+    if rate.suspected:
+        features["crowd_hits"] = Feature(rate.crowd_hits, "count", rounded(rate.crowd_expected))
+        features["crowd_p"] = Feature(rounded(rate.crowd_p), "probability", params.peer_chance)
+        features["clients"] = Feature(sums["clients"], "clients led")
+        features["over"] = Feature("underlying" if rate.over_all else "instrument", "orders of")
     return features
+
+
+def _unit(rate: Rate) -> str:
+    if rate.suspected:
+        return "client"
+    return "complex" if rate.unit == COMPLEX else "account"

@@ -10,6 +10,19 @@ from typing import Final
 
 import numpy as np
 
+from detectors.leak_screen import (
+    DELTA,
+    GAP,
+    LARGE,
+    LEADS,
+    LOOK,
+    MOST,
+    SECOND,
+    ahead_by_clients,
+    client_executes,
+    latest_of,
+    screen_leaders,
+)
 from detectors.leak_state import (
     A_ACCOUNT,
     A_DOUBT,
@@ -21,6 +34,7 @@ from detectors.leak_state import (
     A_SLOT,
     ACTS,
     COMPLEX,
+    CROWD,
     DAY_NS,
     E_ACT,
     E_BEGAN,
@@ -43,12 +57,15 @@ from detectors.leak_state import (
     H_DOUBT,
     H_LOTS,
     H_NS,
+    H_ORIGINATOR,
+    H_OWNER,
     H_RELATED,
     H_SEQ,
     H_SIDE,
     H_STATE,
     HIT_BITS,
     HITS,
+    KNOWN_BITS,
     LAST_INCOMING,
     LAST_LOTS,
     MAKER_A,
@@ -56,6 +73,7 @@ from detectors.leak_state import (
     N_GROUP,
     N_HITS,
     N_PEERS,
+    N_RUNS,
     N_SIZES,
     OPEN,
     P_ACCOUNT,
@@ -76,8 +94,11 @@ from detectors.leak_state import (
     SCALES,
     SECONDS,
     SIZES,
+    SUSPECTED,
+    SUSPECTS,
     T_ALL,
     T_HITS,
+    T_KNOWN,
     T_LARGE,
     UNITS,
     USUAL,
@@ -86,15 +107,13 @@ from detectors.leak_state import (
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Role
 
-DELTA, GAP, LOOK, LARGE, MOST, LEADS = range(6)
-"""Places in the numbers that a pass is given; ratios are in thousandths. The leads come last."""
-SECOND: Final = 1_000_000_000
 FEW: Final = 16
 """Client orders below which none is large."""
 _NULL: Final = int(NULL)
 _CLIENT, _MAKER = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 _FULL: Final = 65_535
-_COMMON: Final = (1 << COMPLEX) | (1 << PEERS)
+_COMMON: Final = (1 << COMPLEX) | (1 << PEERS) | (1 << CROWD)
+_SUSPECTED: Final = ((1 << SUSPECTS) - 1) << SUSPECTED
 
 
 @njit(cache=True)
@@ -209,30 +228,59 @@ def _count(numbers: Array, episode: Array, tallies: Array, at_ns: int, large: bo
                     tally[T_HITS + 2 * unit] += 1
                     if large:
                         tally[T_HITS + 2 * unit + 1] += 1
+            for n in range(SUSPECTS):
+                if state >> (KNOWN_BITS + n) & 1:
+                    tally[T_KNOWN + 2 * n] += 1
+                    if large:
+                        tally[T_KNOWN + 2 * n + 1] += 1
     episode[E_COUNTED] = 1
 
 
 @njit(cache=True)
-def _note(  # noqa: PLR0917
-    row_ns: int, episode: Array, own: Array, hits: Array, acts: Array, kin: Array
+def _hit(  # noqa: PLR0917
+    row_ns: int, episode: Array, own: Array, hits: Array, related: int, state: int, act: Array
 ) -> None:
-    """Keep what the group did ahead of a large order, to be cited."""
-    own[FRESH] += 1
+    """Keep an execution ahead of a large order."""
+    hit = hits[own[N_HITS] % HITS]
+    hit[H_NS], hit[H_BEGAN], hit[H_SEQ] = row_ns, episode[E_BEGAN], episode[E_SEQ]
+    hit[H_SIDE], hit[H_RELATED], hit[H_STATE] = episode[E_SIDE], related, state
+    hit[H_ACT_RECEIVED], hit[H_ACT_SEQ] = act[A_RECEIVED], act[A_SEQ]
+    hit[H_ACCOUNT], hit[H_LOTS] = act[A_ACCOUNT], act[A_LOTS]
+    hit[H_DOUBT] = act[A_DOUBT] | episode[E_DOUBT]
+    hit[H_OWNER], hit[H_ORIGINATOR] = episode[E_OWNER], episode[E_ORIGINATOR]
+    own[N_HITS] += 1
+
+
+@njit(cache=True)
+def _note(  # noqa: PLR0917
+    row_ns: int,
+    numbers: Array,
+    episode: Array,
+    x: int,
+    own: Array,
+    hits: Array,
+    acts: Array,
+    clients: Array,
+    kin: Array,
+) -> None:
+    """Keep what the group and each suspect did ahead of a large order, to be cited."""
+    own[x, FRESH] += 1
     for related in range(RELATED):
-        place = episode[E_ACT + related]
-        if place == 0:
+        y, state, place = kin[related], episode[E_STATE + related], episode[E_ACT + related]
+        if place:
+            act = acts[y, 0, place - 1]
+            if act[A_RECEIVED] < episode[E_BEGAN]:  # else a later one took its place
+                _hit(row_ns, episode, own[x], hits, related, state, act)
+        if state < 0:
             continue
-        act = acts[kin[related], 0, place - 1]
-        if act[A_RECEIVED] >= episode[E_BEGAN]:
-            continue  # its place was taken by a later one
-        hit = hits[own[N_HITS] % HITS]
-        hit[H_NS], hit[H_BEGAN], hit[H_SEQ] = row_ns, episode[E_BEGAN], episode[E_SEQ]
-        hit[H_SIDE], hit[H_RELATED] = episode[E_SIDE], related
-        hit[H_STATE] = episode[E_STATE + related]
-        hit[H_ACT_RECEIVED], hit[H_ACT_SEQ] = act[A_RECEIVED], act[A_SEQ]
-        hit[H_ACCOUNT], hit[H_LOTS] = act[A_ACCOUNT], act[A_LOTS]
-        hit[H_DOUBT] = act[A_DOUBT] | episode[E_DOUBT]
-        own[N_HITS] += 1
+        for n in range(SUSPECTS):
+            mine: int = 0
+            for scale in range(SCALES):
+                mine |= 1 << (HIT_BITS + scale * UNITS + SUSPECTED + n)
+            if state & mine:
+                latest = latest_of(numbers, episode, own[y], clients[y], n + 1)
+                if latest >= 0:
+                    _hit(row_ns, episode, own[x], hits, related, state & mine, clients[y, latest])
 
 
 @njit(cache=True)
@@ -254,10 +302,22 @@ def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int
 
 
 @njit(cache=True)
-def new_day(episodes: Array, tallies: Array, slots: Array) -> None:
-    """Forget the day's tallies and which account has which slot."""
+def new_day(  # noqa: PLR0917
+    own: Array,
+    episodes: Array,
+    tallies: Array,
+    slots: Array,
+    clients: Array,
+    screen: Array,
+    suspects: Array,
+) -> None:
+    """Forget the day's tallies, which account has which slot, and who is suspected."""
     tallies[:] = 0
     slots[:] = 0
+    screen[:] = 0
+    suspects[:] = 0
+    own[N_RUNS:] = 0
+    clients[:, A_SLOT] = 0
     for n in range(len(episodes)):
         for related in range(RELATED):
             state = episodes[n, E_STATE + related]
@@ -281,6 +341,9 @@ def scan(  # noqa: PLR0917
     episodes: Array,
     hits: Array,
     tallies: Array,
+    clients: Array,
+    screen: Array,
+    suspects: Array,
     lost: Array,
 ) -> None:
     """Take trades of all instruments, in order of event time, instrument and seq.
@@ -344,6 +407,7 @@ def scan(  # noqa: PLR0917
                         state, place = _ahead(
                             numbers, own[y], acts[y], flow[y], side, row[P_RECEIVED]
                         )
+                        state |= ahead_by_clients(numbers, episode, own[y], clients[y], suspects[y])
                         episode[E_STATE + related], episode[E_ACT + related] = state, place
             episode = episodes[x, found]
             episode[E_LAST], episode[E_DOUBT] = clock, episode[E_DOUBT] | row[P_DOUBT]
@@ -351,7 +415,14 @@ def scan(  # noqa: PLR0917
             large = own[x, USUAL] > 0 and 1_000 * episode[E_LOTS] >= numbers[LARGE] * own[x, USUAL]
             if large and not episode[E_COUNTED]:
                 _count(numbers, episode, tallies[x], clock, True)
-                _note(clock, episode, own[x], hits[x], acts, kin[x])
+                _note(clock, numbers, episode, x, own, hits[x], acts, clients, kin[x])
+                for related in range(RELATED):
+                    y = kin[x, related]
+                    if y >= 0:
+                        screen_leaders(
+                            numbers, episode, y == x, own[y], clients[y], screen[y], suspects[y]
+                        )
+            client_executes(numbers, row, who, own[x], clients[x], screen[x], suspects[x])
         bucket = flow[x, clock // SECOND % SECONDS]
         if bucket[0] != clock // SECOND:
             bucket[0], bucket[1] = clock // SECOND, 0

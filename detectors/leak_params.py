@@ -89,11 +89,70 @@ class InformationLeakParams(Params, frozen=True):
     peer_chance: Annotated[
         float,
         Parameter(
-            "probability of external makers' hits by chance at or below which they did the same",
+            "probability by chance of the hits of external makers, or, where a client's account is "
+            "tested, of other clients, at or below which they did the same",
             "ratio",
-            "one in a hundred: then it was there for all to see, and not the group's alone",
+            "one in a hundred: then it was there for all to see, and not for one alone",
         ),
     ] = 0.01
+    least_suspected: Annotated[
+        int,
+        Parameter(
+            "runs of a client's account that other clients' large orders followed, without which "
+            "it is not suspected",
+            "count",
+            "twice is a coincidence among a hundred accounts",
+        ),
+    ] = 3
+    suspect_chance: Annotated[
+        float,
+        Parameter(
+            "probability of so many followed runs, at other clients' rate, up to which a client's "
+            "account is suspected, and tested from then on",
+            "ratio",
+            "two in a thousand: of a hundred accounts and more, seen in six ways, about as many by "
+            "chance in a day as there are places",
+        ),
+    ] = 0.002
+    alike_ratio: Annotated[
+        float,
+        Parameter(
+            "how much more often other clients, as one or suspected, were ahead than was expected, "
+            "over how much more often the account was, from which they did the same",
+            "ratio",
+            "a quarter, for what is common is spread unevenly; not less: nobody is ahead of "
+            "himself, so busy clients' ordinary orders seem less led, by some hundredths",
+        ),
+    ] = 0.25
+    least_alike: Annotated[
+        int,
+        Parameter(
+            "other suspected accounts of clients that are ahead as much, from which the cause is "
+            "common and none is told",
+            "count",
+            "two: one other may be the same person's; news brings many, of whom four are suspected",
+        ),
+    ] = 2
+    part_chance: Annotated[
+        float,
+        Parameter(
+            "probability by chance up to which a suspected account's hits in one instrument are "
+            "part of what a test over all on the underlying shows, or other suspects' hits of what "
+            "is common",
+            "ratio",
+            "one in twenty: it only tells where and whose, once a test at the look's level passed",
+        ),
+    ] = 0.05
+    one_client_ratio: Annotated[
+        float,
+        Parameter(
+            "part of a suspected account's hits beyond expectation up to which orders of one "
+            "client may be among them",
+            "ratio",
+            "a half: two clients who follow one signal always meet each other, while who knows of "
+            "orders on the platform is ahead of many clients",
+        ),
+    ] = 0.5
     uncontrolled_ratio: Annotated[
         float,
         Parameter(

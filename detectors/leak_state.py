@@ -1,7 +1,7 @@
 """What information_leak keeps of an instrument: which field is where, and how much of it.
 
-Units are what is tested: the complex as one, each of its accounts that takes, and external makers
-together, which are the control.
+Units are what is tested: the complex as one, each of its accounts that takes, and clients' accounts
+that are suspected; external makers together, and clients who are not suspected, are the controls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ GROUP_SLOTS: Final = 4
 """Accounts of the group that are a unit of their own in an instrument and day, the first."""
 COMPLEX: Final = 0
 PEERS: Final = GROUP_SLOTS + 1
-UNITS: Final = GROUP_SLOTS + 2
+CROWD: Final = GROUP_SLOTS + 2
+"""Clients' accounts that are not suspected, as one."""
+SUSPECTED: Final = GROUP_SLOTS + 3
+"""The first of the units that are suspected accounts of clients."""
+SUSPECTS: Final = 4
+"""Clients' accounts suspected at once, an instrument and day: the first."""
+UNITS: Final = SUSPECTED + SUSPECTS
 FLOWS: Final = 3
 """Net taking by others in the window: against the client's side, none, with it."""
 STRATA: Final = 2 * FLOWS
@@ -36,8 +42,12 @@ OPEN: Final = 96
 """Clients' episodes open at once that are kept, an instrument."""
 SECONDS: Final = 128
 """Seconds of which the net taking is kept."""
-HITS: Final = 256
-"""Large client orders that the group was ahead of, kept until a look tells of them."""
+HITS: Final = 512
+"""Large client orders that the group or a suspect was ahead of, kept until a look tells of them."""
+CLIENT_ACTS: Final = 512
+"""Executions kept of clients' accounts, an instrument: 50 s of ten a second."""
+SCREENED: Final = 128
+"""Clients' accounts of which it is kept how often large orders followed, an instrument and day."""
 
 # A trade that waits for its turn.
 P_CLOCK, P_CODE, P_SEQ, P_SIDE, P_LOTS, P_ACCOUNT, P_OWNER, P_ORIGINATOR = range(8)
@@ -47,25 +57,42 @@ PENDING_FIELDS: Final = 13
 N_SIZES, USUAL, LAST_INCOMING, LAST_LOTS, N_HITS, FRESH, N_GROUP, N_PEERS = range(8)
 MAKER_A, MAKER_B = range(8, 10)
 """The first two external makers seen taking, account + 1."""
-OWN_FIELDS: Final = 10
+N_CLIENTS, N_RUNS, N_FOLLOWED = range(10, 13)
+"""Executions of clients' accounts; their runs; and from there on, a way each, runs followed."""
+WAYS: Final = 2 * SCALES
+"""Ways to be followed: by a large order in the same instrument or in another, a scale each."""
+OWN_FIELDS: Final = N_FOLLOWED + WAYS
 # Of an execution; the account's slot is 0 where it has none.
 A_RECEIVED, A_SIDE, A_LOTS, A_SLOT, A_SEQ, A_INCOMING, A_ACCOUNT, A_DOUBT = range(8)
-ACT_FIELDS: Final = 8
+A_OWNER, A_ORIGINATOR, A_RUN, A_WAYS = range(8, 12)
+"""Of clients' accounts only: the first execution of its run, as a number of the ring, and, in that
+one, a bit for each way in which the run was followed."""
+ACT_FIELDS: Final = 12
+# Of an account that is screened, account + 1; since which execution; and its latest run, which is
+# executions on one side without a pause.
+S_ACCOUNT, S_SINCE, S_SIDE, S_LAST, S_RUN, S_RUNS, S_FOLLOWED = range(7)
+SCREEN_FIELDS: Final = S_FOLLOWED + WAYS
+# Of a suspect: account + 1, 0 = a free place; and owner, as in E_OWNER.
+ACCOUNT, OWNER = range(2)
 # Of an open episode; a free place has E_SIDE 0. From E_STATE on there is one field an instrument
-# related: flow a scale, then hits a scale and unit, two bits and one bit each.
+# related: flow a scale, then hits a scale and unit, two bits and one bit each; then a bit for each
+# suspect that there was, unless the episode is its own.
 E_OWNER, E_ORIGINATOR, E_SIDE, E_BEGAN, E_LAST, E_LOTS, E_SEQ, E_DOUBT, E_COUNTED = range(9)
 E_STATE: Final = 9
 E_ACT: Final = E_STATE + RELATED
 """Places in the ring of executions, + 1, of the group's latest on that side."""
 EPISODE_FIELDS: Final = E_ACT + RELATED
 HIT_BITS: Final = 2 * SCALES
+KNOWN_BITS: Final = HIT_BITS + SCALES * UNITS
 # Of a hit.
 H_NS, H_BEGAN, H_SEQ, H_SIDE, H_RELATED, H_STATE, H_ACT_RECEIVED, H_ACT_SEQ = range(8)
-H_ACCOUNT, H_LOTS, H_DOUBT = range(8, 11)
-HIT_FIELDS: Final = 11
-# Of a tally: client episodes, large ones; then a unit's hits among all, and among large ones.
+H_ACCOUNT, H_LOTS, H_DOUBT, H_OWNER, H_ORIGINATOR = range(8, 13)
+HIT_FIELDS: Final = 13
+# Of a tally: client episodes, large ones; then a unit's hits among all, and among large ones; then
+# for each suspect the episodes of others, and large ones, that began when it was one already.
 T_ALL, T_LARGE, T_HITS = range(3)
-TALLY_FIELDS: Final = T_HITS + 2 * UNITS
+T_KNOWN: Final = T_HITS + 2 * UNITS
+TALLY_FIELDS: Final = T_KNOWN + 2 * SUSPECTS
 
 
 def shapes(looks: int) -> dict[str, tuple[tuple[int, ...], type]]:
@@ -82,6 +109,9 @@ def shapes(looks: int) -> dict[str, tuple[tuple[int, ...], type]]:
         "leak_sizes": ((SIZES,), np.int64),
         "leak_slots": ((GROUP_SLOTS,), np.int64),
         "leak_acts": ((2, ACTS, ACT_FIELDS), np.int64),
+        "leak_clients": ((CLIENT_ACTS, ACT_FIELDS), np.int64),
+        "leak_screen": ((SCREENED, SCREEN_FIELDS), np.int64),
+        "leak_suspects": ((SUSPECTS, 2), np.int64),
         "leak_flow": ((SECONDS, 2), np.int64),
         "leak_open": ((OPEN, EPISODE_FIELDS), np.int64),
         "leak_hits": ((HITS, HIT_FIELDS), np.int64),

@@ -11,8 +11,9 @@ from scipy.stats import hypergeom, kstest
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.information_leak import InformationLeak, InformationLeakParams
 from detectors.leak_chance import masses, strata, tails
-from detectors.leak_state import COMPLEX, PEERS, SCALES
-from detectors.statistics import randomised, uniform
+from detectors.leak_screen import binomial_beyond
+from detectors.leak_state import COMPLEX, PEERS, SCALES, SUSPECTED, SUSPECTS
+from detectors.statistics import binomial_tail, randomised, uniform
 from ingest.events import Phase, Role, Side
 from tests.support.claims import claims
 
@@ -20,7 +21,7 @@ SECOND, MS = 10**9, 10**6
 START = 1_763_942_400 * SECOND
 """Midnight."""
 LOOK = 2_700 * SECOND
-MM, SISTER, NOMINEE, X1, X2, QUIET = 1, 2, 3, 4, 5, 6
+MM, SISTER, NOMINEE, X1, X2, QUIET, FOLLOWED = 1, 2, 3, 4, 5, 6, 7
 ROLES = {MM: Role.AFFILIATED_MM, SISTER: Role.AFFILIATED, X1: Role.EXTERNAL_MM,
          X2: Role.EXTERNAL_MM}  # fmt: skip
 TABLE = example_instruments(("BTC-PERP", "BTC-USD", "ETH-USD"))
@@ -61,8 +62,9 @@ class Scene:
     def rounds(self, count=30, *, ahead=(MM,), lead_s=0.4, share=0.8, of=1, lots=20, **columns):
         """Play rounds of 45 s: three orders, the first large; `ahead` takes before one of `of`.
 
-        `of` 0: before all three.
+        `of` 0: before all three. Large ones are `big`'s, or each another client's.
         """
+        big = columns.pop("big", None)
         side = columns.pop("side", None)
         other = columns.pop("opposite", False)
         begun_ns = self.pause(45 * count)
@@ -75,7 +77,8 @@ class Scene:
                     who = ahead[turn % len(ahead)]
                     way = Side(-with_) if other else with_
                     self.take(at_ns - int(lead_s * SECOND), who, lots, way, **columns)
-                self.take(at_ns, self.someone(), 10 if place else 200, with_)
+                who = self.someone() if place or not big else big
+                self.take(at_ns, who, 10 if place else 200, with_)
         return self
 
     def pause(self, seconds):
@@ -209,6 +212,58 @@ def test_a_late_trade_is_counted_and_left_out():
     assert detector.overflow == len(again)
 
 
+def test_a_clients_account_ahead_of_others_large_orders_is_told_apart_from_the_group():
+    (hit,) = Scene().makers().rounds(45, ahead=(NOMINEE,)).found()
+    assert (hit.scenario, hit.evidence, hit.significant) == ("information_leak", "supported", True)
+    assert (hit.accounts, hit.first_accounts) == ((NOMINEE,), (NOMINEE,))
+    assert hit.features["unit"].value == "client"
+    assert hit.features["clients"].value == hit.features["executions"].value
+    assert hit.features["crowd_p"].value > 0.01
+    both = Scene().makers().rounds(45, ahead=(MM, NOMINEE)).found()
+    assert {found.accounts for found in both} == {(MM,), (NOMINEE,)}
+
+
+def test_what_made_a_clients_account_suspected_is_not_counted_against_it():
+    (hit,) = Scene().makers().rounds(45, ahead=(NOMINEE,)).found()
+    assert hit.features["hits"].value <= 36 - InformationLeakParams().least_suspected
+    (hit,) = Scene().makers().rounds(45, ahead=(NOMINEE,)).found(least_suspected=12)
+    assert hit.features["hits"].value <= 36 - 12
+
+
+def test_a_clients_account_that_trades_another_instrument_on_the_underlying_is_found():
+    scene = Scene().makers()
+    for n in range(20):
+        scene.take(START + n * SECOND + 1, scene.someone(), 10, instrument=1)
+    for n in range(100):
+        scene.take(START + (60 + 24 * n) * SECOND, scene.someone(), 10, instrument=1)
+    (hit,) = scene.rounds(50, ahead=(NOMINEE,), instrument=1).found()
+    assert (hit.accounts, hit.features["traded_in"].value) == ((NOMINEE,), "BTC-USD")
+
+
+def in_both(rounds, *, only=False):
+    """Play rounds in both instruments on an underlying, ahead by one account; or in one only."""
+    scene = Scene().makers()
+    for _ in range(100):
+        at_ns = START + int(scene.rng.uniform(30, 2_600) * SECOND)
+        scene.take(at_ns, scene.rng.choice((X1, X2)), 10, instrument=1)
+    there = Scene(seed=5).rounds(rounds, ahead=() if only else (NOMINEE,), share=0.3)
+    scene.rounds(rounds, ahead=(NOMINEE,), share=0.3)
+    for row in there.rows:
+        sides = [side for side in ("buy", "sell") if row[f"{side}_account"] > 100]
+        new = {f"{side}_account": row[f"{side}_account"] + 5_000 for side in sides}
+        scene.rows.append(row | {"instrument": 1} | new)
+    return scene.found(daily_false_alarms=1e-6)
+
+
+def test_instruments_on_one_underlying_are_tested_together_for_a_suspect():
+    found = in_both(56)
+    assert {(hit.instrument, hit.features["over"].value) for hit in found} == {
+        (0, "underlying"), (1, "underlying")
+    }  # fmt: skip
+    assert all({ref.instrument for ref in hit.evidence_refs} == {hit.instrument} for hit in found)
+    assert in_both(56, only=True) == []
+
+
 # --- look-alikes ----------------------------------------------------------------------------------
 
 
@@ -265,6 +320,52 @@ def test_a_few_are_not_told():
     assert Scene().makers().rounds(share=0.25).found() == []
 
 
+@look_alike("a client who takes all day, before every order")
+def test_a_client_ahead_of_every_order_is_not_told():
+    assert Scene().makers().rounds(50, ahead=(NOMINEE,), of=0, share=1).found() == []
+
+
+@look_alike("news that makes clients buy at once, the large ones after the others")
+@pytest.mark.parametrize("count", [4, 12, 20])
+def test_clients_who_are_quick_at_news_are_not_told(count):
+    """News at a third of rounds, at which some buy at once; the large order takes its time."""
+    scene = Scene(seed=1).makers()
+    for turn in range(200):
+        quick = scene.rng.sample(range(10, 10 + count), 0 if turn % 3 else count)
+        for place, who in enumerate(quick):
+            scene.take(scene.next_ns - (900 - 800 * place // count) * MS, who, 10)
+        scene.rounds(1, ahead=(), side=Side.BUY)
+    assert scene.found() == []
+    assert {hit.features["unit"].value for hit in scene.found(least_alike=9)} == {"client"}
+
+
+@look_alike("two clients who follow the same signal, one quicker")
+def test_a_client_who_is_ahead_of_one_other_is_not_told():
+    assert ahead_of_one() == []
+    assert ahead_of_one(one_client_ratio=9.0)
+
+
+def ahead_of_one(**params):
+    return Scene().makers().rounds(45, ahead=(NOMINEE,), big=FOLLOWED).found(**params)
+
+
+@look_alike("clients whose large orders are worked in slices beside each other")
+def test_clients_who_split_their_orders_are_not_told():
+    scene = Scene().makers()
+    rng, slices = scene.rng, []
+    for _ in range(60):
+        client, side = 10 + rng.randrange(8), rng.choice((Side.BUY, Side.SELL))
+        at_s = rng.uniform(60, 2_500)
+        slices += [(at_s + rng.uniform(2, 8) * n, client, side) for n in range(rng.randint(4, 15))]
+    slices += [
+        (rng.uniform(60, 2_600), None, rng.choice((Side.BUY, Side.SELL))) for _ in range(300)
+    ]
+    for at_s, client, side in slices:
+        at_ns = START + int(at_s * SECOND)
+        scene.take(at_ns, client or scene.someone(), 20 if client else 10, side)
+    assert scene.found() == []
+
+
 @look_alike("auction or halt")
 def test_outside_continuous_trading_nothing_counts():
     assert Scene().makers().rounds(phase=Phase.AUCTION).found() == []
@@ -273,10 +374,22 @@ def test_outside_continuous_trading_nothing_counts():
 # --- blind spots ----------------------------------------------------------------------------------
 
 
-@blind_spot("a nominee: an account registered as a client's")
+@blind_spot("a client's account that is ahead of one client's orders only")
 @pytest.mark.xfail(strict=True)
-def test_blind_a_nominee():
-    assert Scene().makers().rounds(ahead=(NOMINEE,)).found()
+def test_blind_ahead_of_one_client():
+    assert ahead_of_one()
+
+
+@blind_spot("accounts of clients that take turns, each ahead of a few orders")
+@pytest.mark.xfail(strict=True)
+def test_blind_many_nominees():
+    assert Scene().makers().rounds(45, ahead=tuple(range(10, 30))).found()
+
+
+@blind_spot("an external maker that is ahead")
+@pytest.mark.xfail(strict=True)
+def test_blind_an_external_maker():
+    assert Scene().makers().rounds(45, ahead=(X1,)).found()
 
 
 @blind_spot("orders of the group that rest, and are hit")
@@ -364,3 +477,37 @@ def test_p_values_are_uniform_where_nobody_knows_anything():
         assert len(found_) == looks
         assert kstest(found_, "uniform").pvalue > 0.005
         assert np.mean(np.array(found_) < 0.05) < 0.09
+
+
+@pytest.mark.parametrize(("hits", "trials", "chance"), [(3, 9, 0.02), (4, 5, 0.5), (30, 900, 0.01)])
+def test_the_screens_tail_is_the_binomials(hits, trials, chance):
+    assert np.isclose(binomial_beyond(hits, trials, chance), binomial_tail(hits, trials, chance))
+
+
+def test_p_values_of_suspects_are_uniform_however_they_were_chosen():
+    """Each look anew, who was ahead of a large order first is suspected: by luck alone."""
+    rng = np.random.default_rng(5)
+    units = range(SUSPECTED, SUSPECTED + SUSPECTS)
+    found = {(unit, scale): [] for unit in units for scale in range(SCALES)}
+    for look in range(120):
+        scene = Scene.__new__(Scene)
+        scene.rows, scene.client = [], 1_000
+        for account, count in ((None, 260), *((who, 40) for who in range(10, 16))):
+            for at_s in rng.uniform(20, 2_650, count):
+                lots = 10 if account else int(rng.choice([10, 10, 10, 10, 200]))
+                side = Side.BUY if rng.random() < 0.5 + 0.2 * np.sin(at_s / 300) else Side.SELL
+                scene.take(START + int(at_s * SECOND), account or scene.someone(), lots, side)
+        made = scene.batch()
+        made.watermark_ns = START + LOOK - 1
+        chosen = InformationLeakParams(least_suspected=1, suspect_chance=0.5)
+        detector = InformationLeak(chosen, TABLE)
+        assert list(detector.step(made)) == []
+        kept = detector.snapshot()
+        assert kept["leak_suspects"][0, :, 0].all()
+        for (unit, scale), of_unit in found.items():
+            every, marked, drawn, hits = strata(kept["leak_tallies"][0, 0, :, scale], unit)
+            tail, beyond = tails(every, marked, drawn, hits)
+            of_unit.append(randomised(tail, beyond, uniform(look, unit, scale)))
+    for found_ in found.values():
+        assert kstest(found_, "uniform").pvalue > 0.003
+        assert np.mean(np.array(found_) < 0.05) < 0.12
