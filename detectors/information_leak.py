@@ -24,6 +24,7 @@ from detectors.leak_episode import (
 )
 from detectors.leak_kernel import new_day, over, scan
 from detectors.leak_params import InformationLeakParams
+from detectors.leak_release import release
 from detectors.leak_state import (
     ACCOUNT,
     COMPLEX,
@@ -55,8 +56,9 @@ SECOND: Final = 1_000_000_000
 class InformationLeak(Detector):
     """Executions of one before large client orders, against those before clients' others.
 
-    One is the group, or an account of a client that `leak_screen` suspects: at most four at once,
-    an instrument and day, tested on what comes after.
+    One is the group, or an account of a client that `leak_screen` suspects, tested on what comes
+    after: at most four at once, an instrument; where all places are taken, a look lets go of the
+    one that shows least, if that is nothing.
 
     Time is the batch's watermark. State: about 270 kB an instrument, whatever the traffic: a day's
     tallies, the last 96 executions of the group and of external makers and 512 of clients, 128
@@ -104,12 +106,13 @@ class InformationLeak(Detector):
             "act, their leading executions and the orders that followed. Accounts of clients are "
             "looked at as well, unlabelled: one that is ahead of other owners' and originators' "
             "large orders more often, for its runs of executions, than other clients are "
-            "(`suspect_chance`, from `least_suspected` runs on) is suspected, and from then on "
-            "tested in the same way, in each instrument and over all on the underlying, on "
-            "episodes that begin later only: so choosing it costs nothing. It passes only where "
-            "other clients, as one or suspected, did not do the same (`alike_ratio`) and orders of "
-            "no one client are more than `one_client_ratio` of what is beyond chance; it is an "
-            "alert of its own."
+            "(`suspect_chance`, from `least_suspected` runs on) is suspected, at most four at once "
+            "an instrument, and from then on tested in the same way, in each instrument and over "
+            "all on the underlying, on episodes that begin later only: so choosing it costs "
+            "nothing; those of whom nothing is seen make room for others at the looks. It passes "
+            "only where other clients, as one or suspected, did not do the same (`alike_ratio`) "
+            "and orders of no one client are more than `one_client_ratio` of what is beyond "
+            "chance; it is an alert of its own."
         ),
         legal_basis=(
             "VATP Guidelines 13.1-13.9: no use of client order information by the group [V]",
@@ -305,11 +308,14 @@ class InformationLeak(Detector):
         """Make the look at an event time: test each instrument that has anything new."""
         look = (at_ns - 1) % DAY_NS // self._look_ns + 1
         yield from self._closings(at_ns)
-        for code in np.flatnonzero(self._kept["leak"][:, FRESH]).tolist():
+        fresh_codes = np.flatnonzero(self._kept["leak"][:, FRESH]).tolist()
+        for code in fresh_codes:
             self._kept["leak"][code, FRESH] = 0
             others = [self._tallies(int(n)) for n in self._kin[code, 1:] if n >= 0]
             for rate in verdicts(self._tallies(code), others, look, self._params):
                 yield from self._tell(code, rate, at_ns)
+        for code in fresh_codes:
+            release(self._kept, self._kin, code)
 
     def _tallies(self, code: int) -> Tallies:
         kept = self._kept

@@ -23,6 +23,7 @@ from detectors.leak_state import (
     GROUP_SLOTS,
     HIT_BITS,
     MAKER_B,
+    N_LET_GO,
     PEERS,
     RELATED,
     SCALES,
@@ -173,7 +174,8 @@ def verdicts(
     """Return the surest tests that pass of an instrument's day so far: the group's, and suspects'.
 
     The family is every unit of the group, suspect, instrument related and length of time whose
-    margins could show anything, and for suspects the instruments of the underlying together;
+    margins could show anything, for suspects the instruments of the underlying together as well,
+    and those let go in the day as if they showed nothing;
     q-values are by Benjamini and Hochberg, and the n-th look of the day may spend
     `spent(daily_false_alarms, n)`.
 
@@ -188,7 +190,8 @@ def verdicts(
     controlled = bool(day.own[MAKER_B])
     level *= 1.0 if controlled else params.uncontrolled_ratio
     found = list(_tests(day, others, params))
-    q = q_values([rate.p for rate in found])
+    gone = int(sum(each.own[N_LET_GO] for each in (day, *others)))
+    q = q_values([rate.p for rate in found] + [LIKELY] * (2 * SCALES * gone))
     surest: dict[int, Rate] = {}
     for n in sorted(range(len(found)), key=lambda n: (found[n].p, n)):
         rate = msgspec.structs.replace(
@@ -227,6 +230,23 @@ def _tests(
                         over_all, scale=scale, unit=unit, over_all=True,
                         p=over_all.p if is_part else LIKELY,
                     )  # fmt: skip
+
+
+def strength(tallies: Sequence[Array], unit: int) -> float:
+    """Return by how many deviations a suspect is ahead at most beyond expectation.
+
+    Parameters
+    ----------
+    tallies : sequence of (looks, SCALES, STRATA, TALLY_FIELDS) uint16
+        Of the instruments whose orders its executions are held against.
+    """
+    most = -math.inf
+    for part in tallies:
+        for scale in range(SCALES):
+            every, marked, drawn, hits = strata(part[:, scale], unit)
+            mean, deviation = _moments(every, marked, drawn)
+            most = max(most, (hits - mean) / max(deviation, 1.0))
+    return most
 
 
 def _test(parts: Sequence[Strata], least_hits: int) -> Rate | None:

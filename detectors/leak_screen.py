@@ -172,9 +172,11 @@ def ahead_by_clients(
     Nobody is ahead of his own orders: they say nothing of a suspect, and do not count for it.
     """
     state: int = 0
+    some = False
     for n in range(SUSPECTS):
         if suspects[n, ACCOUNT] and suspects[n, OWNER] != episode[E_OWNER]:
             state |= 1 << (KNOWN_BITS + n)
+            some = True
     made = own[N_CLIENTS]
     for back in range(min(made, CLIENT_ACTS)):
         act = acts[(made - 1 - back) % CLIENT_ACTS]
@@ -187,7 +189,7 @@ def ahead_by_clients(
         for scale in range(SCALES):
             if lead <= numbers[LEADS + scale] * SECOND:
                 state |= 1 << (HIT_BITS + scale * UNITS + unit)
-        if not suspects[0, ACCOUNT] and state >> (HIT_BITS + CROWD) & 1:
+        if not some and state >> (HIT_BITS + CROWD) & 1:
             break  # there is nothing more to be seen
     return state
 
@@ -219,11 +221,14 @@ def _suspicious(numbers: Array, own: Array, entry: Array, way: int) -> bool:
 @njit(cache=True)
 def _suspect(suspects: Array, account: int, owner: int) -> None:
     """Suspect an account that is not suspected yet, where there is a place."""
+    place: int = -1
     for n in range(SUSPECTS):
-        if suspects[n, ACCOUNT] == 0:
-            suspects[n, ACCOUNT], suspects[n, OWNER] = account, owner
         if suspects[n, ACCOUNT] == account:
             return
+        if suspects[n, ACCOUNT] == 0 and place < 0:
+            place = n
+    if place >= 0:
+        suspects[place, ACCOUNT], suspects[place, OWNER] = account, owner
 
 
 @njit(cache=True)

@@ -61,7 +61,9 @@ N_CLIENTS, N_RUNS, N_FOLLOWED = range(10, 13)
 """Executions of clients' accounts; their runs; and from there on, a way each, runs followed."""
 WAYS: Final = 2 * SCALES
 """Ways to be followed: by a large order in the same instrument or in another, a scale each."""
-OWN_FIELDS: Final = N_FOLLOWED + WAYS
+N_LET_GO: Final = N_FOLLOWED + WAYS
+"""The day's suspects whose place another may have."""
+OWN_FIELDS: Final = N_LET_GO + 1
 # Of an execution; the account's slot is 0 where it has none.
 A_RECEIVED, A_SIDE, A_LOTS, A_SLOT, A_SEQ, A_INCOMING, A_ACCOUNT, A_DOUBT = range(8)
 A_OWNER, A_ORIGINATOR, A_RUN, A_WAYS = range(8, 12)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom, kstest
 
+from detectors import leak_release
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.information_leak import InformationLeak, InformationLeakParams
 from detectors.leak_chance import masses, strata, tails
@@ -238,6 +239,41 @@ def test_a_clients_account_that_trades_another_instrument_on_the_underlying_is_f
         scene.take(START + (60 + 24 * n) * SECOND, scene.someone(), 10, instrument=1)
     (hit,) = scene.rounds(50, ahead=(NOMINEE,), instrument=1).found()
     assert (hit.accounts, hit.features["traded_in"].value) == ((NOMINEE,), "BTC-USD")
+
+
+def after_others():
+    """Four accounts are ahead for a while and then by chance only; another is from then on."""
+    scene = Scene().makers().rounds(24, ahead=(10, 11, 12, 13), share=1)
+    for at_s in scene.rng.choices(range(1_200, 8_000), k=400):
+        side = scene.rng.choice((Side.BUY, Side.SELL))
+        scene.take(START + at_s * SECOND, scene.rng.choice((10, 11, 12, 13)), 10, side)
+    return scene.rounds(160, ahead=(NOMINEE,))
+
+
+def test_suspects_of_whom_nothing_is_seen_make_room_for_others(monkeypatch):
+    assert NOMINEE in {hit.first_accounts[0] for hit in after_others().found()}
+    monkeypatch.setattr(leak_release, "NOTHING", -1e9)
+    assert after_others().found() == []
+
+
+@pytest.mark.parametrize("every_s", [400, 2_700])
+def test_suspicion_outlives_restarts_and_does_not_depend_on_batches(every_s):
+    scene = after_others()
+    whole, said, kept = scene.batch(), [], None
+    expected = list(InformationLeak(InformationLeakParams(), TABLE).step(whole))
+    assert {hit.first_accounts for hit in expected} == {(NOMINEE,)}
+    until_ns = START
+    while until_ns < whole.watermark_ns:
+        rows = (whole["clock_ns"] >= until_ns) & (whole["clock_ns"] < until_ns + every_s * SECOND)
+        until_ns += every_s * SECOND
+        piece = whole.take(rows)
+        piece.watermark_ns = min(until_ns, whole.watermark_ns)
+        detector = InformationLeak(InformationLeakParams(), TABLE)
+        if kept is not None:
+            detector.restore(kept)
+        said += detector.step(piece)
+        kept = detector.snapshot()
+    assert said == expected
 
 
 def in_both(rounds, *, only=False):

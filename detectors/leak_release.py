@@ -1,0 +1,72 @@
+"""Suspects of whom nothing is seen are let go, so that there is a place for others in the day."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.kept import Kept
+from detectors.leak_chance import strength
+from detectors.leak_state import (
+    A_SLOT,
+    ACCOUNT,
+    E_STATE,
+    HIT_BITS,
+    KNOWN_BITS,
+    N_FOLLOWED,
+    N_LET_GO,
+    N_RUNS,
+    S_ACCOUNT,
+    S_FOLLOWED,
+    S_RUNS,
+    SCALES,
+    SUSPECTED,
+    SUSPECTS,
+    T_HITS,
+    T_KNOWN,
+    UNITS,
+    WAYS,
+)
+from ingest.events import Array
+
+NOTHING: Final = 1.0
+"""Deviations beyond expectation below which nothing is seen: chance shows one in six times."""
+
+
+def release(kept: Kept, kin: Array, code: int) -> None:
+    """Let go of an instrument's weakest suspect, where all places are taken and it shows nothing.
+
+    What is kept of it goes as well: it may be suspected anew, and is then as new.
+
+    Parameters
+    ----------
+    kin : (instruments, RELATED) int64
+        Codes of an instrument and of others on its underlying; -1 = none.
+    """
+    suspects, own = kept["leak_suspects"][code], kept["leak"][code]
+    if not suspects[:, ACCOUNT].all():
+        return
+    places = [(int(x), int(related)) for x, related in np.argwhere(kin == code)]
+    parts = [kept["leak_tallies"][x, related] for x, related in places]
+    shown = [strength(parts, SUSPECTED + n) for n in range(SUSPECTS)]
+    slot = int(np.argmin(shown))
+    if shown[slot] >= NOTHING:
+        return
+    unit, known = T_HITS + 2 * (SUSPECTED + slot), T_KNOWN + 2 * slot
+    for part in parts:
+        part[..., unit : unit + 2] = 0
+        part[..., known : known + 2] = 0
+    bits = [HIT_BITS + scale * UNITS + SUSPECTED + slot for scale in range(SCALES)]
+    mine = sum(1 << bit for bit in (*bits, KNOWN_BITS + slot))
+    for x, related in places:
+        states = kept["leak_open"][x, :, E_STATE + related]
+        states[states > 0] &= ~mine
+    acts, screen = kept["leak_clients"][code], kept["leak_screen"][code]
+    acts[acts[:, A_SLOT] == slot + 1, A_SLOT] = 0
+    for entry in screen[screen[:, S_ACCOUNT] == suspects[slot, ACCOUNT], :]:
+        own[N_RUNS] -= entry[S_RUNS]
+        own[N_FOLLOWED : N_FOLLOWED + WAYS] -= entry[S_FOLLOWED:]
+    screen[screen[:, S_ACCOUNT] == suspects[slot, ACCOUNT]] = 0
+    suspects[slot] = 0
+    own[N_LET_GO] += 1
