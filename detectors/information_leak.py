@@ -140,6 +140,7 @@ class InformationLeak(Detector):
         blind_spots=(
             "a client's account that is ahead of one client's orders only",
             "accounts of clients that take turns, each ahead of a few orders",
+            "three or more accounts of clients that are ahead as much as each other",
             "an external maker that is ahead",
             "orders of the group that rest, and are hit",
             "a client whose large order rests before it takes",
@@ -315,7 +316,7 @@ class InformationLeak(Detector):
             for rate in verdicts(self._tallies(code), others, look, self._params):
                 yield from self._tell(code, rate, at_ns)
         for code in fresh_codes:
-            release(self._kept, self._kin, code)
+            release(self._kept, self._kin, code, self._params.nothing_deviations)
 
     def _tallies(self, code: int) -> Tallies:
         kept = self._kept

@@ -114,6 +114,15 @@ class InformationLeakParams(Params, frozen=True):
             "chance in a day as there are places",
         ),
     ] = 0.002
+    nothing_deviations: Annotated[
+        float,
+        Parameter(
+            "deviations beyond expectation, the most over all times and instruments, below which a "
+            "suspect shows nothing, and is let go where its place is needed",
+            "ratio",
+            "one: of six numbers that are chance alone the most is less in a third of cases",
+        ),
+    ] = 1.0
     alike_ratio: Annotated[
         float,
         Parameter(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from detectors.kept import Kept
@@ -30,11 +28,8 @@ from detectors.leak_state import (
 )
 from ingest.events import Array
 
-NOTHING: Final = 1.0
-"""Deviations beyond expectation below which nothing is seen: chance shows one in six times."""
 
-
-def release(kept: Kept, kin: Array, code: int) -> None:
+def release(kept: Kept, kin: Array, code: int, nothing: float) -> None:
     """Let go of an instrument's weakest suspect, where all places are taken and it shows nothing.
 
     What is kept of it goes as well: it may be suspected anew, and is then as new.
@@ -43,6 +38,8 @@ def release(kept: Kept, kin: Array, code: int) -> None:
     ----------
     kin : (instruments, RELATED) int64
         Codes of an instrument and of others on its underlying; -1 = none.
+    nothing : float
+        Deviations beyond expectation below which nothing is seen.
     """
     suspects, own = kept["leak_suspects"][code], kept["leak"][code]
     if not suspects[:, ACCOUNT].all():
@@ -51,7 +48,7 @@ def release(kept: Kept, kin: Array, code: int) -> None:
     parts = [kept["leak_tallies"][x, related] for x, related in places]
     shown = [strength(parts, SUSPECTED + n) for n in range(SUSPECTS)]
     slot = int(np.argmin(shown))
-    if shown[slot] >= NOTHING:
+    if shown[slot] >= nothing:
         return
     unit, known = T_HITS + 2 * (SUSPECTED + slot), T_KNOWN + 2 * slot
     for part in parts:
