@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
@@ -19,7 +20,7 @@ from detectors.spoofing_rate import (
     PEER_CYCLES,
     tails,
 )
-from detectors.statistics import poisson_tail, spent
+from detectors.statistics import gamma_tail, poisson_tail, spent
 from detectors.trades import quantity, shown
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -30,6 +31,9 @@ SECOND: Final = 1_000_000_000
 HOUR_S: Final = 3600.0
 PARTS: Final = 10**9
 """Ratios and chances are kept in an episode as integers of so many parts."""
+POWER: Final = 0.01
+"""Least p that a rate must be able to show before it may refute."""
+LEAST: Final = 1e-300
 MAX_ACCOUNTS: Final = 16
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
@@ -77,8 +81,9 @@ class Spoofing(Detector):
             "back is no cycle. A maker's sizes come and go and layers may be small beside them, "
             "but they are more orders; those count, where fewer orders are fewer lots too. "
             "Cycles within five minutes are one episode; two or more make a case, unless external "
-            "makers' own rate of cycles makes that likely, or its own rate says that size goes no "
-            "more often after fills than else. That rate: P(net withdrawal | own fill "
+            "makers' own rate of cycles makes that likely; or its own rate, once there is one, "
+            "does not agree (both p by Fisher's method) or says that size goes as often without a "
+            "fill. That rate: P(net withdrawal | own fill "
             "on the other side) against P(net withdrawal | no fill) of the complex and against "
             "external makers' after a fill, among what stood about as long (Fisher's exact test "
             "in strata, in the clearer measure of two, at each cycle, level spent as 1/(k(k+1))). "
@@ -101,6 +106,7 @@ class Spoofing(Detector):
             "layers that are filled",
             "size withdrawn with no fill on the other side",
             "size that goes as often without a fill",
+            "size that mostly stays when the other side is filled",
             "size that had long stood there",
             "a maker's sizes that come and go",
             "a quote that is split and whole again",
@@ -199,10 +205,12 @@ class Spoofing(Detector):
         measures = [tails(each.tolist()) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
-        could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
+        could_show = min(found.least for found in measures) * len(tallies) <= POWER
+        together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
         level = spent(self._params.rate_level, self._layers.count_test(surge.instrument))
         sums |= {
             "chance": round(chance * PARTS),
+            "together": round(together * PARTS),
             "p": round(p * PARTS),
             "significant": int(p <= level),
             "refuted": int(could_show and p > self._params.refuting_p),
@@ -223,7 +231,8 @@ class Spoofing(Detector):
         sums, code, params = episode.sums, episode.key[0], self._params
         cycles = sums["cycles"]
         rare = cycles >= params.fewest_cycles and sums["chance"] <= params.chance * PARTS
-        case = rare and not sums["refuted"]
+        agreed = sums["trials"] < params.least_trials or sums["together"] <= params.both * PARTS
+        case = rare and agreed and not sums["refuted"]
         evidence: Evidence = "supported" if case else "weak"
         return Finding(
             detector=self.spec.id,
@@ -267,6 +276,7 @@ class Spoofing(Detector):
             "dwell": Feature(rounded(sums["dwell_ns"] / cycles / SECOND), "s"),
             "distance": Feature(rounded(sums["distance"] / cycles), "ticks"),
             "coincidence": Feature(rounded(sums["chance"] / PARTS), "p", self._params.chance),
+            "both": Feature(rounded(sums["together"] / PARTS), "p", self._params.both),
             "withdrawn_after_fill": Feature(
                 rounded(sums["own"] / PARTS), "ratio", rounded(sums["others"] / PARTS)
             ),

@@ -75,6 +75,23 @@ class SpoofingParams(Params, frozen=True):
             "one in a hundred of episodes that are rare already: a lone cycle is told as weak",
         ),
     ] = 0.01
+    least_trials: Annotated[
+        int,
+        Parameter(
+            "surges with a fill from which on the instrument's own rate must agree",
+            "count",
+            "of fewer none can be improbable: then external makers' rate decides alone",
+        ),
+    ] = 6
+    both: Annotated[
+        float,
+        Parameter(
+            "p up to which it agrees: of the cycles and of its own rate, by Fisher's method",
+            "ratio",
+            "of some thousand episodes of a platform-day less than one is told wrongly; three "
+            "cycles in a minute pass by themselves, two need a rate that agrees",
+        ),
+    ] = 1e-4
     refuting_p: Annotated[
         float,
         Parameter(
