@@ -88,10 +88,10 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "p up to which it agrees: of the cycles and of its own rate, by Fisher's method",
             "ratio",
-            "of some thousand episodes of a platform-day less than one is told wrongly; three "
-            "cycles in a minute pass by themselves, two need a rate that agrees",
+            "one in a million: cycles of a complex of several desks come in clusters, so that both "
+            "are smaller than they should be; three in half a minute with a rate that agrees pass",
         ),
-    ] = 1e-4
+    ] = 1e-6
     refuting_p: Annotated[
         float,
         Parameter(
