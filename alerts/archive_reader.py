@@ -33,8 +33,10 @@ CACHED_SPANS: Final = 262_144
 those that share a file did something."""
 CACHED_FOLDERS: Final = 256
 AGAIN_S: Final = 30.0
-"""For that long folders that other workers change meanwhile are looked at again; one look is
-nearly always enough."""
+TRIES: Final = 5
+"""For that long, and at least so often, folders that other workers change meanwhile are looked at;
+one look is nearly always enough."""
+PAUSE_S: Final = 0.01
 UNSURE_S: Final = 2.0
 """A folder changed that lately may change again within one tick of the file system's clock."""
 WRITING_S: Final = 60.0
@@ -89,16 +91,18 @@ class ArchiveReader:
         if known is not None and known[0] == changed_ns:
             self._listed.move_to_end(folder)
             return known[1]
-        sure = time.time_ns() - changed_ns > UNSURE_S * 1e9
-        names = self._names(folder)
+        found = self._parsed(folder)
+        sure = time.time_ns() - changed_ns > UNSURE_S * 1e9 and _changed_ns(path) == changed_ns
         if not sure:
             # A listing is not one moment: what replaces a file may be named before it is seen, and
             # the file gone before its turn comes. Names are never used twice, so two that are
             # alike are of a folder that stood still.
-            while set(again := self._names(folder)) != set(names):
-                names = again
-        found = [p for name in names if (p := parse_part(folder, name))]
-        found.sort(key=lambda part: (part.first_ns, part.path))
+            until = time.monotonic() + AGAIN_S
+            while (again := self._parsed(folder)) != found:
+                found = again
+                if time.monotonic() > until:
+                    _log.error("an archive folder kept changing while it was listed", folder=folder)
+                    break
         if sure:
             self._listed[folder] = (changed_ns, found)
             if len(self._listed) > CACHED_FOLDERS:
@@ -146,8 +150,9 @@ class ArchiveReader:
         """Return an instrument's events by seq; those that are not here are absent."""
         found: dict[int, SourceEvent] = {}
         missing = np.unique(seqs)
-        until = time.monotonic() + AGAIN_S
+        until, tries = time.monotonic() + AGAIN_S, 0
         while len(missing):
+            tries += 1
             try:
                 for part in self._holding(instrument, missing):
                     unread = part.kind == "hour" and not _overlaps(part, missing)
@@ -161,7 +166,8 @@ class ArchiveReader:
                         break
             except PartGoneError as error:
                 self._listed.clear()
-                if time.monotonic() < until:
+                if tries < TRIES or time.monotonic() < until:
+                    time.sleep(PAUSE_S)
                     continue
                 _log.error("the archive kept changing while it was read", reason=str(error))
             break
@@ -265,6 +271,10 @@ class ArchiveReader:
             elif name.endswith(PARTIAL) and self._age_s(path) > ABANDONED_S:
                 self.damaged[f"{folder}/{name}"] = "a write that never finished"
 
+    def _parsed(self, folder: str) -> list[Part]:
+        found = [p for name in self._names(folder) if (p := parse_part(folder, name))]
+        return sorted(found, key=lambda part: (part.first_ns, part.path))
+
     def _age_s(self, path: Path) -> float:
         try:
             return time.time() - path.stat().st_mtime
@@ -276,6 +286,13 @@ class ArchiveReader:
             return os.listdir(self.directory / folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def span_of(spans: Sequence[Span], instrument: str) -> Span | None:

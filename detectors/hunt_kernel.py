@@ -204,7 +204,7 @@ def _initiated(  # noqa: PLR0917
         if newest[F_COMPLEX] != 0 or party < 0:
             return -1
         if lots > against:
-            since, beside = first, lots
+            since, beside = first, lots - against
         first, orders, lots, against, ticks, total = _chain(
             flights, made, now_ns, side, party, pause_ns, push_ns
         )

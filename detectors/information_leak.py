@@ -316,7 +316,13 @@ class InformationLeak(Detector):
             for rate in verdicts(self._tallies(code), others, look, self._params):
                 yield from self._tell(code, rate, at_ns)
         for code in fresh_codes:
-            release(self._kept, self._kin, code, self._params.nothing_deviations)
+            release(
+                self._kept,
+                self._kin,
+                code,
+                self._params.nothing_deviations,
+                self._params.least_hits,
+            )
 
     def _tallies(self, code: int) -> Tallies:
         kept = self._kept

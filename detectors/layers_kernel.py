@@ -559,6 +559,7 @@ def _trade(  # noqa: PLR0917
                 _leave(own, orders, at, FILLED, seq[i], clock[i], sides, layers)
             else:
                 _shift(orders, at, lots, FILLED, seq[i], clock[i], sides, layers)
+                orders[at, O_MOST] -= lots  # what was filled was not made small by choice
         else:
             for p in range(1, PARTIES):
                 if parties[p, P_ACCOUNT] == (buyer[i] if s == 0 else seller[i]) + 1:

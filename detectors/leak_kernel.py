@@ -113,7 +113,6 @@ _NULL: Final = int(NULL)
 _CLIENT, _MAKER = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 _FULL: Final = 65_535
 _COMMON: Final = (1 << COMPLEX) | (1 << PEERS) | (1 << CROWD)
-_SUSPECTED: Final = ((1 << SUSPECTS) - 1) << SUSPECTED
 
 
 @njit(cache=True)

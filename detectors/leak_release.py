@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from detectors.kept import Kept
@@ -29,10 +31,11 @@ from detectors.leak_state import (
 from ingest.events import Array
 
 
-def release(kept: Kept, kin: Array, code: int, nothing: float) -> None:
+def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> None:
     """Let go of an instrument's weakest suspect, where all places are taken and it shows nothing.
 
-    What is kept of it goes as well: it may be suspected anew, and is then as new.
+    What is kept of it goes as well: it may be suspected anew, and is then as new. One beside which
+    fewer than `least` large orders have come could show nothing yet, and stays.
 
     Parameters
     ----------
@@ -46,7 +49,13 @@ def release(kept: Kept, kin: Array, code: int, nothing: float) -> None:
         return
     places = [(int(x), int(related)) for x, related in np.argwhere(kin == code)]
     parts = [kept["leak_tallies"][x, related] for x, related in places]
-    shown = [strength(parts, SUSPECTED + n) for n in range(SUSPECTS)]
+    met = [
+        sum(int(part[:, 0, :, T_KNOWN + 2 * n + 1].sum()) for part in parts)
+        for n in range(SUSPECTS)
+    ]
+    shown = [
+        strength(parts, SUSPECTED + n) if met[n] >= least else math.inf for n in range(SUSPECTS)
+    ]
     slot = int(np.argmin(shown))
     if shown[slot] >= nothing:
         return

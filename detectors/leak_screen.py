@@ -185,6 +185,8 @@ def ahead_by_clients(
             break
         if not _leads(numbers, episode, own, act):
             continue
+        if act[A_SLOT] and not state >> (KNOWN_BITS + act[A_SLOT] - 1) & 1:
+            continue  # its owner has changed since, and is this order's
         unit = SUSPECTED + act[A_SLOT] - 1 if act[A_SLOT] else CROWD
         for scale in range(SCALES):
             if lead <= numbers[LEADS + scale] * SECOND:

@@ -17,7 +17,7 @@ from alerts.archive_ranges import hours_between
 from alerts.archive_reader import ArchiveReader
 from detectors.base import Ref
 from tests.support.alerts import batch, instruments, record
-from tests.support.archives import fill, parts, seqs
+from tests.support.archives import fill, old, parts, seqs
 
 
 @pytest.fixture
@@ -150,15 +150,23 @@ def test_a_part_that_is_half_deleted_when_it_is_read_is_found_in_what_replaced_i
     assert not reader.damaged
 
 
-def test_a_listing_that_a_replacement_slipped_through_is_not_trusted(table, folder, monkeypatch):
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_listing_that_a_replacement_slipped_through_is_not_trusted(
+    table, folder, monkeypatch, quiet
+):
     archive = Archive(folder, table)
     fill(archive, table, 1, 100)
     archive.flush()
+    if quiet:
+        old(folder / RECENT)
     listed, seen = os.listdir, []
 
     def slipping(path):
         seen.append(path)
-        return [] if len(seen) == 1 else listed(path)
+        if len(seen) > 1:
+            return listed(path)
+        os.utime(path)  # what changes a folder renews its time
+        return []
 
     monkeypatch.setattr(alerts.archive_reader.os, "listdir", slipping)
     assert seqs(Archive(folder, table), range(1, 101)) == list(range(1, 101))
