@@ -121,6 +121,7 @@ class Service:
         `caught_up` is called once, when all that was there at the start has been processed. Ends
         with a snapshot of each shard, so that a later run goes on where this one stopped.
         """
+        self._follow_group()  # a tape is there at once: its first records are not read twice
         while not stop.is_set():
             self._turn_s = time.monotonic()
             arrivals = self._source.poll(POLL_S)

@@ -52,6 +52,7 @@ def test_run_without_arguments_takes_the_sample_through_the_whole_pipeline(tmp_p
 def test_the_stored_alerts_of_a_run_are_those_of_a_replay(tmp_path):
     done = ringfence("run", "--tape", SAMPLE, "--exit-when-drained", "--json", cwd=tmp_path)
     said = json.loads(done.stdout)
+    assert said["summary"]["duplicates"] == 0, "its first records were read twice"
     assert ringfence("replay", SAMPLE, "--out", tmp_path / "out").returncode == 0
     replayed = read_alerts(tmp_path / "out/alerts.ndjson")
     assert [a["alert_id"] for a in said["alerts"]] == [a.alert_id for a in replayed]
