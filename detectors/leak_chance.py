@@ -36,7 +36,7 @@ from detectors.leak_state import (
     UNITS,
 )
 from detectors.statistics import q_values, spent
-from ingest.compiled import njit
+from detectors.strata import tails
 from ingest.events import Array
 
 FAR: Final = 2.0
@@ -84,48 +84,6 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     def effect(self) -> float:
         """Share of large orders that were traded ahead of beyond expectation."""
         return (self.hits - self.expected) / max(self.large, 1)
-
-
-@njit(cache=True)
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1.0) - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0)
-
-
-@njit(cache=True)
-def masses(every: Array, marked: Array, drawn: Array) -> Array:
-    """Return the probabilities of 0, 1, … marked ones among those drawn in all strata together.
-
-    Parameters
-    ----------
-    every, marked, drawn : (n,) int64
-        Of each stratum: how many there are, how many of them are marked, how many are drawn.
-    """
-    total = np.ones(1, np.float64)
-    for s in range(len(every)):
-        n, m, d = every[s], marked[s], drawn[s]
-        least, most = max(0, d + m - n), min(d, m)
-        whole = _log_choose(n, d)
-        longer = np.zeros(len(total) + most, np.float64)
-        for k in range(least, most + 1):
-            mass = math.exp(_log_choose(m, k) + _log_choose(n - m, d - k) - whole)
-            for j in range(len(total)):
-                longer[j + k] += total[j] * mass
-        total = longer
-    return total
-
-
-def tails(every: Array, marked: Array, drawn: Array, hits: int) -> tuple[float, float]:
-    """Return P(X >= hits) and P(X > hits).
-
-    >>> one = lambda x: np.array([x], np.int64)
-    >>> tuple(round(p, 6) for p in tails(one(8), one(4), one(4), 3))
-    (0.242857, 0.014286)
-    """
-    mass = masses(every, marked, drawn)
-    return (
-        min(1.0, math.fsum(mass[hits:].tolist())),
-        min(1.0, math.fsum(mass[hits + 1 :].tolist())),
-    )
 
 
 def strata(tallies: Array, unit: int) -> Strata:
@@ -258,7 +216,7 @@ def _test(parts: Sequence[Strata], least_hits: int) -> Rate | None:
     mean, deviation = _moments(every, marked, drawn)
     p = LIKELY
     if hits - mean > FAR * deviation:
-        p = tails(every, marked, drawn, hits)[0]
+        p = tails(every, marked, drawn, hits).p
     return Rate(
         related=0, unit=0, scale=0, large=int(drawn.sum()), hits=hits, expected=mean, p=p, q=1.0,
         allowed=0.0, tests=0,
@@ -301,7 +259,7 @@ def _by(tallies: Array, unit: int) -> tuple[int, float, float, int]:
     every, marked, drawn, hits = strata(tallies, unit)
     if not len(every):
         return 0, 0.0, 1.0, 1
-    p = tails(every, marked, drawn, hits)[0]
+    p = tails(every, marked, drawn, hits).p
     return hits, _moments(every, marked, drawn)[0], p, int(drawn.sum())
 
 

@@ -31,9 +31,8 @@ SECOND: Final = 1_000_000_000
 HOUR_S: Final = 3600.0
 PARTS: Final = 10**9
 """Ratios and chances are kept in an episode as integers of so many parts."""
-POWER: Final = 0.01
-"""Least p that a rate must be able to show before it may refute."""
 LEAST: Final = 1e-300
+"""What stands for a p of nought in a logarithm."""
 MAX_ACCOUNTS: Final = 16
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
@@ -202,10 +201,10 @@ class Spoofing(Detector):
         rate = (peer_cycles + 1) / (hours + 1)
         lasted = max(0, surge.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
         chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
-        measures = [tails(each.tolist()) for each in tallies]
+        measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
-        could_show = min(found.least for found in measures) * len(tallies) <= POWER
+        could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
         level = spent(self._params.rate_level, self._layers.count_test(surge.instrument))
         sums |= {

@@ -95,7 +95,7 @@ class SpoofingParams(Params, frozen=True):
     refuting_p: Annotated[
         float,
         Parameter(
-            "p of the rate above which cycles are told as weak, where it could have been small",
+            "p of the rate above which cycles are told as weak, where it could have been `chance`",
             "ratio",
             "one in ten: size that goes no more often after fills than else is a maker's that "
             "comes and goes, however rarely others' does",

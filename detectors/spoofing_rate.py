@@ -6,13 +6,10 @@ the two would look like one following the other. So like is held against like in
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-import numpy as np
-
+from detectors import strata
+from detectors.strata import Tails
 from ingest.events import Array
 
 OWN_FILLED, OWN_FILLED_GONE, OWN_CALM, OWN_CALM_GONE, PEER, PEER_CYCLES = range(6)
@@ -33,61 +30,26 @@ def class_of(stood_ns: int) -> int:
     return min(CLASSES - 1, max(0, stood_ns // SHORTEST_NS).bit_length())
 
 
-class Tails(msgspec.Struct, frozen=True):
-    """How many withdrawals come after fills, against chance."""
-
-    p: float
-    """P(X >= x)."""
-    beyond: float
-    """P(X > x)."""
-    least: float
-    """P(X >= x) had every withdrawal that could be one come after a fill: what the test can say."""
-
-
-def tails(tallies: Sequence[Sequence[int]]) -> Tails:
+def tails(tallies: Array) -> Tails:
     """Return how likely so many withdrawals after fills are, were they as likely as others.
 
-    Given, in each class, how much size there was with and without a fill and how much of it went,
-    X is a sum of hypergeometric counts: Fisher's exact test in strata (Birch 1964), one-sided.
+    In each class, of all size some went, and some had met a fill: Fisher's exact test in strata,
+    one-sided.
 
     Parameters
     ----------
-    tallies : (CLASSES, TALLIES)
+    tallies : (CLASSES, TALLIES) int64
 
-    >>> found = tails([[4, 3, 2, 1, 2, 0]])
+    >>> import numpy as np
+    >>> found = tails(np.array([[4, 3, 2, 1, 2, 0]]))
     >>> round(found.p, 6), round(found.beyond, 6), round(found.least, 6)
     (0.242857, 0.014286, 0.014286)
 
     As many, but none of the others stood as long:
 
-    >>> tails([[4, 3, 0, 0, 0, 0], [0, 0, 2, 1, 2, 0]])
+    >>> tails(np.array([[4, 3, 0, 0, 0, 0], [0, 0, 2, 1, 2, 0]]))
     Tails(p=1.0, beyond=0.0, least=1.0)
     """
-    chances, seen = np.ones(1), 0
-    for row in tallies:
-        hits, trials = row[OWN_FILLED_GONE], row[OWN_FILLED]
-        others = row[OWN_CALM] + row[PEER]
-        gone = hits + row[OWN_CALM_GONE] + row[PEER_CYCLES]
-        least = max(0, gone - others)
-        chances = np.convolve(chances, _hypergeometric(trials, others, gone))
-        seen += hits - least
-    return Tails(
-        p=min(1.0, math.fsum(chances[seen:])),
-        beyond=min(1.0, math.fsum(chances[seen + 1 :])),
-        least=min(1.0, float(chances[-1])),
-    )
-
-
-def _hypergeometric(trials: int, others: int, gone: int) -> Array:
-    """Return the chances of the least number of hits among the trials, one more, and so on."""
-    log_all = _log_choose(trials + others, gone)
-    return np.array(
-        [
-            math.exp(_log_choose(trials, x) + _log_choose(others, gone - x) - log_all)
-            for x in range(max(0, gone - others), min(trials, gone) + 1)
-        ]
-    )
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    filled, gone_after, calm, calm_gone, peers, peers_gone = tallies.T
+    every, gone = filled + calm + peers, gone_after + calm_gone + peers_gone
+    return strata.tails(every, gone, filled, int(gone_after.sum()))

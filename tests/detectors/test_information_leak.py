@@ -10,10 +10,11 @@ from scipy.stats import hypergeom, kstest
 
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.information_leak import InformationLeak, InformationLeakParams
-from detectors.leak_chance import masses, strata, tails
+from detectors.leak_chance import strata
 from detectors.leak_screen import binomial_beyond
 from detectors.leak_state import COMPLEX, PEERS, SCALES, SUSPECTED, SUSPECTS
 from detectors.statistics import binomial_tail, randomised, uniform
+from detectors.strata import masses, tails
 from ingest.events import Phase, Role, Side
 from tests.support.claims import claims
 
@@ -510,8 +511,8 @@ def test_p_values_are_uniform_where_nobody_knows_anything():
         for (unit, scale), of_unit in found.items():
             part = kept["leak_tallies"][0, 0, look % 32 : look % 32 + 1, scale]
             every, marked, drawn, hits = strata(part, unit)
-            tail, beyond = tails(every, marked, drawn, hits)
-            of_unit.append(randomised(tail, beyond, uniform(look, unit, scale)))
+            tail = tails(every, marked, drawn, hits)
+            of_unit.append(randomised(tail.p, tail.beyond, uniform(look, unit, scale)))
         detector.step(after)
     for found_ in found.values():
         assert len(found_) == looks
@@ -546,8 +547,8 @@ def test_p_values_of_suspects_are_uniform_however_they_were_chosen():
         assert kept["leak_suspects"][0, :, 0].all()
         for (unit, scale), of_unit in found.items():
             every, marked, drawn, hits = strata(kept["leak_tallies"][0, 0, :, scale], unit)
-            tail, beyond = tails(every, marked, drawn, hits)
-            of_unit.append(randomised(tail, beyond, uniform(look, unit, scale)))
+            tail = tails(every, marked, drawn, hits)
+            of_unit.append(randomised(tail.p, tail.beyond, uniform(look, unit, scale)))
     for found_ in found.values():
         assert kstest(found_, "uniform").pvalue > 0.003
         assert np.mean(np.array(found_) < 0.05) < 0.12

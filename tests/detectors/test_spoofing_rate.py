@@ -83,7 +83,7 @@ class Window:
         self.rows.sort(key=lambda row: row["engine_ns"])
         for _ in layers.scan(batch_of(self.rows, instruments)):
             pass
-        return layers.tallies(0)[0].tolist()
+        return layers.tallies(0)[0]
 
 
 def p_of(tallies, number):
@@ -107,13 +107,13 @@ def test_they_are_not_where_size_goes_because_of_fills():
 
 def test_they_would_not_be_if_all_times_stood_were_one_class():
     seen = [np.sum(Window(number, stays=3.0).tallies(), axis=0) for number in range(240)]
-    p_values = [tails([t.tolist()]).p for t in seen]
+    p_values = [tails(t[None]).p for t in seen]
     assert kstest(p_values, "uniform", alternative="greater").pvalue < 1e-6
 
 
 def test_the_tail_is_that_of_hypergeometric_counts_added_up():
     rng = np.random.default_rng(3)
-    rows = [[7, 4, 9, 3, 5, 1], [3, 1, 8, 2, 0, 0], [2, 2, 0, 0, 0, 0]]
+    rows = np.array([[7, 4, 9, 3, 5, 1], [3, 1, 8, 2, 0, 0], [2, 2, 0, 0, 0, 0]])
     drawn = rng.hypergeometric(8, 13, 7, 400_000) + rng.hypergeometric(
         3, 8, 3, 400_000
     )  # the third row has nothing to be held against
