@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from alerts.archive_files import PartGoneError
 from alerts.archive_names import DAY_NS, HOUR_NS, SHARED, Part, encode_instrument, month_of
-from alerts.archive_reader import AGAIN_S, PAUSE_S, TRIES, ArchiveReader, span_of
+from alerts.archive_reader import ArchiveReader, looks, span_of
 from alerts.record import Alert
 from alerts.segments import Rows, SegmentError, merge
 from ingest.registry import FOREVER
@@ -118,9 +117,7 @@ class _Look:
 
     def _load(self, parts: Callable[[], list[Part]]) -> list[Rows]:
         """Return what parts have of the range; list them again when one has gone meanwhile."""
-        until, tries = time.monotonic() + AGAIN_S, 0
-        while tries < TRIES or time.monotonic() < until:
-            tries += 1
+        for _ in looks():
             try:
                 loaded = [self._reader.load(part) for part in parts() if self._may_have(part)]
                 return [
@@ -128,7 +125,6 @@ class _Look:
                 ]
             except PartGoneError:
                 self._reader.forget()
-                time.sleep(PAUSE_S)
         raise SegmentError("the archive kept changing while a range was read: try again")
 
     def _parts(self, top: str, first_ns: int, last_ns: int) -> list[Part]:

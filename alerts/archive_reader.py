@@ -83,30 +83,28 @@ class ArchiveReader:
     def parts(self, folder: str) -> list[Part]:
         """Return the parts in a folder, oldest first."""
         path = self.directory / folder
-        try:
-            changed_ns = path.stat().st_mtime_ns
-        except OSError:
+        changed_ns = _changed_ns(path)
+        if not changed_ns:
             return []
         known = self._listed.get(folder)
         if known is not None and known[0] == changed_ns:
             self._listed.move_to_end(folder)
             return known[1]
         found = self._parsed(folder)
-        sure = time.time_ns() - changed_ns > UNSURE_S * 1e9 and _changed_ns(path) == changed_ns
-        if not sure:
-            # A listing is not one moment: what replaces a file may be named before it is seen, and
-            # the file gone before its turn comes. Names are never used twice, so two that are
-            # alike are of a folder that stood still.
-            until = time.monotonic() + AGAIN_S
-            while (again := self._parsed(folder)) != found:
-                found = again
-                if time.monotonic() > until:
-                    _log.error("an archive folder kept changing while it was listed", folder=folder)
-                    break
-        if sure:
+        if time.time_ns() - changed_ns > UNSURE_S * 1e9 and _changed_ns(path) == changed_ns:
             self._listed[folder] = (changed_ns, found)
             if len(self._listed) > CACHED_FOLDERS:
                 self._listed.popitem(last=False)
+            return found
+        # A listing is not one moment: what replaces a file may be named before it is seen, and the
+        # file gone before its turn comes. Names are never used twice, so two that are alike are of
+        # a folder that stood still.
+        until = time.monotonic() + AGAIN_S
+        while (again := self._parsed(folder)) != found:
+            found = again
+            if time.monotonic() > until:
+                _log.error("an archive folder kept changing while it was listed", folder=folder)
+                break
         return found
 
     def index(self, part: Part) -> PartIndex | None:
@@ -150,9 +148,7 @@ class ArchiveReader:
         """Return an instrument's events by seq; those that are not here are absent."""
         found: dict[int, SourceEvent] = {}
         missing = np.unique(seqs)
-        until, tries = time.monotonic() + AGAIN_S, 0
-        while len(missing):
-            tries += 1
+        for _ in looks():
             try:
                 for part in self._holding(instrument, missing):
                     unread = part.kind == "hour" and not _overlaps(part, missing)
@@ -164,13 +160,12 @@ class ArchiveReader:
                     missing = missing[~here]
                     if not len(missing):
                         break
-            except PartGoneError as error:
+            except PartGoneError:
                 self._listed.clear()
-                if tries < TRIES or time.monotonic() < until:
-                    time.sleep(PAUSE_S)
-                    continue
-                _log.error("the archive kept changing while it was read", reason=str(error))
+                continue
             break
+        else:
+            _log.error("the archive kept changing while it was read", left=len(missing))
         return [found[seq] for seq in sorted(found)]
 
     def every_part(self) -> Iterator[Part]:
@@ -288,7 +283,18 @@ class ArchiveReader:
             return []
 
 
+def looks() -> Iterator[None]:
+    """Yield as often as what other workers change meanwhile is worth another look."""
+    until, made = time.monotonic() + AGAIN_S, 0
+    while made < TRIES or time.monotonic() < until:
+        if made:
+            time.sleep(PAUSE_S)
+        made += 1
+        yield
+
+
 def _changed_ns(path: Path) -> int:
+    """Return when a folder changed last; 0 = it is not there."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
