@@ -47,6 +47,7 @@ from detectors.leak_state import (
     E_SEQ,
     E_SIDE,
     E_STATE,
+    EVERY_SCALE,
     FLOWS,
     FRESH,
     GROUP_SLOTS,
@@ -112,7 +113,8 @@ FEW: Final = 16
 _NULL: Final = int(NULL)
 _CLIENT, _MAKER = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 _FULL: Final = 65_535
-_COMMON: Final = (1 << COMPLEX) | (1 << PEERS) | (1 << CROWD)
+_LASTING: Final = ((1 << HIT_BITS) - 1) | sum(EVERY_SCALE << n for n in (COMPLEX, PEERS, CROWD))
+"""What a new day keeps of an episode's state: flow, and hits of units that are there each day."""
 
 
 @njit(cache=True)
@@ -273,9 +275,7 @@ def _note(  # noqa: PLR0917
         if state < 0:
             continue
         for n in range(SUSPECTS):
-            mine: int = 0
-            for scale in range(SCALES):
-                mine |= 1 << (HIT_BITS + scale * UNITS + SUSPECTED + n)
+            mine = EVERY_SCALE << (SUSPECTED + n)
             if state & mine:
                 latest = latest_of(numbers, episode, own[y], clients[y], n + 1)
                 if latest >= 0:
@@ -321,10 +321,7 @@ def new_day(  # noqa: PLR0917
         for related in range(RELATED):
             state = episodes[n, E_STATE + related]
             if state > 0:
-                kept = state & ((1 << HIT_BITS) - 1)
-                for scale in range(SCALES):
-                    kept |= state & (_COMMON << (HIT_BITS + scale * UNITS))
-                episodes[n, E_STATE + related] = kept
+                episodes[n, E_STATE + related] = state & _LASTING
 
 
 @njit(cache=True)

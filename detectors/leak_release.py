@@ -8,25 +8,19 @@ import numpy as np
 
 from detectors.kept import Kept
 from detectors.leak_chance import strength
+from detectors.leak_screen import forget
 from detectors.leak_state import (
     A_SLOT,
     ACCOUNT,
     E_STATE,
-    HIT_BITS,
+    EVERY_SCALE,
     KNOWN_BITS,
-    N_FOLLOWED,
     N_LET_GO,
-    N_RUNS,
     S_ACCOUNT,
-    S_FOLLOWED,
-    S_RUNS,
-    SCALES,
     SUSPECTED,
     SUSPECTS,
     T_HITS,
     T_KNOWN,
-    UNITS,
-    WAYS,
 )
 from ingest.events import Array
 
@@ -63,16 +57,13 @@ def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> No
     for part in parts:
         part[..., unit : unit + 2] = 0
         part[..., known : known + 2] = 0
-    bits = [HIT_BITS + scale * UNITS + SUSPECTED + slot for scale in range(SCALES)]
-    mine = sum(1 << bit for bit in (*bits, KNOWN_BITS + slot))
+    mine = (EVERY_SCALE << (SUSPECTED + slot)) | (1 << (KNOWN_BITS + slot))
     for x, related in places:
         states = kept["leak_open"][x, :, E_STATE + related]
         states[states > 0] &= ~mine
     acts, screen = kept["leak_clients"][code], kept["leak_screen"][code]
     acts[acts[:, A_SLOT] == slot + 1, A_SLOT] = 0
-    for entry in screen[screen[:, S_ACCOUNT] == suspects[slot, ACCOUNT], :]:
-        own[N_RUNS] -= entry[S_RUNS]
-        own[N_FOLLOWED : N_FOLLOWED + WAYS] -= entry[S_FOLLOWED:]
-    screen[screen[:, S_ACCOUNT] == suspects[slot, ACCOUNT]] = 0
+    for place in np.flatnonzero(screen[:, S_ACCOUNT] == suspects[slot, ACCOUNT]):
+        forget(own, screen[place])
     suspects[slot] = 0
     own[N_LET_GO] += 1

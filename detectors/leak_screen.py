@@ -94,6 +94,15 @@ def _place(screen: Array, account: int) -> int:
 
 
 @njit(cache=True)
+def forget(own: Array, entry: Array) -> None:
+    """Take an account out of what is screened, and its runs out of those of all."""
+    own[N_RUNS] -= entry[S_RUNS]
+    for way in range(WAYS):
+        own[N_FOLLOWED + way] -= entry[S_FOLLOWED + way]
+    entry[:] = 0
+
+
+@njit(cache=True)
 def _enter(own: Array, screen: Array, account: int) -> int:
     """Return the place of an account not screened yet: of one followed least, and longest ago."""
     place: int = 0
@@ -110,10 +119,7 @@ def _enter(own: Array, screen: Array, account: int) -> int:
         ):
             place, least = n, followed
     entry = screen[place]
-    own[N_RUNS] -= entry[S_RUNS]
-    for way in range(WAYS):
-        own[N_FOLLOWED + way] -= entry[S_FOLLOWED + way]
-    entry[:] = 0
+    forget(own, entry)
     entry[S_ACCOUNT], entry[S_SINCE] = account + 1, own[N_CLIENTS]
     return place
 

@@ -86,6 +86,8 @@ E_ACT: Final = E_STATE + RELATED
 EPISODE_FIELDS: Final = E_ACT + RELATED
 HIT_BITS: Final = 2 * SCALES
 KNOWN_BITS: Final = HIT_BITS + SCALES * UNITS
+EVERY_SCALE: Final = sum(1 << (HIT_BITS + scale * UNITS) for scale in range(SCALES))
+"""The hits of unit 0 at all scales; shifted by a unit, that unit's."""
 # Of a hit.
 H_NS, H_BEGAN, H_SEQ, H_SIDE, H_RELATED, H_STATE, H_ACT_RECEIVED, H_ACT_SEQ = range(8)
 H_ACCOUNT, H_LOTS, H_DOUBT, H_OWNER, H_ORIGINATOR = range(8, 13)
