@@ -12,6 +12,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from detectors.strata import tails
 from ingest.names import Names
 from ingest.register import read_register
 from ingest.tape import Tape, TapeSource
@@ -130,6 +133,8 @@ def main() -> None:
         write_tape(tape)
         replay(tape, Path(scratch) / "out", default_config(Path(scratch)))
         restart(tape, Path(scratch))
+    one = np.ones(1, np.int64)
+    tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 
