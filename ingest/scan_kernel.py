@@ -84,7 +84,8 @@ def _field(buffer: Array, at: int, end: int, slots: Array, mix: np.uint64) -> in
         if length < 16:
             second &= (uint64(1) << uint64(8 * length - 64)) - uint64(1)
     slot = ((first ^ (second * uint64(GOLDEN))) * mix) >> uint64(56)
-    if length > _MAX_KEY or slots[slot, 0] != first or slots[slot, 1] != second:
+    # A free slot is all zeros, and so is what an empty key is looked up by.
+    if not 0 < length <= _MAX_KEY or slots[slot, 0] != first or slots[slot, 1] != second:
         return -1
     return _signed(slots[slot, 2])
 

@@ -117,6 +117,7 @@ WHOLE: list[bytes] = [
     raw(order(price=...)).replace(b"}", b', "price": "8", "price": null}'),
     raw(order()).replace(b'"seq"', b'"seq": 5, "seq"'),
     raw(order(seq=...)).replace(b"}", b', "s\\u0065q": 5, "seq": 6}'),
+    *(raw(order(v=...)).replace(b"}", b', "": %s}' % value) for value in (b"null", b"1", b'"1"')),
 ]
 
 UNKNOWN = [
