@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -179,6 +179,16 @@ class AuditLog:
         query = select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(limit)
         if actor is not None:
             query = query.where(AUDIT.c.actor == actor)
+        if subject is not None:
+            query = query.where(AUDIT.c.subject == subject)
+        with reading(self._engine, "read the audit log") as connection:
+            return [AuditEntry(**row._mapping) for row in connection.execute(query)]
+
+    def of_actions(
+        self, actions: Collection[str], *, subject: str | None = None
+    ) -> Sequence[AuditEntry]:
+        """Return every entry of some actions, or those of them about a subject, oldest first."""
+        query = select(AUDIT).where(AUDIT.c.action.in_(actions)).order_by(AUDIT.c.sequence)
         if subject is not None:
             query = query.where(AUDIT.c.subject == subject)
         with reading(self._engine, "read the audit log") as connection:

@@ -44,7 +44,7 @@ def archive_verify(config: ConfigOption = None, as_json: JsonOption = False) -> 
     from monitor.config import config_or_default
     from monitor.terminal import progress_bar
 
-    directory = _directory(config_or_default(config))
+    directory = archive_directory(config_or_default(config))
     reader = ArchiveReader(directory)
     with progress_bar(err, "verifying", "files") as progress:
         damaged = {**reader.verify(progress), **States(directory).verify()}
@@ -176,11 +176,11 @@ def archive_export(  # noqa: PLR0917 - options, each by its name
     if (alert is None) == (not instrument):
         raise UsageError("archive export must be given --alert or --instrument, one of the two")
     settings = config_or_default(config)
-    directory = _directory(settings)
+    directory = archive_directory(settings)
     with existing_store(config) as store:
         found = None if alert is None else store.only(alert)
         names = [found.instrument] if found else list(instrument or ())
-        rows = _instruments(store, names)
+        rows = instruments_of(store, names)
         register = _register(store, settings, accounts, found)
     from_ns = parse_at(from_text, "--from") if from_text else BEGINNING
     to_ns = end_of(ArchiveReader(directory), found) if found else FOREVER
@@ -233,14 +233,16 @@ def parse_at(text: str, option: str) -> int:
     return parse_time(text, 0, option)
 
 
-def _directory(settings: Config) -> Path:
+def archive_directory(settings: Config) -> Path:
+    """Return the archive's folder; raise UsageError when there is none yet."""
     directory = settings.path(settings.alerts.archive)
     if not directory.is_dir():
         raise UsageError(f"no archive at {settings.alerts.archive} yet: `ringfence run` first")
     return directory
 
 
-def _instruments(store: AlertStore, names: Collection[str]) -> Sequence[Instrument]:
+def instruments_of(store: AlertStore, names: Collection[str]) -> Sequence[Instrument]:
+    """Return the rows of some instruments; raise UsageError when one is not of the venue."""
     table = store.instruments()
     unknown = sorted(set(names) - set(table.codes))
     if unknown:

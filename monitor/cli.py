@@ -21,6 +21,7 @@ from monitor.console import ConfigOption, JsonOption, err, out, print_json
 from monitor.evaluate_command import evaluate
 from monitor.logs import configure_logging
 from monitor.migrate_command import migrate
+from monitor.register_command import register
 
 app = typer.Typer(
     name="ringfence",
@@ -33,6 +34,7 @@ cases = typer.Typer(help="Alerts as case files: list, export, verify.", no_args_
 app.add_typer(cases, name="case")
 app.add_typer(audit, name="audit")
 app.add_typer(archive, name="archive")
+app.add_typer(register, name="register")
 app.command("migrate")(migrate)
 
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]

@@ -1,0 +1,159 @@
+"""`ringfence register` as a user runs it: a decision, its reason, and history run again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from alerts.audit import AuditLog
+from alerts.store import AlertStore
+from alerts.window import WindowError
+from ingest.errors import UsageError
+from ingest.names import Names
+from ingest.register import read_register
+from monitor.cli import app
+from tests.support.archived import archive_tape
+from tests.support.stored import save
+
+WHY = ("--reason", "its orders come from the group's desk", "--document", "memo-7")
+
+
+@pytest.fixture(scope="module")
+def filled(tape, tmp_path_factory):
+    """Folder of a configuration with a register of its own, an archive and a store with alerts."""
+    folder = tmp_path_factory.mktemp("filled")
+    (folder / "ringfence.toml").write_text(
+        '[alerts]\nstore_url = "sqlite:///alerts.sqlite"\narchive = "archive"\n'
+        f'[registry]\naccounts = "accounts.csv"\ninstruments = "{tape / "instruments.csv"}"\n'
+    )
+    (folder / "accounts.csv").write_bytes((tape / "accounts.csv").read_bytes())
+    instruments, _, alerts = archive_tape(tape, folder / "archive")
+    store = AlertStore(f"sqlite:///{folder}/alerts.sqlite")
+    store.migrate()
+    store.save_instruments(instruments)
+    save(store, alerts)
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def venue(filled, tmp_path):
+    """A copy of it, to be changed."""
+    return shutil.copytree(filled, tmp_path / "venue")
+
+
+@pytest.fixture
+def register(venue, capsys):
+    """Run a command in this process, as its command line does; return what it printed."""
+
+    def run(*arguments):
+        words = ["register", *map(str, arguments), "-c", str(venue / "ringfence.toml")]
+        app(words, standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+def version(folder):
+    return read_register(folder / "accounts.csv", Names()).version
+
+
+def kept(folder):
+    store = AlertStore(f"sqlite:///{folder}/alerts.sqlite")
+    try:
+        return list(store.records())
+    finally:
+        store.close()
+
+
+def a_client(folder):
+    with (folder / "accounts.csv").open() as file:
+        return next(row["account"] for row in csv.DictReader(file) if row["role"] == "client")
+
+
+def test_a_decision_is_a_version_of_the_register_with_its_reason(venue, register):
+    account, before = a_client(venue), version(venue)
+    alert = kept(venue)[0].alert_id
+    given = ("correct", account, "--linked-to", "MM1", *WHY, "--alert", alert[:14], "--by", "an")
+    told = json.loads(register(*given, "--json"))
+    assert told["version_before"] == before
+    assert told["version"] == version(venue) != before
+    (listed,) = json.loads(register("decisions", "--json"))
+    assert listed == told
+    assert (listed["by"], listed["document"], listed["alert_id"]) == ("an", "memo-7", alert)
+    assert "yes" in register("decisions", "--account", account)
+    # The venue's own export, put back over it, is seen.
+    with (venue / "accounts.csv").open() as file:
+        rows = [dict(row, linked_to="") for row in csv.DictReader(file)]
+    with (venue / "accounts.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert version(venue) == before
+    assert "yes" not in register("decisions")
+    store = AlertStore(f"sqlite:///{venue}/alerts.sqlite")
+    assert AuditLog(store.engine).verify().problems == ()
+    store.close()
+
+
+def test_a_proposal_that_is_declined_leaves_the_register_as_it_is(venue, register):
+    before, alert = version(venue), kept(venue)[0]
+    account = alert.accounts[0]
+    given = ("decline", account, "--alert", alert.alert_id, *WHY, "--by", "an")
+    register(*given)
+    (listed,) = json.loads(register("decisions", "--json"))
+    assert listed["correction"] is None
+    assert listed["version"] == listed["version_before"] == version(venue) == before
+    assert "declined" in register("decisions")
+    with pytest.raises(UsageError, match="does not name"):
+        register("decline", "X", *given[2:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("GHOST", "--owner", "X", *WHY), "no row of GHOST"),
+        (("MM1", *WHY), "must set one of"),
+        (("MM1", "--role", "affiliated_mm", *WHY), "says so already"),
+        (("MM1", "--owner", "X", "--reason", " ", "--document", "d"), "must have a reason"),
+        (("MM1", "--owner", "X", *WHY, "--from", "soon"), "--from must be a UTC time"),
+        (("MM1", "--owner", "X", *WHY, "--alert", "zz"), "zz"),
+    ],
+)
+def test_misuse_is_one_clear_line_and_changes_nothing(venue, register, arguments, why):
+    before = (venue / "accounts.csv").read_bytes()
+    with pytest.raises(UsageError, match=why):
+        register("correct", *arguments)
+    assert (venue / "accounts.csv").read_bytes() == before
+    assert json.loads(register("decisions", "--json")) == []
+    assert sorted(path.name for path in venue.iterdir()) == [
+        "accounts.csv",
+        "alerts.sqlite",
+        "archive",
+        "ringfence.toml",
+    ]
+
+
+def test_history_run_again_tells_the_same_until_a_correction_changes_who_is_who(venue, register):
+    first = json.loads(register("rerun", "--out", venue / "one", "--json"))
+    assert (first["new"], first["changed"], first["gone"]) == ([], [], [])
+    assert len(first["same"]) == len(kept(venue)) > 0
+    # One of two accounts of one owner turns out to be somebody else's.
+    owners = {row.account: row for row in read_register(venue / "accounts.csv", Names()).rows}
+    pair = next(
+        alert.accounts
+        for alert in kept(venue)
+        if alert.scenario == "wash_common_owner" and len(alert.accounts) == 2
+    )
+    register("correct", pair[0], "--owner", "O-SOMEBODY-ELSE", *WHY)
+    assert owners[pair[0]].owner == owners[pair[1]].owner
+    second = json.loads(register("rerun", "--out", venue / "two", "--json"))
+    assert second["registry_version"] == version(venue) != first["registry_version"]
+    gone = {alert.alert_id: alert for alert in kept(venue) if alert.alert_id in second["gone"]}
+    assert any(alert.accounts == pair for alert in gone.values())
+    assert json.loads((venue / "two" / "rerun.json").read_text()) == second
+    with pytest.raises(WindowError, match="new or an empty folder"):
+        register("rerun", "--out", venue / "two")
