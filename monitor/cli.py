@@ -22,6 +22,7 @@ from monitor.evaluate_command import evaluate
 from monitor.logs import configure_logging
 from monitor.migrate_command import migrate
 from monitor.register_command import register
+from monitor.volume_command import volume
 
 app = typer.Typer(
     name="ringfence",
@@ -36,6 +37,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(archive, name="archive")
 app.add_typer(register, name="register")
 app.command("migrate")(migrate)
+app.command("volume")(volume)
 
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
 
