@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from detectors.across_params import FrontRunningAcrossParams
-from detectors.across_pool import GROUP, SECOND, Act, Execution, Parent, Pool
+from detectors.across_pool import SECOND, Act, Execution, Parent, Pool
+from detectors.across_trades import GROUP
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.statistics import poisson_tail
 from ingest.instruments import Instruments
@@ -251,3 +252,8 @@ def _features(
 def next_due_ns(case: Case) -> int:
     """Return the event time of a case's next mark, ns."""
     return case.opened_ns + case.due_s[0] * SECOND
+
+
+def lapses_ns(case: Case) -> int:
+    """Return the event time after which that mark is not made: once more its horizon, ns."""
+    return next_due_ns(case) + case.due_s[0] * SECOND

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from statistics import median_low
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
+from detectors.across_kernel import (
+    E_ACTOR,
+    E_INSTRUMENT,
+    E_RECEIVED,
+    EXECUTION_FIELDS,
+    KEPT,
+    KEPT_OTHERS,
+    P_CLIENTS,
+    P_DAY,
+    P_EXPOSED,
+    P_FILLS,
+    P_GROUP,
+    P_OTHERS,
+    P_SINCE,
+    P_WINDOWS,
+    POOL_FIELDS,
+    rates,
+)
 from detectors.across_params import FrontRunningAcrossParams
+from detectors.across_trades import GROUP
+from ingest.events import Array
+from ingest.instruments import Instruments
 
-GROUP: Final = -1
-"""The group as one who acts; others are their owners' codes."""
 SECOND: Final = 1_000_000_000
-DAY: Final = 86_400 * SECOND
-KEPT: Final = 512
-"""Executions kept of the group, trades of all, and client instructions."""
-KEPT_OTHERS: Final = 1024
-FEW: Final = 16
-"""Client instructions without which no size is usual; also how often it is computed anew."""
+_Ring = tuple[list[str], list[list[int]], list[list[float]]]
+"""Executions, oldest first: instruments, the other fields, amounts."""
 
 
-class Execution(msgspec.Struct, kw_only=True):
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """All trades of one incoming instruction."""
 
     instrument: str
@@ -35,8 +50,6 @@ class Execution(msgspec.Struct, kw_only=True):
     actor: int
     """`GROUP`, the owner, or, where none is known, a number of the account's own below it."""
     originator: int
-    client: bool
-    """Whether it may be a client's whose episode somebody runs in front of."""
     amount: float
     """Base units."""
     price: int
@@ -44,32 +57,19 @@ class Execution(msgspec.Struct, kw_only=True):
     first: int
     last: int
     """Seqs of its first and last trade."""
-    double_mid: int | None
+    double_mid: int | None = None
     """Bid plus ask before it, ticks; None where there was none."""
     doubt: bool = False
 
 
-class Fill(msgspec.Struct):
-    """What one has traded."""
-
-    clock_ns: int
-    actor: int
-    amount: float
-    """Base units, negative where sold."""
-
-
-class Parent(msgspec.Struct, kw_only=True):
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
     """A client's orders on one side of an underlying, each within a gap of the next."""
 
     client: int
     originator: int
     side: int
-    last_ns: int
-    amount: float = 0.0
+    amount: float
     """Executed so far, base units."""
-    exposed_ns: int = 0
-    windows: int = 0
-    """Of windows that the day does not count yet, because the episode is not large."""
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -89,152 +89,206 @@ class Act(msgspec.Struct, frozen=True):
     """What it had lately traded, net, on the other side, base units."""
 
 
-class Pool(msgspec.Struct, kw_only=True):
-    """State of one underlying; names only, so that it is the same under any table's codes."""
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool in a snapshot: names only, so that it is the same under any table's codes."""
 
     place: str
     """An instrument of it."""
-    since_ns: int
-    day: int = 0
-    exposed_ns: list[int] = msgspec.field(default_factory=lambda: [0, 0])
-    """Length of the day's windows of large episodes: clients selling, buying."""
-    windows: list[int] = msgspec.field(default_factory=lambda: [0, 0])
-    usual: float = 0.0
-    made: int = 0
-    amounts: list[float] = []
-    parents: list[Parent] = []
-    group: list[Execution] = []
-    others: list[Execution] = []
-    fills: list[Fill] = []
-    hits: dict[int, int] = {}
-    """Windows of large episodes of the day in which each actor executed."""
+    fields: list[int]
+    usual: float
+    group: _Ring
+    others: _Ring
+    fills: list[list[int]]
+    filled: list[float]
+    sizes: list[float]
+    hits: dict[int, int]
+    hits_day: int
 
-    def add(
-        self, done: Execution, params: FrontRunningAcrossParams
-    ) -> tuple[Parent | None, list[Act]]:
-        """Take the next instruction; return its parent episode, and what others did meanwhile."""
-        if done.clock_ns // DAY != self.day:
-            self.day = done.clock_ns // DAY
-            self.exposed_ns, self.windows, self.hits = [0, 0], [0, 0], {}
-        parent, acts = None, []
-        kept, most = (self.group, KEPT) if done.actor == GROUP else (self.others, KEPT_OTHERS)
-        for other in reversed(kept[-FEW:]):
-            if (other.instrument, other.seq) == (done.instrument, done.seq):  # the rest of it
-                other.amount += done.amount
-                return (self._parent(done, params) if done.client else None), []
-        if done.client:
-            parent = self._parent(done, params)
-            window_ns = done.clock_ns - done.received_ns - params.clock_uncertainty_ns
-            if window_ns > 0:
-                parent.exposed_ns += window_ns
-                parent.windows += 1
-                acts = list(self._meanwhile(done, params))
-            if self.is_large(parent, params):
-                s = done.side > 0
-                self.exposed_ns[s] += parent.exposed_ns
-                self.windows[s] += parent.windows
-                parent.exposed_ns = parent.windows = 0
-            self._note(done.amount)
-        kept.append(done)
-        if len(kept) > most:
-            del kept[0]
-        return parent, acts
 
-    def traded(self, fill: Fill) -> None:
-        """Take in what somebody has traded."""
-        self.fills.append(fill)
-        if len(self.fills) > KEPT:
-            del self.fills[0]
+class Pools:
+    """State of the underlyings that were seen, as the kernel takes it.
+
+    State: 255 kB an underlying.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Pool] = []
+        self.state: tuple[Array, ...] = _room(0)
+
+    def add(self, place: str, since_ns: int) -> Pool:
+        """Return the pool of an underlying of which nothing had been seen."""
+        at = len(self.all)
+        if at == len(self.state[0]):
+            grown = _room(2 * at + 1)
+            for old, new in zip(self.state, grown, strict=True):
+                new[:at] = old
+            self.state = grown
+        self.state[0][at, P_SINCE] = since_ns
+        self.all.append(Pool(self, at, place))
+        return self.all[-1]
+
+    def stored(self, instruments: Instruments) -> list[Stored]:
+        """Return all pools by name, for a snapshot."""
+        return [p.stored(instruments) for p in sorted(self.all, key=lambda pool: pool.place)]
+
+    def restore(self, stored: Sequence[Stored], instruments: Instruments) -> None:
+        """Take over the pools of a snapshot."""
+        self.all, self.state = [], _room(len(stored))
+        for each in stored:
+            self.add(each.place, 0).restore(each, instruments)
+
+
+class Pool:
+    """One underlying's place in `Pools`, and the day's hits there."""
+
+    def __init__(self, pools: Pools, at: int, place: str) -> None:
+        self._pools = pools
+        self.at = at
+        self.place = place
+        self._hits: dict[int, int] = {}
+        self._hits_day = 0
+
+    @property
+    def _fields(self) -> Array:
+        fields: Array = self._pools.state[0][self.at]
+        return fields
+
+    @property
+    def day(self) -> int:
+        """The UTC day that its windows and hits are of."""
+        return int(self._fields[P_DAY])
+
+    @property
+    def exposed_ns(self) -> list[int]:
+        """Length of the day's windows of large episodes: clients selling, buying."""
+        exposed: list[int] = self._fields[P_EXPOSED:P_WINDOWS].tolist()
+        return exposed
+
+    @property
+    def windows(self) -> list[int]:
+        """How many those are."""
+        windows: list[int] = self._fields[P_WINDOWS:].tolist()
+        return windows
+
+    @property
+    def usual(self) -> float:
+        """Median client instruction, base units; 0 = too few yet."""
+        return float(self._pools.state[1][self.at])
+
+    @property
+    def hits(self) -> dict[int, int]:
+        """Windows of large episodes of the day in which each actor executed."""
+        if self._hits_day != self.day:
+            self._hits, self._hits_day = {}, self.day
+        return self._hits
 
     def is_large(self, parent: Parent, params: FrontRunningAcrossParams) -> bool:
         """Return whether a client's episode is worth running in front of."""
         return self.usual > 0 and parent.amount >= params.large_ratio * self.usual
 
-    def _parent(self, done: Execution, params: FrontRunningAcrossParams) -> Parent:
-        oldest = done.clock_ns - params.parent_gap_s * SECOND
-        self.parents = [parent for parent in self.parents if parent.last_ns >= oldest]
-        key = (done.actor, done.originator, done.side)
-        found = next((parent for parent in self.parents if parent.key == key), None)
-        if found is None:
-            found = Parent(
-                client=done.actor,
-                originator=done.originator,
-                side=done.side,
-                last_ns=done.clock_ns,
-            )
-            self.parents.append(found)
-        found.last_ns = done.clock_ns
-        found.amount += done.amount
-        return found
-
-    def _note(self, amount: float) -> None:
-        self.amounts.append(amount)
-        if len(self.amounts) > KEPT:
-            del self.amounts[0]
-        self.made += 1
-        if self.made >= FEW and self.made % FEW == 0:
-            self.usual = median_low(self.amounts)
-
-    def _meanwhile(self, done: Execution, params: FrontRunningAcrossParams) -> Iterator[Act]:
-        """Yield what others executed on its side between δ after its arrival and its matching.
-
-        The group in the client's own instrument is another detector's.
-        """
-        from_ns = done.received_ns + params.clock_uncertainty_ns
-        for kept in (self.group, self.others):
-            for other in reversed(kept):
-                if other.clock_ns < done.received_ns:
-                    break
-                if (
-                    other.side == done.side
-                    and from_ns < other.received_ns < done.clock_ns
-                    and other.actor != done.actor
-                    and not (other.actor == GROUP and other.instrument == done.instrument)
-                ):
-                    yield self._act(other, done, params)
-
-    def _act(self, act: Execution, done: Execution, params: FrontRunningAcrossParams) -> Act:
-        hedge = math.fsum(
-            -done.side * fill.amount
-            for fill in self.fills
-            if fill.actor == act.actor
-            and 0 < act.received_ns - fill.clock_ns <= params.hedge_s * SECOND
-        )
-        return Act(
-            done=act,
-            at_ns=done.received_ns,
-            rate_as_large=self.rates(params, act.actor, done.received_ns, act.amount)[act.side > 0],
-            hedge=max(hedge, 0.0),
-        )
-
-    def rates(
-        self, params: FrontRunningAcrossParams, actor: int, at_ns: int, least: float = 0.0
-    ) -> tuple[float, float]:
-        """Return how often one executes at least so much, selling and buying, per ns.
-
-        The greater of the rate over all that is kept and that of the last `local_s`.
-        """
-        kept, most = (self.group, KEPT) if actor == GROUP else (self.others, KEPT_OTHERS)
-        since_ns = kept[0].clock_ns if len(kept) == most else self.since_ns
-        span_ns, local_ns = max(at_ns - since_ns, 1), params.local_s * SECOND
-        counts, lately = [0, 0], [0, 0]
-        for other in kept:
-            if other.actor == actor and other.clock_ns < at_ns and other.amount >= least:
-                counts[other.side > 0] += 1
-                lately[other.side > 0] += at_ns - other.clock_ns <= local_ns
-        sell, buy = (
-            max((all_time + 1) / span_ns, recent / local_ns)
-            for all_time, recent in zip(counts, lately, strict=True)
-        )
-        return sell, buy
+    def hedge(self, params: FrontRunningAcrossParams, act: Array, side: int) -> float:
+        """Return what who did an act had lately traded, net, on the other side, base units."""
+        fills, filled = self._pools.state[6][self.at], self._pools.state[7][self.at]
+        age = act[E_RECEIVED] - fills[:, 0]
+        mine = (fills[:, 1] == act[E_ACTOR]) & (age > 0) & (age <= params.hedge_s * SECOND)
+        return max(math.fsum((-side * filled[mine]).tolist()), 0.0)
 
     def knows(self, actor: int) -> bool:
         """Return whether one has executed here, as far as is kept."""
-        return bool(self.group) if actor == GROUP else any(o.actor == actor for o in self.others)
+        if actor == GROUP:
+            return bool(self._fields[P_GROUP])
+        count = min(int(self._fields[P_OTHERS]), KEPT_OTHERS)
+        return bool((self._pools.state[4][self.at, :count, E_ACTOR] == actor).any())
 
     def expected(self, params: FrontRunningAcrossParams, actor: int, at_ns: int) -> float:
         """Return how many executions of one chance puts into the day's windows, both sides'."""
-        if not any(self.exposed_ns):
+        exposed = self.exposed_ns
+        if not any(exposed):
             return 0.0
-        rates = self.rates(params, actor, at_ns)
-        return math.fsum(rate * ns for rate, ns in zip(rates, self.exposed_ns, strict=True))
+        kept, made = (2, P_GROUP) if actor == GROUP else (4, P_OTHERS)
+        found = rates(
+            self._pools.state[kept][self.at],
+            self._pools.state[kept + 1][self.at],
+            self._fields[made],
+            self._fields[P_SINCE],
+            actor,
+            at_ns,
+            0.0,
+            params.local_s * SECOND,
+        )
+        return math.fsum(rate * ns for rate, ns in zip(found, exposed, strict=True))
+
+    def stored(self, instruments: Instruments) -> Stored:
+        """Return it for a snapshot."""
+        fields, state = self._fields, [array[self.at] for array in self._pools.state]
+        made = {name: int(fields[name]) for name in (P_GROUP, P_OTHERS, P_FILLS, P_CLIENTS)}
+        return Stored(
+            place=self.place,
+            fields=fields.tolist(),
+            usual=self.usual,
+            group=_named(state[2], state[3], made[P_GROUP], instruments),
+            others=_named(state[4], state[5], made[P_OTHERS], instruments),
+            fills=_in_order(state[6], made[P_FILLS]).tolist(),
+            filled=_in_order(state[7], made[P_FILLS]).tolist(),
+            sizes=_in_order(state[8], made[P_CLIENTS]).tolist(),
+            hits=dict(sorted(self.hits.items())),
+            hits_day=self._hits_day,
+        )
+
+    def restore(self, stored: Stored, instruments: Instruments) -> None:
+        """Take it over from a snapshot."""
+        fields, state = self._fields, [array[self.at] for array in self._pools.state]
+        fields[:] = stored.fields
+        self._pools.state[1][self.at] = stored.usual
+        self._hits, self._hits_day = dict(stored.hits), stored.hits_day
+        for ring, kept, at in ((stored.group, 2, P_GROUP), (stored.others, 4, P_OTHERS)):
+            names, rows, amounts = ring
+            where = _places(len(names), int(fields[at]), state[kept])
+            if len(names):
+                codes = [instruments.codes.get(name, -1) for name in names]
+                state[kept][where, E_INSTRUMENT] = codes
+                state[kept][where, E_INSTRUMENT + 1 :] = rows
+                state[kept + 1][where] = amounts
+        filled = _places(len(stored.filled), int(fields[P_FILLS]), state[7])
+        if len(filled):
+            state[6][filled], state[7][filled] = stored.fills, stored.filled
+        state[8][_places(len(stored.sizes), int(fields[P_CLIENTS]), state[8])] = stored.sizes
+
+
+def _room(pools: int) -> tuple[Array, ...]:
+    """Return blank state of so many pools.
+
+    Fields, usual size; executions of the group and their amounts, those of others and theirs;
+    fills and their amounts; sizes of client instructions.
+    """
+    return (
+        np.zeros((pools, POOL_FIELDS), np.int64),
+        np.zeros(pools),
+        np.zeros((pools, KEPT, EXECUTION_FIELDS), np.int64),
+        np.zeros((pools, KEPT, 2)),
+        np.zeros((pools, KEPT_OTHERS, EXECUTION_FIELDS), np.int64),
+        np.zeros((pools, KEPT_OTHERS, 2)),
+        np.zeros((pools, KEPT, 2), np.int64),
+        np.zeros((pools, KEPT)),
+        np.zeros((pools, KEPT)),
+    )
+
+
+def _places(count: int, made: int, ring: Array) -> Array:
+    """Return where the last so many of all that were made stand in a ring, oldest first."""
+    places: Array = np.arange(made - count, made) % len(ring)
+    return places
+
+
+def _in_order(ring: Array, made: int) -> Array:
+    """Return what a ring holds, oldest first."""
+    held: Array = ring[_places(min(made, len(ring)), made, ring)]
+    return held
+
+
+def _named(ring: Array, amounts: Array, made: int, instruments: Instruments) -> _Ring:
+    rows = _in_order(ring, made)
+    names = [
+        instruments[code].instrument if code >= 0 else "" for code in rows[:, E_INSTRUMENT].tolist()
+    ]
+    return names, rows[:, E_INSTRUMENT + 1 :].tolist(), _in_order(amounts, made).tolist()

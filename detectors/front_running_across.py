@@ -13,6 +13,7 @@ from detectors.across_case import (
     finding,
     is_complete,
     is_telling,
+    lapses_ns,
     mark,
     next_due_ns,
     open_case,
@@ -20,17 +21,53 @@ from detectors.across_case import (
     unwind,
     weigh,
 )
+from detectors.across_kernel import (
+    CASE_FIELDS,
+    DAY,
+    E_ACCOUNT,
+    E_ACTOR,
+    E_CLOCK,
+    E_DOUBT,
+    E_FIRST,
+    E_INSTRUMENT,
+    E_LAST,
+    E_ORIGINATOR,
+    E_PRICE,
+    E_RECEIVED,
+    E_SEQ,
+    E_SIDE,
+    EXECUTION_FIELDS,
+    MOST_ACTS,
+    run,
+)
 from detectors.across_params import FrontRunningAcrossParams
-from detectors.across_pool import DAY, GROUP, SECOND, Act, Execution, Fill, Parent, Pool
+from detectors.across_pool import SECOND, Act, Execution, Parent, Pool, Pools, Stored
+from detectors.across_trades import (
+    COLUMNS,
+    T_ACCOUNT,
+    T_ACTOR,
+    T_CLIENT,
+    T_CLOCK,
+    T_DOUBT,
+    T_INCOMING,
+    T_INSTRUMENT,
+    T_MID,
+    T_ORIGINATOR,
+    T_PRICE,
+    T_RECEIVED,
+    T_SEQ,
+    T_SIDE,
+    TRADE_FIELDS,
+    collect,
+    due_of,
+)
 from detectors.base import Detector, Finding, Params, Spec
-from ingest.axes import Count, Entries, Least
-from ingest.events import NULL, Batch, Phase, Role
+from ingest.axes import Count, Entries, Least, Rows
+from ingest.compiled import plain
+from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
-
-_Row = tuple[Execution, tuple[Fill, ...], str]
-"""An execution with what it filled, and the underlying it belongs to."""
 
 
 class _Cases(msgspec.Struct):
@@ -44,8 +81,8 @@ class _Cases(msgspec.Struct):
 class FrontRunningAcross(Detector):
     """Executions ahead of clients that one instrument's feed does not show, or not as the group's.
 
-    State, by underlying seen: `Pool` (some 200 kB when full), at most `max_cases` open cases and as
-    many of the day; executions since the last watermark.
+    State, by underlying seen: its executions, fills and sizes (`Pools`: 255 kB), at most
+    `max_cases` open cases and as many of the day; trades since the last watermark, 120 B each.
 
     Examples
     --------
@@ -133,9 +170,9 @@ class FrontRunningAcross(Detector):
     )
     Params: ClassVar[type[Params]] = FrontRunningAcrossParams
     layout: ClassVar[Layout] = {
-        "pools": Entries(kind=Pool, place=lambda pool: pool.place),
+        "pools": Entries(kind=Stored, place=lambda pool: pool.place),
         "cases": Entries(kind=_Cases, place=lambda cases: cases.place),
-        "waiting": Entries(kind=_Row, place=lambda row: row[0].instrument),
+        "waiting": Rows("waiting", column=T_INSTRUMENT),
         "until": Least(NULL),
         "lost": Count(),
     }
@@ -143,10 +180,15 @@ class FrontRunningAcross(Detector):
     def __init__(self, params: FrontRunningAcrossParams, instruments: Instruments) -> None:
         self._params = params
         self._instruments = instruments
-        self._lot = [float(row.lot_size) for row in instruments.rows]
-        self._pools: dict[str, Pool] = {}
-        self._cases: dict[str, _Cases] = {}
-        self._waiting: list[_Row] = []
+        rows = instruments.rows
+        self._lot = np.array([float(row.lot_size) for row in rows])
+        self._rank = np.argsort(np.argsort(np.array([row.instrument for row in rows])))
+        self._pool_of = np.full(len(rows), -1, np.int64)
+        self._pools = Pools()
+        self._cases: list[_Cases] = []
+        self._waiting = np.empty((0, TRADE_FIELDS), np.int64)
+        self._acts = np.empty((MOST_ACTS, EXECUTION_FIELDS), np.int64)  # room: kept between calls
+        self._of_acts = np.empty((MOST_ACTS, 2))
         self._until_ns = NULL
         self._lost = 0
 
@@ -157,7 +199,7 @@ class FrontRunningAcross(Detector):
 
     @property
     def overflow(self) -> int:
-        """Late trades, and cases that were not followed or kept."""
+        """Late executions, and cases that were not followed or kept."""
         return self._lost
 
     def step(self, batch: Batch) -> Sequence[Finding]:
@@ -165,118 +207,103 @@ class FrontRunningAcross(Detector):
         self._wait(batch)
         if batch.watermark_ns == NULL:
             return []
-        due = [row for row in self._waiting if row[0].clock_ns < batch.watermark_ns]
-        self._waiting = [row for row in self._waiting if row[0].clock_ns >= batch.watermark_ns]
-        due.sort(key=lambda row: (row[0].clock_ns, row[0].instrument, row[0].first))
         findings: list[Finding] = []
-        for done, fills, underlying in due:
-            if done.clock_ns < self._until_ns:
-                self._lost += 1
-                continue
-            findings.extend(self._take(done, fills, underlying))
+        if len(self._waiting):
+            findings.extend(self._run(batch.watermark_ns))
         self._until_ns = max(self._until_ns, batch.watermark_ns)
-        for cases in self._cases.values():
+        for cases in self._cases:
             findings.extend(self._due(cases, batch.watermark_ns, None))
         return sorted(findings, key=lambda f: (f.detected_ns, f.instrument, f.first_seq))
 
     def _wait(self, batch: Batch) -> None:
-        """Add a batch's executions to those that wait; the rest of one that does goes with it."""
-        known = {(row[0].instrument, row[0].seq): at for at, row in enumerate(self._waiting)}
-        for done, fills, underlying in self._executions(batch):
-            at = known.get((done.instrument, done.seq))
-            if at is None:
-                self._waiting.append((done, fills, underlying))
-                continue
-            first, filled, _ = self._waiting[at]
-            first.amount += done.amount
-            first.last = done.last
-            first.doubt |= done.doubt
-            self._waiting[at] = (first, filled + fills, underlying)
-
-    def _executions(self, batch: Batch) -> Iterator[_Row]:
-        """Yield the batch's executions by incoming instructions, each with what it filled."""
-        plain = (batch["incoming_seq"] != 0) & (batch["phase"] == Phase.CONTINUOUS)
-        plain &= (batch["busts_lo"] == 0) & (batch["busts_hi"] == 0) & (batch["side"] != 0)
-        plain &= batch["incoming_received_ns"] != NULL
-        rows = np.flatnonzero(plain)
-        if not len(rows):
+        """Add a batch's trades to those that wait, each instrument's together in seq order."""
+        taken = np.empty((np.count_nonzero(batch["incoming_seq"]), TRADE_FIELDS), np.int64)
+        if not len(taken):
             return
-        names = (
-            "instrument", "incoming_seq", "incoming_received_ns", "clock_ns", "side", "price",
-            "quantity", "seq", "best_bid", "best_ask", "coverage",
-            "buy_account", "buy_owner", "buy_complex", "buy_role", "buy_originator",
-            "sell_account", "sell_owner", "sell_complex", "sell_role", "sell_originator",
-        )  # fmt: skip
-        open_: Execution | None = None
-        fills: list[Fill] = []
-        last: tuple[int, int] = (-1, 0)
-        for (
-            code, incoming, received, clock, side, price, lots, seq, bid, ask, doubt,
-            *parties,
-        ) in zip(*(batch[name][rows].tolist() for name in names), strict=True):  # fmt: skip
-            taker, maker = (parties[:5], parties[5:]) if side > 0 else (parties[5:], parties[:5])
-            amount = lots * self._lot[code]
-            traded = [
-                Fill(clock, _actor(*party[:3]), way * amount)
-                for party, way in ((maker, -side), (taker, side))
-            ]
-            if open_ is not None and last == (code, incoming):
-                open_.amount += amount
-                open_.last = seq
-                open_.doubt |= bool(doubt)
-                fills.extend(traded)
-                continue
-            if open_ is not None:
-                yield self._row(open_, fills, last[0])
-            last, fills = (code, incoming), traded
-            account, owner, group, role, originator = taker
-            open_ = Execution(
-                instrument=self._instruments[code].instrument,
-                seq=incoming,
-                received_ns=received,
-                clock_ns=clock,
-                side=side,
-                account=account,
-                actor=_actor(account, owner, group),
-                originator=originator,
-                client=role == Role.CLIENT and not group,
-                amount=amount,
-                price=price,
-                first=seq,
-                last=seq,
-                double_mid=None if NULL in (bid, ask) else bid + ask,
-                doubt=bool(doubt),
-            )
-        if open_ is not None:
-            yield self._row(open_, fills, last[0])
+        taken = taken[: collect(tuple(plain(batch[name]) for name in COLUMNS), taken)]
+        if len(self._waiting):
+            taken = np.concatenate([self._waiting, taken])
+            taken = taken[np.argsort(taken[:, T_INSTRUMENT], kind="stable")]
+        self._waiting = taken
 
-    def _row(self, done: Execution, fills: Sequence[Fill], code: int) -> _Row:
-        return done, tuple(fills), self._instruments[code].collection
+    def _run(self, watermark_ns: int) -> Iterator[Finding]:
+        """Take in the executions that began before the watermark, in the order of event time."""
+        trades = self._waiting
+        spans, waits, late = due_of(trades, self._until_ns, watermark_ns, self._rank)
+        self._waiting = trades[waits]
+        self._lost += late
+        self._meet(trades[spans[:, 0]])
+        params, at = self._params, 0
+        times = (params.clock_uncertainty_ns, params.parent_gap_s * SECOND, params.local_s * SECOND)
+        while at <= len(spans):
+            at, written, amount, parent = run(
+                trades, spans, at, self._pool_of, self._lot, times, params.large_ratio,
+                self._pools.state, self._followed(), self._acts, self._of_acts,
+            )  # fmt: skip
+            if at <= len(spans):
+                done = trades[slice(*spans[at - 1])]
+                yield from self._take(done, amount, parent, written)
 
-    def _take(self, done: Execution, fills: Sequence[Fill], underlying: str) -> Iterator[Finding]:
-        pool = self._pools.get(underlying)
-        if pool is None:
-            pool = Pool(place=done.instrument, since_ns=done.clock_ns)
-            self._pools[underlying] = pool
-            self._cases[underlying] = _Cases(done.instrument)
-        cases = self._cases[underlying]
+    def _meet(self, trades: Array) -> None:
+        """Make pools of the underlyings that are new."""
+        for row in np.flatnonzero(self._pool_of[trades[:, T_INSTRUMENT]] < 0).tolist():
+            code = int(trades[row, T_INSTRUMENT])
+            if self._pool_of[code] < 0:
+                place = self._instruments[code].instrument
+                self._place(self._pools.add(place, int(trades[row, T_CLOCK])))
+                self._cases.append(_Cases(place))
+
+    def _place(self, pool: Pool) -> None:
+        """Note of which instruments a pool is."""
+        collection = self._instruments[self._instruments.codes[pool.place]].collection
+        for code, row in enumerate(self._instruments.rows):
+            if row.collection == collection:
+                self._pool_of[code] = pool.at
+
+    def _followed(self) -> Array:
+        """Return the open cases as the kernel takes them."""
+        rows = [
+            (at, case.client, case.originator, case.side, case.actor,
+             self._instruments.codes[case.traded], next_due_ns(case), lapses_ns(case),
+             case.net > case.unwound)
+            for at, cases in enumerate(self._cases)
+            for case in cases.open
+        ]  # fmt: skip
+        return np.array(rows, np.int64).reshape(-1, CASE_FIELDS)
+
+    def _take(self, trades: Array, amount: float, parent: float, written: int) -> Iterator[Finding]:
+        """Bring an execution that concerns a case to those of its underlying."""
+        done, first = self._execution(trades, amount), trades[0]
+        pool = self._pools.all[self._pool_of[first[T_INSTRUMENT]]]
+        cases = self._cases[pool.at]
         yield from self._due(cases, done.clock_ns, done)
-        parent, acts = pool.add(done, self._params)
-        for fill in fills:
-            pool.traded(fill)
         for case in cases.open:
             who_and_how = (case.actor, case.traded, -case.side)
             if who_and_how == (done.actor, done.instrument, done.side):
                 unwind(case, done)
-        if parent is not None:
-            yield from self._knew(pool, cases, parent, done, acts)
+        if first[T_CLIENT]:
+            acts = [
+                Act(
+                    done=self._kept(row, float(self._of_acts[at, 0])),
+                    at_ns=done.received_ns,
+                    rate_as_large=float(self._of_acts[at, 1]),
+                    hedge=pool.hedge(self._params, row, done.side),
+                )
+                for at, row in enumerate(self._acts[:written])
+            ]
+            episode = Parent(
+                client=done.actor,
+                originator=int(first[T_ORIGINATOR]),
+                side=done.side,
+                amount=parent,
+            )
+            yield from self._knew(pool, cases, episode, done, acts)
 
     def _knew(
         self, pool: Pool, cases: _Cases, parent: Parent, client: Execution, acts: Sequence[Act]
     ) -> Iterator[Finding]:
         """Open, extend and judge the cases of a client's episode."""
         by_key = {case.key: case for case in cases.open}
-        pools = [self._pools[name] for name in sorted(self._pools)]
         for act in acts:
             key = (*parent.key, act.done.actor)
             if key not in by_key:
@@ -289,7 +316,7 @@ class FrontRunningAcross(Detector):
         for key, case in by_key.items():
             if key[:3] != parent.key or self._told_already(cases, case):
                 continue
-            fresh = weigh(pools, pool, self._params, case, parent)
+            fresh = weigh(self._pools.all, pool, self._params, case, parent)
             if not is_telling(self._params, case):
                 continue
             if not case.told:
@@ -307,8 +334,7 @@ class FrontRunningAcross(Detector):
 
     def _shed_light(self, case: Case, at_ns: int) -> Iterator[Finding]:
         """Tell of the actor's cases of the day that were not complete: they are so many."""
-        for name in sorted(self._cases):
-            cases = self._cases[name]
+        for cases in sorted(self._cases, key=lambda cases: cases.place):
             for other in [*cases.earlier, *cases.open]:
                 if (
                     other is not case
@@ -353,33 +379,69 @@ class FrontRunningAcross(Detector):
         else:
             self._lost += 1
 
+    def _execution(self, trades: Array, amount: float) -> Execution:
+        values = trades[0].tolist()
+        return Execution(
+            instrument=self._instruments[values[T_INSTRUMENT]].instrument,
+            seq=values[T_INCOMING],
+            received_ns=values[T_RECEIVED],
+            clock_ns=values[T_CLOCK],
+            side=values[T_SIDE],
+            account=values[T_ACCOUNT],
+            actor=values[T_ACTOR],
+            originator=values[T_ORIGINATOR],
+            amount=amount,
+            price=values[T_PRICE],
+            first=values[T_SEQ],
+            last=int(trades[-1, T_SEQ]),
+            double_mid=None if values[T_MID] == NULL else values[T_MID],
+            doubt=bool(trades[:, T_DOUBT].any()),
+        )
+
+    def _kept(self, row: Array, amount: float) -> Execution:
+        values = row.tolist()
+        return Execution(
+            instrument=self._instruments[values[E_INSTRUMENT]].instrument,
+            seq=values[E_SEQ],
+            received_ns=values[E_RECEIVED],
+            clock_ns=values[E_CLOCK],
+            side=values[E_SIDE],
+            account=values[E_ACCOUNT],
+            actor=values[E_ACTOR],
+            originator=values[E_ORIGINATOR],
+            amount=amount,
+            price=values[E_PRICE],
+            first=values[E_FIRST],
+            last=values[E_LAST],
+            doubt=bool(values[E_DOUBT]),
+        )
+
     def _finding(self, case: Case, at_ns: int) -> Finding:
         return finding(self.spec, self._params, self._instruments, case, at_ns)
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
+        order = np.argsort(self._waiting[:, T_INSTRUMENT], kind="stable")
         return {
-            "pools": pack_exact(sorted(self._pools.values(), key=lambda pool: pool.place)),
-            "cases": pack_exact(sorted(self._cases.values(), key=lambda cases: cases.place)),
-            "waiting": pack_exact(
-                sorted(self._waiting, key=lambda row: (row[0].instrument, row[0].first))
-            ),
+            "pools": pack_exact(self._pools.stored(self._instruments)),
+            "cases": pack_exact(sorted(self._cases, key=lambda cases: cases.place)),
+            "waiting": self._waiting[order],
             "until": np.array([self._until_ns], np.int64),
             "lost": np.array([self._lost], np.int64),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it does not fit."""
-        self._pools = {
-            self._collection(pool.place): pool
-            for pool in unpack_exact(snapshot["pools"], list[Pool])
-        }
-        self._cases = {}
+        stored = unpack_exact(snapshot["pools"], list[Stored])
+        self._pools.restore(stored, self._instruments)
+        self._pool_of[:] = -1
+        for pool in self._pools.all:
+            self._place(pool)
         self._lost = int(snapshot["lost"][0])
-        for cases in unpack_exact(snapshot["cases"], list[_Cases]):
-            self._cases[self._collection(cases.place)] = cases
+        self._cases = unpack_exact(snapshot["cases"], list[_Cases])
+        for cases in self._cases:
             cases.open, cases.earlier = self._listed(cases.open), self._listed(cases.earlier)
-        self._waiting = unpack_exact(snapshot["waiting"], list[_Row])
+        self._waiting = snapshot["waiting"].copy()
         self._until_ns = int(snapshot["until"][0])
 
     def _listed(self, cases: list[Case]) -> list[Case]:
@@ -392,12 +454,3 @@ class FrontRunningAcross(Detector):
         ]
         self._lost += len(cases) - len(listed)
         return listed
-
-    def _collection(self, name: str) -> str:
-        return self._instruments[self._instruments.codes[name]].collection
-
-
-def _actor(account: int, owner: int, group: int) -> int:
-    if group:
-        return GROUP
-    return owner if owner >= 0 else -account - 2

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.across_kernel import EXECUTION_FIELDS, rates
 from detectors.strata import tails
 from ingest.names import Names
 from ingest.register import read_register
@@ -135,6 +136,7 @@ def main() -> None:
         restart(tape, Path(scratch))
     one = np.ones(1, np.int64)
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
+    rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detectors.across_pool import GROUP, Pool
+from detectors.across_pool import Pool
+from detectors.across_trades import GROUP
 from detectors.base import Finding
 from detectors.book import Books
 from detectors.examples import across, batch_of, example_instruments, trade
@@ -315,7 +316,7 @@ def _clean_day(rng, detector, params) -> tuple[Pool, int]:
     batch = batch_of(sorted(filled, key=lambda row: row["instrument"]), instruments)
     batch.watermark_ns = START + 86_400 * SECOND
     detector.step(batch)
-    pool = detector._pools["BTC"]
+    pool = detector._pools.all[0]
     first = [n for n, (_, row) in enumerate(rows) if row["instrument"] == 1][15]
     late = sum(row["instrument"] == 1 for _, row in rows[first + 1 :])
     return pool, late
