@@ -18,6 +18,8 @@ from ingest.instruments import Instruments
 
 SECOND: Final = 1_000_000_000
 WAYS: Final = 4
+MOST_FURTHER: Final = 256
+"""Further instructions of the client that a case cites; one sliced finer than that is cut short."""
 COUNTERFACTUAL: Final = (
     "the client filled at the price of the execution ahead of it, all else unchanged; what stayed "
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
@@ -51,6 +53,8 @@ class Case(msgspec.Struct, kw_only=True):
     """Seqs of those that rest in the book."""
     refs: list[int] = []
     """Seqs to be cited by the next finding."""
+    further: int = 0
+    """How many instructions of the client were cited that only made the episode large."""
     cost_price: int = 0
     cost_extra: int = 0
     """Mean price = cost_price + cost_extra / all_lots, ticks."""
@@ -175,6 +179,13 @@ def take(case: Case, known: Known) -> None:
     case.window_ns = max(case.window_ns, known.engine_ns - known.received_ns)
     case.last_ns = max(case.last_ns, known.clock_ns)
     case.incomplete |= bool(known.doubt)
+
+
+def extend(case: Case, known: Known) -> None:
+    """Cite a further instruction of the client: with the others it makes the episode large."""
+    if case.further < MOST_FURTHER:
+        case.further += 1
+        case.refs.append(known.seq)
 
 
 def fill(case: Case, batch: Batch, row: int) -> None:

@@ -13,6 +13,7 @@ from detectors.episodes import Key
 from detectors.front_case import (
     SECOND,
     Case,
+    extend,
     fill,
     finding,
     is_complete,
@@ -71,7 +72,7 @@ class FrontRunning(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="front_running",
-        version=1,
+        version=2,
         title="Front running",
         scope="instrument",
         evidence_class="indicator",
@@ -87,7 +88,8 @@ class FrontRunning(Detector):
             "are front_running_across's. Up to what the group had traded net on the other side "
             "within `hedge_s` it is a hedge. The client's parent episode is large: one "
             "owner's (behind an omnibus account, one originator's) orders on one side with gaps "
-            "below `parent_gap_s` come to `large_ratio` times the median client order. Chance: "
+            "below `parent_gap_s` come to `large_ratio` times the median client order; those up to "
+            "the one that makes it large are cited. Chance: "
             "the group's instructions come as a Poisson process at its own rate, of the last "
             "`local_s` or of all that is kept, whichever is greater, in the time for which "
             "instructions of large episodes were in the gateway that UTC day. A case stands for "
@@ -255,12 +257,15 @@ class FrontRunning(Detector):
                 last_ns=known.clock_ns,
                 due_s=self._params.marks_s,
             )
+        small = not case.is_large(self._params)
         case.parent_lots, case.usual_lots = known.parent_lots, known.usual_lots
         case.exposed_ns, case.windows = known.exposed_ns, known.windows
         if known.act_seq:
             take(case, known)
             if not known.resting:
                 self._watch(case, known)
+        elif small:
+            extend(case, known)
         yield from self._weigh(cases, case, known.clock_ns)
 
     def _weigh(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from detectors.book import Books
 from detectors.examples import batch_of, example_instruments, trade
-from detectors.front_case import rates_of
+from detectors.front_case import MOST_FURTHER, rates_of
 from detectors.front_running import FrontRunning, FrontRunningParams
 from detectors.knowledge import Knowledge
 from detectors.knowledge_kernel import FEW
@@ -156,6 +156,27 @@ def test_a_sale_before_a_large_sale_is_the_same():
     scene.later()
     (hit,) = strong(scene.found())
     assert hit.features["markout_1s"].value > 0
+
+
+def test_the_instructions_that_make_the_episode_large_are_cited_and_no_more():
+    scene = front_run(big=60, children=6)
+    cited = {ref.seq for f in scene.found() for ref in f.evidence_refs}
+    theirs = [
+        record["seq"]
+        for record in scene.venue.records
+        if record.get("action") == "new" and record["account"] == "BIG"
+    ]
+    assert [seq for seq in theirs if seq in cited] == theirs[:4]  # of 10 lots; 8 times 5 are large
+
+
+def test_no_more_of_them_are_cited_than_fit():
+    scene = Scene(depth=10_000)
+    scene.ahead(("MM", 60), children=MOST_FURTHER + 40, big=2 * (MOST_FURTHER + 40))
+    scene.later()
+    found = scene.found(large_ratio=MOST_FURTHER + 20.0)
+    cited = {ref.seq for f in found for ref in f.evidence_refs}
+    assert found
+    assert MOST_FURTHER < len(cited) < MOST_FURTHER + 10
 
 
 def test_the_parent_may_grow_large_later():
