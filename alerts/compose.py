@@ -48,17 +48,22 @@ class Composer:
     def alert(self, root: Part, facets: Sequence[Part]) -> Alert:
         """Return the alert of a part and of those that were folded into it.
 
-        The strongest part that is not retracted speaks for the alert (scenario, class, evidence,
-        harm, coverage, status); score, severity and notification are the highest of any; evidence,
-        accounts and revision are of all. Harm is never added up: the parts see one fact.
+        Those claim something that are not retracted and whose evidence is more than weak, where
+        there are any. The strongest of them speaks for the alert (scenario, class, evidence, harm,
+        coverage, status); facets, accounts and the window are of all that claim, ids of retracted
+        ones too; score, severity and notification are the highest of any, features and revision of
+        all. So what a weak part adds to what another shows is a note among the features, and makes
+        no alert vague. Harm is never added up: the parts see one fact.
         """
         parts = [root, *sorted(facets, key=_order)]
         live = [part for part in parts if part.said.status != "retracted"] or parts
+        claims = [part for part in live if part.said.evidence != "weak"] or live
+        cited = [part for part in parts if part in claims or part not in live]
         # The opening part wins ties: max returns the first of the highest.
-        head = max(live, key=lambda part: part.opening.rank)
+        head = max(claims, key=lambda part: part.opening.rank)
         harmed = next((p for p in [head, *live] if p.said.client_harm is not None), head)
         currency = self._currency(root.opening.instrument)
-        accounts = tuple(sorted({name for part in live for name in part.said.accounts}))
+        accounts = tuple(sorted({name for part in claims for name in part.said.accounts}))
         people = {name: who for part in reversed(parts) for name, who in part.people.items()}
         harm = harmed.said.client_harm
         return Alert(
@@ -67,7 +72,7 @@ class Composer:
             detector=head.opening.detector,
             detector_version=head.opening.detector_version,
             scenario=head.opening.scenario,
-            facets=tuple(_facets(head, live)),
+            facets=tuple(_facets(head, claims)),
             evidence_class=head.opening.evidence_class,
             evidence=head.said.evidence,
             severity=max((self._severity_of(part) for part in live), key=SEVERITIES.index),
@@ -76,16 +81,16 @@ class Composer:
             accounts=accounts,
             owners=tuple(people[name].owner for name in accounts),
             roles=tuple(people[name].role for name in accounts),
-            window_start_ns=min(part.said.window_start_ns for part in live),
-            window_end_ns=max(part.said.window_end_ns for part in live),
+            window_start_ns=min(part.said.window_start_ns for part in claims),
+            window_end_ns=max(part.said.window_end_ns for part in claims),
             detected_ns=root.opening.detected_ns,
             client_harm=None if harm is None else rounded(harm),
             currency=currency,
             counterfactual=harmed.said.counterfactual,
             notify_clock=max((part.said.notify_clock for part in live), key=NOTIFY.index),
-            order_ids=_ids([part.orders for part in parts]),
-            trade_ids=_ids([part.trades for part in parts]),
-            features=_features(head, live, parts),
+            order_ids=_ids([part.orders for part in cited]),
+            trade_ids=_ids([part.trades for part in cited]),
+            features=_features(head, live, parts, cited),
             params_hash=self._params_hashes[head.opening.detector],
             registry_version=root.opening.registry_version,
             coverage=head.said.coverage,
@@ -144,7 +149,9 @@ def _by_place(tables: Sequence[Mapping[str, Place]]) -> list[tuple[str, Place]]:
     return sorted(joined.items(), key=lambda item: (item[1], item[0]))
 
 
-def _features(head: Part, live: Sequence[Part], parts: Sequence[Part]) -> dict[str, Feature]:
+def _features(
+    head: Part, live: Sequence[Part], parts: Sequence[Part], cited: Sequence[Part]
+) -> dict[str, Feature]:
     features = {name: _round(feature) for name, feature in head.said.features.items()}
     for part in live:
         if part is head:
@@ -155,8 +162,8 @@ def _features(head: Part, live: Sequence[Part], parts: Sequence[Part]) -> dict[s
         if part.said.coverage != head.said.coverage:
             features.setdefault(f"{scenario}.coverage", Feature(part.said.coverage, "word"))
     counts = {
-        "order_ids_not_listed": len({n for p in parts for n in p.orders}) - MAX_IDS,
-        "trade_ids_not_listed": len({n for p in parts for n in p.trades}) - MAX_IDS,
+        "order_ids_not_listed": len({n for p in cited for n in p.orders}) - MAX_IDS,
+        "trade_ids_not_listed": len({n for p in cited for n in p.trades}) - MAX_IDS,
         "evidence_not_kept": sum(part.overflow for part in parts),
         "evidence_not_archived": sum(part.unresolved for part in parts),
     }

@@ -28,6 +28,33 @@ def test_a_weaker_view_of_the_same_trade_is_a_facet(venue):
     assert (again.revision, again.trade_ids) == (3, ("T3", "T6"))
 
 
+def test_a_weak_view_is_a_note_and_claims_nothing(venue):
+    breach = venue.finding("breaches", seqs=(2, 3))
+    weak = {"evidence": "weak", "accounts": ("MM1", "C2"), "score": 0.9}
+    for order in (1, -1):
+        views = [breach, venue.finding("rules", seqs=(1, 3, 6), **weak)][::order]
+        alert = apply(book := venue.book(), venue, *views)[-1]
+        assert alert.facets == ()
+        (alone,) = apply(venue.book(), venue, breach)
+        assert (alert.order_ids, alert.trade_ids) == (alone.order_ids, alone.trade_ids)
+        assert alert.trade_ids == ("T3",)
+        assert alert.accounts == alone.accounts
+        assert alert.features["rules_scenario.volume"].value == 0.3
+        assert alert.revision == 2
+    # Once it is more than weak, it claims.
+    more = venue.finding(
+        "rules", revision=2, seqs=(6,), evidence="supported", accounts=("MM1", "C2")
+    )
+    (again,) = apply(book, venue, more)
+    assert again.facets == ("rules_scenario",)
+    assert again.trade_ids == ("T3", "T6")
+    # Where all are weak, all are read.
+    faint = venue.finding("breaches", seqs=(2, 3), evidence="weak")
+    (alert,) = apply(venue.book(), venue, faint, venue.finding("rules", seqs=(1, 3), **weak))
+    assert alert.facets == ("rules_scenario",)
+    assert set(alert.order_ids) == {"O1", "O2"}
+
+
 def test_another_trade_or_no_common_account_makes_two_alerts(venue):
     breach = venue.finding("breaches")
     assert len(apply(venue.book(), venue, breach, venue.finding(first=6))) == 2
