@@ -9,7 +9,8 @@ from typing import ClassVar, Final
 from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
-from detectors.spoofing_cycle import Surge
+from detectors.layers_state import PARTS
+from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import (
     OWN_CALM,
@@ -29,8 +30,6 @@ from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
 HOUR_S: Final = 3600.0
-PARTS: Final = 10**9
-"""Ratios and chances are kept in an episode as integers of so many parts."""
 LEAST: Final = 1e-300
 """What stands for a p of nought in a logarithm."""
 MAX_ACCOUNTS: Final = 16
@@ -65,7 +64,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=2,
+        version=3,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
@@ -162,51 +161,50 @@ class Spoofing(Detector):
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return cycles and closings."""
         findings: list[Finding] = []
-        for surge, samples, peers in self._layers.scan(batch):
-            if surge.in_group and surge.cycle:
-                findings.extend(self._cycle(surge, samples, peers))
+        for cycle in self._layers.scan(batch):
+            findings.extend(self._cycle(cycle))
         findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
         return findings
 
-    def _cycle(self, surge: Surge, samples: int, peers: int) -> Iterator[Finding]:
-        key, place = (surge.instrument,), "bought" if surge.side > 0 else "sold"
+    def _cycle(self, cycle: Cycle) -> Iterator[Finding]:
+        key, place = (cycle.instrument,), "bought" if cycle.side > 0 else "sold"
         known = self._episodes.get(key)
         told = known.sums if known is not None else {}
-        if surge.fall_ns <= told.get(f"{place}_ns", 0) or surge.on_ns <= told.get(place, 0):
+        if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
             return  # the same withdrawal, of an account and of the complex, or in both measures
         episode, expired = self._episodes.fact(
             key,
-            seq=surge.seqs[0],
-            at_ns=surge.due_ns,
-            accounts=surge.accounts[:1],
-            incomplete=surge.incomplete,
+            seq=cycle.seqs[0],
+            at_ns=cycle.due_ns,
+            accounts=cycle.accounts[:1],
+            incomplete=cycle.incomplete,
         )
         if expired is not None:
             yield self._closing(expired)
-        episode.first_ns = min(episode.first_ns, surge.from_ns)
+        episode.first_ns = min(episode.first_ns, cycle.from_ns)
         sums = episode.sums
-        sums[f"{place}_ns"], sums[place] = surge.due_ns, surge.fall_ns
-        sums.setdefault("first_fall_ns", surge.fall_ns)
-        _count(sums, surge)
-        self._judge(sums, surge, samples, peers)
-        refs = tuple(Ref(surge.instrument, seq) for seq in surge.seqs)
+        sums[f"{place}_ns"], sums[place] = cycle.due_ns, cycle.fall_ns
+        sums.setdefault("first_fall_ns", cycle.fall_ns)
+        _count(sums, cycle)
+        self._judge(sums, cycle)
+        refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
 
-    def _judge(self, sums: dict[str, int], surge: Surge, samples: int, peers: int) -> None:
+    def _judge(self, sums: dict[str, int], cycle: Cycle) -> None:
         """Hold the episode so far against external makers, and the fills against no fill."""
-        tallies = self._layers.tallies(surge.instrument)
-        hours = samples * self._params.sample_s * peers / HOUR_S
+        tallies = cycle.tallies
+        hours = cycle.sampled * self._params.sample_s * cycle.peers / HOUR_S
         peer_cycles = int(tallies[..., PEER_CYCLES].sum())
         # One cycle and one hour more than seen: external makers are never taken to have none.
         rate = (peer_cycles + 1) / (hours + 1)
-        lasted = max(0, surge.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
+        lasted = max(0, cycle.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
         chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
-        level = spent(self._params.rate_level, self._layers.count_test(surge.instrument))
+        level = spent(self._params.rate_level, self._layers.count_test(cycle.instrument))
         sums |= {
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
@@ -218,7 +216,7 @@ class Spoofing(Detector):
             "trials": t[OWN_FILLED],
             "peer_cycles": peer_cycles,
             "peer_hours": round(hours * PARTS),
-            "peers": peers,
+            "peers": cycle.peers,
         }
 
     def _closing(self, episode: Episode) -> Finding:
@@ -302,22 +300,22 @@ _PLACES: Final = {"buy": "bought", "sell": "sold"}
 _FEWEST_PEERS: Final = 2
 
 
-def _count(sums: dict[str, int], surge: Surge) -> None:
+def _count(sums: dict[str, int], cycle: Cycle) -> None:
     """Add a cycle to an episode's sums."""
     for name, amount in (
         ("cycles", 1),
-        ("withdrawn", surge.withdrawn),
-        ("size", round(surge.size_ratio * PARTS)),
-        ("ratio", round(surge.ratio * PARTS)),
-        ("hits", surge.hits),
-        ("delay_ns", surge.fall_ns - surge.hit_ns),
-        ("dwell_ns", surge.fall_ns - surge.rise_ns),
-        ("distance", surge.distance_ticks),
+        ("withdrawn", cycle.withdrawn),
+        ("size", round(cycle.size_ratio * PARTS)),
+        ("ratio", cycle.ratio),
+        ("hits", cycle.hits),
+        ("delay_ns", cycle.fall_ns - cycle.hit_ns),
+        ("dwell_ns", cycle.fall_ns - cycle.rise_ns),
+        ("distance", cycle.distance_ticks),
     ):
         sums[name] = sums.get(name, 0) + amount
-    if surge.harm is not None:
-        sums["harm"] = sums.get("harm", 0) + surge.harm
-    meet(sums, surge.accounts, MAX_ACCOUNTS)
+    if cycle.harm is not None:
+        sums["harm"] = sums.get("harm", 0) + cycle.harm
+    meet(sums, cycle.accounts, MAX_ACCOUNTS)
 
 
 def _share(part: int, whole: int) -> int:

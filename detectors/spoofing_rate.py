@@ -10,6 +10,7 @@ from typing import Final
 
 from detectors import strata
 from detectors.strata import Tails
+from ingest.compiled import njit
 from ingest.events import Array
 
 OWN_FILLED, OWN_FILLED_GONE, OWN_CALM, OWN_CALM_GONE, PEER, PEER_CYCLES = range(6)
@@ -21,13 +22,17 @@ CLASSES: Final = 13
 """Of time stood: the last begins at a minute and more."""
 
 
+@njit(cache=True)
 def class_of(stood_ns: int) -> int:
     """Return the class of a time stood, by doubling.
 
     >>> class_of(0), class_of(1 << 25), class_of(3 << 25), class_of(10**12)
     (0, 1, 2, 12)
     """
-    return min(CLASSES - 1, max(0, stood_ns // SHORTEST_NS).bit_length())
+    found, left = 0, stood_ns // SHORTEST_NS
+    while left > 0 and found < CLASSES - 1:
+        found, left = found + 1, left >> 1
+    return found
 
 
 def tails(tallies: Array) -> Tails:

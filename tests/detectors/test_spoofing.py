@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors import layers_kernel
+from detectors import layers_kernel, layers_orders, layers_state
 from detectors.book import Books
 from detectors.spoofing import Spoofing, SpoofingParams
 from tests.support.claims import claims
@@ -591,7 +591,7 @@ def test_cuts_change_nothing(size):
 
 def test_orders_beyond_the_bound_are_counted():
     scene = Scene(minutes=0)
-    for n in range(layers_kernel.FULL):
+    for n in range(layers_state.FULL):
         scene.new("MM", BUY, 1, 3 + n % 90)
     table = instruments_of(scene.rows)
     accounts = [{"account": a, "owner": a, "role": r} for a, r in scene.roles.items()]
@@ -611,16 +611,16 @@ def test_the_median_is_that_of_sorted_values_whatever_the_guess():
 def test_the_table_of_orders_agrees_with_a_dictionary():
     """Linear probing with the gap closed behind what leaves, against a plain dict."""
     rng = np.random.default_rng(5)
-    table = np.zeros((layers_kernel.ORDERS, layers_kernel.ORDER_FIELDS), np.int64)
+    table = np.zeros((layers_state.ORDERS, layers_state.ORDER_FIELDS), np.int64)
     held = {}
     for _ in range(5_000):
         key = int(rng.integers(1, 500))
-        at = layers_kernel.find(table, key)
+        at = layers_orders.find(table, key)
         assert (table[at, 0] == key) == (key in held)
         if key in held and rng.random() < 0.6:
             assert table[at, 1] == held.pop(key)
-            layers_kernel.drop(table, at)
-        elif len(held) < layers_kernel.FULL:
+            layers_orders.drop(table, at)
+        elif len(held) < layers_state.FULL:
             held[key] = int(rng.integers(1, 99))
             table[at, 0], table[at, 1] = key, held[key]
     assert int((table[:, 0] != 0).sum()) == len(held)

@@ -1,0 +1,76 @@
+"""What the scan behind spoofing keeps of an instrument, and tells of a cycle: its fields."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from detectors.spoofing_rate import CLASSES, TALLIES
+from ingest.events import NULL
+
+ORDERS: Final = 512
+"""Slots for live orders of the parties, an instrument; a power of two."""
+FULL: Final = ORDERS - ORDERS // 4
+"""How many of them are used at most."""
+PARTIES: Final = 24
+"""Parties followed, an instrument: first the complex as one."""
+SAMPLES: Final = 96
+"""Samples of displayed size that make a habit, for each party and side."""
+FILLS: Final = 8
+LAYERS: Final = 32
+"""Latest fills on the other side, and withdrawn orders, that are told of a surge."""
+
+# Fields of a live order.
+(
+    O_KEY, O_PARTY, O_GROUP, O_SIDE, O_PRICE, O_SHOWN, O_SEQ, O_SINCE, O_MOST, O_HALVED, O_ACCOUNT,
+) = range(11)  # fmt: skip
+ORDER_FIELDS: Final = 11
+# Fields of an instrument.
+I_SAMPLE_NS, I_SAMPLED, I_DUE_NS, I_HELD, I_BOOK = range(5)
+INSTRUMENT_FIELDS: Final = 5
+# Fields of a party; stale = what it shows, or its habit, has changed since it was last looked at.
+P_ACCOUNT, P_GROUP, P_STALE = range(3)
+PARTY_FIELDS: Final = 3
+MEASURES: Final = 2
+LANES: Final = 2 * MEASURES
+"""Sides of a party by measure: lots bid, lots offered, orders bid, orders offered.
+
+Of a lane, `lane ^ 1` is the other side in the same measure, `lane ^ 2` the same side in the other.
+"""
+ORDERS_LANE: Final = 2
+"""The first lane that counts orders."""
+# Fields of a lane. X_MADE and X_MADE_GONE count what is kept of a side, in its lane of lots.
+(
+    X_SHOWN, X_HABIT, X_SCALE, X_STATE, X_LOW, X_ON_NS, X_PEAK, X_PEAK_SHOWN, X_RISE_NS,
+    X_RISE_PEAK, X_FALL_NS, X_FALL_SEQ, X_FILLED, X_FORCED, X_FILLED_AT, X_FORCED_AT, X_HITS,
+    X_HIT_LOTS, X_HIT_COST, X_HIT_NS, X_MADE, X_MADE_GONE, X_OTHER, X_OTHER_AT, X_USUAL, X_DOUBT,
+    X_TWIN,
+) = range(27)  # fmt: skip
+LANE_FIELDS: Final = 27
+QUIET, SURGING = 0, 1
+FILLED, CHOSEN, FORCED = 0, 1, 2
+"""Why displayed size went."""
+# Fields of a kept fill, and of a withdrawn order.
+F_SEQ, F_NS, F_FRESH, F_OWN = range(4)
+FILL_FIELDS: Final = 4
+L_ENTRY, L_SEQ, L_NS, L_LOTS, L_SINCE, L_PRICE, L_ACCOUNT = range(7)
+LAYER_FIELDS: Final = 7
+
+# Fields of a row that is written of a cycle of the group; then fills, layers and tallies.
+(
+    R_INSTRUMENT, R_PARTY, R_SIDE, R_MEASURE, R_ON_NS, R_RISE_NS, R_FALL_NS, R_FALL_SEQ, R_DUE_NS,
+    R_PEAK, R_USUAL, R_RATIO, R_WITHDRAWN, R_HITS, R_HIT_LOTS, R_HIT_COST, R_HIT_NS, R_BID, R_ASK,
+    R_DOUBT, R_SAMPLED, R_PEERS, R_FILLS, R_LAYERS,
+) = range(24)  # fmt: skip
+ROW_FIELDS: Final = 24
+R_FIRST_FILL: Final = ROW_FIELDS
+R_FIRST_LAYER: Final = R_FIRST_FILL + FILLS * FILL_FIELDS
+R_FIRST_TALLY: Final = R_FIRST_LAYER + LAYERS * LAYER_FIELDS
+ROW: Final = R_FIRST_TALLY + MEASURES * CLASSES * TALLIES
+
+ABSENT: Final = int(NULL)
+"""No best price."""
+NEVER: Final = 2**63 - 1
+FEWEST_ORDERS: Final = 2
+"""Of a withdrawal that is seen by number alone: one order is no layers."""
+PARTS: Final = 10**9
+"""Ratios are told as integers of so many parts."""

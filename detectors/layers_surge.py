@@ -1,0 +1,361 @@
+"""Surges of what is shown: how they begin and end, how they are counted, what is told of cycles.
+
+A surge ends with a *withdrawal* where orders that had come for it went by choice, and these were
+most of what went. After a fill on the other side that is a *cycle*. Counted are all surges of the
+complex as one, and those of external makers after a fill; of the group's cycles rows are written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detectors.layers_state import (
+    F_NS,
+    FEWEST_ORDERS,
+    FILL_FIELDS,
+    FILLS,
+    I_DUE_NS,
+    I_SAMPLED,
+    L_ENTRY,
+    L_LOTS,
+    L_NS,
+    L_SEQ,
+    L_SINCE,
+    LANES,
+    LAYER_FIELDS,
+    LAYERS,
+    NEVER,
+    ORDERS_LANE,
+    P_ACCOUNT,
+    P_GROUP,
+    P_STALE,
+    PARTIES,
+    PARTS,
+    QUIET,
+    R_ASK,
+    R_BID,
+    R_DOUBT,
+    R_DUE_NS,
+    R_FALL_NS,
+    R_FALL_SEQ,
+    R_FILLS,
+    R_FIRST_FILL,
+    R_FIRST_LAYER,
+    R_FIRST_TALLY,
+    R_HIT_COST,
+    R_HIT_LOTS,
+    R_HIT_NS,
+    R_HITS,
+    R_INSTRUMENT,
+    R_LAYERS,
+    R_MEASURE,
+    R_ON_NS,
+    R_PARTY,
+    R_PEAK,
+    R_PEERS,
+    R_RATIO,
+    R_RISE_NS,
+    R_SAMPLED,
+    R_SIDE,
+    R_USUAL,
+    R_WITHDRAWN,
+    SURGING,
+    X_DOUBT,
+    X_FALL_NS,
+    X_FALL_SEQ,
+    X_FILLED,
+    X_FILLED_AT,
+    X_FORCED,
+    X_FORCED_AT,
+    X_HABIT,
+    X_HIT_COST,
+    X_HIT_LOTS,
+    X_HIT_NS,
+    X_HITS,
+    X_LOW,
+    X_MADE,
+    X_MADE_GONE,
+    X_ON_NS,
+    X_OTHER,
+    X_OTHER_AT,
+    X_PEAK,
+    X_PEAK_SHOWN,
+    X_RISE_NS,
+    X_RISE_PEAK,
+    X_SCALE,
+    X_SHOWN,
+    X_STATE,
+    X_TWIN,
+    X_USUAL,
+)  # fmt: skip
+from detectors.spoofing_rate import (
+    OWN_CALM,
+    OWN_CALM_GONE,
+    OWN_FILLED,
+    OWN_FILLED_GONE,
+    PEER,
+    PEER_CYCLES,
+    class_of,
+)
+from ingest.compiled import njit
+from ingest.events import Array
+
+
+@njit(cache=True)
+def _excess(sides: Array, p: int, s: int) -> int:
+    """Return what a lane shows beyond its habit, as the other side stretches it."""
+    usual, other = sides[p, s, X_HABIT], sides[p, s ^ 1, X_HABIT]
+    if sides[p, s ^ 1, X_SHOWN] > other > 0:
+        usual = np.int64(usual * (sides[p, s ^ 1, X_SHOWN] / other))
+    return int(sides[p, s, X_SHOWN] - usual)
+
+
+@njit(cache=True)
+def _kept_by_choice(lane: Array) -> int:
+    """Return what a lane would show had nothing been filled or taken away."""
+    return int(lane[X_SHOWN] + lane[X_FILLED] + lane[X_FORCED])
+
+
+@njit(cache=True)
+def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
+    """Remember how things stand at the height of a surge so far."""
+    side, other = sides[p, s], sides[p, s ^ 1]
+    side[X_PEAK], side[X_PEAK_SHOWN] = excess, side[X_SHOWN]
+    side[X_USUAL] = side[X_SHOWN] - excess
+    side[X_FILLED_AT], side[X_FORCED_AT] = side[X_FILLED], side[X_FORCED]
+    side[X_TWIN] = _kept_by_choice(sides[p, s ^ 2])
+    side[X_OTHER], side[X_OTHER_AT] = other[X_SHOWN], other[X_FILLED]
+
+
+@njit(cache=True)
+def look(  # noqa: PLR0917
+    own: Array, parties: Array, sides: Array, p: int, clock: int, seq: int, doubt: int,
+    least: float, settle_ns: int,
+) -> None:  # fmt: skip
+    """Look at a party's lanes after a record of its own, unless nothing has changed since."""
+    if parties[p, P_STALE] == 0 and doubt == 0:
+        return
+    parties[p, P_STALE] = 0
+    for s in range(LANES):
+        _look(own, sides, p, s, clock, seq, doubt, least, settle_ns)
+
+
+@njit(cache=True)
+def _look(  # noqa: PLR0917
+    own: Array, sides: Array, p: int, s: int, clock: int, seq: int, doubt: int, least: float,
+    settle_ns: int,
+) -> None:  # fmt: skip
+    """Look whether a surge begins, grows, falls or comes back after a change of what is shown."""
+    scale = sides[p, s, X_SCALE]
+    if scale <= 0:
+        return
+    excess = _excess(sides, p, s)
+    low = sides[p, s, X_LOW]
+    if sides[p, s, X_STATE] == QUIET:
+        low = max(0, min(low, excess))
+        sides[p, s, X_LOW] = low
+        # One order more is a quote that is moved: the new one came before the old one went.
+        if excess > low + (least * scale if s < ORDERS_LANE else max(1.0, least * scale)):
+            side = sides[p, s]
+            side[X_STATE] = SURGING
+            side[X_ON_NS], side[X_DOUBT] = clock, doubt
+            side[X_RISE_NS], side[X_RISE_PEAK] = clock, excess
+            side[X_HITS] = side[X_HIT_LOTS] = side[X_HIT_COST] = side[X_HIT_NS] = 0
+            side[X_FALL_NS] = 0
+            _mark_peak(sides, p, s, excess)
+        return
+    sides[p, s, X_DOUBT] |= doubt
+    if excess > sides[p, s, X_PEAK]:
+        _mark_peak(sides, p, s, excess)
+        if 4 * excess > 5 * sides[p, s, X_RISE_PEAK]:
+            sides[p, s, X_RISE_NS], sides[p, s, X_RISE_PEAK] = clock, excess
+    if 2 * (excess - low) >= sides[p, s, X_PEAK] - low:
+        sides[p, s, X_FALL_NS] = 0
+    elif sides[p, s, X_FALL_NS] == 0:
+        sides[p, s, X_FALL_NS], sides[p, s, X_FALL_SEQ] = clock, seq
+        own[I_DUE_NS] = min(own[I_DUE_NS], clock + settle_ns)
+
+
+@njit(cache=True)
+def _withdrawn(side: Array) -> int:
+    """Return what went from a lane by choice since the height of its surge."""
+    fallen = side[X_PEAK_SHOWN] - side[X_SHOWN]
+    filled = side[X_FILLED] - side[X_FILLED_AT]
+    return int(max(0, fallen - filled - (side[X_FORCED] - side[X_FORCED_AT])))
+
+
+@njit(cache=True)
+def _usual(side: Array) -> int:
+    """Return what is usual of a lane, with which a surge is compared."""
+    return int(max(side[X_SCALE], side[X_USUAL], 1))
+
+
+@njit(cache=True)
+def _ratio(side: Array, other: Array) -> float:
+    """Return what was withdrawn beyond what the other side lost likewise, over what is usual."""
+    before = side[X_OTHER]
+    after = other[X_SHOWN] + other[X_FILLED] - side[X_OTHER_AT]
+    stays = min(1.0, after / before) if before > 0 else 1.0
+    return float((_withdrawn(side) - side[X_PEAK_SHOWN] * (1 - stays)) / _usual(side))
+
+
+@njit(cache=True)
+def _in_lots(made: int, layers: Array, on_ns: int, since_ns: int) -> int:
+    """Return the lots withdrawn in a surge by orders that had come for it."""
+    lots = np.int64(0)
+    for back in range(min(made, LAYERS)):
+        layer = layers[(made - 1 - back) % LAYERS]
+        if layer[L_NS] < on_ns:
+            break
+        if layer[L_SINCE] >= since_ns:
+            lots += layer[L_LOTS]
+    return int(lots)
+
+
+@njit(cache=True)
+def _in_orders(  # noqa: PLR0917
+    made: int, layers: Array, on_ns: int, since_ns: int, fall_ns: int, most: int
+) -> tuple[int, int]:
+    """Return how many orders were withdrawn, and the lots of the `most` next to the fall.
+
+    An order that went in parts counts once, as its first part.
+    """
+    kept = np.zeros((LAYERS, LAYER_FIELDS), np.int64)
+    count = 0
+    for back in range(min(made, LAYERS)):
+        layer = layers[(made - 1 - back) % LAYERS]
+        if layer[L_NS] < on_ns:
+            break
+        if layer[L_SINCE] < since_ns:
+            continue
+        at = 0
+        while at < count and kept[at, L_ENTRY] != layer[L_ENTRY]:
+            at += 1
+        kept[at] = layer
+        count = max(count, at + 1)
+    lots = np.int64(0)
+    for _ in range(min(most, count)):
+        near, best = -1, np.int64(NEVER)
+        for n in range(count):
+            away = abs(kept[n, L_NS] - fall_ns)
+            first = away == best and kept[n, L_SEQ] < kept[near, L_SEQ]
+            if kept[n, L_LOTS] >= 0 and (away < best or first):
+                near, best = n, away
+        lots += kept[near, L_LOTS]
+        kept[near, L_LOTS] = -1
+    return count, int(lots)
+
+
+@njit(cache=True)
+def _withdraws(  # noqa: PLR0917
+    parties: Array, sides: Array, layers: Array, p: int, s: int, least: float, majority: float,
+    settle_ns: int,
+) -> bool:  # fmt: skip
+    """Return whether most of what went was taken back, had come for it, and is less in all."""
+    side = sides[p, s]
+    withdrawn = _withdrawn(side)
+    fallen = max(1, side[X_PEAK_SHOWN] - side[X_SHOWN])
+    if withdrawn < majority * fallen or _ratio(side, sides[p, s ^ 1]) < least:
+        return False
+    twin = side[X_TWIN] - _kept_by_choice(sides[p, s ^ 2])
+    of_side = s % ORDERS_LANE
+    made, gone = sides[p, of_side, X_MADE_GONE], layers[p, of_side]
+    on_ns = side[X_ON_NS]
+    if s < ORDERS_LANE:
+        # An account beside the complex as one must have layers: one order of its own is no pattern.
+        orders = 1 if p == 0 or parties[p, P_GROUP] == 0 else 2
+        came = _in_lots(made, gone, on_ns, on_ns - settle_ns)
+        return bool(twin >= orders and came >= majority * withdrawn)
+    # As much in fewer orders is not less: a quote that was split, and is whole again.
+    came, lots = _in_orders(made, gone, on_ns, on_ns - settle_ns, side[X_FALL_NS], withdrawn)
+    return bool(
+        twin >= max(1.0, majority * lots)
+        and withdrawn >= FEWEST_ORDERS
+        and came >= majority * withdrawn
+    )
+
+
+@njit(cache=True)
+def _tell(  # noqa: PLR0917
+    x: int, p: int, s: int, sides: Array, fills: Array, layers: Array, due_ns: int, bid: int,
+    ask: int, row: Array,
+) -> None:  # fmt: skip
+    """Write the row of a surge that has ended, but for what else there is in the instrument."""
+    side, of_side = sides[p, s], s % ORDERS_LANE
+    row[R_INSTRUMENT], row[R_PARTY] = x, p
+    row[R_SIDE], row[R_MEASURE] = 1 - 2 * of_side, s // ORDERS_LANE
+    row[R_ON_NS], row[R_RISE_NS], row[R_DUE_NS] = side[X_ON_NS], side[X_RISE_NS], due_ns
+    row[R_FALL_NS], row[R_FALL_SEQ] = side[X_FALL_NS], side[X_FALL_SEQ]
+    row[R_PEAK], row[R_USUAL] = side[X_PEAK] - side[X_LOW], _usual(side)
+    row[R_WITHDRAWN] = _withdrawn(side)
+    row[R_RATIO] = np.int64(np.rint(_ratio(side, sides[p, s ^ 1]) * PARTS))
+    row[R_HITS], row[R_HIT_LOTS] = side[X_HITS], side[X_HIT_LOTS]
+    row[R_HIT_COST], row[R_HIT_NS] = side[X_HIT_COST], side[X_HIT_NS]
+    row[R_BID], row[R_ASK], row[R_DOUBT] = bid, ask, side[X_DOUBT]
+    kept = 0
+    made, made_gone = sides[p, of_side, X_MADE], sides[p, of_side, X_MADE_GONE]
+    for back in range(min(made, FILLS)):
+        fill = fills[p, of_side, (made - 1 - back) % FILLS]
+        if fill[F_NS] < side[X_ON_NS]:
+            break
+        at = R_FIRST_FILL + kept * FILL_FIELDS
+        row[at : at + FILL_FIELDS] = fill
+        kept += 1
+    row[R_FILLS] = kept
+    kept = 0
+    for back in range(min(made_gone, LAYERS)):
+        layer = layers[p, of_side, (made_gone - 1 - back) % LAYERS]
+        if layer[L_NS] < side[X_ON_NS]:
+            break
+        at = R_FIRST_LAYER + kept * LAYER_FIELDS
+        row[at : at + LAYER_FIELDS] = layer
+        kept += 1
+    row[R_LAYERS] = kept
+
+
+@njit(cache=True)
+def settle(  # noqa: PLR0917
+    x: int, own: Array, parties: Array, sides: Array, fills: Array, layers: Array, tallies: Array,
+    before_ns: int, settle_ns: int, least: float, majority: float, bid: int, ask: int, out: Array,
+    written: int,
+) -> int:  # fmt: skip
+    """End and count the surges whose fall has lasted when an event comes; return rows written."""
+    due = NEVER
+    for p in range(PARTIES):
+        if p > 0 and parties[p, P_ACCOUNT] == 0:
+            break
+        group = p == 0 or parties[p, P_GROUP] != 0
+        for s in range(LANES):
+            side = sides[p, s]
+            if side[X_STATE] != SURGING or side[X_FALL_NS] == 0:
+                continue
+            deadline = side[X_FALL_NS] + settle_ns
+            if deadline >= before_ns:
+                due = min(due, deadline)
+                continue
+            hit = side[X_HIT_NS] != 0
+            # Without a fill, only what the complex does as one is ever asked for.
+            if p == 0 or hit:
+                gone = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
+                tally = tallies[s // ORDERS_LANE, class_of(side[X_FALL_NS] - side[X_ON_NS])]
+                if not group:
+                    tally[PEER] += 1
+                    tally[PEER_CYCLES] += 1 if gone else 0
+                elif p == 0:
+                    tally[OWN_FILLED if hit else OWN_CALM] += 1
+                    tally[OWN_FILLED_GONE if hit else OWN_CALM_GONE] += 1 if gone else 0
+                if group and hit and gone:
+                    row = out[written]
+                    row[:] = 0
+                    _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
+                    row[R_SAMPLED] = own[I_SAMPLED]
+                    for peer in range(1, PARTIES):
+                        if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
+                            row[R_PEERS] += 1
+                    row[R_FIRST_TALLY:] = tallies.ravel()
+                    written += 1
+            side[X_STATE], side[X_FALL_NS] = QUIET, 0
+            side[X_LOW] = max(np.int64(0), _excess(sides, p, s))
+            parties[p, P_STALE] = 1
+    own[I_DUE_NS] = due
+    return written
