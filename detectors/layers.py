@@ -19,6 +19,8 @@ from ingest.sections import Layout
 from ingest.state import Snapshot
 
 OUT_ROWS: Final = 256
+SECOND: Final = 1_000_000_000
+DAY_NS: Final = 86_400 * SECOND
 SHAPES: Final = {
     "instruments": (k.INSTRUMENT_FIELDS,),
     "orders": (k.ORDERS, k.ORDER_FIELDS),
@@ -27,15 +29,16 @@ SHAPES: Final = {
     "late_fills": (k.PARTIES, 2, k.FILLS, k.FILL_FIELDS),
     "gone": (k.PARTIES, 2, k.LAYERS, k.LAYER_FIELDS),
     "samples": (k.PARTIES, k.LANES, k.SAMPLES),
-    "tallies": (k.MEASURES, CLASSES, TALLIES),
-    "tests": (),
+    "tallies": (k.BLOCKS, k.MEASURES, CLASSES, TALLIES),
+    "watched": (k.BLOCKS,),
+    "tests": (2,),
 }
 
 
 class Layers:
     """What the parties show in each instrument, and the group's cycles that are over.
 
-    State: 260 kB an instrument, whatever the traffic: 384 live orders, 24 parties. An order or
+    State: 250 kB an instrument, whatever the traffic: 384 live orders, 24 parties. An order or
     a party beyond that is not followed, and counted in `overflow`.
 
     Parameters
@@ -58,10 +61,13 @@ class Layers:
         """Orders and parties not followed because a bound was reached."""
         return int(self._kept["unfollowed"][0])
 
-    def count_test(self, code: int) -> int:
-        """Count a test of an instrument's rate; return how many there have been."""
-        self._kept["tests"][code] += 1
-        return int(self._kept["tests"][code])
+    def count_test(self, code: int, at_ns: int) -> int:
+        """Count a test of an instrument's rate; return how many there have been that UTC day."""
+        tests = self._kept["tests"][code]
+        if at_ns // DAY_NS > tests[0]:
+            tests[:] = at_ns // DAY_NS, 0
+        tests[1] += 1
+        return int(tests[1])
 
     def scan(self, batch: Batch) -> Iterator[Cycle]:
         """Yield the group's cycles that the batch brings to an end, in order."""
@@ -71,10 +77,10 @@ class Layers:
         while row < len(batch):
             row, written = scan(
                 columns, row, params.least_ratio, params.majority_ratio,
-                params.settle_ms * 1_000_000, params.sample_s * 1_000_000_000,
-                params.fewest_samples, kept["instruments"], kept["orders"], kept["parties"],
-                kept["sides"], kept["late_fills"], kept["gone"], kept["samples"], kept["tallies"],
-                kept["unfollowed"], self._out,
+                params.settle_ms * 1_000_000, params.sample_s * SECOND,
+                params.window_s * SECOND // k.BLOCKS, params.fewest_samples, kept["instruments"],
+                kept["orders"], kept["parties"], kept["sides"], kept["late_fills"], kept["gone"],
+                kept["samples"], kept["tallies"], kept["watched"], kept["unfollowed"], self._out,
             )  # fmt: skip
             for told in self._out[:written].tolist():
                 yield read(told, params)

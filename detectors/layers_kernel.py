@@ -19,6 +19,7 @@ import numpy as np
 from detectors.layers_orders import count, find, leave, order_key, party_of, shift
 from detectors.layers_state import (
     ABSENT,
+    BLOCKS,
     CHOSEN,
     F_FRESH,
     F_NS,
@@ -28,6 +29,7 @@ from detectors.layers_state import (
     FILLS,
     FORCED,
     FULL,
+    I_BLOCK,
     I_BOOK,
     I_DUE_NS,
     I_HELD,
@@ -67,7 +69,7 @@ from detectors.layers_state import (
     X_SHOWN,
     X_STATE,
 )  # fmt: skip
-from detectors.layers_surge import look, settle
+from detectors.layers_surge import look, settle, turn
 from ingest.compiled import njit
 from ingest.events import Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
 
@@ -117,13 +119,16 @@ def median(values: Array, guess: int) -> int:
 
 
 @njit(cache=True)
-def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: int) -> None:
-    """Take a sample of what every party shows; renew its habits."""
+def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: int) -> int:
+    """Take a sample of what every party shows; renew its habits.
+
+    Returns how many external makers show anything.
+    """
     at = own[I_SAMPLED] % SAMPLES
     own[I_SAMPLED] += 1
     held = min(own[I_SAMPLED], SAMPLES)
     peers = np.zeros((LANES, PARTIES), np.int64)
-    count = 0
+    count = showing = 0
     for p in range(PARTIES):
         if p > 0 and parties[p, P_ACCOUNT] == 0:
             break
@@ -133,6 +138,7 @@ def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: in
         if p > 0 and parties[p, P_GROUP] == 0:
             peers[:, count] = sides[p, :, X_HABIT]
             count += 1
+            showing += 1 if sides[p, 0, X_SHOWN] + sides[p, 1, X_SHOWN] > 0 else 0
     usual = np.zeros(LANES, np.int64)
     for s in range(LANES):
         if count:
@@ -146,6 +152,7 @@ def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: in
             # Two orders of one that never quotes are no layers over its quotes: no habit, no more.
             known = held >= fewest and (s < ORDERS_LANE or sides[p, s, X_HABIT] > 0)
             sides[p, s, X_SCALE] = scale if known else 0
+    return showing
 
 
 @njit(cache=True)
@@ -170,6 +177,7 @@ def scan(  # noqa: PLR0917
     majority: float,
     settle_ns: int,
     sample_ns: int,
+    block_ns: int,
     fewest: int,
     instruments: Array,
     all_orders: Array,
@@ -179,6 +187,7 @@ def scan(  # noqa: PLR0917
     all_layers: Array,
     all_samples: Array,
     all_tallies: Array,
+    all_watched: Array,
     lost: Array,
     out: Array,
 ) -> tuple[int, int]:
@@ -198,11 +207,15 @@ def scan(  # noqa: PLR0917
                 return i, written
             written = settle(
                 x, own, all_parties[x], all_sides[x], all_fills[x], all_layers[x], all_tallies[x],
-                now, settle_ns, least, majority, best_bid[i], best_ask[i], out, written,
+                all_watched[x], now, block_ns, settle_ns, least, majority, best_bid[i],
+                best_ask[i], out, written,
             )  # fmt: skip
         if now >= own[I_SAMPLE_NS] and phase[i] == _CONTINUOUS:
             if own[I_SAMPLE_NS] != 0:
-                _sample(own, all_parties[x], all_sides[x], all_samples[x], fewest)
+                turn(own, all_tallies[x], all_watched[x], now // block_ns)
+                all_watched[x, own[I_BLOCK] % BLOCKS] += _sample(
+                    own, all_parties[x], all_sides[x], all_samples[x], fewest
+                )
             own[I_SAMPLE_NS] = (now // sample_ns + 1) * sample_ns
             if own[I_DUE_NS] == 0:
                 own[I_DUE_NS] = NEVER

@@ -25,11 +25,13 @@ LAYERS: Final = 32
 ) = range(11)  # fmt: skip
 ORDER_FIELDS: Final = 11
 # Fields of an instrument.
-I_SAMPLE_NS, I_SAMPLED, I_DUE_NS, I_HELD, I_BOOK = range(5)
-INSTRUMENT_FIELDS: Final = 5
+I_SAMPLE_NS, I_SAMPLED, I_DUE_NS, I_HELD, I_BOOK, I_BLOCK = range(6)
+INSTRUMENT_FIELDS: Final = 6
 # Fields of a party; stale = what it shows, or its habit, has changed since it was last looked at.
 P_ACCOUNT, P_GROUP, P_STALE = range(3)
 PARTY_FIELDS: Final = 3
+BLOCKS: Final = 6
+"""Parts of the window in which surges are counted; the oldest is forgotten as a new one begins."""
 MEASURES: Final = 2
 LANES: Final = 2 * MEASURES
 """Sides of a party by measure: lots bid, lots offered, orders bid, orders offered.
@@ -59,7 +61,7 @@ LAYER_FIELDS: Final = 7
 (
     R_INSTRUMENT, R_PARTY, R_SIDE, R_MEASURE, R_ON_NS, R_RISE_NS, R_FALL_NS, R_FALL_SEQ, R_DUE_NS,
     R_PEAK, R_USUAL, R_RATIO, R_WITHDRAWN, R_HITS, R_HIT_LOTS, R_HIT_COST, R_HIT_NS, R_BID, R_ASK,
-    R_DOUBT, R_SAMPLED, R_PEERS, R_FILLS, R_LAYERS,
+    R_DOUBT, R_WATCHED, R_PEERS, R_FILLS, R_LAYERS,
 ) = range(24)  # fmt: skip
 ROW_FIELDS: Final = 24
 R_FIRST_FILL: Final = ROW_FIELDS

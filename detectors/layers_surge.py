@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.layers_state import (
+    BLOCKS,
     F_NS,
     FEWEST_ORDERS,
     FILL_FIELDS,
     FILLS,
+    I_BLOCK,
     I_DUE_NS,
-    I_SAMPLED,
     L_ENTRY,
     L_LOTS,
     L_NS,
@@ -55,9 +56,9 @@ from detectors.layers_state import (
     R_PEERS,
     R_RATIO,
     R_RISE_NS,
-    R_SAMPLED,
     R_SIDE,
     R_USUAL,
+    R_WATCHED,
     R_WITHDRAWN,
     SURGING,
     X_DOUBT,
@@ -314,12 +315,23 @@ def _tell(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def turn(own: Array, tallies: Array, watched: Array, block: int) -> None:
+    """Forget what has left the window when a block of it has begun."""
+    for new in range(max(own[I_BLOCK] + 1, block - BLOCKS + 1), block + 1):
+        tallies[new % BLOCKS] = 0
+        watched[new % BLOCKS] = 0
+    own[I_BLOCK] = max(own[I_BLOCK], block)
+
+
+@njit(cache=True)
 def settle(  # noqa: PLR0917
     x: int, own: Array, parties: Array, sides: Array, fills: Array, layers: Array, tallies: Array,
-    before_ns: int, settle_ns: int, least: float, majority: float, bid: int, ask: int, out: Array,
-    written: int,
+    watched: Array, before_ns: int, block_ns: int, settle_ns: int, least: float, majority: float,
+    bid: int, ask: int, out: Array, written: int,
 ) -> int:  # fmt: skip
     """End and count the surges whose fall has lasted when an event comes; return rows written."""
+    turn(own, tallies, watched, before_ns // block_ns)
+    block = tallies[own[I_BLOCK] % BLOCKS]
     due = NEVER
     for p in range(PARTIES):
         if p > 0 and parties[p, P_ACCOUNT] == 0:
@@ -337,7 +349,7 @@ def settle(  # noqa: PLR0917
             # Without a fill, only what the complex does as one is ever asked for.
             if p == 0 or hit:
                 gone = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
-                tally = tallies[s // ORDERS_LANE, class_of(side[X_FALL_NS] - side[X_ON_NS])]
+                tally = block[s // ORDERS_LANE, class_of(side[X_FALL_NS] - side[X_ON_NS])]
                 if not group:
                     tally[PEER] += 1
                     tally[PEER_CYCLES] += 1 if gone else 0
@@ -348,11 +360,12 @@ def settle(  # noqa: PLR0917
                     row = out[written]
                     row[:] = 0
                     _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
-                    row[R_SAMPLED] = own[I_SAMPLED]
+                    row[R_WATCHED] = watched.sum()
                     for peer in range(1, PARTIES):
                         if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
                             row[R_PEERS] += 1
-                    row[R_FIRST_TALLY:] = tallies.ravel()
+                    for each in range(BLOCKS):
+                        row[R_FIRST_TALLY:] += tallies[each].ravel()
                     written += 1
             side[X_STATE], side[X_FALL_NS] = QUIET, 0
             side[X_LOW] = max(np.int64(0), _excess(sides, p, s))

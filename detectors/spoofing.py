@@ -42,7 +42,7 @@ COUNTERFACTUAL: Final = (
 class Spoofing(Detector):
     """Layers of the complex that go once its orders on the other side are filled.
 
-    State: 260 kB an instrument of live orders, habits and tallies; open episodes, one at most an
+    State: 250 kB an instrument of live orders, habits and tallies; open episodes, one at most an
     instrument.
 
     Examples
@@ -50,14 +50,14 @@ class Spoofing(Detector):
     >>> from detectors.examples import batch_of, example_instruments
     >>> from detectors.spoofing_example import layered
     >>> instruments = example_instruments()
-    >>> rows = layered(cycles=2)
+    >>> rows = layered(cycles=3)
     >>> *_, hit = Spoofing(SpoofingParams(), instruments).step(batch_of(rows, instruments))
     >>> hit.scenario, hit.all_legs, hit.features["cycles"].value
-    ('spoofing', True, 2)
+    ('spoofing', True, 3)
 
     The same, but the size is there again at once, a tick away:
 
-    >>> rows = layered(cycles=2, reposts=True)
+    >>> rows = layered(cycles=3, reposts=True)
     >>> Spoofing(SpoofingParams(), instruments).step(batch_of(rows, instruments))
     []
     """
@@ -78,13 +78,15 @@ class Spoofing(Detector):
             "What the other side loses by choice in the same time is taken off: a maker that steps "
             "back is no cycle. A maker's sizes come and go and layers may be small beside them, "
             "but they are more orders; those count, where fewer orders are fewer lots too. "
-            "Cycles within five minutes are one episode; two or more make a case, unless external "
-            "makers' own rate of cycles makes that likely; or its own rate, once there is one, "
-            "does not agree (both p by Fisher's method) or says that size goes as often without a "
-            "fill. That rate: P(net withdrawal | own fill "
-            "on the other side) against P(net withdrawal | no fill) of the complex and against "
-            "external makers' after a fill, among what stood about as long (Fisher's exact test "
-            "in strata, in the clearer measure of two, at each cycle, level spent as 1/(k(k+1))). "
+            "Cycles within a few minutes are one episode; two or more make a case, unless "
+            "external makers' own rate of cycles makes that likely; or the instrument's own rate "
+            "does not agree (both p by Fisher's method: at most `both`, or `chance` while there "
+            "are fewer filled surges than `least_trials`) or says that size goes as often without "
+            "a fill. All counts are of the last day (window_s). That rate: P(net withdrawal | own "
+            "fill on the other side) against P(net withdrawal | no fill) of the complex and "
+            "against external makers' after a fill, among what stood about as long (Fisher's exact "
+            "test in strata, in the clearer measure of two, at each cycle, a UTC day's level spent "
+            "as 1/(k(k+1))). "
             "Size against habit, delay, dwell and distance are features. A lone cycle is told as "
             "weak. mmp, disconnect and kill cancels are no withdrawal. Only the continuous phase. "
             "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
@@ -117,6 +119,7 @@ class Spoofing(Detector):
             "layers by an account registered as a client's (hidden_affiliates)",
             "layers in another instrument than the fill",
             "one cycle an hour: each is told as weak, their number is not added up",
+            "two cycles among an instrument's first filled surges of a day: mostly told as weak",
             "one order a cycle that is small beside the sizes its maker shows",
         ),
         runbook=(
@@ -134,7 +137,7 @@ class Spoofing(Detector):
             ),
             (
                 "Read `features.withdrawn_after_fill` against its baseline and "
-                "`features.peer_cycles`, the day of detected_ns: do external makers do likewise?"
+                "`features.peer_cycles`, the day up to detected_ns: do external makers do so too?"
             ),
             (
                 "Ask for algo_id, user and session of order_ids over the episode: one strategy on "
@@ -193,7 +196,7 @@ class Spoofing(Detector):
     def _judge(self, sums: dict[str, int], cycle: Cycle) -> None:
         """Hold the episode so far against external makers, and the fills against no fill."""
         tallies = cycle.tallies
-        hours = cycle.sampled * self._params.sample_s * cycle.peers / HOUR_S
+        hours = cycle.watched * self._params.sample_s / HOUR_S
         peer_cycles = int(tallies[..., PEER_CYCLES].sum())
         # One cycle and one hour more than seen: external makers are never taken to have none.
         rate = (peer_cycles + 1) / (hours + 1)
@@ -204,7 +207,8 @@ class Spoofing(Detector):
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
-        level = spent(self._params.rate_level, self._layers.count_test(cycle.instrument))
+        test = self._layers.count_test(cycle.instrument, cycle.due_ns)
+        level = spent(self._params.rate_level, test)
         sums |= {
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
@@ -226,9 +230,9 @@ class Spoofing(Detector):
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
         sums, code, params = episode.sums, episode.key[0], self._params
-        cycles = sums["cycles"]
+        cycles, early = sums["cycles"], sums["trials"] < params.least_trials
         rare = cycles >= params.fewest_cycles and sums["chance"] <= params.chance * PARTS
-        agreed = sums["trials"] < params.least_trials or sums["together"] <= params.both * PARTS
+        agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         case = rare and agreed and not sums["refuted"]
         evidence: Evidence = "supported" if case else "weak"
         return Finding(

@@ -49,12 +49,12 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """The group's, layers first."""
     seqs: tuple[int, ...]
     """Of layers, their withdrawal, and fills."""
-    sampled: int
-    """Samples of displayed size so far."""
+    watched: int
+    """Samples of displayed size in the window, one for each external maker that showed any."""
     peers: int
     """External makers that are followed."""
     tallies: Array
-    """Surges of the instrument so far, this one counted: (measures, classes, tallies) int64."""
+    """The instrument's surges of the window, this one counted: (measures, classes, tallies)."""
 
 
 def read(row: list[int], params: SpoofingParams) -> Cycle:
@@ -88,7 +88,7 @@ def read(row: list[int], params: SpoofingParams) -> Cycle:
         incomplete=bool(row[k.R_DOUBT]),
         accounts=tuple(dict.fromkeys(own)),
         seqs=tuple(sorted(seqs)),
-        sampled=row[k.R_SAMPLED],
+        watched=row[k.R_WATCHED],
         peers=row[k.R_PEERS],
         tallies=np.array(row[k.R_FIRST_TALLY :], np.int64).reshape(k.MEASURES, CLASSES, TALLIES),
     )

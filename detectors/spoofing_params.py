@@ -59,6 +59,15 @@ class SpoofingParams(Params, frozen=True):
             "a minute: with fewer an opening book would be its own habit",
         ),
     ] = 4
+    window_s: Annotated[
+        int,
+        Parameter(
+            "how far back surges and external makers' time are counted; at least five sixths of it",
+            "s",
+            "a day: every hour of it is in, and a maker that has changed is judged by what it is "
+            "now; the UTC day would begin each midnight without a habit",
+        ),
+    ] = 86_400
     fewest_cycles: Annotated[
         int,
         Parameter(
@@ -78,9 +87,9 @@ class SpoofingParams(Params, frozen=True):
     least_trials: Annotated[
         int,
         Parameter(
-            "surges with a fill from which on the instrument's own rate must agree",
+            "surges with a fill from which on the instrument has a rate of its own",
             "count",
-            "of fewer none can be improbable: then external makers' rate decides alone",
+            "of fewer none can be improbable; until then both together must be, as `chance` says",
         ),
     ] = 6
     both: Annotated[
@@ -104,8 +113,8 @@ class SpoofingParams(Params, frozen=True):
     rate_level: Annotated[
         float,
         Parameter(
-            "false alarms of an instrument's rate test in all its life; test k gets 1/(k(k+1))",
+            "false alarms of an instrument's rate test in a UTC day; its test k gets 1/(k(k+1))",
             "ratio",
-            "a thousandth: with 30 instruments one in 33 platforms is ever wrong about one",
+            "a thousandth: with 30 instruments one in 33 days is wrong about one",
         ),
     ] = 0.001
