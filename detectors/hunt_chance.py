@@ -41,7 +41,8 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     joint: float = 1.0
     """That what is seen of all of them is as rare: a p-value."""
     case: float = 1.0
-    """That it is as rare and the group had added orders at all; 1 where it had not."""
+    """That it is as rare and the group had added orders at all; 1 where it had not, and where what
+    was caught was not worth the push."""
 
 
 def as_rare(seen: Sequence[float], tails: Sequence[Sequence[float]]) -> float:
@@ -73,10 +74,9 @@ def as_rare(seen: Sequence[float], tails: Sequence[Sequence[float]]) -> float:
 def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Chance:
     """Return how often what is seen of a run is met without a hunt.
 
-    1 where nothing was caught that was worth the push. A price that does not come back weakens what
-    both p-values say.
+    1 where nothing was caught. A price that does not come back weakens what both p-values say.
     """
-    if not run.caught or run.caught < params.worth_ratio * run.pushed:
+    if not run.caught:
         return Chance()
     rest, usual = day.rest(run.account), params.usual_caught_ratio
     runs, caught = RUNS + sum(t.runs for t in rest), day.caught(run.account)
@@ -97,7 +97,8 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     rest_of = [[1.0, new], sizes, [1.0, often]]
     weight = min(1.0, max(run.reverted / params.reverted_ratio, params.lasting_weight))
     joint = as_rare(legs, [[1.0, *many], [1.0, *shares], *rest_of])
-    case = as_rare(legs, [many, shares, *rest_of]) if run.added else 1.0
+    worth = run.caught >= params.worth_ratio * run.pushed
+    case = as_rare(legs, [many, shares, *rest_of]) if run.added and worth else 1.0
     return Chance(
         added=legs[0],
         caught=legs[1],

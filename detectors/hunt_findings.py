@@ -7,8 +7,9 @@ from typing import Final
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.hunt_chance import Chance
 from detectors.hunt_params import StopHuntingParams
-from detectors.hunt_rates import MAX_ACCOUNTS, Tally
+from detectors.hunt_rates import Tally
 from detectors.hunt_runs import Run
+from detectors.hunt_together import MAX_ACCOUNTS
 from detectors.statistics import spent
 from detectors.trades import quantity, shown
 from ingest.instruments import Instruments
@@ -164,8 +165,8 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
         instrument=code,
         first_seq=tally.first_seq,
         first_accounts=(tally.first_account,),
-        # The first strange run by the group has been told as weak: that alert becomes this one.
-        revision=tally.told + (tally.party < 0),
+        # A first strange run by the group has been told as weak: that alert becomes this one.
+        revision=tally.told + tally.weak,
         accounts=tuple(tally.accounts),
         window_start_ns=tally.first_ns,
         window_end_ns=tally.last_ns,

@@ -120,10 +120,20 @@ class StopHuntingParams(Params, frozen=True):
             "one in fifty; all runs count, the ordinary ones too, in whether they pass",
         ),
     ] = 0.02
+    false_share: Annotated[
+        float,
+        Parameter(
+            "share of chance among the runs told together, of the group's and of others', once the "
+            "group's of the day have passed",
+            "ratio",
+            "of twenty runs told one may be innocent: the field's custom, and a reader can tell",
+        ),
+    ] = 0.05
     pattern_runs: Annotated[
         int,
         Parameter(
-            "runs in a day from which a rate may be significant",
+            "runs in a day from which a rate may be significant, and strange ones of the group "
+            "from which they are told together",
             "count",
             "two may be a coincidence of a busy hour, whatever the probability says",
         ),

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
+from detectors.hunt_together import MAX_ACCOUNTS, MAX_REFS, Family, Strange
 from detectors.statistics import fisher_tail, gamma_tail, spent
 from ingest.axes import Entries
 from ingest.sections import Layout
@@ -23,8 +24,8 @@ from ingest.state import Snapshot, pack_exact, unpack_exact
 
 GROUP: Final = -1
 """In place of an account: the complex."""
-MAX_REFS: Final = 256
-MAX_ACCOUNTS: Final = 17
+MAX_WAITING: Final = 64
+"""Strange runs of an instrument that wait to be told; of more the least strange is forgotten."""
 
 
 def quarter(share: float) -> int:
@@ -65,6 +66,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """A look passed."""
     kept: int = 0
     """Strange runs that are no cases by themselves: those that an alert on the party tells of."""
+    weak: bool = False
+    """The first of them has been told as weak: that alert becomes the one on the party."""
     told: int = 0
     """Findings so far."""
     first_seq: int = 0
@@ -112,6 +115,23 @@ class Tally(msgspec.Struct, kw_only=True):
         sizes = self.sizes + [0] * (size + 1 - len(self.sizes))
         self.sizes = [n + (at == size) for at, n in enumerate(sizes)]
 
+    def remember(self, run: Strange) -> None:
+        """Add a strange run to what an alert on the party tells."""
+        if not self.kept:
+            # Another's run is told as the group's by who caught: its own alert is by who pushed.
+            others = self.party == GROUP and not run.group
+            self.first_account = run.catcher if others else run.account
+            self.first_seq, self.weak = run.first_seq, run.group
+        self.first_ns = min(self.first_ns or run.from_ns, run.from_ns)
+        self.kept += 1
+        self.last_ns = max(self.last_ns, run.last_ns)
+        self.harm += run.harm
+        self.lots += run.caught
+        self.incomplete |= run.incomplete
+        self.measured &= run.measured
+        self.refs = [*self.refs, *run.refs][:MAX_REFS]
+        self.accounts = list(dict.fromkeys([*self.accounts, *run.people]))[:MAX_ACCOUNTS]
+
     def threshold(self, alpha: float) -> float:
         """Return the probability at or below which this look passes."""
         return spent(alpha, max(1, self.runs))
@@ -124,6 +144,34 @@ class Day(msgspec.Struct, kw_only=True):
     day: int
     """Since 1970."""
     tallies: dict[int, Tally] = {}
+    group_runs: Family = msgspec.field(default_factory=Family)
+    """The group's runs."""
+    other_runs: Family = msgspec.field(default_factory=Family)
+    """All others' runs."""
+    waiting: list[Strange] = []
+    """Strange runs that no finding has told yet, at most `MAX_WAITING`."""
+
+    def family(self, *, group: bool) -> Family:
+        """Return the runs that one is of."""
+        return self.group_runs if group else self.other_runs
+
+    def wait(self, run: Strange) -> None:
+        """Keep a strange run until it may be told."""
+        self.waiting.append(run)
+        if len(self.waiting) > MAX_WAITING:
+            self.waiting.remove(max(self.waiting, key=attrgetter("chance", "first_seq")))
+
+    def due(self, false_share: float) -> list[Strange]:
+        """Remove and return the waiting runs that may be told, as many as one finding can cite."""
+        limits = {group: self.family(group=group).limit(false_share) for group in (False, True)}
+        told: list[Strange] = []
+        room = MAX_REFS
+        for run in self.waiting:
+            if run.chance <= limits[run.group] and len(run.refs) <= room:
+                told.append(run)
+                room -= len(run.refs)
+        self.waiting = [run for run in self.waiting if run not in told]
+        return told
 
     def tally(self, party: int) -> Tally:
         """Return a party's, a new one when it has none."""
@@ -155,7 +203,7 @@ class HuntRates:
     """The open days.
 
     State: one `Tally` for each account that ran a cluster of stops in an instrument that day, with
-    at most `MAX_REFS` seqs.
+    at most `MAX_REFS` seqs, and at most `MAX_WAITING` strange runs with as many.
     """
 
     layout: ClassVar[Layout] = {

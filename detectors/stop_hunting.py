@@ -9,8 +9,9 @@ from detectors.base import Detector, Finding, Params, Spec
 from detectors.hunt_chance import chance_of
 from detectors.hunt_findings import legs_of, of_run, of_tally, people_of
 from detectors.hunt_params import StopHuntingParams
-from detectors.hunt_rates import GROUP, MAX_ACCOUNTS, MAX_REFS, Day, HuntRates, Tally
+from detectors.hunt_rates import GROUP, Day, HuntRates, Tally
 from detectors.hunt_runs import Run, Runs
+from detectors.hunt_together import strange_of
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
@@ -44,7 +45,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=2,
+        version=3,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -69,11 +70,14 @@ class StopHunting(Detector):
             "comes back by less than reverted_ratio weakens it in proportion, down to "
             "lasting_weight, and leaves a leg out. Strange runs that are no case by themselves "
             "are told together, one alert a party, instrument and day, once all its runs have "
-            "passed. Caught by standing quotes alone a run is weak; the share of such runs in "
-            "the group's others is tested against that of others' runs. A run by an account "
-            "registered as a client is judged likewise, also by its size against other clients' "
-            "pushes, up to client_chance; so is one by an external maker that the group pushed "
-            "beside."
+            "passed: of the group's and of others', for whom it may have pushed, those that are so "
+            "strange among all their runs that false_share of them are chance, also those that "
+            "caught less than worth_ratio of the push or with no order added, once pattern_runs of "
+            "the group's are strange. Caught by standing quotes alone a run is weak; the share of "
+            "such runs in the group's others is tested against that of others' runs. A run by an "
+            "account registered as a client is judged likewise, also by its size against other "
+            "clients' pushes, up to client_chance; so is one by an external maker that the group "
+            "pushed beside."
         ),
         legal_basis=(
             (
@@ -218,6 +222,7 @@ class StopHunting(Detector):
         strange = alone and chance.case <= limit
         alpha = params.alpha if run.group else params.client_chance
         tally.add(chance.joint, params.strange_chance, alpha)
+        open_.family(group=run.group).count(chance.joint, params.false_share)
         often = run.group and self._often(run, open_, tally, case=strange)
         if strange or (run.group and run.caught):
             yield of_run(
@@ -231,12 +236,38 @@ class StopHunting(Detector):
                 often=often,
                 detected_ns=deadline_ns,
             )
-        if not strange and chance.joint <= params.strange_chance:
-            _remember(tally, run)
+        if not strange:
+            yield from self._with_others(run, open_, tally, chance.joint, deadline_ns)
+        yield from self._together(open_, deadline_ns)
+
+    def _with_others(
+        self, run: Run, day: Day, tally: Tally, chance: float, now_ns: int
+    ) -> Iterator[Finding]:
+        """Keep a run that is no case, or tell it with others of the same account."""
+        params, told = self._params, False
+        if chance > max(params.false_share, params.strange_chance):
+            return
+        kept = strange_of(run, chance, legs_of(run), people_of(run))
+        if not run.group and chance <= params.strange_chance:
+            tally.remember(kept)
             if tally.systematic:
-                yield of_tally(
-                    self.spec, params, self._instruments, run.instrument, tally, deadline_ns
-                )
+                told = True
+                yield of_tally(self.spec, params, self._instruments, run.instrument, tally, now_ns)
+        if not told and chance <= params.false_share:
+            day.wait(kept)
+
+    def _together(self, day: Day, now_ns: int) -> Iterator[Finding]:
+        """Tell the strange runs that wait, once all of the group have passed and some are."""
+        group = day.tallies.get(GROUP)
+        if group is None or not group.systematic or group.looks < self._params.pattern_runs:
+            return
+        told = day.due(self._params.false_share)
+        for run in told:
+            group.remember(run)
+        if told:
+            yield of_tally(
+                self.spec, self._params, self._instruments, day.instrument, group, now_ns
+            )
 
     def _often(self, run: Run, day: Day, tally: Tally, *, case: bool) -> bool:
         """Return whether a run by the group is one of those that it catches from too often."""
@@ -256,22 +287,3 @@ class StopHunting(Detector):
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._runs.restore(snapshot)
         self._rates.restore(snapshot)
-
-
-def _remember(tally: Tally, run: Run) -> None:
-    """Add a strange run to what an alert on its party tells."""
-    if not tally.kept:
-        tally.first_seq, tally.first_ns, tally.first_account = (
-            run.first_seq,
-            run.from_ns,
-            run.account,
-        )
-    tally.kept += 1
-    tally.last_ns = max(tally.last_ns, run.last_ns)
-    tally.harm += run.harm
-    tally.lots += run.caught
-    tally.incomplete |= run.incomplete
-    tally.measured &= run.touch is not None
-    tally.refs = [*tally.refs, *legs_of(run)][:MAX_REFS]
-    people = dict.fromkeys([*tally.accounts, *people_of(run)])
-    tally.accounts = list(people)[:MAX_ACCOUNTS]

@@ -11,8 +11,9 @@ from scipy import stats
 
 from detectors.book import Books
 from detectors.hunt_chance import as_rare, chance_of
-from detectors.hunt_rates import Day, Tally
+from detectors.hunt_rates import MAX_WAITING, Day, Tally
 from detectors.hunt_runs import Catch, Push, Run
+from detectors.hunt_together import Strange
 from detectors.stop_hunting import StopHunting, StopHuntingParams
 from ingest.names import Names
 from tests.support.claims import claims
@@ -568,6 +569,78 @@ def test_strange_runs_of_the_group_are_told_together_once_all_its_runs_pass():
     first = next(f for f in found if f.features.get("chance") and f.revision == 1)
     identity = (first.first_seq, first.first_accounts)
     assert {(f.first_seq, f.first_accounts) for f in told} == {identity}
+
+
+def strange(number, chance, *, group=True, refs=20):
+    """Return a strange run of the group, or of a client, with as many seqs."""
+    run = dict.fromkeys(Strange.__struct_fields__, number)
+    people, cited = (number,), tuple(range(1_000 * number, 1_000 * number + refs))
+    run |= {"chance": chance, "group": group, "people": people, "refs": cited, "catcher": 0}
+    return Strange(**run | {"incomplete": False, "measured": True})
+
+
+def test_of_the_runs_that_wait_those_are_told_that_are_rare_among_their_own_kind():
+    day = Day(instrument=0, day=0)
+    for group, chances in ((True, (1e-4, 1e-4, 0.03)), (False, (0.03, *[0.6] * 20))):
+        for number, chance in enumerate(chances, start=1):
+            day.family(group=group).count(chance, 0.05)
+            if chance == 0.03:
+                day.wait(strange(number + 10 * group, chance, group=group))
+    told = day.due(0.05)
+    assert [(run.group, run.chance) for run in told] == [(True, 0.03)]
+    assert [run.group for run in day.waiting] == [False]
+    day.family(group=False).count(0.001, 0.05)
+    assert day.due(0.05) == []
+
+
+def test_another_s_run_told_with_the_group_s_is_not_taken_for_that_account_s_own_alert():
+    both = Tally(party=-1), Tally(party=5)
+    for tally in both:
+        tally.remember(strange(5, 0.01, group=False))
+    assert [(t.first_seq, t.first_account, t.weak) for t in both] == [(5, 0, False), (5, 5, False)]
+
+
+def test_what_one_finding_cannot_cite_waits_for_the_next():
+    day = Day(instrument=0, day=0)
+    for number in range(1, 4):
+        day.family(group=True).count(0.01, 0.05)
+        day.wait(strange(number, 0.01, refs=100))
+    assert [run.first_seq for run in day.due(0.05)] == [1, 2]
+    assert [run.first_seq for run in day.due(0.05)] == [3]
+
+
+def test_of_more_runs_than_may_wait_the_least_strange_is_forgotten():
+    day = Day(instrument=0, day=0)
+    for number in range(1, MAX_WAITING + 2):
+        day.wait(strange(number, 0.01 if number == 7 else 0.001))
+    assert len(day.waiting) == MAX_WAITING
+    assert 7 not in {run.first_seq for run in day.waiting}
+
+
+@pytest.mark.parametrize("found_before", [2, 3])
+def test_pushes_that_catch_next_to_nothing_are_told_where_the_group_hunts_besides(found_before):
+    """A run like any of its hunts, but for the size of the push."""
+    scene = Scene()
+    scene.habit()
+    moments(scene)
+    for number in range(found_before + 1):
+        scene.book()
+        before, lots = (0, 10) if number < found_before else (60, 1)
+        scene.new("X1", False, 200, 0)
+        scene.new("X1", False, before + 1, 10)
+        scene.stop("C1", 7, lots)
+        scene.stop("C2", 8, lots)
+        scene.wait(1_000)
+        waits = scene.new("MM", False, 2 * lots, 12, tif="POST_ONLY")
+        scene.wait(50)
+        scene.new("MM", True, 351 + before, 10, tif="IOC")
+        scene.back()
+        for order in list(scene.venue.books["X-USD"].orders.values()):
+            if order.account != "MM" or order.id == waits:
+                scene.venue.cancel("X-USD", order.id)
+        scene.wait(5_000)
+    told = [f for f in scene.found() if "runs_strange" in f.features]
+    assert bool(told) == (found_before == 3)
 
 
 def test_the_rate_of_the_group_is_held_against_that_of_all_others():
