@@ -10,6 +10,7 @@ from detectors.client_priority import ClientPriority
 from detectors.front_running import FrontRunning
 from detectors.front_running_across import FrontRunningAcross
 from detectors.information_leak import InformationLeak
+from detectors.matched_orders import MatchedOrders
 from detectors.price_spikes import PriceSpikes
 from detectors.quote_fading import QuoteFading
 from detectors.spoofing import Spoofing
@@ -24,6 +25,7 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "front_running": FrontRunning,
     "front_running_across": FrontRunningAcross,
     "information_leak": InformationLeak,
+    "matched_orders": MatchedOrders,
     "price_spikes": PriceSpikes,
     "quote_fading": QuoteFading,
     "spoofing": Spoofing,

@@ -1,0 +1,194 @@
+"""Pairs whose orders met alike in a UTC day, and circles of them that are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import ClassVar, Final
+
+import msgspec
+
+from detectors.matched_chance import Chance
+from ingest.axes import Entries
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+MAX_REFS: Final = 192
+"""Seqs kept of a pair that is not told: three a meeting, those of the first 64."""
+
+
+def account_of(key: int) -> int:
+    """Return the account of a party's key.
+
+    >>> account_of((8 << 32) | 3)
+    7
+    """
+    return (key >> 32) - 1
+
+
+class Sums(msgspec.Struct, kw_only=True):
+    """What meetings add up to."""
+
+    meetings: int = 0
+    lots: int = 0
+    """Traded with each other."""
+    notional: int = 0
+    """Ticks times lots."""
+    gap_ns: int = 0
+    """From the one order's entry to the trade."""
+    nets: dict[int, int] = {}
+    """Lots bought less sold, by party."""
+    first_ns: int = 0
+    """When the first order was entered."""
+    incomplete: bool = False
+
+    def add(self, other: Sums) -> None:
+        """Take in what others add up to."""
+        self.first_ns = min(self.first_ns, other.first_ns) if self.meetings else other.first_ns
+        self.meetings += other.meetings
+        self.lots += other.lots
+        self.notional += other.notional
+        self.gap_ns += other.gap_ns
+        self.incomplete |= other.incomplete
+        for party, net in other.nets.items():
+            self.nets[party] = self.nets.get(party, 0) + net
+
+
+class Pair(msgspec.Struct, kw_only=True):
+    """Two parties whose orders met alike."""
+
+    parties: tuple[int, int]
+    """Who rested and who took when they first did."""
+    sums: Sums
+    refs: list[int] = []
+    """Seqs of both orders and the trade of each meeting that no finding has cited."""
+    circle: int = 0
+    """Number of the circle that tells of it; 0 = none."""
+
+
+class Circle(msgspec.Struct, kw_only=True):
+    """Parties that are told together, on what was seen of them that day."""
+
+    number: int
+    members: list[int]
+    chance: Chance
+    """Of the set that was told last."""
+
+
+class Day(msgspec.Struct, kw_only=True):
+    """One instrument's UTC day."""
+
+    instrument: int
+    number: int
+    """Since 1970."""
+    pairs: dict[int, dict[int, Pair]] = {}
+    """By the lower key, then by the higher."""
+    beside: dict[int, list[int]] = {}
+    """Parties with which each met alike, in the order in which it first did."""
+    circles: list[Circle] = []
+
+    def pair(self, one: int, other: int) -> Pair | None:
+        """Return a pair, if its orders met alike."""
+        return self.pairs.get(min(one, other), {}).get(max(one, other))
+
+    def meet(self, rested: int, took: int, sums: Sums, seqs: Iterable[int]) -> Pair:
+        """Take in a meeting of orders alike; return its pair."""
+        pair = self.pair(rested, took)
+        if pair is None:
+            pair = Pair(parties=(rested, took), sums=Sums())
+            self.pairs.setdefault(min(rested, took), {})[max(rested, took)] = pair
+            self.beside.setdefault(rested, []).append(took)
+            self.beside.setdefault(took, []).append(rested)
+        pair.sums.add(sums)
+        if not pair.circle and len(pair.refs) < MAX_REFS:
+            pair.refs = [*pair.refs, *seqs]
+        return pair
+
+    def third(self, pair: Pair, least: int) -> int | None:
+        """Return the party that met the two most often alike, the first of several.
+
+        None where none did so `least` times. Pairs that a circle tells of speak for nobody else.
+        """
+        met: dict[int, int] = {}
+        for one in pair.parties:
+            for other in self.beside[one]:
+                found = self.pair(one, other)
+                if found is not None and other not in pair.parties and not found.circle:
+                    met[other] = met.get(other, 0) + found.sums.meetings
+        most = max(met.values(), default=0)
+        return next((one for one in met if met[one] == most), None) if most >= least else None
+
+    def circle_of(self, parties: Iterable[int]) -> Circle | None:
+        """Return the oldest circle that one of the parties is in."""
+        wanted = set(parties)
+        return next((c for c in self.circles if not wanted.isdisjoint(c.members)), None)
+
+    def among(self, members: Sequence[int]) -> Iterator[Pair]:
+        """Yield the pairs between members that no circle tells of yet."""
+        for place, one in enumerate(members):
+            for other in members[:place]:
+                pair = self.pair(one, other)
+                if pair is not None and not pair.circle:
+                    yield pair
+
+    def tell(self, parties: Iterable[int], chance: Chance) -> tuple[Circle, list[Pair]]:
+        """Make a circle of parties, or let them join one; return it and what it newly tells of.
+
+        The pairs are in the order in which they first met, and keep their refs.
+        """
+        circle = self.circle_of(parties)
+        if circle is None:
+            circle = Circle(number=len(self.circles) + 1, members=[], chance=chance)
+            self.circles = [*self.circles, circle]
+        circle.members = list(dict.fromkeys([*circle.members, *parties]))
+        circle.chance = chance
+        new = sorted(self.among(circle.members), key=lambda pair: pair.refs[0])
+        for pair in new:
+            pair.circle = circle.number
+        return circle, new
+
+
+def accounts_of(parties: Iterable[int]) -> tuple[int, ...]:
+    """Return the accounts of parties, each once, in their order."""
+    return tuple(dict.fromkeys(map(account_of, parties)))
+
+
+class Days:
+    """The open days.
+
+    State: about 400 B a pair whose orders met alike in an instrument that day, with at most
+    `MAX_REFS` seqs until it is told; the circles.
+    """
+
+    layout: ClassVar[Layout] = {
+        "matched_days": Entries(
+            kind=Day,
+            place=attrgetter("instrument"),
+            moved=lambda day, code: msgspec.structs.replace(day, instrument=code),
+        )
+    }
+
+    def __init__(self) -> None:
+        self._days: dict[int, Day] = {}
+
+    def of(self, code: int, number: int) -> Day:
+        """Return the open day of an instrument; a new one where there is none."""
+        day = self._days.get(code)
+        if day is None:
+            day = self._days[code] = Day(instrument=code, number=number)
+        return day
+
+    def close(self, code: int) -> None:
+        """Forget the open day of an instrument, if it has one."""
+        self._days.pop(code, None)
+
+    def snapshot(self) -> Snapshot:
+        """Return the open days, by instrument."""
+        return {
+            "matched_days": pack_exact(sorted(self._days.values(), key=attrgetter("instrument")))
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot."""
+        days = unpack_exact(snapshot["matched_days"], list[Day])
+        self._days = {day.instrument: day for day in days}

@@ -1,0 +1,96 @@
+"""Parameters of matched_orders."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+
+
+class MatchedOrdersParams(Params, frozen=True):
+    """Thresholds of matched_orders."""
+
+    within_s: Annotated[
+        float,
+        Parameter(
+            "longest time from a resting order's entry to that of the order that takes it",
+            "s",
+            "two people with two screens need seconds; an order that has stood alone inside the "
+            "spread for longer has been offered to everybody",
+        ),
+    ] = 10.0
+    alike_ratio: Annotated[
+        float,
+        Parameter(
+            "largest difference of the two orders' sizes, of the larger",
+            "ratio",
+            "1 %, by the definition: near enough to leave nothing worth a third party's while",
+        ),
+    ] = 0.01
+    least_meetings: Annotated[
+        int,
+        Parameter(
+            "meetings of orders alike that make a pattern",
+            "count",
+            "one is chance and two a coincidence; that the conduct is repeated is part of it",
+        ),
+    ] = 3
+    joining_meetings: Annotated[
+        int,
+        Parameter(
+            "the same for an account with one of a circle that has been told",
+            "count",
+            "once may happen to anybody who trades beside a circle",
+        ),
+    ] = 2
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence of a circle after which its episode is closed",
+            "s",
+            "as of wash trades: above the minutes that lie between two meetings",
+        ),
+    ] = 900
+    alpha: Annotated[
+        float,
+        Parameter(
+            "probability of one false circle an instrument and UTC day, over accounts and looks",
+            "probability",
+            "thirty instruments: one in two weeks. A third each for pairs, threes, and who joins; "
+            "look n = 1, 2, ... of each spends 1 / (n (n + 1)) of it",
+        ),
+    ] = 0.002
+    size_chance: Annotated[
+        float,
+        Parameter(
+            "chance of so many sizes alike among the accounts' meetings, up to which a circle is "
+            "told",
+            "probability",
+            "one in a hundred, whoever they were: that they met often is not enough",
+        ),
+    ] = 0.01
+    habit_meetings: Annotated[
+        int,
+        Parameter(
+            "meetings with others that weigh as much as all accounts' habits in what is taken for "
+            "an account's own",
+            "count",
+            "few: a habit that two or three meetings show already speaks for an account",
+        ),
+    ] = 2
+    max_parties: Annotated[
+        int,
+        Parameter(
+            "accounts followed, one for each instrument that it trades that day",
+            "count",
+            "1.3 kB each: 26 MB",
+        ),
+    ] = 20_000
+    max_pairs: Annotated[
+        int,
+        Parameter(
+            "pairs of accounts that met that day, over all instruments",
+            "count",
+            "64 B each at most: 13 MB; of those alike, whose orders are kept, there are few",
+        ),
+    ] = 200_000
