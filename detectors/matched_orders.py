@@ -75,8 +75,9 @@ class MatchedOrders(Detector):
             "cites those from before it was told, each further one begins with a single meeting. "
             "A party is an account, or an originator where the order names one. Accounts of one "
             "owner, or both of the complex, are wash_trading's and do not count here. Only the "
-            "continuous phase. A bust takes nothing back: the orders had been entered. Order is that of seq, gaps are by the "
-            "engine's clock: no gateway clock decides, so δ does not bear on it."
+            "continuous phase. A bust takes nothing back: the orders had been entered. Order is "
+            "that of seq, gaps are by the engine's clock: no gateway clock decides, so δ does not "
+            "bear on it."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
