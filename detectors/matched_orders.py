@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
@@ -73,11 +73,12 @@ class MatchedOrders(Detector):
             "(size_chance). Whoever then meets one of a circle likewise joins it. One alert a "
             "circle and episode, with the orders and trades of meetings alike; the first of a day "
             "cites those from before it was told, each further one begins with a single meeting. "
-            "A party is an account, or an originator where the order names one. Accounts of one "
-            "owner, or both of the complex, are wash_trading's and do not count here. Only the "
-            "continuous phase. A bust takes nothing back: the orders had been entered. Order is "
-            "that of seq, gaps are by the engine's clock: no gateway clock decides, so δ does not "
-            "bear on it."
+            "Where after ring_turns meetings a party every party's position is back within "
+            "balance_ratio of the mean size, it shows wash_ring too (facet). A party is an "
+            "account, or an originator where the order names one. Accounts of one owner, or both "
+            "of the complex, are wash_trading's and do not count here. Only the continuous phase. "
+            "A bust takes nothing back: the orders had been entered. Order is that of seq, gaps "
+            "are by the engine's clock: no gateway clock decides, so δ does not bear on it."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -244,6 +245,8 @@ class MatchedOrders(Detector):
             meet(told, accounts_of(pair.parties), MAX_ACCOUNTS)
             for name, amount in _amounts(sums):
                 told[name] = told.get(name, 0) + amount
+        if self._came_back(told):
+            told["back"] = 1
         chance = circle.chance
         told |= {
             "met": chance.meetings,
@@ -253,6 +256,13 @@ class MatchedOrders(Detector):
         }
         refs = sorted({seq for _, _, seqs in new for seq in seqs})
         yield self._finding(episode, at_ns, tuple(Ref(day.instrument, seq) for seq in refs))
+
+    def _came_back(self, sums: Mapping[str, int]) -> bool:
+        """Return whether, after some turns, every party's position is what it was before."""
+        nets = [abs(sums[name]) for name in sums if name.startswith(NET)]
+        mean = sums["lots"] / sums["meetings"]
+        turned = sums["meetings"] >= self._params.ring_turns * len(nets)
+        return turned and max(nets) <= self._params.balance_ratio * mean
 
     def _closing(self, episode: Episode) -> Finding:
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
@@ -269,6 +279,7 @@ class MatchedOrders(Detector):
             detector=self.spec.id,
             detector_version=self.spec.version,
             scenario="matched_orders",
+            facets=("wash_ring",) if "back" in sums else (),
             evidence_class="rule",
             evidence="supported",
             instrument=code,

@@ -69,6 +69,22 @@ class MatchedOrdersParams(Params, frozen=True):
             "one in a hundred, whoever they were: that they met often is not enough",
         ),
     ] = 0.01
+    ring_turns: Annotated[
+        int,
+        Parameter(
+            "meetings a party from which a circle whose positions came back is a ring too",
+            "count",
+            "once there and back may undo a mistake",
+        ),
+    ] = 2
+    balance_ratio: Annotated[
+        float,
+        Parameter(
+            "largest net position of a party, of the mean size, that has come back",
+            "ratio",
+            "1 %, as of wash_rings (Victor & Weintraud 2021)",
+        ),
+    ] = 0.01
     habit_meetings: Annotated[
         int,
         Parameter(

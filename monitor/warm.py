@@ -15,10 +15,6 @@ from typing import Final
 import numpy as np
 
 from detectors.across_kernel import EXECUTION_FIELDS, rates
-from detectors.examples import example_instruments
-from detectors.matched_example import arranged
-from detectors.matched_orders import MatchedOrders
-from detectors.matched_params import MatchedOrdersParams
 from detectors.strata import tails
 from ingest.names import Names
 from ingest.register import read_register
@@ -141,8 +137,6 @@ def main() -> None:
     one = np.ones(1, np.int64)
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
     rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
-    table = example_instruments()
-    MatchedOrders(MatchedOrdersParams(), table).step(arranged(table))  # likewise
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 

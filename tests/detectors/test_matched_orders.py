@@ -162,6 +162,17 @@ def test_two_originators_of_one_omnibus_account_are_two_parties():
     assert hit.accounts == hit.first_accounts == (9,)
 
 
+def test_a_circle_whose_positions_came_back_is_a_ring_too():
+    laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * (n // 3)) for n in range(21)]
+    turns = [(*turn, turn[-1]) for turn in laps]
+    (hit,) = last(find(played(mixed(*turns, others=20))))
+    assert (set(hit.accounts), hit.facets) == ({1, 2, 3}, ("wash_ring",))
+    (hit,) = last(find(played(mixed(*turns[:-1], turns[0], others=20))))
+    assert hit.facets == ("wash_ring",), "it came back before"
+    (hit,) = last(find(played(mixed(*pairs()))))
+    assert hit.facets == ()
+
+
 def test_silence_closes_the_alert_and_the_next_meeting_of_the_day_opens_another():
     rows = played(mixed(*pairs()))
     ends = rows[-1]["engine_ns"]
