@@ -40,11 +40,14 @@ class Sums(msgspec.Struct, kw_only=True):
     """Lots bought less sold, by party."""
     first_ns: int = 0
     """When the first order was entered."""
+    last_ns: int = 0
+    """When the last two traded."""
     incomplete: bool = False
 
     def add(self, other: Sums) -> None:
         """Take in what others add up to."""
         self.first_ns = min(self.first_ns, other.first_ns) if self.meetings else other.first_ns
+        self.last_ns = max(self.last_ns, other.last_ns)
         self.meetings += other.meetings
         self.lots += other.lots
         self.notional += other.notional
@@ -64,6 +67,14 @@ class Pair(msgspec.Struct, kw_only=True):
     """Seqs of both orders and the trade of each meeting that no finding has cited."""
     circle: int = 0
     """Number of the circle that tells of it; 0 = none."""
+
+
+class Meetings(msgspec.Struct, frozen=True, kw_only=True):
+    """Meetings of a told pair that are to be cited."""
+
+    parties: tuple[int, int]
+    sums: Sums
+    seqs: Sequence[int]
 
 
 class Circle(msgspec.Struct, kw_only=True):
@@ -86,6 +97,10 @@ class Day(msgspec.Struct, kw_only=True):
     beside: dict[int, list[int]] = {}
     """Parties with which each met alike, in the order in which it first did."""
     circles: list[Circle] = []
+    open: list[int] = []
+    """Numbers of the episodes that the day's meetings may still join."""
+    waiting: list[Meetings] = []
+    """Those of told pairs that no episode has taken up."""
 
     def pair(self, one: int, other: int) -> Pair | None:
         """Return a pair, if its orders met alike."""
@@ -122,6 +137,16 @@ class Day(msgspec.Struct, kw_only=True):
         """Return the oldest circle that one of the parties is in."""
         wanted = set(parties)
         return next((c for c in self.circles if not wanted.isdisjoint(c.members)), None)
+
+    def await_another(self, one: Meetings, gap_ns: int) -> list[Meetings]:
+        """Return a meeting and those that waited for one of a party of it; it waits if alone."""
+        since_ns = one.sums.last_ns - gap_ns
+        waiting = [other for other in self.waiting if other.sums.last_ns >= since_ns]
+        found = [other for other in waiting if set(other.parties) & set(one.parties)]
+        self.waiting = [other for other in waiting if other not in found]
+        if not found:
+            self.waiting.append(one)
+        return [*found, one]
 
     def among(self, members: Sequence[int]) -> Iterator[Pair]:
         """Yield the pairs between members that no circle tells of yet."""

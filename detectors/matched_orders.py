@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.matched_chance import Chance
-from detectors.matched_circles import Circle, Day, Days, Pair, Sums, accounts_of
+from detectors.matched_circles import Circle, Day, Days, Meetings, Pair, Sums, accounts_of
 from detectors.matched_kernel import DAY_NS
 from detectors.matched_params import MatchedOrdersParams
 from detectors.matched_parties import Met, Parties
@@ -23,7 +23,8 @@ SECOND: Final = 1_000_000_000
 PARTS: Final = 10**12
 """Numbers expected are kept in an episode as integers of so many parts."""
 MAX_ACCOUNTS: Final = 32
-NET: Final = "net"
+NET, PAIR, AT = "net", "pair", "at"
+"""In an episode's sums, before a party's or a pair's keys: net lots; it is in; when it last met."""
 WAYS: Final = 3
 """In which a circle comes about: two parties, three, or one more: each has its share of alpha."""
 
@@ -32,7 +33,7 @@ class MatchedOrders(Detector):
     """Orders of strangers that meet inside the spread, alike in size, more often than by chance.
 
     State: see `Parties` and `Days`: what parties did in an instrument's UTC day; an open episode
-    for each circle that met within `episode_gap_s`.
+    for each circle that met within `episode_gap_s`, of 100 B a party and pair.
 
     Examples
     --------
@@ -72,7 +73,8 @@ class MatchedOrders(Detector):
             "the day, must pass; so must the binomial one of sizes alike among their meetings "
             "(size_chance). Whoever then meets one of a circle likewise joins it. One alert a "
             "circle and episode, with the orders and trades of meetings alike; the first of a day "
-            "cites those from before it was told, each further one begins with a single meeting. "
+            "cites those from before it was told, each further one begins with a second meeting "
+            "within episode_gap_s; who met one of an episode within joining_gap_s belongs to it. "
             "Where after ring_turns meetings a party every party's position is back within "
             "balance_ratio of the mean size, it shows wash_ring too (facet). A party is an "
             "account, or an originator where the order names one. Accounts of one owner, or both "
@@ -178,17 +180,21 @@ class MatchedOrders(Detector):
             gap_ns=cell["lifetime_ns"],
             nets={met.took: side * lots, met.rested: -side * lots},
             first_ns=at_ns - cell["lifetime_ns"],
+            last_ns=at_ns,
             incomplete=cell["coverage"] == Coverage.INCOMPLETE,
         )
         day = self._days.of(code, at_ns // DAY_NS)
         pair = day.meet(met.rested, met.took, sums, seqs)
         if pair.circle:
-            yield from self._tell(day, day.circles[pair.circle - 1], at_ns, [(pair, sums, seqs)])
+            one = Meetings(parties=pair.parties, sums=sums, seqs=seqs)
+            yield from self._tell(day, day.circles[pair.circle - 1], [one])
         elif (told := self._tested(day, pair)) is not None:
             circle, new = day.tell(*told)
-            yield from self._tell(day, circle, at_ns, [(p, p.sums, p.refs) for p in new])
-        if pair.circle:
-            pair.refs = []
+            yield from self._tell(
+                day, circle, [Meetings(parties=p.parties, sums=p.sums, seqs=p.refs) for p in new]
+            )
+            for each in new:
+                each.refs = []
 
     def _tested(self, day: Day, pair: Pair) -> tuple[Sequence[int], Chance] | None:
         """Return the parties that are to be told of and what chance says; None = nobody is."""
@@ -221,29 +227,36 @@ class MatchedOrders(Detector):
             return False
         return chance.p * max(1.0, family) <= spent(self._params.alpha / WAYS, look)
 
-    def _tell(
-        self,
-        day: Day,
-        circle: Circle,
-        at_ns: int,
-        new: Sequence[tuple[Pair, Sums, Sequence[int]]],
-    ) -> Iterator[Finding]:
-        """Add meetings of a circle's pairs to its episode, and yield what it is then."""
-        first = new[0]
-        episode, expired = self._episodes.fact(
-            (day.instrument, day.number, circle.number),
-            seq=first[2][0],
+    def _tell(self, day: Day, circle: Circle, new: Sequence[Meetings]) -> Iterator[Finding]:
+        """Add meetings of a circle's pairs to an episode, and yield what it is then.
+
+        Told for the first time, or in an episode that goes on, they are told at once; a further
+        episode begins once there are two of them.
+        """
+        at_ns = max(each.sums.last_ns for each in new)
+        number = self._goes_on(day, new, at_ns)
+        if number is None:
+            if len(new) == 1 and new[0].sums.meetings == 1:
+                new = day.await_another(new[0], self._params.episode_gap_s * SECOND)
+                if len(new) == 1:
+                    return
+            number = new[0].seqs[-1]
+            day.open = [*day.open, number]
+        episode, _ = self._episodes.fact(
+            (day.instrument, number),
+            seq=new[0].seqs[0],
             at_ns=at_ns,
-            accounts=accounts_of(first[0].parties),
-            incomplete=any(sums.incomplete for _, sums, _ in new),
+            accounts=accounts_of(new[0].parties),
+            incomplete=any(each.sums.incomplete for each in new),
         )
-        if expired is not None:
-            yield self._closing(expired)
         told = episode.sums
-        for pair, sums, _ in new:
-            episode.first_ns = min(episode.first_ns, sums.first_ns)
-            meet(told, accounts_of(pair.parties), MAX_ACCOUNTS)
-            for name, amount in _amounts(sums):
+        for each in new:
+            episode.first_ns = min(episode.first_ns, each.sums.first_ns)
+            meet(told, accounts_of(each.parties), MAX_ACCOUNTS)
+            told[f"{PAIR}{min(each.parties)}-{max(each.parties)}"] = 1
+            for party in each.parties:
+                told[f"{AT}{party}"] = max(told.get(f"{AT}{party}", 0), each.sums.last_ns)
+            for name, amount in _amounts(each.sums):
                 told[name] = told.get(name, 0) + amount
         if self._came_back(told):
             told["back"] = 1
@@ -254,8 +267,28 @@ class MatchedOrders(Detector):
             "expected": round(chance.expected * PARTS),
             "share": round(chance.share * PARTS),
         }
-        refs = sorted({seq for _, _, seqs in new for seq in seqs})
+        refs = sorted({seq for each in new for seq in each.seqs})
         yield self._finding(episode, at_ns, tuple(Ref(day.instrument, seq) for seq in refs))
+
+    def _goes_on(self, day: Day, new: Sequence[Meetings], at_ns: int) -> int | None:
+        """Return the number of the episode that meetings belong to; None = of none that goes on.
+
+        That of one of their pairs, or in which one of their parties has met another just now.
+        """
+        gap_ns = self._params.episode_gap_s * SECOND
+        recent_ns = at_ns - self._params.joining_gap_s * SECOND
+        held = {n: self._episodes.get((day.instrument, n)) for n in day.open}
+        alive = {n: e.sums for n, e in held.items() if e and at_ns - e.last_ns <= gap_ns}
+        day.open = list(alive)
+        pairs = [f"{PAIR}{min(each.parties)}-{max(each.parties)}" for each in new]
+        parties = [f"{AT}{party}" for each in new for party in each.parties]
+        for number, sums in alive.items():
+            if any(name in sums for name in pairs):
+                return number
+        for number, sums in alive.items():
+            if any(sums.get(name, recent_ns - 1) >= recent_ns for name in parties):
+                return number
+        return None
 
     def _came_back(self, sums: Mapping[str, int]) -> bool:
         """Return whether, after some turns, every party's position is what it was before."""

@@ -51,6 +51,15 @@ class MatchedOrdersParams(Params, frozen=True):
             "as of wash trades: above the minutes that lie between two meetings",
         ),
     ] = 900
+    joining_gap_s: Annotated[
+        int,
+        Parameter(
+            "longest time since a party met another of an episode, for a third's meeting with it "
+            "to belong there",
+            "s",
+            "a circle hands on within minutes; who is in two circles a day does not make them one",
+        ),
+    ] = 180
     alpha: Annotated[
         float,
         Parameter(

@@ -135,7 +135,7 @@ def test_three_accounts_that_take_turns_are_one_alert():
 
 def test_three_are_told_together_though_each_two_met_no_more_than_twice():
     turns = [*pairs(2), *pairs(2, 1, 3), *pairs(2, 2, 3)]
-    (hit,) = last(find(played(mixed(*turns))))
+    (hit,) = last(find(played(mixed(*turns, others=15))))
     assert set(hit.accounts) == {1, 2, 3}
     assert hit.features["meetings"].value == 6
 
@@ -173,16 +173,27 @@ def test_a_circle_whose_positions_came_back_is_a_ring_too():
     assert hit.facets == ()
 
 
-def test_silence_closes_the_alert_and_the_next_meeting_of_the_day_opens_another():
+def test_silence_closes_the_alert_and_two_more_meetings_open_another():
     rows = played(mixed(*pairs()))
     ends = rows[-1]["engine_ns"]
-    later = [
+    once = [
         *meeting(7, 8, 800, 900, seq=9_001, at_ns=ends + 901 * SECOND),
         *meeting(1, 2, 2_000, 2_000, seq=9_004, at_ns=ends + 1_000 * SECOND),
     ]
-    *_, closing, again = find([*rows, *later])
+    *_, closing = find([*rows, *once])
     assert (closing.status, closing.detected_ns) == ("confirmed", ends + 900 * SECOND)
-    assert (again.first_seq, again.revision, again.features["meetings"].value) == (9_004, 1, 1)
+    twice = meeting(2, 1, 1_900, 1_900, seq=9_007, at_ns=ends + 1_100 * SECOND)
+    *_, again, closed = find([*rows, *once, *twice])
+    assert closed == closing
+    assert (again.first_seq, again.revision, again.features["meetings"].value) == (9_004, 1, 2)
+    late = meeting(2, 1, 1_900, 1_900, seq=9_007, at_ns=ends + 1_901 * SECOND)
+    assert find([*rows, *once, *late])[-1] == closing
+
+
+def test_who_is_in_two_circles_at_different_times_does_not_make_them_one():
+    turns = [*pairs(6), (7, 8, 900, 300), *pairs(6, 1, 3)]
+    one, other = last(find(played(mixed(*turns, others=25))))
+    assert (set(one.accounts), set(other.accounts)) == ({1, 2}, {1, 3})
 
 
 def test_the_next_day_begins_anew():
