@@ -92,7 +92,10 @@ class MatchedOrders(Detector):
                 "SFO s.274(5)/295(5), securities and futures only: matched orders presumed false "
                 "trading [S]"
             ),
-            "MAR Annex II (2016/522): improper matched orders, pre-arranged trading [V]",
+            (
+                "SFC AML Guideline 12.16.4: pre-arranged and matching orders, groups with one "
+                "pattern [V]"
+            ),
         ),
         look_alikes=(
             "round sizes that everybody enters",
