@@ -9,6 +9,7 @@ from detectors.base import Detector
 from detectors.client_priority import ClientPriority
 from detectors.front_running import FrontRunning
 from detectors.front_running_across import FrontRunningAcross
+from detectors.hidden_affiliates import HiddenAffiliates
 from detectors.information_leak import InformationLeak
 from detectors.matched_orders import MatchedOrders
 from detectors.price_spikes import PriceSpikes
@@ -24,6 +25,7 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_priority": ClientPriority,
     "front_running": FrontRunning,
     "front_running_across": FrontRunningAcross,
+    "hidden_affiliates": HiddenAffiliates,
     "information_leak": InformationLeak,
     "matched_orders": MatchedOrders,
     "price_spikes": PriceSpikes,

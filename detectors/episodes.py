@@ -95,6 +95,9 @@ class Episodes:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __iter__(self) -> Iterator[Episode]:
+        return iter(self._open.values())
+
     def fact(
         self, key: Key, *, seq: int, at_ns: int, accounts: tuple[int, ...], incomplete: bool = False
     ) -> tuple[Episode, Episode | None]:

@@ -1,0 +1,97 @@
+"""The model of hidden_affiliates: four features into a probability, and what each adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from detectors.hidden_measure import Leaning, surprise
+from detectors.hidden_params import HiddenAffiliatesParams
+from detectors.hidden_state import ACCOUNT, BEGAN_NS, ENDED_NS
+from ingest.events import Array
+
+MICRO = 1_000_000
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as a look finds it; all integers, as an episode's sums keep them."""
+
+    account: int
+    rank: int
+    """Among the accounts judged, from 1, the likeliest."""
+    crowd: int
+    """Accounts judged."""
+    micro_probability: int
+    micro_deviations: tuple[int, ...]
+    """By feature, in the order of `FEATURES`."""
+    micro_parts: tuple[int, ...]
+    """What each adds to the log-odds."""
+    scales: tuple[int, int]
+    """Half-lives, by place, at which `against` and `alike` are largest."""
+    runs: int
+    began_ns: int
+    ended_ns: int
+    controlled: int
+
+
+def weights(params: HiddenAffiliatesParams) -> Array:
+    """Return the coefficients in the order of `FEATURES`."""
+    return np.array(
+        [params.against_weight, params.alike_weight, params.quick_weight, params.absent_weight]
+    )
+
+
+def contributions(strongest: Array, params: HiddenAffiliatesParams) -> Array:
+    """Return what each feature adds to the log-odds, from its deviations: 0 or more.
+
+    >>> float(contributions(np.array([[0.5, -1.0, 0.0, 99.0]]), HiddenAffiliatesParams()).min())
+    0.0
+    """
+    added: Array = np.minimum(surprise(strongest), params.most_surprise) * weights(params)
+    return added
+
+
+def _micro(values: Array) -> list[list[int]]:
+    found: list[list[int]] = np.rint(MICRO * values).astype(np.int64).tolist()
+    return found
+
+
+def judged(lean: Leaning, params: HiddenAffiliatesParams, about: Array) -> Sequence[Judged]:
+    """Return the accounts that can be judged, the likeliest first; of equals, who began first.
+
+    Parameters
+    ----------
+    about : (instruments, ACCOUNTS, ACCOUNT_FIELDS) int64
+    """
+    who = np.flatnonzero(lean.runs >= params.least_runs)
+    features = lean.strongest[who]
+    parts = contributions(features, params)
+    odds = params.intercept + parts.sum(1)
+    times = [_times(about, int(account)) for account in lean.accounts[who]]
+    order = sorted(range(len(who)), key=lambda n: (-round(MICRO * odds[n]), times[n]))
+    told, deviations = _micro(parts), _micro(features)
+    chances = np.rint(MICRO / (1.0 + np.exp(-odds))).astype(np.int64).tolist()
+    scales, runs = lean.scales[who].tolist(), lean.runs[who].tolist()
+    return [
+        Judged(
+            account=int(lean.accounts[who[n]]),
+            rank=rank,
+            crowd=len(who),
+            micro_probability=chances[n],
+            micro_deviations=tuple(deviations[n]),
+            micro_parts=tuple(told[n]),
+            scales=(scales[n][0], scales[n][1]),
+            runs=runs[n],
+            began_ns=times[n][0],
+            ended_ns=times[n][1],
+            controlled=int(lean.controlled),
+        )
+        for rank, n in enumerate(order, 1)
+    ]
+
+
+def _times(about: Array, account: int) -> tuple[int, int]:
+    mine = about[about[..., ACCOUNT] == account + 1]
+    return int(mine[:, BEGAN_NS].min()), int(mine[:, ENDED_NS].max())

@@ -1,0 +1,159 @@
+"""Parameters of hidden_affiliates; the model's come from `benchmarks/hidden_affiliates.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from detectors.base import Parameter, Params
+
+MODEL: Final = "docs/hidden-affiliates-model.md"
+
+
+class HiddenAffiliatesParams(Params, frozen=True):
+    """How trading is compared, the model's coefficients, and from where on an account is told."""
+
+    half_lives_s: Annotated[
+        tuple[int, int, int],
+        Parameter(
+            "half-lives over which what the group did is remembered; each is measured apart",
+            "s",
+            "each seven times the last: from an account on the group's own wire to a person who "
+            "is called on the telephone; a longer one mixes in what the day's trend did to all",
+        ),
+    ] = (3, 21, 147)
+    run_gap_s: Annotated[
+        int,
+        Parameter(
+            "silence that ends a run: executions of an account on one side, taken as one decision",
+            "s",
+            "slices of one order come some seconds apart; to count each as a decision of its own "
+            "makes half of all clients look significant",
+        ),
+    ] = 45
+    quick_ms: Annotated[
+        int,
+        Parameter(
+            "time after a trade of the group within which an instruction is quick",
+            "ms",
+            "a person needs about a second: what comes sooner, again and again, is one machine",
+        ),
+    ] = 700
+    absent_s: Annotated[
+        int,
+        Parameter(
+            "time without a fill of the group's resting orders after which it is away",
+            "s",
+            "a quoting maker is filled every second or two in an active instrument; external "
+            "makers over the same time are the control where it is not",
+        ),
+    ] = 6
+    look_s: Annotated[
+        int,
+        Parameter(
+            "distance of the event times at which accounts are looked at, from 00:00 UTC",
+            "s",
+            "ten minutes: a run of looks shows whether it lasts, and none costs more than a "
+            "millisecond an instrument",
+        ),
+    ] = 600
+    least_runs: Annotated[
+        int,
+        Parameter(
+            "runs of taking in the day without which an account is not judged",
+            "count",
+            "twelve coins on one side are one in two thousand: fewer single out nobody among a "
+            "hundred accounts",
+        ),
+    ] = 12
+    least_crowd: Annotated[
+        int,
+        Parameter(
+            "accounts in an instrument without which it is left out",
+            "count",
+            "an account is held against the others: among three there is no usual",
+        ),
+    ] = 4
+    usual_runs: Annotated[
+        float,
+        Parameter(
+            "runs of usual spread that every account is credited with",
+            "count",
+            "a spread measured from a dozen runs may be small by chance; five more of the usual "
+            "keep its deviations below those that a long record gives",
+        ),
+    ] = 5.0
+    most_surprise: Annotated[
+        float,
+        Parameter(
+            "surprise beyond which a feature counts no further",
+            "nats",
+            "20 nats are one in five hundred million: beyond that the normal law of the "
+            "deviations is not to be trusted, and no feature may outvote the rest by more",
+        ),
+    ] = 20.0
+    model_version: Annotated[
+        int,
+        Parameter("version of the coefficients below", "version", f"stands in {MODEL}"),
+    ] = 1
+    intercept: Annotated[
+        float,
+        Parameter("the model's log-odds where every feature is 0", "log-odds", f"fitted: {MODEL}"),
+    ] = -8.14
+    against_weight: Annotated[
+        float,
+        Parameter(
+            "log-odds a nat of surprise at taking the side that relieves the group of what it got",
+            "log-odds",
+            f"fitted, at least 0: {MODEL}",
+        ),
+    ] = 1.14
+    alike_weight: Annotated[
+        float,
+        Parameter(
+            "log-odds a nat of surprise at taking the group's own side",
+            "log-odds",
+            f"fitted, at least 0: {MODEL}",
+        ),
+    ] = 1.0
+    quick_weight: Annotated[
+        float,
+        Parameter(
+            "log-odds a nat of surprise at trading at once after the group",
+            "log-odds",
+            f"fitted, at least 0: {MODEL}",
+        ),
+    ] = 0.81
+    absent_weight: Annotated[
+        float,
+        Parameter(
+            "log-odds a nat of surprise at being filled while the group is away",
+            "log-odds",
+            f"fitted, at least 0: {MODEL}",
+        ),
+    ] = 0.71
+    told_probability: Annotated[
+        float,
+        Parameter(
+            "probability from which an account is told, as a lead",
+            "probability",
+            "one in twenty, four times what an account has before anything is seen: below that a "
+            "person reads about innocent clients only",
+        ),
+    ] = 0.05
+    sure_probability: Annotated[
+        float,
+        Parameter(
+            "probability from which an account is proposed as the group's",
+            "probability",
+            "four in five by the model: a proposal costs a client an inquiry, and accounts are "
+            "looked at again every ten minutes",
+        ),
+    ] = 0.8
+    most_told: Annotated[
+        int,
+        Parameter(
+            "accounts that a look tells anew, the likeliest",
+            "count",
+            "three: who else looks alike is told after these were looked into",
+        ),
+    ] = 3

@@ -1,0 +1,106 @@
+"""What hidden_affiliates keeps of an instrument and UTC day: which field is where, and how much.
+
+Units are what accounts are held against: the complex as one, and external makers as its placebo.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ingest.events import Array, Batch, Kind, Phase
+
+DAY_NS: Final = 86_400 * 1_000_000_000
+MAKERS: Final = 3
+"""External makers that are placebo units, an instrument: the first seen."""
+UNITS: Final = 1 + MAKERS
+GROUP: Final = 0
+SCALES: Final = 3
+"""Half-lives over which a unit's trading is remembered."""
+ACCOUNTS: Final = 512
+"""Accounts kept, an instrument and day; another takes the place of one that traded least."""
+SLOTS: Final = 2 * ACCOUNTS
+"""Places of the table that finds an account's row."""
+CITED: Final = 8
+"""Latest telling executions kept, an account."""
+
+# A trade that waits for its turn: what happened, then who took and who rested.
+P_CLOCK, P_CODE, P_SEQ, P_SIDE, P_LOTS, P_INCOMING, P_DOUBT = range(7)
+TAKER: Final = 7
+RESTER: Final = 10
+W_ACCOUNT, W_ROLE, W_GROUP = range(3)
+PENDING_FIELDS: Final = 13
+
+# The instrument's own fields; from MAKER on the makers' accounts, + 1.
+LAST_NS, INCOMING, LAST_TAKER, N_ACCOUNTS, COUNTED, FRESH, MAKER = range(7)
+OWN_FIELDS: Final = MAKER + MAKERS
+
+# Of a unit's trading that is remembered: net of all, net of what it took.
+NET, TAKEN = range(2)
+# Of a unit's last times: of any trade, of a fill of a resting order.
+TRADED, RESTED = range(2)
+
+# Of an account: account + 1, its events of the day, telling executions met, and of them told;
+# and each kind's open run: side and last time.
+ACCOUNT, EVENTS, BEGAN_NS, ENDED_NS, FIRST_SEQ, DOUBT, MET, TOLD, RUN = range(9)
+KINDS: Final = 2
+"""Kinds of events: instructions that take, and resting orders that are filled."""
+TAKES, RESTS = range(KINDS)
+SEQS: Final = RUN + 2 * KINDS
+ACCOUNT_FIELDS: Final = SEQS + CITED
+
+# What an event shows of a unit: three scales of two measures, quickness, and absence.
+AGAINST, ALIKE, QUICK, ABSENT = 0, SCALES, 2 * SCALES, 2 * SCALES + 1
+MEASURES: Final = 2 * SCALES + 2
+KIND_OF: Final = (*(TAKES for _ in range(ABSENT)), RESTS)
+"""The kind of event that each measure is of."""
+# Sums of a measure: of the open run, the group's and the makers'; then over closed runs, with
+# n the events of a run.
+RUN_G, RUN_M, SUM_G, SUM_M, SUM_GG, SUM_GM, SUM_MM, SUM_GN, SUM_MN = range(9)
+SUMS: Final = 9
+# Sums of a kind: events of the open run; closed runs, their events, and squares.
+RUN_N, RUNS, SUM_N, SUM_NN = range(4)
+COUNTS: Final = 4
+
+
+def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
+    """Return, by name, the part of one instrument of each array kept, and its kind."""
+    return {
+        "hidden": ((OWN_FIELDS,), np.int64),
+        "hidden_until": ((), np.int64),
+        "hidden_flow": ((UNITS, 2, SCALES), np.float64),
+        "hidden_size": ((UNITS, 2, SCALES), np.float64),
+        "hidden_times": ((UNITS, 2), np.int64),
+        "hidden_accounts": ((ACCOUNTS, ACCOUNT_FIELDS), np.int64),
+        "hidden_sums": ((ACCOUNTS, MEASURES, SUMS), np.float64),
+        "hidden_counts": ((ACCOUNTS, KINDS, COUNTS), np.float64),
+    }
+
+
+def fresh(instruments: int) -> dict[str, Array]:
+    """Return the arrays of instruments of which nothing was seen."""
+    made: dict[str, Array] = {}
+    for name, (shape, kind) in shapes().items():
+        made[name] = np.zeros((instruments, *shape), kind)
+    return made
+
+
+def pending_of(batch: Batch) -> Array:
+    """Return a batch's trades of continuous trading that tell who took, as rows that wait."""
+    rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
+    wanted = (batch["side"][rows] != 0) & (batch["phase"][rows] == Phase.CONTINUOUS)
+    wanted &= (batch["busts_hi"][rows] == 0) & (batch["busts_lo"][rows] == 0)
+    wanted &= (batch["buy_account"][rows] >= 0) & (batch["sell_account"][rows] >= 0)
+    rows = rows[wanted]
+    taken = np.empty((len(rows), PENDING_FIELDS), np.int64)
+    names = ("clock_ns", "instrument", "seq", "side", "quantity", "incoming_seq", "coverage")
+    for field, name in enumerate(names):
+        taken[:, field] = batch[name][rows]
+    taken[:, P_LOTS] = np.maximum(taken[:, P_LOTS], 0)
+    buys = batch["side"][rows] > 0
+    for field, name in enumerate(("account", "role", "complex")):
+        bought, sold = batch[f"buy_{name}"][rows], batch[f"sell_{name}"][rows]
+        taken[:, TAKER + field] = np.where(buys, bought, sold)
+        taken[:, RESTER + field] = np.where(buys, sold, bought)
+    return taken
