@@ -89,18 +89,18 @@ class HiddenAffiliates(Detector):
             "relieves the complex of what it got (against), or the complex's own side, as if "
             "one went on where the other stopped (alike), and whether it comes within quick_ms "
             "of a trade of the complex (quick); and fills of its resting orders, whether they "
-            "come while the complex's are not filled (absent). Executions on one side without a "
-            "pause are a run, and count as one decision. Over the UTC day and all instruments, "
-            "each is told in deviations beyond the other clients in the same instrument, by the "
-            "spread from run to run, and beyond what it shows of external makers in the same "
-            "way: less the part that clients' runs have in common, and less the whole, "
-            "whichever leaves less. How surprising each is by chance, in nats, goes into a "
-            "logistic model with fixed coefficients, none below 0, that makes a probability of "
-            "the four; the alert has the value and the contribution of each. Up to most_told "
-            "accounts from told_probability on are leads (low); from sure_probability on an "
-            "account is proposed (medium). One alert an account and day. It proposes and tags "
-            "nothing: whether an account belongs to the complex is decided by a person, in the "
-            "register."
+            "come while the complex's are not filled (absent). Executions weigh as the root of "
+            "their quantity; those on one side without a pause are a run, and count as one "
+            "decision. Over the UTC day and all instruments, each is told in deviations beyond "
+            "the other clients in the same instrument, by the spread from run to run, and "
+            "beyond what it shows of external makers in the same way: less the part that "
+            "clients' runs have in common, and less the whole, whichever leaves less. How "
+            "surprising each is by chance, in nats, goes into a logistic model with fixed "
+            "coefficients, none below 0, that makes a probability of the four; the alert has "
+            "the value and the contribution of each. Up to most_told accounts from "
+            "told_probability on are leads (low); from sure_probability on an account is "
+            "proposed (medium). One alert an account and day. It proposes and tags nothing: "
+            "whether an account belongs to the complex is decided by a person, in the register."
         ),
         legal_basis=(
             (
@@ -237,8 +237,8 @@ class HiddenAffiliates(Detector):
             kept = self._kept
             scan(
                 rows, self._numbers, kept["hidden"], kept["hidden_flow"], kept["hidden_size"],
-                kept["hidden_times"], kept["hidden_accounts"], kept["hidden_sums"],
-                kept["hidden_counts"], self._index, kept["hidden_lost"],
+                kept["hidden_times"], kept["hidden_now"], kept["hidden_accounts"],
+                kept["hidden_sums"], kept["hidden_counts"], self._index, kept["hidden_lost"],
             )  # fmt: skip
 
     def _new_day(self, at_ns: int) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from detectors.hidden_state import (
@@ -23,6 +24,7 @@ from detectors.hidden_state import (
     KINDS,
     LAST_NS,
     LAST_TAKER,
+    LOTS,
     MAKER,
     MAKERS,
     MET,
@@ -202,7 +204,6 @@ def _event(  # noqa: PLR0917
         else:
             _end_run(sums, counts, kind, ABSENT, ABSENT + 1)
     about[at], about[at + 1] = side, now_ns
-    counts[kind, RUN_N] += 1.0
     if about[EVENTS] == 0:
         about[BEGAN_NS], about[FIRST_SEQ] = now_ns, row[P_SEQ]
     about[EVENTS] += 1
@@ -217,37 +218,49 @@ def _takes(  # noqa: PLR0917
     flow: Array,
     size: Array,
     times: Array,
+    now: Array,
     about: Array,
-    sums: Array,
-    counts: Array,
     row: Array,
 ) -> None:
     """Hold an instruction that takes against what the group and the makers did before it."""
-    side, now_ns = row[P_SIDE], row[P_CLOCK]
-    _event(numbers, about, sums, counts, row, TAKES, side)
+    side = row[P_SIDE]
+    now[:] = 0.0
+    own[LOTS] = 0
     makers = 0
     while makers < MAKERS and own[MAKER + makers]:
         makers += 1
     telling = 0.0
     for unit in range(1 + makers):
-        into, part = (RUN_G, 1.0) if unit == GROUP else (RUN_M, 1.0 / makers)
+        into, part = (0, 1.0) if unit == GROUP else (1, 1.0 / makers)
         for scale in range(SCALES):
             net, taken = flow[unit, NET, scale], flow[unit, TAKEN, scale]
             usual = size[unit, NET, scale]
             if usual > 0.0:
                 x = -side * net / (abs(net) + usual)
-                sums[AGAINST + scale, into] += part * x
+                now[into, AGAINST + scale] += part * x
                 if unit == GROUP:
                     telling = max(telling, abs(x))
             usual = size[unit, TAKEN, scale]
             if usual > 0.0:
-                sums[ALIKE + scale, into] += part * side * taken / (abs(taken) + usual)
+                now[into, ALIKE + scale] += part * side * taken / (abs(taken) + usual)
         last_ns = times[unit, TRADED]
-        if last_ns and now_ns - last_ns <= numbers[QUICK_NS]:
-            sums[QUICK, into] += part
+        if last_ns and row[P_CLOCK] - last_ns <= numbers[QUICK_NS]:
+            now[into, QUICK] += part
     if telling >= TELLING:
         about[SEQS + about[MET] % CITED] = row[P_SEQ]
         about[MET] += 1
+
+
+@njit(cache=True)
+def _fills(own: Array, now: Array, sums: Array, counts: Array, lots: int) -> None:
+    """Give an instruction the weight that a fill adds to it: the root of all it took."""
+    before = own[LOTS]
+    own[LOTS] += max(lots, 1)
+    weight = math.sqrt(own[LOTS]) - math.sqrt(before)
+    counts[TAKES, RUN_N] += weight
+    for measure in range(ABSENT):
+        sums[measure, RUN_G] += weight * now[0, measure]
+        sums[measure, RUN_M] += weight * now[1, measure]
 
 
 @njit(cache=True)
@@ -262,6 +275,7 @@ def _rests(  # noqa: PLR0917
 ) -> None:
     """Hold a fill of a resting order against whether the group and the makers are filled too."""
     _event(numbers, about, sums, counts, row, RESTS, -row[P_SIDE])
+    counts[RESTS, RUN_N] += 1.0
     makers = 0
     while makers < MAKERS and own[MAKER + makers]:
         makers += 1
@@ -317,6 +331,7 @@ def scan(  # noqa: PLR0917
     flow: Array,
     size: Array,
     times: Array,
+    now: Array,
     accounts: Array,
     sums: Array,
     counts: Array,
@@ -344,15 +359,16 @@ def scan(  # noqa: PLR0917
         if new:
             mine[INCOMING], mine[LAST_TAKER] = row[P_INCOMING], taker[W_ACCOUNT] + 1
             _usual(mine, flow[code], size[code])
-        if new and takes == NOBODY and taker[W_ROLE] != EXTERNAL_MM:
+        if takes == NOBODY and taker[W_ROLE] != EXTERNAL_MM:
             at = _row_of(
                 mine, accounts[code], sums[code], counts[code], index[code], lost, taker[W_ACCOUNT]
             )
-            _takes(
-                numbers, mine, flow[code], size[code], times[code],
-                accounts[code, at], sums[code, at], counts[code, at], row,
-            )  # fmt: skip
-            mine[FRESH] = 1
+            if new:
+                about = accounts[code, at]
+                _event(numbers, about, sums[code, at], counts[code, at], row, TAKES, row[P_SIDE])
+                _takes(numbers, mine, flow[code], size[code], times[code], now[code], about, row)
+                mine[FRESH] = 1
+            _fills(mine, now[code], sums[code, at], counts[code, at], row[P_LOTS])
         if rests == NOBODY and rester[W_ROLE] != EXTERNAL_MM:
             at = _row_of(
                 mine, accounts[code], sums[code], counts[code], index[code], lost, rester[W_ACCOUNT]

@@ -39,6 +39,7 @@ from ingest.events import Array
 
 FEATURES: Final = ("against", "alike", "quick", "absent")
 _KINDS: Final = np.array(KIND_OF)
+_NOTHING: Final = 1e-9
 _TRIED: Final = np.array([SCALES, 2 * SCALES, 1, 1])
 """Of how many deviations each feature is the largest."""
 
@@ -109,7 +110,8 @@ def _residuals(sums: Array, counts: Array, *, controlled: bool) -> tuple[Array, 
         Less the common part, and less the whole.
     """
     n, nn, g, m, gg, gm, mm, gn, mn = _moments(sums, counts)
-    others = np.maximum(n.sum(0) - n, 1.0)
+    others = n.sum(0) - n
+    others = np.where(others > 0, others, 1.0)
     mean_g, mean_m = (g.sum(0) - g) / others, (m.sum(0) - m) / others
     beyond_g, beyond_m = g - mean_g * n, m - mean_m * n
     square_g = gg - 2 * mean_g * gn + mean_g**2 * nn
@@ -117,10 +119,17 @@ def _residuals(sums: Array, counts: Array, *, controlled: bool) -> tuple[Array, 
     product = gm - mean_g * mn - mean_m * gn + mean_g * mean_m * nn
     part = np.zeros((2, 1, n.shape[1]))
     if controlled:
-        part[0] = np.clip(product.sum(0) / np.maximum(square_m.sum(0), 1e-9), 0.0, 1.0)
+        part[0] = np.clip(product.sum(0) / np.maximum(square_m.sum(0), _NOTHING), 0.0, 1.0)
         part[1] = 1.0
     squares = square_g - 2 * part * product + part**2 * square_m
     return beyond_g - part * beyond_m, np.maximum(squares, 0.0)
+
+
+def _weight(counts: Array, runs: Array) -> Array:
+    """Return what a run weighs in the mean, by measure."""
+    total = (counts[..., SUM_N] + counts[..., RUN_N]).sum(0)
+    weight: Array = (total / np.maximum(runs.sum(0), 1.0))[_KINDS]
+    return np.where(weight > 0, weight, 1.0)
 
 
 def _flat(both: Array) -> Array:
@@ -163,6 +172,9 @@ def leaning(
         beyond, squares = _residuals(kept["hidden_sums"][code, rows], counts, controlled=here)
         runs = counts[..., RUNS] + (counts[..., RUN_N] > 0)
         usual = squares.sum(1, keepdims=True) / np.maximum(runs[:, _KINDS].sum(0), 1.0)
+        # Weights are roots of lots: in units of what a run weighs, instruments can be added up.
+        weight = _weight(counts, runs)
+        beyond, squares, usual = beyond / weight, squares / weight**2, usual / weight**2
         spread = (squares, runs[:, _KINDS] * usual)
         parts.append((about[rows, ACCOUNT] - 1, runs, _flat(beyond), *map(_flat, spread)))
     if not parts:

@@ -98,7 +98,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
     intercept: Annotated[
         float,
         Parameter("the model's log-odds where every feature is 0", "log-odds", f"fitted: {MODEL}"),
-    ] = -8.14
+    ] = -7.94
     against_weight: Annotated[
         float,
         Parameter(
@@ -106,7 +106,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 1.14
+    ] = 1.06
     alike_weight: Annotated[
         float,
         Parameter(
@@ -114,7 +114,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 1.0
+    ] = 0.97
     quick_weight: Annotated[
         float,
         Parameter(
@@ -122,7 +122,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 0.81
+    ] = 0.8
     absent_weight: Annotated[
         float,
         Parameter(
@@ -130,16 +130,16 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 0.71
+    ] = 0.73
     told_probability: Annotated[
         float,
         Parameter(
             "probability from which an account is told, as a lead",
             "probability",
-            "one in twenty, four times what an account has before anything is seen: below that a "
+            "one in ten, eight times what an account has before anything is seen: below that a "
             "person reads about innocent clients only",
         ),
-    ] = 0.05
+    ] = 0.1
     sure_probability: Annotated[
         float,
         Parameter(

@@ -32,8 +32,9 @@ RESTER: Final = 10
 W_ACCOUNT, W_ROLE, W_GROUP = range(3)
 PENDING_FIELDS: Final = 13
 
-# The instrument's own fields; from MAKER on the makers' accounts, + 1.
-LAST_NS, INCOMING, LAST_TAKER, N_ACCOUNTS, COUNTED, FRESH, MAKER = range(7)
+# The instrument's own fields; LOTS are those that the instruction in flight took, and from MAKER
+# on stand the makers' accounts, + 1.
+LAST_NS, INCOMING, LAST_TAKER, N_ACCOUNTS, COUNTED, FRESH, LOTS, MAKER = range(8)
 OWN_FIELDS: Final = MAKER + MAKERS
 
 # Of a unit's trading that is remembered: net of all, net of what it took.
@@ -56,10 +57,10 @@ MEASURES: Final = 2 * SCALES + 2
 KIND_OF: Final = (*(TAKES for _ in range(ABSENT)), RESTS)
 """The kind of event that each measure is of."""
 # Sums of a measure: of the open run, the group's and the makers'; then over closed runs, with
-# n the events of a run.
+# n the weight of a run's events.
 RUN_G, RUN_M, SUM_G, SUM_M, SUM_GG, SUM_GM, SUM_MM, SUM_GN, SUM_MN = range(9)
 SUMS: Final = 9
-# Sums of a kind: events of the open run; closed runs, their events, and squares.
+# Sums of a kind, events by their weight: of the open run; closed runs, their events, and squares.
 RUN_N, RUNS, SUM_N, SUM_NN = range(4)
 COUNTS: Final = 4
 
@@ -72,6 +73,7 @@ def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
         "hidden_flow": ((UNITS, 2, SCALES), np.float64),
         "hidden_size": ((UNITS, 2, SCALES), np.float64),
         "hidden_times": ((UNITS, 2), np.int64),
+        "hidden_now": ((2, MEASURES), np.float64),
         "hidden_accounts": ((ACCOUNTS, ACCOUNT_FIELDS), np.int64),
         "hidden_sums": ((ACCOUNTS, MEASURES, SUMS), np.float64),
         "hidden_counts": ((ACCOUNTS, KINDS, COUNTS), np.float64),

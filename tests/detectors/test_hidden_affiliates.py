@@ -330,7 +330,8 @@ def measured(scene):
     params = HiddenAffiliatesParams()
     scan(
         rows, numbers_of(params), kept["hidden"], kept["hidden_flow"], kept["hidden_size"],
-        kept["hidden_times"], kept["hidden_accounts"], kept["hidden_sums"], kept["hidden_counts"],
+        kept["hidden_times"], kept["hidden_now"], kept["hidden_accounts"],
+        kept["hidden_sums"], kept["hidden_counts"],
         np.zeros((len(TABLE), SLOTS), np.int32), np.zeros(2, np.int64),
     )  # fmt: skip
     return leaning(kept, (0, 1), least_crowd=params.least_crowd, usual_runs=params.usual_runs)
