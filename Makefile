@@ -7,7 +7,7 @@ CRASHES ?= 100
 SEED ?= 1
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench facts constants recovery lock docs clean mutants crashes dashboard-picture
+.PHONY: run test check lint types contracts system bench facts constants hidden-affiliates recovery lock docs clean mutants crashes dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -52,6 +52,10 @@ facts: $(STAMP)
 # Scores with every constant of the simulated abuse at half, and at half as much again (10 minutes).
 constants: $(STAMP)
 	@$(BIN)/python -m benchmarks.constants $(ARGS)
+
+# The model of hidden_affiliates fitted anew, and how seeds that had no part in it are told (an hour).
+hidden-affiliates: $(STAMP)
+	@$(BIN)/python -m benchmarks.hidden_affiliates $(ARGS)
 
 # A worker with a million live orders killed and timed until it serves again (about 5 minutes).
 recovery: $(STAMP) system
