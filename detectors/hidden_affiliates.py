@@ -18,6 +18,7 @@ from detectors.hidden_state import (
     ACCOUNT,
     DAY_NS,
     DOUBT,
+    EVER,
     FRESH,
     P_CLOCK,
     P_CODE,
@@ -36,7 +37,6 @@ from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
-EVER: Final = 2**63 - 1
 
 
 def numbers_of(params: HiddenAffiliatesParams) -> Array:
@@ -53,7 +53,7 @@ def numbers_of(params: HiddenAffiliatesParams) -> Array:
 class HiddenAffiliates(Detector):
     """Clients' accounts whose trading leans on the group's beyond what clients' does by chance.
 
-    Time is the batch's watermark. State: about 330 kB an instrument, whatever the traffic: sums of
+    Time is the batch's watermark. State: about 420 kB an instrument, whatever the traffic: sums of
     512 accounts a day and what the group and three external makers did lately; one open episode an
     account told; and the trades that the watermark has not passed. Accounts whose place another
     took and late trades are counted as overflow.
@@ -266,7 +266,7 @@ class HiddenAffiliates(Detector):
             usual_runs=params.usual_runs,
         )  # fmt: skip
         told = {episode.key[1] for episode in self._episodes}
-        for each in judged(lean, params, self._kept["hidden_accounts"]):
+        for each in judged(lean, params):
             if each.account in told or (
                 each.rank <= params.most_told
                 and each.micro_probability >= MICRO * params.told_probability

@@ -14,6 +14,9 @@ from detectors.hidden_state import (
     ACCOUNT,
     AGAINST,
     ALIKE,
+    BEGAN_NS,
+    ENDED_NS,
+    EVER,
     KIND_OF,
     MAKER,
     MEASURES,
@@ -67,6 +70,8 @@ class Leaning(msgspec.Struct, frozen=True):
     """(accounts, MEASURES): beyond the other clients, and beyond what leans on makers alike."""
     scales: Array
     """(accounts, 2): the half-life, by its place, at which `against` and `alike` are largest."""
+    times: Array
+    """(accounts, 2): the first and the last event of each, ns."""
     controlled: bool
     """Whether there were two external makers at least in some instrument."""
 
@@ -159,7 +164,7 @@ def leaning(
     usual_runs : float
         Runs of usual spread that each account is credited with: who trades little shows little.
     """
-    parts = []
+    parts, times = [], []
     controlled = False
     for code in codes:
         own, about = kept["hidden"][code], kept["hidden_accounts"][code]
@@ -168,6 +173,7 @@ def leaning(
             continue
         here = bool((own[MAKER : MAKER + 2] != 0).all())
         controlled |= here
+        times.append(about[rows, BEGAN_NS : ENDED_NS + 1])
         counts = kept["hidden_counts"][code, rows]
         beyond, squares = _residuals(kept["hidden_sums"][code, rows], counts, controlled=here)
         runs = counts[..., RUNS] + (counts[..., RUN_N] > 0)
@@ -180,7 +186,8 @@ def leaning(
     if not parts:
         nothing = np.zeros((0, len(_KINDS)))
         none = np.zeros(0, np.int64)
-        return Leaning(none, none, nothing, np.zeros((0, 2), np.int64), controlled)
+        two = np.zeros((0, 2), np.int64)
+        return Leaning(none, none, nothing, two, two, controlled)
     accounts, places = np.unique(np.concatenate([p[0] for p in parts]), return_inverse=True)
 
     def total(at: int) -> Array:
@@ -197,4 +204,10 @@ def leaning(
     against = deviations[:, AGAINST : AGAINST + SCALES]
     alike = np.maximum(deviations[:, ALIKE : ALIKE + SCALES], -against)
     scales = np.stack([against.argmax(1), alike.argmax(1)], axis=1)
-    return Leaning(accounts, runs[:, TAKES].astype(np.int64), deviations, scales, controlled)
+    span = np.zeros((len(accounts), 2), np.int64)
+    span[:, 0] = EVER
+    each = np.concatenate(times)
+    np.minimum.at(span[:, 0], places, each[:, 0])
+    np.maximum.at(span[:, 1], places, each[:, 1])
+    taking = runs[:, TAKES].astype(np.int64)
+    return Leaning(accounts, taking, deviations, scales, span, controlled)

@@ -9,7 +9,6 @@ import numpy as np
 
 from detectors.hidden_measure import Leaning, surprise
 from detectors.hidden_params import HiddenAffiliatesParams
-from detectors.hidden_state import ACCOUNT, BEGAN_NS, ENDED_NS
 from ingest.events import Array
 
 MICRO = 1_000_000
@@ -58,18 +57,13 @@ def _micro(values: Array) -> list[list[int]]:
     return found
 
 
-def judged(lean: Leaning, params: HiddenAffiliatesParams, about: Array) -> Sequence[Judged]:
-    """Return the accounts that can be judged, the likeliest first; of equals, who began first.
-
-    Parameters
-    ----------
-    about : (instruments, ACCOUNTS, ACCOUNT_FIELDS) int64
-    """
+def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
+    """Return the accounts that can be judged, the likeliest first; of equals, who began first."""
     who = np.flatnonzero(lean.runs >= params.least_runs)
     features = lean.strongest[who]
     parts = contributions(features, params)
     odds = params.intercept + parts.sum(1)
-    times = [_times(about, int(account)) for account in lean.accounts[who]]
+    times = [(began, ended) for began, ended in lean.times[who].tolist()]
     order = sorted(range(len(who)), key=lambda n: (-round(MICRO * odds[n]), times[n]))
     told, deviations = _micro(parts), _micro(features)
     chances = np.rint(MICRO / (1.0 + np.exp(-odds))).astype(np.int64).tolist()
@@ -90,8 +84,3 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams, about: Array) -> Seque
         )
         for rank, n in enumerate(order, 1)
     ]
-
-
-def _times(about: Array, account: int) -> tuple[int, int]:
-    mine = about[about[..., ACCOUNT] == account + 1]
-    return int(mine[:, BEGAN_NS].min()), int(mine[:, ENDED_NS].max())
