@@ -57,9 +57,8 @@ from market.truth import read_truth
 FITTED: Final = {"hidden": range(201, 207), "clean": range(230, 232)}
 HELD_OUT: Final = {"hidden": range(207, 217), "clean": range(232, 240)}
 """Setting seeds, all of them."""
-PRIOR: Final = 1 / 80
-"""Share of accounts that act for the group, before anything is seen: one on a platform as small as
-those simulated; the intercept goes with it."""
+PRIOR: Final = 1 / HiddenAffiliatesParams().one_in
+"""Share of accounts that act for the group, before anything is seen."""
 PLANTED: Final = 3
 """Accounts with planted conduct, a clean tape and kind of conduct."""
 LAG_S: Final = (0.05, 25.0)

@@ -18,6 +18,7 @@ Place = tuple[int, int]
 PLAIN: Final = (
     "rank",
     "crowd",
+    "micro_base",
     "micro_probability",
     "runs",
     "began_ns",
@@ -110,6 +111,7 @@ def _features(params: HiddenAffiliatesParams, episode: Episode) -> dict[str, Fea
         ),
         "rank": Feature(sums["rank"], "of accounts judged", sums["crowd"]),
         "runs": Feature(sums["runs"], "runs of taking", params.least_runs),
+        "base": Feature(rounded(sums["micro_base"] / MICRO), "log-odds", params.intercept),
         "model": Feature(params.model_version, "version"),
     }
     for name in FEATURES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -11,7 +13,7 @@ from detectors.hidden_measure import Leaning, surprise
 from detectors.hidden_params import HiddenAffiliatesParams
 from ingest.events import Array
 
-MICRO = 1_000_000
+MICRO: Final = 1_000_000
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +24,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """Among the accounts judged, from 1, the likeliest."""
     crowd: int
     """Accounts judged."""
+    micro_base: int
+    """Log-odds before anything is seen of the account."""
     micro_probability: int
     micro_deviations: tuple[int, ...]
     """By feature, in the order of `FEATURES`."""
@@ -52,6 +56,16 @@ def contributions(strongest: Array, params: HiddenAffiliatesParams) -> Array:
     return added
 
 
+def base(crowd: int, params: HiddenAffiliatesParams) -> float:
+    """Return the log-odds of an account that shows nothing, by how many accounts are judged.
+
+    >>> params = HiddenAffiliatesParams()
+    >>> round(base(params.one_in, params) - base(10 * params.one_in, params), 3)
+    2.303
+    """
+    return params.intercept - max(0.0, math.log(max(crowd, 1) / params.one_in))
+
+
 def _micro(values: Array) -> list[list[int]]:
     found: list[list[int]] = np.rint(MICRO * values).astype(np.int64).tolist()
     return found
@@ -62,7 +76,8 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
     who = np.flatnonzero(lean.runs >= params.least_runs)
     features = lean.strongest[who]
     parts = contributions(features, params)
-    odds = params.intercept + parts.sum(1)
+    before = base(len(who), params)
+    odds = before + parts.sum(1)
     times = [(began, ended) for began, ended in lean.times[who].tolist()]
     order = sorted(range(len(who)), key=lambda n: (-round(MICRO * odds[n]), times[n]))
     told, deviations = _micro(parts), _micro(features)
@@ -73,6 +88,7 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
             account=int(lean.accounts[who[n]]),
             rank=rank,
             crowd=len(who),
+            micro_base=round(MICRO * before),
             micro_probability=chances[n],
             micro_deviations=tuple(deviations[n]),
             micro_parts=tuple(told[n]),

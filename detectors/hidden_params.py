@@ -95,6 +95,15 @@ class HiddenAffiliatesParams(Params, frozen=True):
         int,
         Parameter("version of the coefficients below", "version", f"stands in {MODEL}"),
     ] = 1
+    one_in: Annotated[
+        int,
+        Parameter(
+            "accounts judged of which the model expects one to act for the group",
+            "count",
+            "a platform as small as those it was fitted on; where more are judged each is as "
+            "much less likely, so that a large platform has no more false proposals",
+        ),
+    ] = 80
     intercept: Annotated[
         float,
         Parameter("the model's log-odds where every feature is 0", "log-odds", f"fitted: {MODEL}"),

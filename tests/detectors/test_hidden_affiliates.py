@@ -130,8 +130,16 @@ def test_contributions_add_up_to_the_probability():
     scene.follow(SUSPECT, share=0.6)
     found = told_of(scene.found())
     parts = [f.value for name, f in found.features.items() if name.endswith("_contribution")]
-    odds = HiddenAffiliatesParams().intercept + sum(parts)
+    odds = found.features["base"].value + sum(parts)
     assert found.features["probability"].value == pytest.approx(1 / (1 + math.exp(-odds)), abs=2e-6)
+
+
+def test_among_more_accounts_each_is_less_likely():
+    scene = Scene()
+    scene.follow(SUSPECT)
+    few, many = (told_of(scene.found(HiddenAffiliatesParams(one_in=one_in))) for one_in in (80, 3))
+    assert many.features["base"].value < few.features["base"].value
+    assert many.score < few.score
 
 
 def test_an_account_that_hides_among_orders_of_its_own_is_told():
