@@ -55,7 +55,7 @@ from market.simulate import simulate
 from market.truth import read_truth
 
 FITTED: Final = {"hidden": range(201, 207), "clean": range(230, 232)}
-HELD_OUT: Final = {"hidden": range(207, 217), "clean": range(232, 240)}
+HELD_OUT: Final = {"hidden": range(207, 211), "clean": range(232, 235)}
 """Setting seeds, all of them."""
 PRIOR: Final = 1 / HiddenAffiliatesParams().one_in
 """Share of accounts that act for the group, before anything is seen."""
