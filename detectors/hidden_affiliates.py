@@ -152,8 +152,9 @@ class HiddenAffiliates(Detector):
                 "the last 7 days by owner."
             ),
             (
-                "Decide: where it is the group's, give accounts.csv a row with linked_to from "
-                "window_start_ns on, with date, reason and document, and run the history again."
+                "Decide: where it is the group's, `ringfence register correct` with linked_to, "
+                "from window_start_ns on, else `register decline`, each with reason, document and "
+                "alert_id; then `register rerun` tells what history is under the new version."
             ),
         ),
         needs=("buy_account", "sell_account", "aggressor", "quantity", "engine_ns"),
