@@ -48,16 +48,17 @@ class Composer:
     def alert(self, root: Part, facets: Sequence[Part]) -> Alert:
         """Return the alert of a part and of those that were folded into it.
 
-        Those claim something that are not retracted and whose evidence is more than weak, where
-        there are any. The strongest of them speaks for the alert (scenario, class, evidence, harm,
-        coverage, status); facets, accounts and the window are of all that claim, ids of retracted
-        ones too; score, severity and notification are the highest of any, features and revision of
-        all. So what a weak part adds to what another shows is a note among the features, and makes
-        no alert vague. Harm is never added up: the parts see one fact.
+        Those claim something that are not retracted and whose evidence is more than weak, and weak
+        ones whose acts are mostly theirs; all, where all are weak. The strongest of them speaks for
+        the alert (scenario, class, evidence, harm, coverage, status); facets, accounts and the
+        window are of all that claim, ids of retracted ones too; score, severity and notification
+        are the highest of any, features and revision of all. So what a weak part says of other
+        acts is a note among the features, and makes no alert vague. Harm is never added up: the
+        parts see one fact.
         """
         parts = [root, *sorted(facets, key=_order)]
         live = [part for part in parts if part.said.status != "retracted"] or parts
-        claims = [part for part in live if part.said.evidence != "weak"] or live
+        claims = _claims(live)
         cited = [part for part in parts if part in claims or part not in live]
         # The opening part wins ties: max returns the first of the highest.
         head = max(claims, key=lambda part: part.opening.rank)
@@ -127,6 +128,18 @@ class Composer:
 def _order(part: Part) -> tuple[int, int, int, str]:
     opening = part.opening
     return (-opening.rank[0], -opening.rank[1], opening.detected_ns, part.part_id)
+
+
+def _claims(live: Sequence[Part]) -> list[Part]:
+    """Return the parts that claim something, in the order given."""
+    strong = [part for part in live if part.said.evidence != "weak"]
+    theirs = {name for part in strong for name in (*part.orders, *part.trades)}
+
+    def same(part: Part) -> bool:
+        ids = [*part.orders, *part.trades]
+        return 2 * sum(name in theirs for name in ids) >= len(ids)
+
+    return [part for part in live if not strong or part in strong or same(part)]
 
 
 def _facets(head: Part, live: Iterable[Part]) -> list[str]:

@@ -28,11 +28,11 @@ def test_a_weaker_view_of_the_same_trade_is_a_facet(venue):
     assert (again.revision, again.trade_ids) == (3, ("T3", "T6"))
 
 
-def test_a_weak_view_is_a_note_and_claims_nothing(venue):
+def test_a_weak_view_of_other_acts_is_a_note_and_claims_nothing(venue):
     breach = venue.finding("breaches", seqs=(2, 3))
     weak = {"evidence": "weak", "accounts": ("MM1", "C2"), "score": 0.9}
     for order in (1, -1):
-        views = [breach, venue.finding("rules", seqs=(1, 3, 6), **weak)][::order]
+        views = [breach, venue.finding("rules", seqs=(3, 6, 9), **weak)][::order]
         alert = apply(book := venue.book(), venue, *views)[-1]
         assert alert.facets == ()
         (alone,) = apply(venue.book(), venue, breach)
@@ -47,7 +47,10 @@ def test_a_weak_view_is_a_note_and_claims_nothing(venue):
     )
     (again,) = apply(book, venue, more)
     assert again.facets == ("rules_scenario",)
-    assert again.trade_ids == ("T3", "T6")
+    assert again.trade_ids == ("T3", "T6", "T9")
+    # A weak view of the same acts says of them what it says.
+    (alert,) = apply(venue.book(), venue, breach, venue.finding("rules", seqs=(3, 4), **weak))
+    assert alert.facets == ("rules_scenario",)
     # Where all are weak, all are read.
     faint = venue.finding("breaches", seqs=(2, 3), evidence="weak")
     (alert,) = apply(venue.book(), venue, faint, venue.finding("rules", seqs=(1, 3), **weak))
