@@ -59,7 +59,7 @@ class Composer:
         parts = [root, *sorted(facets, key=_order)]
         live = [part for part in parts if part.said.status != "retracted"] or parts
         claims = _claims(live)
-        cited = [part for part in parts if part in claims or part not in live]
+        cited = [p for p in parts if p in claims or (p not in live and p.said.evidence != "weak")]
         # The opening part wins ties: max returns the first of the highest.
         head = max(claims, key=lambda part: part.opening.rank)
         harmed = next((p for p in [head, *live] if p.said.client_harm is not None), head)

@@ -76,15 +76,13 @@ def volume_health(trades: pl.DataFrame, by: By) -> pl.DataFrame:
         told.group_by(keys)
         .agg(
             pl.len().alias("trades"),
-            pl.col("size").sum(),
+            _total("size").alias("size"),
             (pl.col("digits") <= ROUND_DIGITS).mean().alias("round_share"),
             pl.col("size").unique_counts().max().alias("modal_share") / pl.len(),
             *((pl.col("lead") == digit).sum().alias(f"lead{digit}") for digit in DIGITS),
         )
         .join(_mirrored(trades, by), on=keys, how="left")
-        .join(
-            trades.group_by("instrument").agg(pl.col("size").sum().alias("whole")), on="instrument"
-        )
+        .join(trades.group_by("instrument").agg(_total("size").alias("whole")), on="instrument")
         .with_columns(
             (pl.col("mirrored") / pl.col("size")).alias("mirrored_share"),
             (pl.col("size") / pl.col("whole")).alias("share"),
@@ -120,6 +118,12 @@ def _told(trades: pl.DataFrame, by: By) -> pl.DataFrame:
 _SIDES: Final = ("buy", "sell")
 
 
+def _total(name: str, where: pl.Expr | None = None) -> pl.Expr:
+    """Return a sum that does not overflow: a few large trades exceed 64 bits."""
+    each = pl.col(name) if where is None else pl.col(name).filter(where)
+    return each.cast(pl.Int128).sum()
+
+
 def _ordered() -> tuple[pl.Expr, pl.Expr]:
     sides = [pl.col(f"{side}_account") for side in _SIDES]
     return (
@@ -136,8 +140,8 @@ def _mirrored(trades: pl.DataFrame, by: By) -> pl.DataFrame:
         trades.with_columns(*_ordered())
         .group_by(_KEYS["pair"])
         .agg(
-            pl.col("size").filter(bought).sum().alias("bought"),
-            pl.col("size").filter(~bought).sum().alias("sold"),
+            _total("size", bought).alias("bought"),
+            _total("size", ~bought).alias("sold"),
         )
         .with_columns(
             pl.when(own)
@@ -152,7 +156,7 @@ def _mirrored(trades: pl.DataFrame, by: By) -> pl.DataFrame:
     if by == "account":
         other = pairs.filter(~own).with_columns(pl.col("counterparty").alias("account"))
         pairs = pl.concat([pairs, other])
-    return pairs.group_by(_KEYS[by]).agg(pl.col("mirrored").sum())
+    return pairs.group_by(_KEYS[by]).agg(_total("mirrored").alias("mirrored"))
 
 
 def _benford() -> tuple[pl.Expr, pl.Expr]:

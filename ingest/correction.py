@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -22,7 +22,8 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     Raises
     ------
     RegistryError
-        It ends before it begins, sets nothing, or sets a role that is none.
+        It ends before it begins, sets nothing, sets a role that is none, or has a name with spaces
+        around it or a line break in it: it would read back as another.
     """
 
     account: str
@@ -39,6 +40,9 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
             raise RegistryError(f"a correction must set one of {', '.join(CORRECTED)}")
         if self.role is not None and self.role not in ROLES:
             raise RegistryError(f"role must be one of {', '.join(ROLES)}, was {self.role!r}")
+        for name, value in self.sets.items():
+            if value != " ".join(value.split()):
+                raise RegistryError(f"{name} must have no spaces around it, was {value!r}")
 
     @property
     def sets(self) -> dict[str, str]:
@@ -71,22 +75,28 @@ def corrected(text: str, correction: Correction) -> str:
     C1,O,L,client,,1970-01-01T00:00:01Z,
     C1,O,L,client,1970-01-01T00:00:01Z,,MM1
     """
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    found = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = found
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = next(reader, [])
+    found = [name.strip() for name in header]
     if missing := [name for name in REQUIRED if name not in found]:
         raise RegistryError(f"accounts.csv lacks the columns {', '.join(missing)}")
-    columns = [*found, *(name for name in correction.sets if name not in found)]
+    added = [name for name in correction.sets if name not in found]
+    columns = {name: at for at, name in enumerate([*found, *added])}
+    if twice := [name for name in (*REQUIRED, *correction.sets) if found.count(name) > 1]:
+        raise RegistryError(f"accounts.csv has the column {twice[0]} more than once")
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*header, *added])
     touched = False
     for row in reader:
-        pieces = list(_cut(row, correction))
-        touched |= any(inside for _, inside in pieces)
-        writer.writerows(
-            {**piece, **correction.sets} if inside else piece for piece, inside in pieces
-        )
+        if not row:
+            continue
+        for piece, inside in _cut([*row, *("" for _ in added)], columns, correction):
+            if inside:
+                touched = True
+                for name, value in correction.sets.items():
+                    piece[columns[name]] = value
+            writer.writerow(piece)
     if not touched:
         raise RegistryError(
             f"accounts.csv has no row of {correction.account} in that time: add one there first"
@@ -94,21 +104,26 @@ def corrected(text: str, correction: Correction) -> str:
     return out.getvalue()
 
 
-def _cut(row: dict[str, str], correction: Correction) -> Iterator[tuple[dict[str, str], bool]]:
+def _cut(
+    row: list[str], columns: Mapping[str, int], correction: Correction
+) -> Iterator[tuple[list[str], bool]]:
     """Yield a row in the pieces that the correction's bounds make, and whether each is within."""
-    start = parse_time(row["valid_from"].strip(), ALWAYS, "valid_from")
-    end = parse_time(row["valid_to"].strip(), FOREVER, "valid_to")
+    begin, finish = columns["valid_from"], columns["valid_to"]
+    start = parse_time(row[begin].strip(), ALWAYS, "valid_from")
+    end = parse_time(row[finish].strip(), FOREVER, "valid_to")
     first, last = max(start, correction.from_ns), min(end, correction.to_ns)
-    if row["account"].strip() != correction.account or first >= last:
+    if row[columns["account"]].strip() != correction.account or first >= last:
         yield row, False
         return
+    within = list(row)
     if start < first:
-        yield {**row, "valid_to": format_time(first)}, False
-    bounds = {}
-    if start < first:
-        bounds["valid_from"] = format_time(first)
+        before = list(row)
+        before[finish] = within[begin] = format_time(first)
+        yield before, False
     if last < end:
-        bounds["valid_to"] = format_time(last)
-    yield {**row, **bounds}, True
+        within[finish] = format_time(last)
+    yield within, True
     if last < end:
-        yield {**row, "valid_from": format_time(last)}, False
+        rest = list(row)
+        rest[begin] = format_time(last)
+        yield rest, False

@@ -34,17 +34,22 @@ def put_into_force(
     Raises
     ------
     RegistryError
-        The file cannot be read or written, has no such row, already says so, or would not hold.
+        The file cannot be read or written, has no such row, already says so, would not hold, or
+        has no account of the name that is linked to.
     """
+    path = path.resolve()  # a link stays one
     with _turn(path):
         before = read_register(path, Names())
+        linked = correction.linked_to
+        if linked and not before.rows_of_name(linked):
+            raise RegistryError(f"{path.name} has no account {linked} to link to")
+        if in_force(before, correction):
+            raise RegistryError(f"{path.name} says so already: nothing was changed")
         text = corrected(path.read_text(encoding="utf-8-sig"), correction)
         new = path.with_name(f".{path.name}.new")
         try:
             new.write_text(text, encoding="utf-8", newline="")
             after = read_register(new, Names())
-            if after.version == before.version:
-                raise RegistryError(f"{path.name} says so already: nothing was changed")
             decision = decisions.record(
                 correction.account,
                 correction,
@@ -64,7 +69,7 @@ def put_into_force(
 
 
 def in_force(register: Register, correction: Correction) -> bool:
-    """Return whether a register says what was decided, in all of the decision's time."""
+    """Return whether a register says what was decided wherever it has a row in that time."""
     rows = [row for row in register.rows_of_name(correction.account) if _meets(row, correction)]
     return bool(rows) and all(correction.holds(row) for row in rows)
 

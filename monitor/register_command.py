@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alerts.decisions import Decision
+    from alerts.store import AlertStore
     from ingest.register import Register
     from monitor.rerun import Rerun
 
@@ -77,7 +78,7 @@ def register_correct(  # noqa: PLR0917 - options, each by its name
         linked_to=linked_to,
     )
     with existing_store(config) as store:
-        alert_id = "" if alert is None else store.only(alert).alert_id
+        alert_id = "" if alert is None else _proposal(store, alert, account)
         decision = put_into_force(
             settings.path(settings.registry.accounts),
             correction,
@@ -111,16 +112,14 @@ def register_decline(  # noqa: PLR0917 - options, each by its name
 
     version = _current(config).version
     with existing_store(config) as store:
-        proposal = store.only(alert)
-        if account not in proposal.accounts:
-            raise UsageError(f"alert {proposal.alert_id} does not name account {account}")
+        alert_id = _proposal(store, alert, account)
         decision = Decisions(store.engine).record(
             account,
             None,
             by=by or getpass.getuser(),
             reason=reason,
             document=document,
-            alert_id=proposal.alert_id,
+            alert_id=alert_id,
             version_before=version,
             version=version,
         )
@@ -197,6 +196,14 @@ def register_rerun(  # noqa: PLR0917 - options, each by its name
         raise RingfenceError(f"the archive has holes; {out_dir / REPORT} holds without them")
 
 
+def _proposal(store: AlertStore, alert: str, account: str) -> str:
+    """Return the id of the alert that proposed something about an account."""
+    found = store.only(alert)
+    if account not in found.accounts:
+        raise UsageError(f"alert {found.alert_id} does not name account {account}")
+    return found.alert_id
+
+
 def _current(config: Path | None) -> Register:
     from ingest.names import Names
     from ingest.register import read_register
@@ -249,7 +256,8 @@ def _rerun_table(found: Rerun) -> Table:
     table.add_column("alerts")
     table.add_column("count", justify="right")
     table.add_column("ids", overflow="fold")
-    for name, ids in (("new", found.new), ("changed", found.changed), ("gone", found.gone)):
+    for name in ("new", "changed", "gone", "cut"):
+        ids = getattr(found, name)
         table.add_row(name, str(len(ids)), " ".join(each[:12] for each in ids))
     table.add_row("same", str(len(found.same)), "")
     return table

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from alerts.record import Alert, decode
-from alerts.window import BEGINNING, Window, export_window
+from alerts.window import BEGINNING, Window, WindowError, export_window
 from ingest.instruments import Instrument
 from ingest.names import Names
 from ingest.register import read_register
@@ -23,7 +23,7 @@ TAPE: Final = "tape"
 REPORT: Final = "rerun.json"
 NOT_OF_THE_MARKET: Final = ("revision", "registry_version", "source", "status")
 """Fields that differ from a live alert's though the same was found: which version tagged it, where
-its records were read, how far it had come."""
+its records were read, how far it had come (but for whether it was retracted)."""
 
 
 class Rerun(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,8 @@ class Rerun(msgspec.Struct, frozen=True, kw_only=True):
     same: tuple[str, ...]
     gone: tuple[str, ...]
     """Kept in the store and not found under this version."""
+    cut: tuple[str, ...]
+    """Kept in the store, and reaching over an end of the time that was run: not compared."""
 
 
 def rerun(
@@ -62,14 +64,17 @@ def rerun(
     `out` gets the window as a tape (`tape/`), `alerts.ndjson`, `summary.json` and `rerun.json`.
     The store is not touched: what people have done about an alert stays theirs.
 
-    A stretch that does not begin at the beginning has no history before it: detectors that weigh
-    a day's habit then begin anew, and `gone` may name what only had less to go by.
+    A stretch that does not begin at the beginning has no history before it, and some instruments
+    are not all: detectors that weigh a day's habit, or several instruments together, then have less
+    to go by, and `changed` and `gone` may name what only that changed.
 
     Raises
     ------
     WindowError, SnapshotError
         The window cannot be written, or `out` holds something.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise WindowError(f"{out} must be a new or an empty folder")
     window = export_window(
         directory,
         out / TAPE,
@@ -81,28 +86,34 @@ def rerun(
     replay(out / TAPE, out, config, progress=progress)
     found = [decode(line) for line in (out / "alerts.ndjson").read_bytes().splitlines()]
     names = {row.instrument for row in instruments}
-    then = {
+    there = {
         alert.alert_id: alert
         for alert in kept
         if alert.instrument in names
-        and from_ns <= alert.window_start_ns
-        and alert.window_end_ns <= to_ns
+        and alert.window_start_ns <= to_ns
+        and from_ns <= alert.window_end_ns
     }
     version = read_register(Tape(out / TAPE).accounts_path, Names()).version
-    result = _compared(found, then, window, registry_version=version, names=sorted(names))
+    result = _compared(found, there, window, registry_version=version, names=sorted(names))
     (out / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     return result
 
 
 def _compared(
     found: Sequence[Alert],
-    then: Mapping[str, Alert],
+    there: Mapping[str, Alert],
     window: Window,
     *,
     registry_version: str,
     names: Sequence[str],
 ) -> Rerun:
-    now = {alert.alert_id: alert for alert in found}
+    cut = {
+        name
+        for name, alert in there.items()
+        if alert.window_start_ns < window.from_ns or window.to_ns < alert.window_end_ns
+    }
+    then = {name: alert for name, alert in there.items() if name not in cut}
+    now = {alert.alert_id: alert for alert in found if alert.alert_id not in cut}
     both = sorted(now.keys() & then.keys())
     same = tuple(name for name in both if _told(now[name]) == _told(then[name]))
     return Rerun(
@@ -115,9 +126,11 @@ def _compared(
         changed=tuple(name for name in both if name not in set(same)),
         same=same,
         gone=tuple(sorted(then.keys() - now.keys())),
+        cut=tuple(sorted(cut)),
     )
 
 
 def _told(alert: Alert) -> Mapping[str, object]:
     told = msgspec.structs.asdict(alert)
+    told["retracted"] = alert.status == "retracted"
     return {name: value for name, value in told.items() if name not in NOT_OF_THE_MARKET}

@@ -24,8 +24,9 @@ def trades_of(
 ) -> tuple[pl.DataFrame, Instruments]:
     """Return every valid trade of a tape, in order of arrival, and the tape's instruments.
 
-    A trade without an account on either side is left out: it is nobody's. Busted trades stay.
-    Memory: about 50 B a trade.
+    A trade without an account on either side is left out: it is nobody's. A record that busts
+    another is no trade, and the one that it busted stays: it was traded. What comes twice counts
+    once. Memory: about 60 B a trade.
 
     Raises
     ------
@@ -34,14 +35,15 @@ def trades_of(
     """
     names = Names()
     source = TapeSource(tape, names, batch_rows=ROWS)
-    frames = [pl.DataFrame(schema=TRADES)]
+    frames = [pl.DataFrame(schema={**TRADES, "seq": pl.Int64})]
     read = 0
     while (arrivals := source.poll(0.0)) is not None:
         frames.append(_trades(arrivals.batch, source.instruments, names))
         read += len(arrivals.batch) + len(arrivals.rejects)
         if progress:
             progress(read, None)
-    return pl.concat(frames), source.instruments
+    trades = pl.concat(frames).unique(["instrument", "seq"], keep="first", maintain_order=True)
+    return trades.drop("seq"), source.instruments
 
 
 def unit_of(lot_size: Decimal) -> tuple[int, int]:
@@ -56,7 +58,8 @@ def unit_of(lot_size: Decimal) -> tuple[int, int]:
 
 def _trades(batch: Batch, instruments: Instruments, names: Names) -> pl.DataFrame:
     known = (batch["buy_account"] >= 0) & (batch["sell_account"] >= 0)
-    rows = np.flatnonzero((batch["kind"] == Kind.TRADE) & known)
+    busts = (batch["busts_hi"] != 0) | (batch["busts_lo"] != 0)
+    rows = np.flatnonzero((batch["kind"] == Kind.TRADE) & known & ~busts)
     lots = np.array([unit_of(row.lot_size)[0] for row in instruments.rows], np.int64)
     codes = batch["instrument"][rows]
     table = [row.instrument for row in instruments.rows]
@@ -64,10 +67,11 @@ def _trades(batch: Batch, instruments: Instruments, names: Names) -> pl.DataFram
         {
             "instrument": [table[code] for code in codes.tolist()],
             "size": batch["quantity"][rows] * lots[codes],
+            "seq": batch["seq"][rows],
             **{
                 name: [names.name(code) for code in batch[name][rows].tolist()]
                 for name in ("buy_account", "sell_account")
             },
         },
         schema_overrides=TRADES,
-    ).select(*TRADES)
+    ).select(*TRADES, "seq")

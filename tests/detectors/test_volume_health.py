@@ -6,7 +6,7 @@ import random
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
@@ -87,6 +87,7 @@ def test_round_sizes_have_two_digits_at_most():
     assert row["round_share"] == pytest.approx(3 / 5)
 
 
+@settings(deadline=None)
 @given(st.lists(TRADE, min_size=1, max_size=60))
 def test_whatever_the_order_and_the_level_sums_agree(rows):
     whole = {
@@ -105,6 +106,12 @@ def test_whatever_the_order_and_the_level_sums_agree(rows):
         assert 0 <= row["mirrored_share"] <= 1
         assert 0 < row["share"] <= 1
         assert 0 < row["modal_share"] <= 1
+
+
+def test_volume_beyond_64_bits_is_told():
+    large = 2**62
+    (row,) = volume_health(table([("X", "A", "B", large)] * 3), "instrument").rows(named=True)
+    assert row["size"] == 3 * large
 
 
 def test_no_trades_give_no_rows():

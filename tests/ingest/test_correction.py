@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.correction import Correction, corrected
@@ -46,6 +46,7 @@ def test_only_the_account_and_time_named_change(tmp_path):
     assert register.complex_of_name("C1") != register.complex_of_name("C2")
 
 
+@settings(deadline=None)
 @given(
     start=st.integers(-40, 80),
     length=st.integers(1, 90),
@@ -83,6 +84,8 @@ def test_at_every_time_an_account_is_what_it_was_or_what_was_decided(
         ({"account": "C1"}, "must set one of role, owner, linked_to"),
         ({"account": "C1", "role": "friend"}, "role must be one of"),
         ({"account": "C1", "owner": "X", "from_ns": 5, "to_ns": 5}, "end after it begins"),
+        ({"account": "C1", "linked_to": "MM1 "}, "no spaces around it"),
+        ({"account": "C1", "owner": "N\nM"}, "no spaces around it"),
     ],
 )
 def test_a_correction_that_says_nothing_or_nonsense_is_refused(arguments, why):
@@ -103,3 +106,15 @@ def test_without_bounds_a_correction_is_of_all_time(tmp_path):
     assert (correction.from_ns, correction.to_ns) == (ALWAYS, FOREVER)
     (row,) = read(corrected(TEXT, correction), tmp_path).rows_of_name("C2")
     assert correction.holds(row)
+
+
+def test_columns_without_a_name_and_line_breaks_within_quotes_stay():
+    header = HEADER.strip() + ",,,note\n"
+    text = header + 'C1,O,L,client,,,a,b,c,"line one\nline two"\nC2,O,L,client,,,1,2,3,"x\ny"\n'
+    assert corrected(text, Correction(account="C1", owner="P")) == (text.replace("C1,O,", "C1,P,"))
+
+
+def test_a_column_that_stands_twice_is_refused():
+    text = TEXT.replace("note", "owner")
+    with pytest.raises(RegistryError, match="column owner more than once"):
+        corrected(text, Correction(account="C1", owner="P"))

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 
+import msgspec
 import pytest
 
 from alerts.audit import AuditLog
@@ -69,14 +70,14 @@ def kept(folder):
         store.close()
 
 
-def a_client(folder):
-    with (folder / "accounts.csv").open() as file:
-        return next(row["account"] for row in csv.DictReader(file) if row["role"] == "client")
-
-
 def test_a_decision_is_a_version_of_the_register_with_its_reason(venue, register):
-    account, before = a_client(venue), version(venue)
-    alert = kept(venue)[0].alert_id
+    before = version(venue)
+    alert, account = next(
+        (alert.alert_id, account)
+        for alert in kept(venue)
+        for account, role in zip(alert.accounts, alert.roles, strict=True)
+        if role == "client"
+    )
     given = ("correct", account, "--linked-to", "MM1", *WHY, "--alert", alert[:14], "--by", "an")
     told = json.loads(register(*given, "--json"))
     assert told["version_before"] == before
@@ -85,6 +86,9 @@ def test_a_decision_is_a_version_of_the_register_with_its_reason(venue, register
     assert listed == told
     assert (listed["by"], listed["document"], listed["alert_id"]) == ("an", "memo-7", alert)
     assert "yes" in register("decisions", "--account", account)
+    assert json.loads(register("decisions", "--account", "MM1", "--json")) == []
+    with pytest.raises(UsageError, match="does not name"):
+        register("correct", "MM1", "--owner", "X", *WHY, "--alert", alert)
     # The venue's own export, put back over it, is seen.
     with (venue / "accounts.csv").open() as file:
         rows = [dict(row, linked_to="") for row in csv.DictReader(file)]
@@ -118,6 +122,8 @@ def test_a_proposal_that_is_declined_leaves_the_register_as_it_is(venue, registe
         (("GHOST", "--owner", "X", *WHY), "no row of GHOST"),
         (("MM1", *WHY), "must set one of"),
         (("MM1", "--role", "affiliated_mm", *WHY), "says so already"),
+        (("MM1", "--role", "affiliated_mm", *WHY, "--from", "2026-01-31T08:00:00Z"), "says so"),
+        (("MM1", "--linked-to", "NOSUCH", *WHY), "no account NOSUCH to link to"),
         (("MM1", "--owner", "X", "--reason", " ", "--document", "d"), "must have a reason"),
         (("MM1", "--owner", "X", *WHY, "--from", "soon"), "--from must be a UTC time"),
         (("MM1", "--owner", "X", *WHY, "--alert", "zz"), "zz"),
@@ -157,3 +163,39 @@ def test_history_run_again_tells_the_same_until_a_correction_changes_who_is_who(
     assert json.loads((venue / "two" / "rerun.json").read_text()) == second
     with pytest.raises(WindowError, match="new or an empty folder"):
         register("rerun", "--out", venue / "two")
+
+
+def test_what_a_rerun_did_not_see_whole_is_not_compared(venue, register):
+    everything = kept(venue)
+    long = max(everything, key=lambda alert: alert.window_end_ns - alert.window_start_ns)
+    middle = (long.window_start_ns + long.window_end_ns) // 2
+    options = ("--to", middle, "--instrument", long.instrument)
+    told = json.loads(register("rerun", "--out", venue / "part", *options, "--json"))
+    cut, elsewhere = set(told["cut"]), set()
+    for alert in everything:
+        over = alert.window_start_ns <= middle < alert.window_end_ns
+        assert (alert.alert_id in cut) == (over and alert.instrument == long.instrument)
+        if alert.instrument != long.instrument:
+            elsewhere.add(alert.alert_id)
+    assert long.alert_id in cut
+    named = {name for part in ("new", "changed", "same", "gone") for name in told[part]}
+    assert not named & (cut | elsewhere)
+
+
+def test_an_alert_that_is_told_of_differently_is_changed(venue, register):
+    store = AlertStore(f"sqlite:///{venue}/alerts.sqlite")
+    alert = next(store.records())
+    other = msgspec.structs.replace(alert, revision=alert.revision + 1, score=0.123)
+    save(store, [other])
+    store.close()
+    told = json.loads(register("rerun", "--out", venue / "one", "--json"))
+    assert told["changed"] == [alert.alert_id]
+
+
+def test_a_register_behind_a_link_is_corrected_where_it_is(venue, register):
+    real = venue / "real.csv"
+    (venue / "accounts.csv").rename(real)
+    (venue / "accounts.csv").symlink_to(real)
+    register("correct", "MM1", "--owner", "O-NEW", *WHY)
+    assert (venue / "accounts.csv").is_symlink()
+    assert "O-NEW" in real.read_text()
