@@ -15,10 +15,12 @@ from operator import attrgetter
 from typing import ClassVar, Final
 
 import msgspec
+import numpy as np
 
 from detectors.hunt_together import MAX_ACCOUNTS, MAX_REFS, Family, Strange
 from detectors.statistics import fisher_tail, gamma_tail, spent
-from ingest.axes import Entries
+from ingest.axes import Count, Entries
+from ingest.events import Array
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
@@ -155,11 +157,13 @@ class Day(msgspec.Struct, kw_only=True):
         """Return the runs that one is of."""
         return self.group_runs if group else self.other_runs
 
-    def wait(self, run: Strange) -> None:
-        """Keep a strange run until it may be told."""
+    def wait(self, run: Strange) -> bool:
+        """Keep a strange run until it may be told; return whether one was forgotten for it."""
         self.waiting.append(run)
-        if len(self.waiting) > MAX_WAITING:
+        full = len(self.waiting) > MAX_WAITING
+        if full:
             self.waiting.remove(max(self.waiting, key=attrgetter("chance", "first_seq")))
+        return full
 
     def due(self, false_share: float) -> list[Strange]:
         """Remove and return the waiting runs that may be told, as many as one finding can cite."""
@@ -203,7 +207,8 @@ class HuntRates:
     """The open days.
 
     State: one `Tally` for each account that ran a cluster of stops in an instrument that day, with
-    at most `MAX_REFS` seqs, and at most `MAX_WAITING` strange runs with as many.
+    at most `MAX_REFS` seqs, and at most `MAX_WAITING` strange runs with as many; one forgotten for
+    want of room is counted in `overflow`.
     """
 
     layout: ClassVar[Layout] = {
@@ -211,11 +216,22 @@ class HuntRates:
             kind=Day,
             place=attrgetter("instrument"),
             moved=lambda day, code: msgspec.structs.replace(day, instrument=code),
-        )
+        ),
+        "hunt_forgotten": Count(),
     }
 
     def __init__(self) -> None:
         self._days: dict[int, Day] = {}
+        self._forgotten: Array = np.zeros(1, np.int64)
+
+    @property
+    def overflow(self) -> int:
+        """Strange runs that were forgotten before they could be told."""
+        return int(self._forgotten[0])
+
+    def wait(self, day: Day, run: Strange) -> None:
+        """Keep a strange run of an open day until it may be told."""
+        self._forgotten[0] += day.wait(run)
 
     def of(self, code: int) -> Day | None:
         """Return the open day of an instrument."""
@@ -232,8 +248,10 @@ class HuntRates:
 
     def snapshot(self) -> Snapshot:
         """Return the open days as arrays, by instrument."""
-        return {"hunt_days": pack_exact(sorted(self._days.values(), key=attrgetter("instrument")))}
+        days = sorted(self._days.values(), key=attrgetter("instrument"))
+        return {"hunt_days": pack_exact(days), "hunt_forgotten": self._forgotten.copy()}
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
         self._days = {d.instrument: d for d in unpack_exact(snapshot["hunt_days"], list[Day])}
+        self._forgotten = snapshot["hunt_forgotten"].copy()

@@ -5,6 +5,13 @@ of an instrument and day together, most of its strange runs are hunts. Up to whi
 told is as Benjamini and Hochberg found in 1995: of n runs the r strangest, where of n innocent ones
 no more than `false_share` of r would be as strange. The group's runs are one family; those of all
 others, of whom some may push for it, another. It is looked anew after every run.
+
+These looks are not paid for: `false_share` is what holds at one look. Where a family has no hunt at
+all (uniform chances, simulated), one is told in 13, 17, 25 and 26 % of days of 10, 30, 100 and 300
+runs; with looks at counts that double from the third on, in 9, 12, 16 and 20 %; with one look at a
+day's end, in 5 %, but a day late. Where 5 of 30 or 10 of 300 are hunts, on average 8 and 11 % of
+what a day tells is chance, for 4 and 5 % with one look. All that is so only of days on which the
+group's runs together have passed, by `alpha`.
 """
 
 from __future__ import annotations

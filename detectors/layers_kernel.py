@@ -36,6 +36,7 @@ from detectors.layers_state import (
     I_SAMPLE_NS,
     I_SAMPLED,
     LANES,
+    MOST_COST,
     NEVER,
     O_ACCOUNT,
     O_GROUP,
@@ -61,6 +62,7 @@ from detectors.layers_state import (
     X_HIT_COST,
     X_HIT_LOTS,
     X_HIT_NS,
+    X_HIT_PRICE,
     X_HITS,
     X_LOW,
     X_MADE,
@@ -302,9 +304,9 @@ def scan(  # noqa: PLR0917
         if not touched or phase[i] != _CONTINUOUS:
             continue
         if party > 0:
-            look(own, parties, sides, party, now, seq[i], coverage[i], least, settle_ns)
+            look(own, parties, sides, party, now, coverage[i], least, settle_ns)
         if group == 1:
-            look(own, parties, sides, 0, now, seq[i], coverage[i], least, settle_ns)
+            look(own, parties, sides, 0, now, coverage[i], least, settle_ns)
     return len(kind), written
 
 
@@ -342,9 +344,18 @@ def _fill(  # noqa: PLR0917
             if p in (party, 0) or parties[p, P_GROUP] != 0:
                 _hit(sides, fills[p, 1 - s], p, s, since, account, price, quantity, seq, clock)
     if party > 0:
-        look(own, parties, sides, party, clock, seq, doubt, least, settle_ns)
+        look(own, parties, sides, party, clock, doubt, least, settle_ns)
     if group != 0:
-        look(own, parties, sides, 0, clock, seq, doubt, least, settle_ns)
+        look(own, parties, sides, 0, clock, doubt, least, settle_ns)
+
+
+@njit(cache=True)
+def _cost(so_far: int, lots: int, ticks: int) -> int:
+    """Return a cost that lots add so many ticks to; in floats one sees whether integers hold it."""
+    rough = so_far + np.float64(lots) * ticks
+    if abs(rough) >= MOST_COST:
+        return MOST_COST if rough > 0 else -MOST_COST
+    return int(so_far + lots * ticks)
 
 
 @njit(cache=True)
@@ -361,9 +372,11 @@ def _hit(  # noqa: PLR0917
             continue
         on_ns = min(on_ns, side[X_ON_NS])
         if side[X_FALL_NS] == 0:
+            if side[X_HITS] == 0:
+                side[X_HIT_PRICE] = price
             side[X_HITS] += 1
             side[X_HIT_LOTS] += quantity
-            side[X_HIT_COST] += quantity * price
+            side[X_HIT_COST] = _cost(side[X_HIT_COST], quantity, price - side[X_HIT_PRICE])
             side[X_HIT_NS] = clock
     if on_ns != NEVER:
         fill = fills[sides[p, o, X_MADE] % FILLS]

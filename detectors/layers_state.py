@@ -41,10 +41,11 @@ Of a lane, `lane ^ 1` is the other side in the same measure, `lane ^ 2` the same
 ORDERS_LANE: Final = 2
 """The first lane that counts orders."""
 # Fields of a lane. X_MADE and X_MADE_GONE count what is kept of a side, in its lane of lots.
+# X_HIT_COST is the ticks times lots of fills beyond the first's price: a sum that stays small.
 (
     X_SHOWN, X_HABIT, X_SCALE, X_STATE, X_LOW, X_ON_NS, X_PEAK, X_PEAK_SHOWN, X_RISE_NS,
-    X_RISE_PEAK, X_FALL_NS, X_FALL_SEQ, X_FILLED, X_FORCED, X_FILLED_AT, X_FORCED_AT, X_HITS,
-    X_HIT_LOTS, X_HIT_COST, X_HIT_NS, X_MADE, X_MADE_GONE, X_OTHER, X_OTHER_AT, X_USUAL, X_DOUBT,
+    X_RISE_PEAK, X_FALL_NS, X_FILLED, X_FORCED, X_FILLED_AT, X_FORCED_AT, X_HITS, X_HIT_LOTS,
+    X_HIT_PRICE, X_HIT_COST, X_HIT_NS, X_MADE, X_MADE_GONE, X_OTHER, X_OTHER_AT, X_USUAL, X_DOUBT,
     X_TWIN,
 ) = range(27)  # fmt: skip
 LANE_FIELDS: Final = 27
@@ -59,11 +60,11 @@ LAYER_FIELDS: Final = 7
 
 # Fields of a row that is written of a cycle of the group; then fills, layers and tallies.
 (
-    R_INSTRUMENT, R_PARTY, R_SIDE, R_MEASURE, R_ON_NS, R_RISE_NS, R_FALL_NS, R_FALL_SEQ, R_DUE_NS,
-    R_PEAK, R_USUAL, R_RATIO, R_WITHDRAWN, R_HITS, R_HIT_LOTS, R_HIT_COST, R_HIT_NS, R_BID, R_ASK,
+    R_INSTRUMENT, R_SIDE, R_MEASURE, R_ON_NS, R_RISE_NS, R_FALL_NS, R_DUE_NS, R_PEAK, R_USUAL,
+    R_RATIO, R_WITHDRAWN, R_HITS, R_HIT_LOTS, R_HIT_PRICE, R_HIT_COST, R_HIT_NS, R_BID, R_ASK,
     R_DOUBT, R_WATCHED, R_PEERS, R_FILLS, R_LAYERS,
-) = range(24)  # fmt: skip
-ROW_FIELDS: Final = 24
+) = range(23)  # fmt: skip
+ROW_FIELDS: Final = 23
 R_FIRST_FILL: Final = ROW_FIELDS
 R_FIRST_LAYER: Final = R_FIRST_FILL + FILLS * FILL_FIELDS
 R_FIRST_TALLY: Final = R_FIRST_LAYER + LAYERS * LAYER_FIELDS
@@ -72,6 +73,8 @@ ROW: Final = R_FIRST_TALLY + MEASURES * CLASSES * TALLIES
 ABSENT: Final = int(NULL)
 """No best price."""
 NEVER: Final = 2**63 - 1
+MOST_COST: Final = 2**62
+"""Where what fills cost beyond the first's price stops growing, ticks times lots."""
 FEWEST_ORDERS: Final = 2
 """Of a withdrawal that is seen by number alone: one order is no layers."""
 PARTS: Final = 10**9

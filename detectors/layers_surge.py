@@ -38,7 +38,6 @@ from detectors.layers_state import (
     R_DOUBT,
     R_DUE_NS,
     R_FALL_NS,
-    R_FALL_SEQ,
     R_FILLS,
     R_FIRST_FILL,
     R_FIRST_LAYER,
@@ -46,12 +45,12 @@ from detectors.layers_state import (
     R_HIT_COST,
     R_HIT_LOTS,
     R_HIT_NS,
+    R_HIT_PRICE,
     R_HITS,
     R_INSTRUMENT,
     R_LAYERS,
     R_MEASURE,
     R_ON_NS,
-    R_PARTY,
     R_PEAK,
     R_PEERS,
     R_RATIO,
@@ -63,7 +62,6 @@ from detectors.layers_state import (
     SURGING,
     X_DOUBT,
     X_FALL_NS,
-    X_FALL_SEQ,
     X_FILLED,
     X_FILLED_AT,
     X_FORCED,
@@ -72,6 +70,7 @@ from detectors.layers_state import (
     X_HIT_COST,
     X_HIT_LOTS,
     X_HIT_NS,
+    X_HIT_PRICE,
     X_HITS,
     X_LOW,
     X_MADE,
@@ -130,21 +129,20 @@ def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
 
 @njit(cache=True)
 def look(  # noqa: PLR0917
-    own: Array, parties: Array, sides: Array, p: int, clock: int, seq: int, doubt: int,
-    least: float, settle_ns: int,
+    own: Array, parties: Array, sides: Array, p: int, clock: int, doubt: int, least: float,
+    settle_ns: int,
 ) -> None:  # fmt: skip
     """Look at a party's lanes after a record of its own, unless nothing has changed since."""
     if parties[p, P_STALE] == 0 and doubt == 0:
         return
     parties[p, P_STALE] = 0
     for s in range(LANES):
-        _look(own, sides, p, s, clock, seq, doubt, least, settle_ns)
+        _look(own, sides, p, s, clock, doubt, least, settle_ns)
 
 
 @njit(cache=True)
 def _look(  # noqa: PLR0917
-    own: Array, sides: Array, p: int, s: int, clock: int, seq: int, doubt: int, least: float,
-    settle_ns: int,
+    own: Array, sides: Array, p: int, s: int, clock: int, doubt: int, least: float, settle_ns: int
 ) -> None:  # fmt: skip
     """Look whether a surge begins, grows, falls or comes back after a change of what is shown."""
     scale = sides[p, s, X_SCALE]
@@ -173,7 +171,7 @@ def _look(  # noqa: PLR0917
     if 2 * (excess - low) >= sides[p, s, X_PEAK] - low:
         sides[p, s, X_FALL_NS] = 0
     elif sides[p, s, X_FALL_NS] == 0:
-        sides[p, s, X_FALL_NS], sides[p, s, X_FALL_SEQ] = clock, seq
+        sides[p, s, X_FALL_NS] = clock
         own[I_DUE_NS] = min(own[I_DUE_NS], clock + settle_ns)
 
 
@@ -283,15 +281,14 @@ def _tell(  # noqa: PLR0917
 ) -> None:  # fmt: skip
     """Write the row of a surge that has ended, but for what else there is in the instrument."""
     side, of_side = sides[p, s], s % ORDERS_LANE
-    row[R_INSTRUMENT], row[R_PARTY] = x, p
-    row[R_SIDE], row[R_MEASURE] = 1 - 2 * of_side, s // ORDERS_LANE
+    row[R_INSTRUMENT], row[R_SIDE], row[R_MEASURE] = x, 1 - 2 * of_side, s // ORDERS_LANE
     row[R_ON_NS], row[R_RISE_NS], row[R_DUE_NS] = side[X_ON_NS], side[X_RISE_NS], due_ns
-    row[R_FALL_NS], row[R_FALL_SEQ] = side[X_FALL_NS], side[X_FALL_SEQ]
+    row[R_FALL_NS], row[R_WITHDRAWN] = side[X_FALL_NS], _withdrawn(side)
     row[R_PEAK], row[R_USUAL] = side[X_PEAK] - side[X_LOW], _usual(side)
-    row[R_WITHDRAWN] = _withdrawn(side)
     row[R_RATIO] = np.int64(np.rint(_ratio(side, sides[p, s ^ 1]) * PARTS))
     row[R_HITS], row[R_HIT_LOTS] = side[X_HITS], side[X_HIT_LOTS]
-    row[R_HIT_COST], row[R_HIT_NS] = side[X_HIT_COST], side[X_HIT_NS]
+    row[R_HIT_PRICE], row[R_HIT_COST] = side[X_HIT_PRICE], side[X_HIT_COST]
+    row[R_HIT_NS] = side[X_HIT_NS]
     row[R_BID], row[R_ASK], row[R_DOUBT] = bid, ask, side[X_DOUBT]
     kept = 0
     made, made_gone = sides[p, of_side, X_MADE], sides[p, of_side, X_MADE_GONE]
@@ -324,51 +321,62 @@ def turn(own: Array, tallies: Array, watched: Array, block: int) -> None:
 
 
 @njit(cache=True)
+def _next_due(parties: Array, sides: Array, settle_ns: int) -> tuple[int, int, int]:
+    """Return when the next fall has lasted, and of which party and lane; NEVER = there is none.
+
+    Of several at the same time the complex comes first, then who came to the instrument first.
+    """
+    due, of_party, of_lane = NEVER, 0, 0
+    for p in range(PARTIES):
+        if p > 0 and parties[p, P_ACCOUNT] == 0:
+            break
+        for s in range(LANES):
+            fall_ns = sides[p, s, X_FALL_NS]
+            if fall_ns != 0 and fall_ns + settle_ns < due:
+                due, of_party, of_lane = fall_ns + settle_ns, p, s
+    return due, of_party, of_lane
+
+
+@njit(cache=True)
 def settle(  # noqa: PLR0917
     x: int, own: Array, parties: Array, sides: Array, fills: Array, layers: Array, tallies: Array,
     watched: Array, before_ns: int, block_ns: int, settle_ns: int, least: float, majority: float,
     bid: int, ask: int, out: Array, written: int,
 ) -> int:  # fmt: skip
-    """End and count the surges whose fall has lasted when an event comes; return rows written."""
-    turn(own, tallies, watched, before_ns // block_ns)
-    block = tallies[own[I_BLOCK] % BLOCKS]
-    due = NEVER
-    for p in range(PARTIES):
-        if p > 0 and parties[p, P_ACCOUNT] == 0:
-            break
-        group = p == 0 or parties[p, P_GROUP] != 0
-        for s in range(LANES):
-            side = sides[p, s]
-            if side[X_STATE] != SURGING or side[X_FALL_NS] == 0:
-                continue
-            deadline = side[X_FALL_NS] + settle_ns
-            if deadline >= before_ns:
-                due = min(due, deadline)
-                continue
-            hit = side[X_HIT_NS] != 0
-            # Without a fill, only what the complex does as one is ever asked for.
-            if p == 0 or hit:
-                gone = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
-                tally = block[s // ORDERS_LANE, class_of(side[X_FALL_NS] - side[X_ON_NS])]
-                if not group:
-                    tally[PEER] += 1
-                    tally[PEER_CYCLES] += 1 if gone else 0
-                elif p == 0:
-                    tally[OWN_FILLED if hit else OWN_CALM] += 1
-                    tally[OWN_FILLED_GONE if hit else OWN_CALM_GONE] += 1 if gone else 0
-                if group and hit and gone:
-                    row = out[written]
-                    row[:] = 0
-                    _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
-                    row[R_WATCHED] = watched.sum()
-                    for peer in range(1, PARTIES):
-                        if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
-                            row[R_PEERS] += 1
-                    for each in range(BLOCKS):
-                        row[R_FIRST_TALLY:] += tallies[each].ravel()
-                    written += 1
-            side[X_STATE], side[X_FALL_NS] = QUIET, 0
-            side[X_LOW] = max(np.int64(0), _excess(sides, p, s))
-            parties[p, P_STALE] = 1
-    own[I_DUE_NS] = due
-    return written
+    """End and count the surges whose fall has lasted when an event comes; return rows written.
+
+    Each is counted as of its own deadline: when the event comes that shows it passed says nothing.
+    """
+    while True:
+        deadline, p, s = _next_due(parties, sides, settle_ns)
+        own[I_DUE_NS] = deadline
+        if deadline >= before_ns:
+            return written
+        turn(own, tallies, watched, deadline // block_ns)
+        side, group = sides[p, s], p == 0 or parties[p, P_GROUP] != 0
+        hit = side[X_HIT_NS] != 0
+        # Without a fill, only what the complex does as one is ever asked for.
+        if p == 0 or hit:
+            gone = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
+            stood = class_of(side[X_FALL_NS] - side[X_ON_NS])
+            tally = tallies[own[I_BLOCK] % BLOCKS, s // ORDERS_LANE, stood]
+            if not group:
+                tally[PEER] += 1
+                tally[PEER_CYCLES] += 1 if gone else 0
+            elif p == 0:
+                tally[OWN_FILLED if hit else OWN_CALM] += 1
+                tally[OWN_FILLED_GONE if hit else OWN_CALM_GONE] += 1 if gone else 0
+            if group and hit and gone:
+                row = out[written]
+                row[:] = 0
+                _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
+                row[R_WATCHED] = watched.sum()
+                for peer in range(1, PARTIES):
+                    if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
+                        row[R_PEERS] += 1
+                for each in range(BLOCKS):
+                    row[R_FIRST_TALLY:] += tallies[each].ravel()
+                written += 1
+        side[X_STATE], side[X_FALL_NS] = QUIET, 0
+        side[X_LOW] = max(np.int64(0), _excess(sides, p, s))
+        parties[p, P_STALE] = 1

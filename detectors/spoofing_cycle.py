@@ -136,4 +136,5 @@ def _harm(row: list[int]) -> int | None:
     touch = row[k.R_ASK] if row[k.R_SIDE] > 0 else row[k.R_BID]
     if touch == k.ABSENT:
         return None
-    return max(0, row[k.R_SIDE] * (row[k.R_HIT_COST] - touch * row[k.R_HIT_LOTS]))
+    beyond = (row[k.R_HIT_PRICE] - touch) * row[k.R_HIT_LOTS] + row[k.R_HIT_COST]
+    return max(0, row[k.R_SIDE] * beyond)

@@ -71,13 +71,13 @@ class StopHunting(Detector):
             "lasting_weight, and leaves a leg out. Strange runs that are no case by themselves "
             "are told together, one alert a party, instrument and day, once all its runs have "
             "passed: of the group's and of others', for whom it may have pushed, those that are so "
-            "strange among all their runs that false_share of them are chance, also those that "
-            "caught less than worth_ratio of the push or with no order added, once pattern_runs of "
-            "the group's are strange. Caught by standing quotes alone a run is weak; the share of "
-            "such runs in the group's others is tested against that of others' runs. A run by an "
-            "account registered as a client is judged likewise, also by its size against other "
-            "clients' pushes, up to client_chance; so is one by an external maker that the group "
-            "pushed beside."
+            "strange among all their runs that at one look false_share of them are chance, also "
+            "those that caught less than worth_ratio of the push or with no order added, once "
+            "pattern_runs of the group's are strange. Caught by standing quotes alone a run is "
+            "weak; the share of such runs in the group's others is tested against that of others' "
+            "runs. A run by an account registered as a client is judged likewise, also by its size "
+            "against other clients' pushes, up to client_chance; so is one by an external maker "
+            "that the group pushed beside."
         ),
         legal_basis=(
             (
@@ -172,7 +172,7 @@ class StopHunting(Detector):
     @property
     def overflow(self) -> int:
         """Legs, stops and runs not kept because a bound was reached."""
-        return self._runs.overflow
+        return self._runs.overflow + self._rates.overflow
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return runs whose horizon has passed, and days' ends."""
@@ -189,16 +189,11 @@ class StopHunting(Detector):
         open_ = self._rates.of(code)
         if open_ is None or open_.day >= day:
             return
+        end_ns = (open_.day + 1) * DAY_NS
         for tally in self._rates.close(code).tallies.values():
             if tally.told:
                 yield of_tally(
-                    self.spec,
-                    self._params,
-                    self._instruments,
-                    code,
-                    tally,
-                    (open_.day + 1) * DAY_NS,
-                    closed=True,
+                    self.spec, self._params, self._instruments, code, tally, end_ns, closed=True
                 )
 
     def _judge(self, run: Run) -> Iterator[Finding]:
@@ -254,17 +249,19 @@ class StopHunting(Detector):
                 told = True
                 yield of_tally(self.spec, params, self._instruments, run.instrument, tally, now_ns)
         if not told and chance <= params.false_share:
-            day.wait(kept)
+            self._rates.wait(day, kept)
 
     def _together(self, day: Day, now_ns: int) -> Iterator[Finding]:
-        """Tell the strange runs that wait, once all of the group have passed and some are."""
+        """Tell the strange runs that wait, once all of the group have passed and some are.
+
+        As many findings as it takes to cite them all: nothing is due any more when a day closes.
+        """
         group = day.tallies.get(GROUP)
         if group is None or not group.systematic or group.looks < self._params.pattern_runs:
             return
-        told = day.due(self._params.false_share)
-        for run in told:
-            group.remember(run)
-        if told:
+        while told := day.due(self._params.false_share):
+            for run in told:
+                group.remember(run)
             yield of_tally(
                 self.spec, self._params, self._instruments, day.instrument, group, now_ns
             )

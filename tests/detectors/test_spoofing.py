@@ -154,6 +154,33 @@ def test_a_finding_is_made_when_size_has_stayed_away():
     assert lone.detected_ns == gone_ns + 1_000 * MS
 
 
+def test_harm_beyond_what_price_times_lots_can_hold():
+    huge = 5 * 10**16
+    scene = Scene()
+    for order in (scene.bid, scene.ask):
+        scene.cancel(order)
+    scene.new("MM", BUY, 10 * huge, 100)
+    scene.new("MM", SELL, 10 * huge, 105)
+    scene.wait(2_000)
+    for _ in range(3):
+        layers = scene.layers(lots=10 * huge)
+        scene.new("MM", SELL, 2 * huge, 104)
+        scene.wait(1)
+        scene.new("A", BUY, 2 * huge, 104, tif="IOC")
+        scene.cancel(*layers)
+        cheap = scene.new("X1", SELL, 5, 103)
+        scene.wait(8)
+        scene.cancel(cheap)
+    assert scene.cases()[-1].client_harm == 6.0 * huge
+
+
+def test_what_fills_cost_stops_growing_where_integers_end():
+    most = layers_state.MOST_COST
+    assert layers_kernel._cost(10, 5, -4) == -10
+    assert layers_kernel._cost(most - 1, 10**17, 100) == most
+    assert layers_kernel._cost(0, 10**18, -1_000) == -most
+
+
 def test_layers_over_the_ask_are_found_too():
     scene = Scene()
     for _ in range(3):
@@ -604,6 +631,51 @@ def test_surges_older_than_the_window_are_forgotten():
 
     assert trials(600) == 7
     assert trials(3_700) == 1
+
+
+@pytest.mark.parametrize("hours", [2, 30])
+def test_when_the_next_event_comes_says_nothing_of_a_cycle(hours):
+    """The blocks of the window that are counted are those up to the cycle's own deadline."""
+
+    def findings(early):
+        scene = Scene()
+        for _ in range(2):
+            scene.cycle()
+        scene.cycle(pause_s=0)
+        if early:
+            scene.venue.now_ns += 3 * SECOND
+            scene.new("B", BUY, 1, 2)
+        scene.venue.now_ns += hours * 3_600 * SECOND
+        return scene.findings(window_s=3_600)
+
+    assert findings(early=True) == findings(early=False)
+
+
+def test_surges_that_an_event_finds_over_are_counted_in_order_of_their_deadlines():
+    """A maker's ends before the group's, though the complex comes first among the parties."""
+
+    def findings(between):
+        scene = Scene()
+        for _ in range(2):
+            scene.cycle()
+        others, layers = scene.layers("X1", price=97), scene.layers()
+        scene.new("X1", SELL, 2, 104)
+        scene.wait(2)
+        scene.new("A", BUY, 2, 104, tif="IOC")
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.wait(0.5)
+        scene.cancel(*others)
+        scene.wait(0.4)
+        scene.cancel(*layers)
+        if between:
+            scene.wait(0.8)
+            scene.new("B", BUY, 1, 2)
+        scene.wait(5 - 0.8 * between)
+        scene.new("B", BUY, 1, 2)
+        return scene.findings()
+
+    assert findings(between=True) == findings(between=False)
+    assert findings(between=False)[-1].features["peer_cycles"].value > 0
 
 
 def test_external_makers_count_for_as_long_as_they_show_anything():

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from detectors import hunt_rates, hunt_together
 from detectors.book import Books
 from detectors.hunt_chance import as_rare, chance_of
-from detectors.hunt_rates import MAX_WAITING, Day, Tally
+from detectors.hunt_rates import MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
-from detectors.hunt_together import Strange
+from detectors.hunt_together import Family, Strange
 from detectors.stop_hunting import StopHunting, StopHuntingParams
 from ingest.names import Names
 from tests.support.claims import claims
@@ -609,12 +610,48 @@ def test_what_one_finding_cannot_cite_waits_for_the_next():
     assert [run.first_seq for run in day.due(0.05)] == [3]
 
 
-def test_of_more_runs_than_may_wait_the_least_strange_is_forgotten():
-    day = Day(instrument=0, day=0)
+def test_runs_beyond_what_one_finding_can_cite_are_told_at_once_in_others(monkeypatch):
+    """Each finding can cite one run: when the day ends none is left unsaid."""
+    for module in (hunt_rates, hunt_together):
+        monkeypatch.setattr(module, "MAX_REFS", 8)
+    found = nominee(5, pusher="MM", refilled=True).found()
+    told = [f for f in found if "runs_strange" in f.features]
+    assert [f.features["runs_strange"].value for f in told] == [1, 2, 3, 4, 5]
+    assert {len(f.evidence_refs) for f in told} == {8}
+
+
+def test_of_more_runs_than_may_wait_the_least_strange_is_forgotten_and_counted():
+    rates = HuntRates()
+    day = rates.open(0, 0)
     for number in range(1, MAX_WAITING + 2):
-        day.wait(strange(number, 0.01 if number == 7 else 0.001))
+        assert rates.overflow == 0
+        rates.wait(day, strange(number, 0.01 if number == 7 else 0.001))
     assert len(day.waiting) == MAX_WAITING
     assert 7 not in {run.first_seq for run in day.waiting}
+    restored = HuntRates()
+    restored.restore(rates.snapshot())
+    assert restored.overflow == rates.overflow == 1
+
+
+def test_forgotten_runs_are_part_of_the_detector_s_overflow(monkeypatch):
+    monkeypatch.setattr(hunt_rates, "MAX_WAITING", 1)
+    scene = nominee(2, pusher="MM", refilled=True)
+    scene.found()
+    assert scene.overflow > 0
+
+
+def test_looks_after_every_run_are_not_paid_for():
+    """Of uniform chances one is told on 17 % of days of 30 runs; with one look, on 5 %."""
+    rng, each, last = np.random.default_rng(1), 0, 0
+    for _ in range(1_000):
+        family, told = Family(), 0.0
+        for chance in rng.random(30).tolist():
+            family.count(chance, 0.05)
+            told = max(told, family.limit(0.05))
+        each += told > 0
+        last += family.limit(0.05) > 0
+    assert each / 1_000 == pytest.approx(0.17, abs=0.03)
+    assert last / 1_000 == pytest.approx(0.05, abs=0.02)
 
 
 @pytest.mark.parametrize("found_before", [2, 3])
