@@ -10,7 +10,7 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.episodes import Episodes
 from detectors.hidden_episode import busiest, finding, first_ref, note, refs_of
-from detectors.hidden_kernel import index_of, new_day, scan
+from detectors.hidden_kernel import forget, index_of, new_day, scan
 from detectors.hidden_measure import leaning
 from detectors.hidden_model import MICRO, Judged, judged
 from detectors.hidden_params import HiddenAffiliatesParams
@@ -24,7 +24,11 @@ from detectors.hidden_state import (
     P_CODE,
     P_SEQ,
     PENDING_FIELDS,
+    RESTER,
     SLOTS,
+    TAKER,
+    W_ACCOUNT,
+    W_GROUP,
     fresh,
     pending_of,
     shapes,
@@ -37,6 +41,8 @@ from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
+JOINED: Final = "joined"
+"""In an episode's sums: its account has traded as the group's."""
 
 
 def numbers_of(params: HiddenAffiliatesParams) -> Array:
@@ -97,10 +103,12 @@ class HiddenAffiliates(Detector):
             "clients' runs have in common, and less the whole, whichever leaves less. How "
             "surprising each is by chance, in nats, goes into a logistic model with fixed "
             "coefficients, none below 0, that makes a probability of the four; the alert has "
-            "the value and the contribution of each. Up to most_told accounts from "
-            "told_probability on are leads (low); from sure_probability on an account is "
-            "proposed (medium). One alert an account and day. It proposes and tags nothing: "
-            "whether an account belongs to the complex is decided by a person, in the register."
+            "the value and the contribution of each. What an account did before it trades as "
+            "the complex's is forgotten, and what was told of it is closed. Up to most_told "
+            "accounts from told_probability on are leads (low); from sure_probability on an "
+            "account is proposed (medium). One alert an account and day. It proposes and tags "
+            "nothing: whether an account belongs to the complex is decided by a person, in the "
+            "register."
         ),
         legal_basis=(
             (
@@ -181,6 +189,7 @@ class HiddenAffiliates(Detector):
             self.spec.id, fresh(len(instruments)) | {"hidden_lost": np.zeros(2, np.int64)}
         )
         self._index = np.zeros((len(instruments), SLOTS), np.int32)
+        self._ours: set[int] = set()  # have no rows, as far as known: found again after a restart
 
     @property
     def reach_ns(self) -> int:
@@ -234,6 +243,42 @@ class HiddenAffiliates(Detector):
         self._kept["hidden_until"][:] = max(until_ns, self._until_ns)
 
     def _scan(self, rows: Array) -> None:
+        """Take trades; an account is forgotten where it trades as the group's."""
+        kept, start = self._kept, 0
+        for place, account in self._joining(rows):
+            self._take(rows[start : place + 1])
+            start = place + 1
+            for code in range(len(self._instruments)):
+                forget(
+                    kept["hidden"][code], kept["hidden_accounts"][code], kept["hidden_sums"][code],
+                    kept["hidden_counts"][code], self._index[code], account,
+                )  # fmt: skip
+            for episode in self._episodes:
+                if episode.key[1] == account:
+                    episode.sums[JOINED] = 1
+        self._take(rows[start:])
+
+    def _joining(self, rows: Array) -> Sequence[tuple[int, int]]:
+        """Return where accounts that traded as clients' trade as the group's, and which."""
+        who = rows[:, [TAKER + W_ACCOUNT, RESTER + W_ACCOUNT]]
+        grouped = rows[:, [TAKER + W_GROUP, RESTER + W_GROUP]] != 0
+        ours, clients = set(who[grouped].tolist()), set(who[~grouped].tolist())
+        new = ours - self._ours
+        if new:
+            held = self._kept["hidden_accounts"][..., ACCOUNT]
+            told = {episode.key[1] for episode in self._episodes}
+            new &= clients | told | set((held[held > 0] - 1).tolist())
+        self._ours = (self._ours | ours) - clients
+        found = []
+        for account in sorted(new):
+            as_ours = np.flatnonzero(((who == account) & grouped).any(1))
+            as_client = np.flatnonzero(((who == account) & ~grouped).any(1))
+            before = np.searchsorted(as_client, as_ours)
+            again = np.diff(before, prepend=-1) > 0
+            found += [(place, account) for place in as_ours[again].tolist()]
+        return sorted(found)
+
+    def _take(self, rows: Array) -> None:
         if len(rows):
             kept = self._kept
             scan(
@@ -256,7 +301,13 @@ class HiddenAffiliates(Detector):
             )  # fmt: skip
 
     def _look(self, at_ns: int) -> Iterator[Finding]:
-        """Judge every account on the day so far, if anybody took since the last look."""
+        """Close what is told of accounts that joined the group, and judge all others.
+
+        On the day so far; if anybody took since the last look.
+        """
+        for key in sorted(each.key for each in self._episodes if JOINED in each.sums):
+            if episode := self._episodes.expire(key, EVER):
+                yield finding(self.spec, self._params, episode, at_ns=at_ns, closed=True)
         own = self._kept["hidden"]
         if not own[:, FRESH].any():
             return
@@ -307,5 +358,6 @@ class HiddenAffiliates(Detector):
         self._kept.restore(snapshot)
         self._episodes.restore(snapshot)
         self._pending = [snapshot["hidden_pending"].copy()]
+        self._ours = set()
         for accounts, index in zip(self._kept["hidden_accounts"], self._index, strict=True):
             index_of(accounts, index)

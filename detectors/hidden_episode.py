@@ -7,7 +7,7 @@ from typing import Final
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode
-from detectors.hidden_measure import FEATURES
+from detectors.hidden_measure import FEATURES, LEAST_MAKERS
 from detectors.hidden_model import MICRO, Judged
 from detectors.hidden_params import HiddenAffiliatesParams
 from detectors.hidden_state import CITED, EVENTS, FIRST_SEQ, MET, SEQS, TOLD
@@ -123,5 +123,5 @@ def _features(params: HiddenAffiliatesParams, episode: Episode) -> dict[str, Fea
         half_life = params.half_lives_s[sums[f"{name}_scale"]]
         features[f"{name}_half_life"] = Feature(half_life, "s")
     if not sums["controlled"]:
-        features["no_peer_control"] = Feature(1, "fewer than 2 external makers", 2)
+        features["no_peer_control"] = Feature(1, "fewer than 2 external makers", LEAST_MAKERS)
     return features

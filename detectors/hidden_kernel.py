@@ -17,11 +17,11 @@ from detectors.hidden_state import (
     DOUBT,
     ENDED_NS,
     EVENTS,
+    EVER,
     FIRST_SEQ,
     FRESH,
     GROUP,
     INCOMING,
-    KINDS,
     LAST_NS,
     LAST_TAKER,
     LOTS,
@@ -255,7 +255,7 @@ def _takes(  # noqa: PLR0917
 def _fills(own: Array, now: Array, sums: Array, counts: Array, lots: int) -> None:
     """Give an instruction the weight that a fill adds to it: the root of all it took."""
     before = own[LOTS]
-    own[LOTS] += max(lots, 1)
+    own[LOTS] = min(before, EVER - max(lots, 1)) + max(lots, 1)
     weight = math.sqrt(own[LOTS]) - math.sqrt(before)
     counts[TAKES, RUN_N] += weight
     for measure in range(ABSENT):
@@ -386,6 +386,22 @@ def scan(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def forget(  # noqa: PLR0917
+    own: Array, accounts: Array, sums: Array, counts: Array, index: Array, account: int
+) -> None:
+    """Forget what an account did in an instrument that day, if anything; the last takes its row."""
+    slot = _slot(index, accounts, account)
+    if index[slot] == 0:
+        return
+    row = index[slot] - 1
+    own[N_ACCOUNTS] -= 1
+    last = own[N_ACCOUNTS]
+    accounts[row], sums[row], counts[row] = accounts[last], sums[last], counts[last]
+    accounts[last], sums[last], counts[last] = 0, 0.0, 0.0
+    index_of(accounts, index)
+
+
+@njit(cache=True)
 def new_day(own: Array, accounts: Array, sums: Array, counts: Array, index: Array) -> None:
     """Forget the accounts of an instrument; what the group and the makers did fades by itself."""
     own[N_ACCOUNTS] = own[FRESH] = 0
@@ -395,4 +411,4 @@ def new_day(own: Array, accounts: Array, sums: Array, counts: Array, index: Arra
     index[:] = 0
 
 
-__all__ = ["HALF_LIVES", "KINDS", "index_of", "new_day", "scan"]
+__all__ = ["HALF_LIVES", "forget", "index_of", "new_day", "scan"]

@@ -15,8 +15,10 @@ from detectors.hidden_state import (
     AGAINST,
     ALIKE,
     BEGAN_NS,
+    DAY_NS,
     ENDED_NS,
     EVER,
+    GROUP,
     KIND_OF,
     MAKER,
     MEASURES,
@@ -36,12 +38,15 @@ from detectors.hidden_state import (
     SUM_N,
     SUM_NN,
     TAKES,
+    TRADED,
 )
 from detectors.kept import Kept
 from ingest.events import Array
 
 FEATURES: Final = ("against", "alike", "quick", "absent")
 _KINDS: Final = np.array(KIND_OF)
+LEAST_MAKERS: Final = 2
+"""External makers without which there is no control."""
 _NOTHING: Final = 1e-9
 _TRIED: Final = np.array([SCALES, 2 * SCALES, 1, 1])
 """Of how many deviations each feature is the largest."""
@@ -72,8 +77,8 @@ class Leaning(msgspec.Struct, frozen=True):
     """(accounts, 2): the half-life, by its place, at which `against` and `alike` are largest."""
     times: Array
     """(accounts, 2): the first and the last event of each, ns."""
-    controlled: bool
-    """Whether there were two external makers at least in some instrument."""
+    controlled: Array
+    """Whether two external makers at least traded that day in an instrument that each does."""
 
     @property
     def strongest(self) -> Array:
@@ -165,14 +170,15 @@ def leaning(
         Runs of usual spread that each account is credited with: who trades little shows little.
     """
     parts, times = [], []
-    controlled = False
     for code in codes:
         own, about = kept["hidden"][code], kept["hidden_accounts"][code]
         rows = np.flatnonzero(about[:, ACCOUNT])
         if len(rows) <= least_crowd:
             continue
-        here = bool((own[MAKER : MAKER + 2] != 0).all())
-        controlled |= here
+        day_ns = about[rows, ENDED_NS].max() // DAY_NS * DAY_NS
+        seen_ns = kept["hidden_times"][code, GROUP + 1 :, TRADED]
+        # Who made a market on an earlier day keeps his place, and is no control today.
+        here = bool(((own[MAKER:] != 0) & (seen_ns >= day_ns)).sum() >= LEAST_MAKERS)
         times.append(about[rows, BEGAN_NS : ENDED_NS + 1])
         counts = kept["hidden_counts"][code, rows]
         beyond, squares = _residuals(kept["hidden_sums"][code, rows], counts, controlled=here)
@@ -182,12 +188,13 @@ def leaning(
         weight = _weight(counts, runs)
         beyond, squares, usual = beyond / weight, squares / weight**2, usual / weight**2
         spread = (squares, runs[:, _KINDS] * usual)
-        parts.append((about[rows, ACCOUNT] - 1, runs, _flat(beyond), *map(_flat, spread)))
+        control = np.full((len(rows), 1), float(here))
+        parts.append((about[rows, ACCOUNT] - 1, runs, _flat(beyond), *map(_flat, spread), control))
     if not parts:
         nothing = np.zeros((0, len(_KINDS)))
         none = np.zeros(0, np.int64)
         two = np.zeros((0, 2), np.int64)
-        return Leaning(none, none, nothing, two, two, controlled)
+        return Leaning(none, none, nothing, two, two, none > 0)
     accounts, places = np.unique(np.concatenate([p[0] for p in parts]), return_inverse=True)
 
     def total(at: int) -> Array:
@@ -196,7 +203,7 @@ def leaning(
         np.add.at(summed, places, each)
         return summed
 
-    runs, beyond, squares, usual = (total(at) for at in range(1, 5))
+    runs, beyond, squares, usual, control = (total(at) for at in range(1, 6))
     credit = usual_runs * usual / np.maximum(np.tile(runs[:, _KINDS], 2), 1.0)
     spread = np.sqrt(squares + credit)
     both = np.divide(beyond, spread, out=np.zeros_like(beyond), where=spread > 0)
@@ -210,4 +217,4 @@ def leaning(
     np.minimum.at(span[:, 0], places, each[:, 0])
     np.maximum.at(span[:, 1], places, each[:, 1])
     taking = runs[:, TAKES].astype(np.int64)
-    return Leaning(accounts, taking, deviations, scales, span, controlled)
+    return Leaning(accounts, taking, deviations, scales, span, control[:, 0] > 0)

@@ -96,7 +96,7 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
             runs=runs[n],
             began_ns=times[n][0],
             ended_ns=times[n][1],
-            controlled=int(lean.controlled),
+            controlled=int(lean.controlled[who[n]]),
         )
         for rank, n in enumerate(order, 1)
     ]

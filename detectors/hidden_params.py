@@ -145,8 +145,8 @@ class HiddenAffiliatesParams(Params, frozen=True):
         Parameter(
             "probability from which an account is told, as a lead",
             "probability",
-            "one in ten, eight times what an account has before anything is seen: below that a "
-            "person reads about innocent clients only",
+            "one in ten, eight times the one_in of all accounts; one that shows nothing starts "
+            "lower, at the intercept: below that a person reads about innocent clients only",
         ),
     ] = 0.1
     sure_probability: Annotated[

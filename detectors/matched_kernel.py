@@ -49,9 +49,12 @@ OFFER: Final = 2
 P_CODE, P_KEY, P_MET, P_ALIKE, P_NOTED, P_RESTS, P_TAKES = range(7)
 PARTY: Final = 7
 
-# Counts: parties, pairs, and meetings not followed because a bound was reached.
-C_PARTIES, C_PAIRS, C_LOST = range(3)
-COUNTS: Final = 3
+# Where an instrument's tables are: first row of its parties and how many there is room for; first
+# place of its pairs, how many places there are, and pairs.
+T_AT, T_ROOM, T_PAIRS_AT, T_PAIRS_ROOM, T_PAIRS = range(5)
+TABLE: Final = 5
+PLACES: Final = 4
+"""Places of an index a party that there is room for."""
 
 # What is told of a meeting of orders alike: row, keys of who rested and who took, lots of both,
 # meetings of the pair. R_ROW alone and R_RESTED 0: a new day of the row's instrument begins.
@@ -78,25 +81,21 @@ def party_key(account: int, originator: int) -> int:
 
 
 @njit(cache=True)
-def place_of(index: Array, parties: Array, code: int, key: int) -> int:
-    """Return where in the index a party is, or the free place where it belongs (0 = free)."""
+def place_of(index: Array, parties: Array, key: int) -> int:
+    """Return where in an instrument's index a party is, or the free place for it (0 = free)."""
     mask = len(index) - 1
-    at = (((key ^ ((code + np.int64(1)) << 20)) * _MIX) >> 32) & mask
-    while index[at] != 0:
-        row = index[at] - 1
-        if parties[row, P_KEY] == key and parties[row, P_CODE] == code:
-            break
+    at = ((key * _MIX) >> 32) & mask
+    while index[at] != 0 and parties[index[at] - 1, P_KEY] != key:
         at = (at + 1) & mask
     return int(at)
 
 
 @njit(cache=True)
-def indexed(parties: Array, count: int, size: int) -> Array:
-    """Return an index, of a size that is a power of two, of the first `count` parties."""
-    index = np.zeros(size, np.int64)
+def index_of(parties: Array, count: int, index: Array) -> None:
+    """Fill an index, of a size that is a power of two, with the first `count` parties."""
+    index[:] = 0
     for row in range(count):
-        index[place_of(index, parties, parties[row, P_CODE], parties[row, P_KEY])] = row + 1
-    return index
+        index[place_of(index, parties, parties[row, P_KEY])] = row + 1
 
 
 @njit(cache=True)
@@ -106,21 +105,39 @@ def pair_key(one: int, other: int) -> int:
 
 
 @njit(cache=True)
+def pair_keys(index: Array, parties: Array, named: Array) -> Array:
+    """Return the keys of pairs of an instrument from those of both parties, a row each."""
+    keys = np.zeros(len(named), np.int64)
+    for i in range(len(named)):
+        one = index[place_of(index, parties, named[i, 0])] - 1
+        other = index[place_of(index, parties, named[i, 1])] - 1
+        keys[i] = pair_key(one, other)
+    return keys
+
+
+@njit(cache=True)
+def full(own: Array, table: Array) -> bool:
+    """Return whether an instrument's tables have no room for two more parties and their pair."""
+    return bool(
+        own[H_PARTIES] + 2 > table[T_ROOM] or 2 * (table[T_PAIRS] + 1) > table[T_PAIRS_ROOM]
+    )
+
+
+@njit(cache=True)
 def _party(  # noqa: PLR0917
-    head: Array, index: Array, parties: Array, counts: Array, most: int, code: int, key: int
+    own: Array, index: Array, parties: Array, most: int, code: int, key: int
 ) -> int:
-    """Return a party's row, a new one where it has none; -1 = there is no room."""
-    at = place_of(index, parties, code, key)
+    """Return a party's row, a new one where it has none; -1 = its instrument may have no more."""
+    at = place_of(index, parties, key)
     if index[at] != 0:
         return int(index[at] - 1)
-    row = counts[C_PARTIES]
+    row = own[H_PARTIES]
     if row >= most:
         return -1
     parties[row] = 0
     parties[row, P_CODE], parties[row, P_KEY] = code, key
     index[at] = row + 1
-    counts[C_PARTIES] += 1
-    head[H_PARTIES] += 1
+    own[H_PARTIES] += 1
     return int(row)
 
 
@@ -166,21 +183,23 @@ def scan(  # noqa: PLR0917
     head: Array,
     offers: Array,
     met: Array,
-    counts: Array,
-    parties: Array,
-    bins: Array,
-    sizes: Array,
-    partners: Array,
-    index: Array,
-    pairs: Array,
-    pair_counts: Array,
+    tables: Array,
+    all_parties: Array,
+    all_bins: Array,
+    all_sizes: Array,
+    all_partners: Array,
+    all_index: Array,
+    all_pairs: Array,
+    all_counts: Array,
+    lost: Array,
     out: Array,
 ) -> tuple[int, int]:
     """Scan rows from `first`; return (row to go on from, rows of `out` written).
 
     It stops early where a pair has met alike `repeated` times or more, so that the caller judges it
-    by what was known then; where a table is half full or `out` is full; and where an instrument's
-    new day begins (the last row of `out` says so): the caller forgets the old one, and goes on.
+    by what was known then; where the row's instrument is `full`, or `out`; and where an
+    instrument's new day begins (the last row of `out` says so): the caller forgets the old one, and
+    goes on.
 
     Parameters
     ----------
@@ -190,13 +209,17 @@ def scan(  # noqa: PLR0917
     offers : (instruments, OFFERS, OFFER) int64
     met : (instruments, BINS) int64
         Meetings by quarter of an hour.
-    counts : (COUNTS,) int64
-    parties, bins, sizes, partners : (rows, PARTY) int64, (rows, 2, BINS) int32, (rows, SIZES) int64
-        What each party did; bins are of meetings in which it rested, and in which it took.
-    index : (n,) int64
-        Row plus one of parties, by hash.
-    pairs, pair_counts : (n,) int64
+    tables : (instruments, TABLE) int64
+        Where each instrument's part of what follows is.
+    all_parties, all_bins, all_sizes, all_partners
+        (rows, PARTY) int64, (rows, 2, BINS) int32, and twice (rows, SIZES) int64: what each party
+        did; bins are of meetings in which it rested, and in which it took.
+    all_index : (PLACES * rows,) int64
+        Row in its instrument's part, plus one, of parties, by hash.
+    all_pairs, all_counts : (n,) int64
         Keys by hash, and meetings (see `ONE`).
+    lost : (1,) int64
+        Meetings not followed because a bound was reached.
     out : (n, ROW) int64
     """
     (
@@ -260,16 +283,19 @@ def scan(  # noqa: PLR0917
         shown = ask_lots[i]
         if side[i] < 0:
             took, rested, shown = rested, took, bid_lots[i]
-        if (
-            2 * (counts[C_PARTIES] + 2) > len(index)
-            or counts[C_PARTIES] + 2 > len(parties)
-            or 2 * (counts[C_PAIRS] + 1) > len(pairs)
-        ):
+        table = tables[x]
+        if full(own, table):
             own[H_TRADED] = 0 if opens else 1
             return i, written
-        taker = _party(own, index, parties, counts, most_parties, x, took)
+        at, end = table[T_AT], table[T_AT] + table[T_ROOM]
+        parties, bins = all_parties[at:end], all_bins[at:end]
+        sizes, partners = all_sizes[at:end], all_partners[at:end]
+        index = all_index[PLACES * at : PLACES * end]
+        at, end = table[T_PAIRS_AT], table[T_PAIRS_AT] + table[T_PAIRS_ROOM]
+        pairs, pair_counts = all_pairs[at:end], all_counts[at:end]
+        taker = _party(own, index, parties, most_parties, x, took)
         if taker < 0:
-            counts[C_LOST] += 1
+            lost[0] += 1
             continue
         lots = own[H_LOTS]
         if opens:
@@ -280,15 +306,15 @@ def scan(  # noqa: PLR0917
         if offered == 0:
             continue
         own[H_ENTRY] = entry[i]
-        rester = _party(own, index, parties, counts, most_parties, x, rested)
+        rester = _party(own, index, parties, most_parties, x, rested)
         key = pair_key(taker, rester)
         at = slot(pairs, key)
-        if rester < 0 or (pairs[at] == 0 and counts[C_PAIRS] >= most_pairs):
-            counts[C_LOST] += 1
+        if rester < 0 or (pairs[at] == 0 and table[T_PAIRS] >= most_pairs):
+            lost[0] += 1
             continue
         if pairs[at] == 0:
             pairs[at], pair_counts[at] = key, 0
-            counts[C_PAIRS] += 1
+            table[T_PAIRS] += 1
         bin_ = (clock[i] - own[H_UNTIL] + DAY_NS) // BIN_NS
         bins[rester, 0, bin_] += 1
         bins[taker, 1, bin_] += 1

@@ -106,16 +106,16 @@ class MatchedOrdersParams(Params, frozen=True):
     max_parties: Annotated[
         int,
         Parameter(
-            "accounts followed, one for each instrument that it trades that day",
+            "accounts followed in an instrument that day",
             "count",
-            "1.3 kB each: 26 MB",
+            "for each instrument apart, so that none takes another's room; 1.3 kB each: 11 MB",
         ),
-    ] = 20_000
+    ] = 8_000
     max_pairs: Annotated[
         int,
         Parameter(
-            "pairs of accounts that met that day, over all instruments",
+            "pairs of accounts that met in an instrument that day",
             "count",
-            "64 B each at most: 13 MB; of those alike, whose orders are kept, there are few",
+            "64 B each at most: 4 MB; of those alike, whose orders are kept, there are few",
         ),
-    ] = 200_000
+    ] = 100_000

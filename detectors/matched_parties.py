@@ -10,9 +10,10 @@ import numpy as np
 
 from detectors import matched_kernel as k
 from detectors.kept import Kept
+from detectors.matched_blocks import Blocks
 from detectors.matched_chance import E_ALIKE, E_EXPECTED, E_MET, E_SHARE, Chance, expected
 from detectors.matched_params import MatchedOrdersParams
-from detectors.wash_kernel import filled, grown, room_for
+from detectors.wash_kernel import by_key, filled
 from ingest.axes import ByCode, Count, Rows
 from ingest.events import Array, Batch
 from ingest.sections import Layout
@@ -20,8 +21,9 @@ from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
 OUT_ROWS: Final = 1024
-FIRST_PARTIES: Final = 256
-FIRST_PAIRS: Final = 1024
+FIRST_PARTIES: Final = 8
+FIRST_PAIRS: Final = 32
+"""Room that an instrument has at first, once an order is taken in it."""
 _OF_THE_DAY: Final = (k.H_MET, k.H_ALIKE, k.H_PARTIES, k.H_SELF)
 PAIR: Final = 4
 """Of a pair in a snapshot: instrument, keys of both, count."""
@@ -43,9 +45,10 @@ class Met(msgspec.Struct, frozen=True):
 class Parties:
     """Who met whom in each instrument's UTC day.
 
-    State: 16 kB an instrument of fresh offers; 1.3 kB a party that met another that day, at most
-    `max_parties`; 16 B a pair that met, times 2 to 4, at most `max_pairs`. What is beyond is
-    counted in `overflow`.
+    State: 16 kB an instrument of fresh offers; and of each instrument's last day 1.3 kB, times 1 to
+    2, a party that met another, at most `max_parties`, and 16 B, times 2 to 4, a pair that met, at
+    most `max_pairs`. No instrument's tables bear on another's. What is beyond is counted in
+    `overflow`.
 
     Parameters
     ----------
@@ -77,12 +80,7 @@ class Parties:
                 "unfollowed": np.zeros(1, np.int64),
             },
         )
-        self._counts = np.zeros(k.COUNTS, np.int64)
-        self._parties = self._index = np.zeros((0, k.PARTY), np.int64)
-        self._bins, self._sizes, self._partners = _blank(0)
-        self._take(self._parties, self._bins, self._sizes, self._partners)
-        self._pairs = np.zeros(FIRST_PAIRS, np.int64)
-        self._pair_counts = np.zeros(FIRST_PAIRS, np.int64)
+        self._empty()
         self._out = np.zeros((OUT_ROWS, k.ROW), np.int64)  # room only: kept between calls
 
     @property
@@ -100,15 +98,15 @@ class Parties:
         params, kept = self._params, self._kept
         row = 0
         while row < len(batch):
-            self._make_room()
+            self._make_room(int(batch["instrument"][row]))
+            parties, bins, sizes, partners, index = self._parties.arrays
+            pairs, pair_counts = self._pairs.arrays
             row, written = k.scan(
                 columns, row, int(params.within_s * SECOND), params.alike_ratio,
                 params.joining_meetings, params.max_parties, params.max_pairs, kept["head"],
-                kept["offers"], kept["met"], self._counts, self._parties, self._bins, self._sizes,
-                self._partners, self._index, self._pairs, self._pair_counts, self._out,
+                kept["offers"], kept["met"], self._tables, parties, bins, sizes, partners,
+                index.reshape(-1), pairs, pair_counts, kept["unfollowed"], self._out,
             )  # fmt: skip
-            kept["unfollowed"][0] += self._counts[k.C_LOST]
-            self._counts[k.C_LOST] = 0
             for told in self._out[:written].tolist():
                 met = Met(*told)
                 yield met
@@ -122,103 +120,128 @@ class Parties:
     def chance(self, code: int, keys: Sequence[int], beside: Sequence[int] = ()) -> Chance:
         """Return what chance says of a set of parties; `beside` are no outsiders to them."""
         params, kept = self._params, self._kept
-        rows = [k.place_of(self._index, self._parties, code, key) for key in (*keys, *beside)]
+        parties, bins, sizes, partners, index = self._parties_of(code)
+        rows = [k.place_of(index, parties, key) for key in (*keys, *beside)]
         told = expected(
-            self._index[rows] - 1, len(keys), params.alike_ratio, float(params.habit_meetings),
-            kept["head"][code], kept["met"][code], self._parties, self._bins, self._sizes,
-            self._partners, self._pairs, self._pair_counts,
+            index[rows] - 1, len(keys), params.alike_ratio, float(params.habit_meetings),
+            kept["head"][code], kept["met"][code], parties, bins, sizes, partners,
+            *self._pairs_of(code),
         ).tolist()  # fmt: skip
         return Chance(int(told[E_MET]), int(told[E_ALIKE]), told[E_EXPECTED], told[E_SHARE])
 
-    def _make_room(self) -> None:
-        used = int(self._counts[k.C_PARTIES])
-        if used + 2 > len(self._parties):
-            more = _blank(len(self._parties))
-            blank = np.zeros_like(self._parties)
-            self._parties = np.concatenate([self._parties, blank])
-            self._bins, self._sizes, self._partners = (
-                np.concatenate(each)
-                for each in zip((self._bins, self._sizes, self._partners), more, strict=True)
-            )
-            self._index = k.indexed(self._parties, used, room_for(len(self._parties)))
-        if 2 * (self._counts[k.C_PAIRS] + 1) > len(self._pairs):
-            self._pairs, self._pair_counts = grown(self._pairs, self._pair_counts)
+    def _empty(self) -> None:
+        """Hold no party."""
+        instruments = len(self._kept["head"])
+        self._tables = np.zeros((instruments, k.TABLE), np.int64)
+        self._parties = Blocks(
+            [
+                np.zeros((0, k.PARTY), np.int64),
+                np.zeros((0, 2, k.BINS), np.int32),
+                np.zeros((0, k.SIZES), np.int64),
+                np.zeros((0, k.SIZES), np.int64),
+                np.zeros((0, k.PLACES), np.int64),
+            ]
+        )
+        self._pairs = Blocks([np.zeros(0, np.int64), np.zeros(0, np.int64)])
+
+    def _parties_of(self, code: int) -> list[Array]:
+        """Return an instrument's parties, bins, sizes, partners and index."""
+        at, room = self._tables[code, [k.T_AT, k.T_ROOM]].tolist()
+        *rows, index = (each[at : at + room] for each in self._parties.arrays)
+        return [*rows, index.reshape(-1)]
+
+    def _pairs_of(self, code: int) -> list[Array]:
+        """Return an instrument's pairs and their counts."""
+        at, room = self._tables[code, [k.T_PAIRS_AT, k.T_PAIRS_ROOM]].tolist()
+        return [each[at : at + room] for each in self._pairs.arrays]
+
+    def _make_room(self, code: int) -> None:
+        """Let an instrument have two more parties and a pair of them."""
+        table, used = self._tables[code], self.count(code)
+        if not k.full(self._kept["head"][code], table):
+            return
+        if used + 2 > table[k.T_ROOM]:
+            self._take_parties(code, [each[:used] for each in self._parties_of(code)[:-1]])
+        if 2 * (table[k.T_PAIRS] + 1) > table[k.T_PAIRS_ROOM]:
+            keys, counts = self._pairs_of(code)
+            held = np.flatnonzero(keys)
+            self._take_pairs(code, keys[held], counts[held])
+
+    def _take_parties(self, code: int, held: Sequence[Array]) -> None:
+        """Hold these parties of an instrument, and have room for more."""
+        used = len(held[0])
+        room = max(FIRST_PARTIES, 1 << (used + 1).bit_length())
+        at, table = self._parties.take(room), self._tables[code]
+        for each, rows in zip(self._parties.arrays, held, strict=False):
+            each[at : at + used] = rows
+        self._parties.give_back(int(table[k.T_AT]), int(table[k.T_ROOM]))
+        table[[k.T_AT, k.T_ROOM]] = at, room
+        parties, *_, index = self._parties_of(code)
+        k.index_of(parties, used, index)
+
+    def _take_pairs(self, code: int, keys: Array, counts: Array) -> None:
+        """Hold these pairs of an instrument, and have room for more."""
+        room = max(FIRST_PAIRS, 1 << (2 * len(keys) + 1).bit_length())
+        at, table = self._pairs.take(room), self._tables[code]
+        self._pairs.give_back(int(table[k.T_PAIRS_AT]), int(table[k.T_PAIRS_ROOM]))
+        table[[k.T_PAIRS_AT, k.T_PAIRS_ROOM, k.T_PAIRS]] = at, room, len(keys)
+        mine, its_counts = self._pairs_of(code)
+        mine[:], places = filled(keys, room)
+        its_counts[places] = counts
 
     def _forget(self, code: int) -> None:
         """Begin an instrument's next day."""
         self._kept["head"][code, [k.H_UNTIL, *_OF_THE_DAY]] = 0
         self._kept["met"][code] = 0
-        used = int(self._counts[k.C_PARTIES])
-        stays = np.flatnonzero(self._parties[:used, k.P_CODE] != code)
-        pairs = self._named_pairs()
-        bins, sizes, partners = (each[stays] for each in (self._bins, self._sizes, self._partners))
-        self._take(self._parties[stays], bins, sizes, partners)
-        self._name_pairs(pairs[pairs[:, 0] != code])
+        table = self._tables[code]
+        self._parties.give_back(int(table[k.T_AT]), int(table[k.T_ROOM]))
+        self._pairs.give_back(int(table[k.T_PAIRS_AT]), int(table[k.T_PAIRS_ROOM]))
+        table[:] = 0
 
-    def _take(self, parties: Array, bins: Array, sizes: Array, partners: Array) -> None:
-        """Hold so many parties, and room for more."""
-        used = len(parties)
-        room = max(FIRST_PARTIES, 1 << (used + 2).bit_length())
-        more = _blank(room - used)
-        self._parties = np.concatenate([parties, np.zeros((room - used, k.PARTY), np.int64)])
-        self._bins = np.concatenate([bins, more[0]])
-        self._sizes = np.concatenate([sizes, more[1]])
-        self._partners = np.concatenate([partners, more[2]])
-        self._index = k.indexed(self._parties, used, room_for(room))
-        self._counts[k.C_PARTIES] = used
-
-    def _named_pairs(self) -> Array:
-        """Return the pairs by what they are called, those of an instrument together."""
-        held = np.flatnonzero(self._pairs)
-        one, other = (self._pairs[held] >> 32) - 1, (self._pairs[held] & k.ONE) - 1
+    def _named_pairs(self, code: int) -> Array:
+        """Return an instrument's pairs by what they are called, in the order of their parties."""
+        keys, counts = self._pairs_of(code)
+        held = by_key(keys)
+        parties = self._parties_of(code)[0]
         named = np.empty((len(held), PAIR), np.int64)
-        named[:, 0] = self._parties[one, k.P_CODE]
-        named[:, 1], named[:, 2] = self._parties[one, k.P_KEY], self._parties[other, k.P_KEY]
-        named[:, 3] = self._pair_counts[held]
-        ordered: Array = named[np.argsort(named[:, 0], kind="stable")]
-        return ordered
-
-    def _name_pairs(self, named: Array) -> None:
-        keys = np.array(
-            [
-                k.pair_key(
-                    int(self._index[k.place_of(self._index, self._parties, code, one)]) - 1,
-                    int(self._index[k.place_of(self._index, self._parties, code, other)]) - 1,
-                )
-                for code, one, other in named[:, :3].tolist()
-            ],
-            np.int64,
-        )
-        size = max(FIRST_PAIRS, room_for(len(keys)))
-        self._pairs, places = filled(keys, size)
-        self._pair_counts = np.zeros(size, np.int64)
-        self._pair_counts[places] = named[:, 3]
-        self._counts[k.C_PAIRS] = len(keys)
+        named[:, 0] = code
+        named[:, 1] = parties[(keys[held] >> 32) - 1, k.P_KEY]
+        named[:, 2] = parties[(keys[held] & k.ONE) - 1, k.P_KEY]
+        named[:, 3] = counts[held]
+        return named
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays, rows of an instrument together."""
-        used = int(self._counts[k.C_PARTIES])
-        rows = np.argsort(self._parties[:used, k.P_CODE], kind="stable")
+        codes = np.flatnonzero(self._tables[:, k.T_ROOM]).tolist()
+        starts = self._tables[:, k.T_AT].tolist()
+        places = [np.arange(starts[code], starts[code] + self.count(code)) for code in codes]
+        rows = np.concatenate([np.zeros(0, np.int64), *places])
+        pairs = [self._named_pairs(code) for code in codes]
+        parties, bins, sizes, partners, _ = self._parties.arrays
         return {
             **self._kept.snapshot(),
-            "parties": self._parties[rows],
-            "bins": self._bins[rows],
-            "sizes": self._sizes[rows],
-            "partners": self._partners[rows],
-            "pairs": self._named_pairs(),
+            "parties": parties[rows],
+            "bins": bins[rows],
+            "sizes": sizes[rows],
+            "partners": partners[rows],
+            "pairs": np.concatenate([np.zeros((0, PAIR), np.int64), *pairs]),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._kept.restore(snapshot)
-        self._take(*(snapshot[name] for name in ("parties", "bins", "sizes", "partners")))
-        self._name_pairs(snapshot["pairs"])
+        self._empty()
+        held = [snapshot[name] for name in ("parties", "bins", "sizes", "partners")]
+        for code, part in _parts(held[0][:, k.P_CODE]):
+            self._take_parties(code, [each[part] for each in held])
+        for code, part in _parts(snapshot["pairs"][:, 0]):
+            named = snapshot["pairs"][part]
+            parties, *_, index = self._parties_of(code)
+            self._take_pairs(code, k.pair_keys(index, parties, named[:, 1:3]), named[:, 3])
 
 
-def _blank(rows: int) -> tuple[Array, Array, Array]:
-    """Return bins, sizes and partners of parties that did nothing yet."""
-    return (
-        np.zeros((rows, 2, k.BINS), np.int32),
-        np.zeros((rows, k.SIZES), np.int64),
-        np.zeros((rows, k.SIZES), np.int64),
-    )
+def _parts(codes: Array) -> Iterator[tuple[int, slice]]:
+    """Yield each instrument, and where its rows are, which stand together."""
+    found, starts, counts = np.unique(codes, return_index=True, return_counts=True)
+    for code, start, count in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        yield code, slice(start, start + count)

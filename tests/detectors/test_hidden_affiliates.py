@@ -185,6 +185,104 @@ def test_without_external_makers_it_says_so():
     assert told_of(scene.found()).features["no_peer_control"].value == 1
 
 
+def test_makers_of_an_instrument_that_an_account_does_not_trade_are_no_control_of_it():
+    scene, other = Scene(of=(MM,)), Scene(seed=9, of=(X1, X2))
+    scene.follow(SUSPECT)
+    scene.rows += [row | {"instrument": 1} for row in other.rows]
+    assert told_of(scene.found()).features["no_peer_control"].value == 1
+    scene = Scene()
+    scene.follow(SUSPECT)
+    assert "no_peer_control" not in told_of(scene.found()).features
+
+
+def test_makers_of_the_day_before_are_no_control():
+    scene = Scene(of=(MM, X1, X2))
+    later = Scene(of=(MM,), start_ns=START + DAY_NS, seed=5)
+    later.follow(SUSPECT)
+    scene.rows += later.rows
+    scene.end_ns = later.end_ns
+    assert told_of(scene.found()).features["no_peer_control"].value == 1
+
+
+def joins_at(scene, joins_ns, until_ns=math.inf):
+    """Let the suspect be registered as the group's from a time on."""
+    for row in scene.rows:
+        for way in ("buy", "sell"):
+            if row[f"{way}_account"] == SUSPECT and joins_ns < row["clock_ns"] <= until_ns:
+                row[f"{way}_complex"] = 1
+
+
+@pytest.mark.parametrize("size", [None, 1, 97])
+def test_an_account_that_joins_the_group_is_told_no_more_and_what_was_is_closed(size):
+    scene = Scene(turns=300)
+    scene.follow(SUSPECT)
+    joins_ns = START + 1_500 * SECOND
+    joins_at(scene, joins_ns)
+    batch = scene.batch()
+    detector = HiddenAffiliates(HiddenAffiliatesParams(), TABLE)
+    found = detector.step(batch) if size is None else in_batches(batch, size)
+    mine = [f for f in found if f.accounts == (SUSPECT,)]
+    assert [f.status for f in mine[-2:]] == ["provisional", "confirmed"]
+    assert [f.detected_ns > joins_ns for f in mine[-2:]] == [False, True]
+    assert [f.revision for f in mine] == list(range(1, len(mine) + 1))
+
+
+def in_batches(batch, size):
+    """Return what is found in batches, each with the watermark of its last row, over restarts."""
+    detector, found = HiddenAffiliates(HiddenAffiliatesParams(), TABLE), []
+    ordered = batch.take(np.argsort(batch["clock_ns"], kind="stable"))
+    for start in range(0, len(ordered), size):
+        piece = ordered.take(np.arange(start, min(start + size, len(ordered))))
+        last = start + size >= len(ordered)
+        piece.watermark_ns = batch.watermark_ns if last else int(piece["clock_ns"][-1])
+        found += detector.step(piece)
+        if start // size % 100 == 7:
+            kept = detector.snapshot()
+            detector = HiddenAffiliates(HiddenAffiliatesParams(), TABLE)
+            detector.restore(kept)
+    return found
+
+
+def test_an_account_that_left_the_group_again_is_judged_on_what_it_did_since_in_any_batches():
+    scene = Scene(turns=300)
+    scene.follow(SUSPECT)
+    joins_at(scene, START + 900 * SECOND, START + 1_100 * SECOND)
+    batch = scene.batch()
+    whole = HiddenAffiliates(HiddenAffiliatesParams(), TABLE).step(batch)
+    mine = [f for f in whole if f.accounts == (SUSPECT,)]
+    assert any(f.window_start_ns > START + 1_100 * SECOND for f in mine)
+    assert in_batches(batch, 31) == whole
+
+
+@pytest.mark.parametrize("lots", [2**62, 2**63 - 1])
+def test_fills_of_one_instruction_beyond_all_numbers_spoil_nothing(lots):
+    scene = Scene()
+    scene.follow(SUSPECT)
+    for _ in range(3):
+        scene.take(START + 5 * SECOND, 100, Side.BUY, 90, lots=lots)
+    batch = scene.batch()
+    seqs = batch["incoming_seq"].copy()
+    same = np.flatnonzero(batch["quantity"] == lots)
+    seqs[same] = seqs[same[0]]
+    detector = HiddenAffiliates(HiddenAffiliatesParams(), TABLE)
+    detector.step(batch.with_columns({"incoming_seq": seqs}))
+    kept = detector.snapshot()
+    assert np.isfinite(kept["hidden_counts"]).all()
+    assert np.isfinite(kept["hidden_sums"]).all()
+
+
+def test_a_look_tells_no_more_accounts_anew_than_the_likeliest():
+    scene = Scene(turns=600, of=(MM,) * 3 + (X1, X2))
+    scene.follow(7, 8, 9, 10)
+    found = {most: scene.found(HiddenAffiliatesParams(most_told=most)) for most in (1, 2, 9)}
+    told = {most: {f.accounts for f in findings} for most, findings in found.items()}
+    assert len(told[9]) > 2, "there are more that are likely enough"
+    for most, findings in found.items():
+        first = [f for f in findings if f.revision == 1]
+        assert max(f.features["rank"].value for f in first) <= most
+    assert max(f.features["rank"].value for f in found[9] if f.revision == 1) > 2
+
+
 # --- look-alikes ----------------------------------------------------------------------------------
 
 

@@ -431,12 +431,75 @@ def test_tables_grow_and_nothing_is_forgotten():
 
 
 def test_parties_and_pairs_beyond_the_bounds_are_counted():
-    for bound in ({"max_parties": 4}, {"max_pairs": 3}):
-        detector = MatchedOrders(MatchedOrdersParams(**bound), TABLE)
+    for bound, table, most in (("max_parties", "parties", 4), ("max_pairs", "pairs", 3)):
+        detector = MatchedOrders(MatchedOrdersParams(**{bound: most}), TABLE)
         assert detector.step(batch_of(played(mixed(*pairs())), TABLE)) == []
         assert detector.overflow > 0
-        assert len(detector.snapshot()["parties"]) <= max(4, bound.get("max_parties", 10**9))
+        assert len(detector.snapshot()[table]) == most
     assert MatchedOrders(MatchedOrdersParams(), TABLE).overflow == 0
+
+
+TWO = example_instruments(("BTC-USD", "ETH-USD"))
+
+
+def within(rows, code):
+    return [{**row, "instrument": code} for row in rows]
+
+
+@pytest.mark.parametrize("bound", [{"max_parties": 30}, {"max_pairs": 300}])
+@pytest.mark.parametrize("busy_first", [True, False])
+def test_a_full_instrument_takes_nothing_of_another_s_room(bound, busy_first):
+    """The one has more parties, or pairs, than may be; the other's are near the bound."""
+    many = [(100 + n, 1_000 + n, 900 + n, 5_000 + 3 * n) for n in range(400)]
+    busy, quiet = within(played(many), 0), within(played(mixed(*pairs())), 1)
+    detector = MatchedOrders(MatchedOrdersParams(**bound), TWO)
+    found = detector.step(batch_of([*busy, *quiet] if busy_first else [*quiet, *busy], TWO))
+    assert detector.overflow > 0
+    assert found == find(quiet, TWO)
+    parties, held = detector.snapshot()["parties"], detector.snapshot()["pairs"]
+    assert np.bincount(parties[:, k.P_CODE]).max() <= bound.get("max_parties", 10**9)
+    assert np.bincount(held[:, 0]).max() <= bound.get("max_pairs", 10**9)
+
+
+def test_instruments_that_fell_silent_days_ago_leave_room_for_others():
+    """With their bounds together as large as what traded once on past days."""
+    names = tuple(f"N{n:03d}" for n in range(60))
+    table = example_instruments(names)
+    detector = MatchedOrders(MatchedOrdersParams(max_parties=30, max_pairs=300), table)
+    for code in range(59):
+        detector.step(batch_of(within(played([(1, 60, 1, 1)]), code), table))
+    later = [{**row, "engine_ns": row["engine_ns"] + 9 * DAY} for row in played(mixed(*pairs()))]
+    (hit,) = last(detector.step(batch_of(within(later, 59), table)))
+    assert (hit.accounts, detector.overflow) == ((1, 2), 0)
+
+
+def test_a_new_day_of_an_instrument_leaves_the_others_alone_and_gives_its_room_back():
+    turns = [(1_000 + n, 3_000 + 7 * n % 150, 100 + n, 5_000 + 3 * n) for n in range(150)]
+    parties = Parties(2, MatchedOrdersParams(joining_meetings=10**9))
+    list(parties.scan(batch_of([*within(played(turns), 0), *within(played(turns), 1)], TWO)))
+    before = parties.snapshot()
+    room = len(parties._parties.arrays[0]), len(parties._pairs.arrays[0])
+    for day in range(1, 4):
+        off = 1_000 * day
+        rows = [
+            row
+            | {
+                name: row[name] + off
+                for name in ("seq", "entry_seq", "incoming_seq")
+                if name in row
+            }
+            | {"engine_ns": row["engine_ns"] + day * DAY}
+            for row in within(played(turns), 0)
+        ]
+        list(parties.scan(batch_of(rows, TWO)))
+        after = parties.snapshot()
+        for name, column in (("parties", k.P_CODE), ("pairs", 0)):
+            assert np.array_equal(after[name], before[name]), "the same again, of both"
+            assert set(after[name][:, column]) == {0, 1}
+    assert room == (len(parties._parties.arrays[0]), len(parties._pairs.arrays[0]))
+    again = Parties(2, MatchedOrdersParams())
+    again.restore(after)
+    assert all(np.array_equal(again.snapshot()[name], after[name]) for name in after)
 
 
 # --- what it cannot see ---------------------------------------------------------------------------
