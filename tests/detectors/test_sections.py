@@ -27,7 +27,7 @@ PROPERTY = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-SIZE = 130
+SIZE = 140
 TOGETHER = {"hidden_affiliates"}
 """Detectors that judge accounts over all instruments: their state moves whole, to other codes."""
 FORGOTTEN_LATE = {"bust_trades", "bust_closed"}
