@@ -183,7 +183,7 @@ def write_durably(path: Path, content: bytes | memoryview) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def size_of(directory: Path, part: Part) -> int:
@@ -233,10 +233,11 @@ def make_folder(directory: Path, folder: Path) -> None:
         folder = folder.parent
     for made in reversed(missing):
         made.mkdir(exist_ok=True)
-        _sync(made.parent)
+        sync_folder(made.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

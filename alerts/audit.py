@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, LargeBinary, cast, insert, select, text
+from sqlalchemy import Connection, Engine, LargeBinary, Select, cast, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.audit_chain import (
@@ -179,16 +179,16 @@ class AuditLog:
         query = select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(limit)
         if actor is not None:
             query = query.where(AUDIT.c.actor == actor)
-        if subject is not None:
-            query = query.where(AUDIT.c.subject == subject)
-        with reading(self._engine, "read the audit log") as connection:
-            return [AuditEntry(**row._mapping) for row in connection.execute(query)]
+        return self._entries(query, subject)
 
     def of_actions(
         self, actions: Collection[str], *, subject: str | None = None
     ) -> Sequence[AuditEntry]:
         """Return every entry of some actions, or those of them about a subject, oldest first."""
         query = select(AUDIT).where(AUDIT.c.action.in_(actions)).order_by(AUDIT.c.sequence)
+        return self._entries(query, subject)
+
+    def _entries(self, query: Select[Any], subject: str | None) -> Sequence[AuditEntry]:
         if subject is not None:
             query = query.where(AUDIT.c.subject == subject)
         with reading(self._engine, "read the audit log") as connection:

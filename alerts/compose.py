@@ -133,13 +133,15 @@ def _order(part: Part) -> tuple[int, int, int, str]:
 def _claims(live: Sequence[Part]) -> list[Part]:
     """Return the parts that claim something, in the order given."""
     strong = [part for part in live if part.said.evidence != "weak"]
+    if len(strong) in (0, len(live)):
+        return list(live)
     theirs = {name for part in strong for name in (*part.orders, *part.trades)}
 
     def same(part: Part) -> bool:
         ids = [*part.orders, *part.trades]
         return 2 * sum(name in theirs for name in ids) >= len(ids)
 
-    return [part for part in live if not strong or part in strong or same(part)]
+    return [part for part in live if part in strong or same(part)]
 
 
 def _facets(head: Part, live: Iterable[Part]) -> list[str]:

@@ -82,6 +82,12 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         return not self.damaged and not any(item.missing for item in self.instruments)
 
 
+def require_empty(folder: Path) -> None:
+    """Raise WindowError unless a folder is new, or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise WindowError(f"{folder} must be a new or an empty folder")
+
+
 def export_window(
     directory: Path,
     out: Path,
@@ -126,8 +132,7 @@ def export_window(
         raise WindowError("a window must have at least one instrument")
     if from_ns > to_ns:
         raise WindowError(f"a window must end at or after its beginning {from_ns}, was {to_ns}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise WindowError(f"{out} must be a new or an empty folder")
+    require_empty(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     building = out.with_name(f".{out.name}.partial")
     shutil.rmtree(building, ignore_errors=True)

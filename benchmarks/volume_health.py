@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import mannwhitneyu, t
 
+from benchmarks.facts import hill
 from detectors.volume_health import LEAST_TRADES, By, volume_health
 from market.assembly import Settings
 from market.simulate import simulate
@@ -31,8 +32,6 @@ WASH: Final = ("wash_self", "wash_common_owner", "wash_affiliate", "matched_orde
 MEASURES: Final = (
     "benford_deviation", "round_share", "modal_share", "mirrored_share", "thin_tail",
 )  # fmt: skip
-TAIL_SHARE: Final = 0.05
-"""Largest sizes that Hill's estimate looks at."""
 
 
 def thin_tail(trades: pl.DataFrame) -> pl.DataFrame:
@@ -43,10 +42,7 @@ def thin_tail(trades: pl.DataFrame) -> pl.DataFrame:
     ]
     rows = []
     for (instrument, account), part in pl.concat(sides).group_by("instrument", "account"):
-        sizes = np.sort(part["size"].to_numpy())[::-1].astype(float)
-        k = max(5, int(TAIL_SHARE * len(sizes)))
-        excess = np.log(sizes[:k] / sizes[k]).mean() if len(sizes) > k else 0.0
-        exponent = 1 / excess if excess > 0 else None
+        exponent = hill(part["size"].to_list())
         rows.append({"instrument": instrument, "account": account, "thin_tail": exponent})
     return pl.DataFrame(rows, schema={"instrument": pl.String, "account": pl.String,
                                       "thin_tail": pl.Float64})  # fmt: skip

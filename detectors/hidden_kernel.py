@@ -68,12 +68,11 @@ from detectors.hidden_state import (
     W_ROLE,
 )
 from ingest.compiled import njit
-from ingest.events import Array
+from ingest.events import Array, Role
 
 RUN_GAP, QUICK_NS, ABSENT_NS, HALF_LIVES = range(4)
 """Places in the numbers that a pass is given, ns; the half-lives come last."""
-EXTERNAL_MM: Final = 3
-"""As in `ingest.events.Role`: kernels fold plain numbers in."""
+_EXTERNAL_MM: Final = int(Role.EXTERNAL_MM)
 NOBODY: Final = -1
 TYPICAL: Final = 2_000.0
 """Instructions over which the usual size of a unit's remembered trading is averaged, at most."""
@@ -146,7 +145,7 @@ def _unit(own: Array, who: Array) -> int:
     """Return the unit that somebody belongs to; `NOBODY` for a client."""
     if who[W_GROUP]:
         return GROUP
-    if who[W_ROLE] != EXTERNAL_MM:
+    if who[W_ROLE] != _EXTERNAL_MM:
         return NOBODY
     for maker in range(MAKERS):
         if own[MAKER + maker] == 0:
@@ -154,6 +153,15 @@ def _unit(own: Array, who: Array) -> int:
         if own[MAKER + maker] == who[W_ACCOUNT] + 1:
             return 1 + maker
     return NOBODY
+
+
+@njit(cache=True)
+def _makers(own: Array) -> int:
+    """Return how many external makers have a place in an instrument."""
+    makers = 0
+    while makers < MAKERS and own[MAKER + makers]:
+        makers += 1
+    return makers
 
 
 @njit(cache=True)
@@ -226,9 +234,7 @@ def _takes(  # noqa: PLR0917
     side = row[P_SIDE]
     now[:] = 0.0
     own[LOTS] = 0
-    makers = 0
-    while makers < MAKERS and own[MAKER + makers]:
-        makers += 1
+    makers = _makers(own)
     telling = 0.0
     for unit in range(1 + makers):
         into, part = (0, 1.0) if unit == GROUP else (1, 1.0 / makers)
@@ -276,9 +282,7 @@ def _rests(  # noqa: PLR0917
     """Hold a fill of a resting order against whether the group and the makers are filled too."""
     _event(numbers, about, sums, counts, row, RESTS, -row[P_SIDE])
     counts[RESTS, RUN_N] += 1.0
-    makers = 0
-    while makers < MAKERS and own[MAKER + makers]:
-        makers += 1
+    makers = _makers(own)
     for unit in range(1 + makers):
         if row[P_CLOCK] - times[unit, RESTED] > numbers[ABSENT_NS]:
             if unit == GROUP:
@@ -359,7 +363,7 @@ def scan(  # noqa: PLR0917
         if new:
             mine[INCOMING], mine[LAST_TAKER] = row[P_INCOMING], taker[W_ACCOUNT] + 1
             _usual(mine, flow[code], size[code])
-        if takes == NOBODY and taker[W_ROLE] != EXTERNAL_MM:
+        if takes == NOBODY and taker[W_ROLE] != _EXTERNAL_MM:
             at = _row_of(
                 mine, accounts[code], sums[code], counts[code], index[code], lost, taker[W_ACCOUNT]
             )
@@ -369,7 +373,7 @@ def scan(  # noqa: PLR0917
                 _takes(numbers, mine, flow[code], size[code], times[code], now[code], about, row)
                 mine[FRESH] = 1
             _fills(mine, now[code], sums[code, at], counts[code, at], row[P_LOTS])
-        if rests == NOBODY and rester[W_ROLE] != EXTERNAL_MM:
+        if rests == NOBODY and rester[W_ROLE] != _EXTERNAL_MM:
             at = _row_of(
                 mine, accounts[code], sums[code], counts[code], index[code], lost, rester[W_ACCOUNT]
             )
@@ -409,6 +413,3 @@ def new_day(own: Array, accounts: Array, sums: Array, counts: Array, index: Arra
     sums[:] = 0.0
     counts[:] = 0.0
     index[:] = 0
-
-
-__all__ = ["HALF_LIVES", "forget", "index_of", "new_day", "scan"]

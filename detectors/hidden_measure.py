@@ -73,8 +73,6 @@ class Leaning(msgspec.Struct, frozen=True):
     """Runs of taking: executions on one side without a pause."""
     deviations: Array
     """(accounts, MEASURES): beyond the other clients, and beyond what leans on makers alike."""
-    scales: Array
-    """(accounts, 2): the half-life, by its place, at which `against` and `alike` are largest."""
     times: Array
     """(accounts, 2): the first and the last event of each, ns."""
     controlled: Array
@@ -83,10 +81,19 @@ class Leaning(msgspec.Struct, frozen=True):
     @property
     def strongest(self) -> Array:
         """(accounts, FEATURES), in deviations: at the half-life at which each is largest."""
+        largest = [each.max(1) for each in self._by_half_life]
+        return np.stack([*largest, self.deviations[:, QUICK], self.deviations[:, ABSENT]], axis=1)
+
+    @property
+    def scales(self) -> Array:
+        """(accounts, 2): the half-life, by place, at which `against` and `alike` are largest."""
+        return np.stack([each.argmax(1) for each in self._by_half_life], axis=1)
+
+    @property
+    def _by_half_life(self) -> tuple[Array, Array]:
+        """`against` and `alike`, (accounts, SCALES) each, in deviations."""
         against = self.deviations[:, AGAINST : AGAINST + SCALES]
-        alike = np.maximum(self.deviations[:, ALIKE : ALIKE + SCALES], -against)
-        columns = (against.max(1), alike.max(1), self.deviations[:, QUICK])
-        return np.stack([*columns, self.deviations[:, ABSENT]], axis=1)
+        return against, np.maximum(self.deviations[:, ALIKE : ALIKE + SCALES], -against)
 
 
 def _moments(sums: Array, counts: Array) -> tuple[Array, ...]:
@@ -193,8 +200,7 @@ def leaning(
     if not parts:
         nothing = np.zeros((0, len(_KINDS)))
         none = np.zeros(0, np.int64)
-        two = np.zeros((0, 2), np.int64)
-        return Leaning(none, none, nothing, two, two, none > 0)
+        return Leaning(none, none, nothing, np.zeros((0, 2), np.int64), none > 0)
     accounts, places = np.unique(np.concatenate([p[0] for p in parts]), return_inverse=True)
 
     def total(at: int) -> Array:
@@ -208,13 +214,10 @@ def leaning(
     spread = np.sqrt(squares + credit)
     both = np.divide(beyond, spread, out=np.zeros_like(beyond), where=spread > 0)
     deviations = _nearer(both[:, :MEASURES], both[:, MEASURES:])
-    against = deviations[:, AGAINST : AGAINST + SCALES]
-    alike = np.maximum(deviations[:, ALIKE : ALIKE + SCALES], -against)
-    scales = np.stack([against.argmax(1), alike.argmax(1)], axis=1)
     span = np.zeros((len(accounts), 2), np.int64)
     span[:, 0] = EVER
     each = np.concatenate(times)
     np.minimum.at(span[:, 0], places, each[:, 0])
     np.maximum.at(span[:, 1], places, each[:, 1])
     taking = runs[:, TAKES].astype(np.int64)
-    return Leaning(accounts, taking, deviations, scales, span, control[:, 0] > 0)
+    return Leaning(accounts, taking, deviations, span, control[:, 0] > 0)

@@ -27,6 +27,7 @@ from detectors.hunt_quotes import (
     quote_at,
     seen,
 )
+from detectors.ring_buffer import place_of_seq
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 
@@ -138,21 +139,6 @@ def _chain(  # noqa: PLR0917
         elif mine:
             against += flight[F_LOTS]
     return first, orders, lots, against, ticks, total
-
-
-@njit(cache=True)
-def _find(ring: Array, made: int, seq: int) -> int:
-    """Return where the stop that triggered at a seq is kept, or -1."""
-    low, high = max(0, made - STOPS), made
-    while low < high:
-        middle = (low + high) // 2
-        if ring[middle % STOPS, S_SEQ] < seq:
-            low = middle + 1
-        else:
-            high = middle
-    if low < made and ring[low % STOPS, S_SEQ] == seq:
-        return int(low % STOPS)
-    return -1
 
 
 @njit(cache=True)
@@ -413,7 +399,7 @@ def scan(  # noqa: PLR0917
                         own[due] = clock[i] + SAMPLE_NS
                         seen(habit[x], newest[F_ADDED])
                 if flying == own[H_TRIGGER]:
-                    at = _find(stops[x], own[H_STOPS], flying)
+                    at = place_of_seq(stops[x], own[H_STOPS], S_SEQ, flying)
                     newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
             newest[F_LOTS] += quantity[i]
             newest[F_LAST] = seq[i]
@@ -428,7 +414,7 @@ def scan(  # noqa: PLR0917
                 hunted, mine = -side[i], entry[i]  # perhaps a stop-limit that rests since
             if mine < oldest:
                 continue
-            at = _find(stops[x], own[H_STOPS], mine)
+            at = place_of_seq(stops[x], own[H_STOPS], S_SEQ, mine)
             if at < 0:
                 continue
             stop = stops[x, at]

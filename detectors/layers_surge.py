@@ -13,8 +13,6 @@ from detectors.layers_state import (
     BLOCKS,
     F_NS,
     FEWEST_ORDERS,
-    FILL_FIELDS,
-    FILLS,
     I_BLOCK,
     I_DUE_NS,
     L_ENTRY,
@@ -275,6 +273,17 @@ def _withdraws(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def _since(ring: Array, made: int, field: int, since_ns: int, row: Array) -> int:
+    """Write the rows of a ring from a time on, the latest first; return how many."""
+    room, fields = ring.shape
+    kept = 0
+    while kept < min(made, room) and ring[(made - 1 - kept) % room, field] >= since_ns:
+        row[kept * fields : (kept + 1) * fields] = ring[(made - 1 - kept) % room]
+        kept += 1
+    return kept
+
+
+@njit(cache=True)
 def _tell(  # noqa: PLR0917
     x: int, p: int, s: int, sides: Array, fills: Array, layers: Array, due_ns: int, bid: int,
     ask: int, row: Array,
@@ -290,25 +299,9 @@ def _tell(  # noqa: PLR0917
     row[R_HIT_PRICE], row[R_HIT_COST] = side[X_HIT_PRICE], side[X_HIT_COST]
     row[R_HIT_NS] = side[X_HIT_NS]
     row[R_BID], row[R_ASK], row[R_DOUBT] = bid, ask, side[X_DOUBT]
-    kept = 0
-    made, made_gone = sides[p, of_side, X_MADE], sides[p, of_side, X_MADE_GONE]
-    for back in range(min(made, FILLS)):
-        fill = fills[p, of_side, (made - 1 - back) % FILLS]
-        if fill[F_NS] < side[X_ON_NS]:
-            break
-        at = R_FIRST_FILL + kept * FILL_FIELDS
-        row[at : at + FILL_FIELDS] = fill
-        kept += 1
-    row[R_FILLS] = kept
-    kept = 0
-    for back in range(min(made_gone, LAYERS)):
-        layer = layers[p, of_side, (made_gone - 1 - back) % LAYERS]
-        if layer[L_NS] < side[X_ON_NS]:
-            break
-        at = R_FIRST_LAYER + kept * LAYER_FIELDS
-        row[at : at + LAYER_FIELDS] = layer
-        kept += 1
-    row[R_LAYERS] = kept
+    lane, on_ns = sides[p, of_side], side[X_ON_NS]
+    row[R_FILLS] = _since(fills[p, of_side], lane[X_MADE], F_NS, on_ns, row[R_FIRST_FILL:])
+    row[R_LAYERS] = _since(layers[p, of_side], lane[X_MADE_GONE], L_NS, on_ns, row[R_FIRST_LAYER:])
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.ring_buffer import place_of_seq
 from detectors.wash_kernel import slot
 from ingest.compiled import njit
 from ingest.events import NO_CODE, NULL, Array, Kind, Phase, TimeInForce
@@ -159,16 +160,8 @@ def alike(lots: int, others: int, ratio: float) -> bool:
 @njit(cache=True)
 def _offered(offers: Array, count: int, seq: int) -> int:
     """Return the lots of the fresh offer entered at a seq; 0 = there is none."""
-    low, high = max(0, count - OFFERS), count
-    while low < high:
-        middle = (low + high) // 2
-        if offers[middle % OFFERS, O_SEQ] < seq:
-            low = middle + 1
-        else:
-            high = middle
-    if low < count and offers[low % OFFERS, O_SEQ] == seq:
-        return int(offers[low % OFFERS, O_LOTS])
-    return 0
+    at = place_of_seq(offers, count, O_SEQ, seq)
+    return int(offers[at, O_LOTS]) if at >= 0 else 0
 
 
 @njit(cache=True)

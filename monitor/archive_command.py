@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from ingest.errors import RingfenceError, UsageError
-from monitor.console import ConfigOption, JsonOption, err, out, print_json
+from monitor.console import ConfigOption, JsonOption, close_table, err, out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from rich.table import Table
 
     from alerts.holds import StoredHold
     from alerts.record import Alert
@@ -33,6 +33,16 @@ archive = typer.Typer(
 TIME = "UTC time like 2026-01-31T08:00:00Z, or ns since 1970; both ends count"
 ByOption = Annotated[
     str | None, typer.Option(help="who does it (the user of this session)", show_default=False)
+]
+InstrumentsOption = Annotated[
+    list[str] | None,
+    typer.Option("--instrument", help="whose events, more than once for more", show_default=False),
+]
+FromOption = Annotated[
+    str | None, typer.Option("--from", help=f"{TIME} (the first event)", show_default=False)
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", help=f"{TIME} (the last event)", show_default=False)
 ]
 
 
@@ -143,16 +153,9 @@ def archive_export(  # noqa: PLR0917 - options, each by its name
         str | None,
         typer.Option(help="id (or its beginning) of an alert: its window", show_default=False),
     ] = None,
-    instrument: Annotated[
-        list[str] | None,
-        typer.Option(help="whose events, more than once for more", show_default=False),
-    ] = None,
-    from_text: Annotated[
-        str | None, typer.Option("--from", help=f"{TIME} (the first event)", show_default=False)
-    ] = None,
-    to_text: Annotated[
-        str | None, typer.Option("--to", help=f"{TIME} (the last event)", show_default=False)
-    ] = None,
+    instrument: InstrumentsOption = None,
+    from_text: FromOption = None,
+    to_text: ToOption = None,
     accounts: Annotated[
         Path | None,
         typer.Option(help="accounts.csv (the alert's, else as configured)", show_default=False),
@@ -271,12 +274,7 @@ def _register(
 def _holds_table(holds: Sequence[StoredHold]) -> Table:
     from monitor.tables import at
 
-    table = Table(
-        title=f"{len(holds)} holds, oldest first",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = close_table(f"{len(holds)} holds, oldest first")
     table.add_column("hold", overflow="fold")
     for name in ("instrument", "from", "to"):
         table.add_column(name, no_wrap=True)
@@ -292,7 +290,7 @@ def _holds_table(holds: Sequence[StoredHold]) -> Table:
 
 
 def _window_table(window: Window) -> Table:
-    table = Table(title="window", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = close_table("window")
     table.add_column("instrument", overflow="fold")
     for name in ("first seq", "last seq", "orders", "trades", "late", "missing"):
         table.add_column(name, justify="right")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from ingest.errors import RingfenceError
-from monitor.console import ConfigOption, JsonOption, err, out, print_json
+from monitor.console import ConfigOption, JsonOption, close_table, err, out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.table import Table
 
     from alerts.audit import AuditEntry
 
@@ -79,12 +79,7 @@ def entries_table(entries: Sequence[AuditEntry]) -> Table:
     """Return entries as a table, one a line."""
     from monitor.tables import at
 
-    table = Table(
-        title=f"{len(entries)} entries of the audit log, newest first",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = close_table(f"{len(entries)} entries of the audit log, newest first")
     table.add_column("entry", justify="right", no_wrap=True)
     table.add_column("at", no_wrap=True)
     for name in ("actor", "action", "subject", "detail"):

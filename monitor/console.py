@@ -8,7 +8,9 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
 
 WIDTH = None if sys.stdout.isatty() else 120
 """Columns of a table where no terminal says how many it has."""
@@ -19,6 +21,11 @@ ConfigOption = Annotated[
     typer.Option("-c", "--config", help="configuration file (TOML)", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+
+
+def close_table(title: str) -> Table:
+    """Return an empty table whose columns stand close together."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def print_json(value: object) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alerts.archive_files import sync_folder
 from alerts.decisions import Decision, Decisions
 from ingest.correction import Correction, corrected
 from ingest.errors import RegistryError
@@ -84,11 +85,7 @@ def _replace(new: Path, path: Path) -> None:
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 @contextmanager

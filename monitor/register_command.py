@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from ingest.errors import RingfenceError, UsageError
-from monitor.archive_command import TIME, ByOption, archive_directory, instruments_of, parse_at
-from monitor.console import ConfigOption, JsonOption, err, out, print_json
+from monitor.archive_command import (
+    TIME,
+    ByOption,
+    FromOption,
+    InstrumentsOption,
+    ToOption,
+    archive_directory,
+    instruments_of,
+    parse_at,
+)
+from monitor.console import ConfigOption, JsonOption, close_table, err, out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.table import Table
 
     from alerts.decisions import Decision
     from alerts.store import AlertStore
@@ -152,20 +161,16 @@ def register_decisions(
 @register.command("rerun")
 def register_rerun(  # noqa: PLR0917 - options, each by its name
     out_dir: Annotated[Path, typer.Option("--out", help="folder for what it finds: new, or empty")],
-    instrument: Annotated[
-        list[str] | None,
-        typer.Option(help="whose events, more than once for more (all)", show_default=False),
-    ] = None,
-    from_text: Annotated[
-        str | None, typer.Option("--from", help=f"{TIME} (the first event)", show_default=False)
-    ] = None,
-    to_text: Annotated[
-        str | None, typer.Option("--to", help=f"{TIME} (the last event)", show_default=False)
-    ] = None,
+    instrument: InstrumentsOption = None,
+    from_text: FromOption = None,
+    to_text: ToOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run archived history under the register as it is now; say which alerts come and go."""
+    """Run archived history under the register as it is now; say which alerts come and go.
+
+    Of all instruments, unless some are named.
+    """
     from alerts.window import BEGINNING
     from ingest.registry import FOREVER
     from monitor.config import config_or_default
@@ -218,12 +223,7 @@ def _decisions_table(found: Sequence[Decision], now: Register) -> Table:
     from monitor.correct import in_force
     from monitor.tables import at
 
-    table = Table(
-        title=f"{len(found)} decisions, oldest first",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = close_table(f"{len(found)} decisions, oldest first")
     table.add_column("at", no_wrap=True)
     for name in ("by", "account", "decided", "from", "reason", "document", "alert", "in force"):
         table.add_column(name, overflow="fold")
@@ -247,12 +247,7 @@ def _decisions_table(found: Sequence[Decision], now: Register) -> Table:
 
 
 def _rerun_table(found: Rerun) -> Table:
-    table = Table(
-        title=f"under version {found.registry_version} of the register",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = close_table(f"under version {found.registry_version} of the register")
     table.add_column("alerts")
     table.add_column("count", justify="right")
     table.add_column("ids", overflow="fold")

@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from alerts.record import Alert, decode
-from alerts.window import BEGINNING, Window, WindowError, export_window
+from alerts.output import read_alerts
+from alerts.record import Alert
+from alerts.window import BEGINNING, Window, export_window, require_empty
 from ingest.instruments import Instrument
 from ingest.names import Names
 from ingest.register import read_register
@@ -73,8 +74,7 @@ def rerun(
     WindowError, SnapshotError
         The window cannot be written, or `out` holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise WindowError(f"{out} must be a new or an empty folder")
+    require_empty(out)
     window = export_window(
         directory,
         out / TAPE,
@@ -84,7 +84,7 @@ def rerun(
         accounts=register,
     )
     replay(out / TAPE, out, config, progress=progress)
-    found = [decode(line) for line in (out / "alerts.ndjson").read_bytes().splitlines()]
+    found = read_alerts(out / "alerts.ndjson")
     names = {row.instrument for row in instruments}
     there = {
         alert.alert_id: alert

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from market.score import PLATFORM_INSTRUMENTS, Rate, ScenarioScore, Scoreboard, Share, plain
 from market.sweep import Sweep
 from market.truth import Truth
+from monitor.console import close_table
 from monitor.tables import at, short
 
 EXAMPLES: Final = 10
@@ -230,7 +230,7 @@ def _missed_table(cases: Sequence[Truth]) -> Table:
 
 
 def _table(title: str, columns: Sequence[str], *last: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = close_table(title)
     for name in (*columns, *last):
         # What a narrow terminal takes away it takes from headings, never from a number.
         table.add_column(name, no_wrap=name in UNBROKEN)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from alerts.record import SEVERITIES, Alert
 from market.look_alikes import LOOK_ALIKES
+from monitor.console import close_table
 from monitor.onboard.report import DetectorReport, FieldReport
 from monitor.summary import Summary
 
@@ -46,12 +47,7 @@ def alerts_table(alerts: Sequence[Alert], *, most: int = 20, title: str = "") ->
         alerts, key=lambda a: (-SEVERITIES.index(a.severity), -a.score, a.detected_ns, a.alert_id)
     )
     more = f", worst {most} shown" if len(ranked) > most else ""
-    table = Table(
-        title=title or f"{len(ranked)} alerts{more}",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = close_table(title or f"{len(ranked)} alerts{more}")
     # What a narrow terminal takes away it takes from names, never from a number.
     for name, least in (
         ("alert", 12),
@@ -158,7 +154,7 @@ def look_alikes_table(counts: Mapping[str, int]) -> Table:
 
 
 def _counts(title: str, what: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = close_table(title)
     table.add_column(what, no_wrap=True)
     table.add_column("count", justify="right", no_wrap=True)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -10,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from detectors.volume_health import TRADES
-from ingest.events import Batch, Kind
+from ingest.events import Array, Batch, Kind
 from ingest.instruments import Instruments
 from ingest.names import Names
-from ingest.tape import TapeSource
+from ingest.tape import Tape, TapeSource
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
@@ -35,13 +36,16 @@ def trades_of(
     """
     names = Names()
     source = TapeSource(tape, names, batch_rows=ROWS)
+    names_of = [row.instrument for row in source.instruments.rows]
+    units = np.array([unit_of(row.lot_size)[0] for row in source.instruments.rows], np.int64)
+    total = Tape(tape).record_count() if progress else None
     frames = [pl.DataFrame(schema={**TRADES, "seq": pl.Int64})]
     read = 0
     while (arrivals := source.poll(0.0)) is not None:
-        frames.append(_trades(arrivals.batch, source.instruments, names))
+        frames.append(_trades(arrivals.batch, names_of, units, names))
         read += len(arrivals.batch) + len(arrivals.rejects)
         if progress:
-            progress(read, None)
+            progress(read, total)
     trades = pl.concat(frames).unique(["instrument", "seq"], keep="first", maintain_order=True)
     return trades.drop("seq"), source.instruments
 
@@ -56,17 +60,15 @@ def unit_of(lot_size: Decimal) -> tuple[int, int]:
     return int("".join(map(str, digits))), int(exponent)
 
 
-def _trades(batch: Batch, instruments: Instruments, names: Names) -> pl.DataFrame:
+def _trades(batch: Batch, instruments: Sequence[str], units: Array, names: Names) -> pl.DataFrame:
     known = (batch["buy_account"] >= 0) & (batch["sell_account"] >= 0)
     busts = (batch["busts_hi"] != 0) | (batch["busts_lo"] != 0)
     rows = np.flatnonzero((batch["kind"] == Kind.TRADE) & known & ~busts)
-    lots = np.array([unit_of(row.lot_size)[0] for row in instruments.rows], np.int64)
     codes = batch["instrument"][rows]
-    table = [row.instrument for row in instruments.rows]
     return pl.DataFrame(
         {
-            "instrument": [table[code] for code in codes.tolist()],
-            "size": batch["quantity"][rows] * lots[codes],
+            "instrument": [instruments[code] for code in codes.tolist()],
+            "size": batch["quantity"][rows] * units[codes],
             "seq": batch["seq"][rows],
             **{
                 name: [names.name(code) for code in batch[name][rows].tolist()]

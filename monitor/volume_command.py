@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
-from monitor.console import JsonOption, err, out, print_json
+from monitor.console import JsonOption, close_table, err, out, print_json
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.table import Table
 
     from ingest.instruments import Instruments
 
@@ -57,8 +57,6 @@ def volume(
 
 def _in_units(found: pl.DataFrame, instruments: Instruments) -> list[dict[str, object]]:
     """Return rows with the volume as a decimal in display units, and shares as they are emitted."""
-    from decimal import Decimal
-
     from detectors.base import rounded
     from monitor.volume import unit_of
 
@@ -75,12 +73,7 @@ def _in_units(found: pl.DataFrame, instruments: Instruments) -> list[dict[str, o
 def _table(rows: list[dict[str, object]], by: Level) -> Table:
     names = ["instrument"]
     names += [name for name in ("account", "counterparty") if rows and name in rows[0]]
-    table = Table(
-        title=f"volume by {by.value}: context, no evidence",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = close_table(f"volume by {by.value}: context, no evidence")
     for name in names:
         table.add_column(name, overflow="fold")
     for name in (

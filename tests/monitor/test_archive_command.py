@@ -12,27 +12,14 @@ from alerts.record import decode, encode
 from alerts.states import States
 from alerts.store import AlertStore
 from monitor.archive_command import parse_at
-from tests.support.archived import archive_tape
+from tests.support.archived import venue_with_archive
 from tests.support.command import ringfence
-from tests.support.stored import save
 
 
 @pytest.fixture(scope="module")
 def venue(tape, tmp_path_factory):
     """Folder of a configuration, its archive filled from the tape, its store with the alerts."""
-    folder = tmp_path_factory.mktemp("venue")
-    (folder / "ringfence.toml").write_text(
-        '[alerts]\nstore_url = "sqlite:///alerts.sqlite"\narchive = "archive"\n'
-        f'[registry]\naccounts = "{tape / "accounts.csv"}"\n'
-        f'instruments = "{tape / "instruments.csv"}"\n'
-    )
-    instruments, _, alerts = archive_tape(tape, folder / "archive")
-    store = AlertStore(f"sqlite:///{folder}/alerts.sqlite")
-    store.migrate()
-    store.save_instruments(instruments)
-    save(store, alerts)
-    store.close()
-    return folder
+    return venue_with_archive(tape, tmp_path_factory.mktemp("venue"))
 
 
 def archive(folder, *arguments, code=0):

@@ -16,7 +16,7 @@ from ingest.errors import UsageError
 from ingest.names import Names
 from ingest.register import read_register
 from monitor.cli import app
-from tests.support.archived import archive_tape
+from tests.support.archived import venue_with_archive
 from tests.support.stored import save
 
 WHY = ("--reason", "its orders come from the group's desk", "--document", "memo-7")
@@ -25,19 +25,7 @@ WHY = ("--reason", "its orders come from the group's desk", "--document", "memo-
 @pytest.fixture(scope="module")
 def filled(tape, tmp_path_factory):
     """Folder of a configuration with a register of its own, an archive and a store with alerts."""
-    folder = tmp_path_factory.mktemp("filled")
-    (folder / "ringfence.toml").write_text(
-        '[alerts]\nstore_url = "sqlite:///alerts.sqlite"\narchive = "archive"\n'
-        f'[registry]\naccounts = "accounts.csv"\ninstruments = "{tape / "instruments.csv"}"\n'
-    )
-    (folder / "accounts.csv").write_bytes((tape / "accounts.csv").read_bytes())
-    instruments, _, alerts = archive_tape(tape, folder / "archive")
-    store = AlertStore(f"sqlite:///{folder}/alerts.sqlite")
-    store.migrate()
-    store.save_instruments(instruments)
-    save(store, alerts)
-    store.close()
-    return folder
+    return venue_with_archive(tape, tmp_path_factory.mktemp("filled"))
 
 
 @pytest.fixture
