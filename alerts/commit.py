@@ -17,7 +17,7 @@ from alerts.record import Alert, decode
 from alerts.schema import ALERTS, HOLDS
 from alerts.shards import Claim, Progress, Shards
 from alerts.store_rows import save_alerts, save_coverage, save_pins
-from ingest.registry import RegistryRow
+from ingest.register import Registered
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +29,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Gaps that opened, then those that closed."""
     handoffs: Sequence[tuple[str, bytes]] = ()
     """Shard and record."""
-    register: tuple[str, Sequence[RegistryRow]] | None = None
-    """Version and rows of the register, where one comes into force."""
+    register: tuple[str, Registered] | None = None
+    """A version of the register and what it says, where one comes into force."""
 
     def __bool__(self) -> bool:
         return bool(self.alerts or self.coverage or self.handoffs or self.register)

@@ -19,6 +19,7 @@ from alerts.schema import (
     SHARDS,
 )
 from ingest.errors import RingfenceError
+from ingest.register import Registered
 from ingest.registry import RegistryRow
 from ingest.source import Position
 
@@ -228,20 +229,22 @@ class Shards:
         with reading(self.engine) as connection:
             return {row.instrument: row.shard for row in connection.execute(select(BINDINGS))}
 
-    def save_registry(
-        self, connection: Connection, version: str, rows: Sequence[RegistryRow]
-    ) -> None:
+    def save_registry(self, connection: Connection, version: str, said: Registered) -> None:
         """Keep a version of the register, inside a transaction."""
-        row = {"version": version, "record": msgspec.msgpack.encode(list(rows))}
+        row = {"version": version, "record": msgspec.msgpack.encode(said)}
         insert = insert_for(connection)
         connection.execute(insert(REGISTRY_VERSIONS).values(row).on_conflict_do_nothing())
 
-    def registry(self, version: str) -> Sequence[RegistryRow] | None:
-        """Return the rows of a version of the register, or None when it was never in force."""
+    def registry(self, version: str) -> Registered | None:
+        """Return what a version of the register says, or None when it was never in force."""
         query = select(REGISTRY_VERSIONS.c.record).where(REGISTRY_VERSIONS.c.version == version)
         with reading(self.engine) as connection:
             record = connection.scalar(query)
-        return None if record is None else msgspec.msgpack.decode(record, type=list[RegistryRow])
+        if record is None:
+            return None
+        # A version kept before there were terms is its rows alone.
+        said = msgspec.msgpack.decode(record, type=list[RegistryRow] | Registered)
+        return said if isinstance(said, Registered) else Registered(rows=said)
 
     def handoffs(
         self, shard: str, *, after: int, limit: int = 1_000

@@ -22,6 +22,8 @@ from ingest.errors import RingfenceError
 from ingest.events import Array, Topic
 from ingest.instruments import Instrument, Instruments
 from ingest.registry import RegistryRow
+from ingest.terms import NO_TERMS, Terms
+from ingest.terms_csv import write_terms
 
 FORMAT: Final = 1
 MANIFEST: Final = "window.json"
@@ -96,6 +98,7 @@ def export_window(
     from_ns: int,
     to_ns: int,
     accounts: Collection[RegistryRow],
+    terms: Terms = NO_TERMS,
     state: ArchivedState | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Window:
@@ -116,6 +119,8 @@ def export_window(
         Event time, ns; both ends count. `BEGINNING` for all there is.
     accounts : collection of RegistryRow
         A version of the register, whole: the tape's accounts.csv.
+    terms : Terms
+        Of that version: obligations.csv and disclosures.csv, where they have rows.
     state : ArchivedState, optional
         One from `States.before`. It is written beside the tape, and events begin where it ends,
         whatever `from_ns` says, so that state and tape join without a gap.
@@ -145,6 +150,7 @@ def export_window(
             from_ns=from_ns,
             to_ns=to_ns,
             accounts=accounts,
+            terms=terms,
             state=state,
             progress=progress,
         )
@@ -162,6 +168,7 @@ def _write(
     from_ns: int,
     to_ns: int,
     accounts: Collection[RegistryRow],
+    terms: Terms,
     state: ArchivedState | None,
     progress: Callable[[int, int | None], None] | None,
 ) -> Window:
@@ -175,6 +182,7 @@ def _write(
         for rows in hours:
             _write_hour(rows, tape, tallies)
     (out / "accounts.csv").write_bytes(accounts_csv(accounts))
+    write_terms(terms, out)
     (out / "instruments.csv").write_bytes(instruments_csv(instruments))
     if state is not None:
         (out / STATE).write_bytes(States(directory).raw(state))

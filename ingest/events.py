@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest.instruments import Instruments
+from ingest.terms import NO_TERMS, Terms
 
 Array = npt.NDArray[Any]
 
@@ -365,6 +366,8 @@ class Batch:
         The `PASSED_OVER` table; empty until the book has run.
     registry_changes : mapping of name to array
         The `REGISTRY_CHANGES` table; empty but in the first batch after a reload.
+    terms : Terms
+        Agreements and disclosures of the register's version in force.
 
     Notes
     -----
@@ -379,6 +382,7 @@ class Batch:
         "passed_over",
         "raw",
         "registry_changes",
+        "terms",
         "watermark_ns",
     )
 
@@ -391,6 +395,7 @@ class Batch:
         watermark_ns: int = NULL,
         passed_over: Mapping[str, Array] | None = None,
         registry_changes: Mapping[str, Array] | None = None,
+        terms: Terms = NO_TERMS,
     ) -> None:
         self._columns = dict(columns)
         self.instruments = instruments
@@ -398,6 +403,7 @@ class Batch:
         self.watermark_ns = watermark_ns
         self.passed_over = dict(_NO_ONE if passed_over is None else passed_over)
         self.registry_changes = dict(registry_changes or _NO_CHANGE)
+        self.terms = terms
         self._ends: Array | None = None
 
     def __len__(self) -> int:
@@ -422,6 +428,7 @@ class Batch:
             watermark_ns=self.watermark_ns,
             passed_over=self.passed_over if passed_over is None else passed_over,
             registry_changes=self.registry_changes,
+            terms=self.terms,
         )
 
     def take(self, rows: Array) -> Batch:

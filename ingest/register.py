@@ -17,8 +17,17 @@ from ingest.errors import RegistryError
 from ingest.events import NO_CODE, Array, Batch, Role
 from ingest.names import Names
 from ingest.registry import ALWAYS, FOREVER, RegistryRow, format_time, read_rows
+from ingest.terms import NO_TERMS, Terms
+from ingest.terms_csv import DISCLOSURES, OBLIGATIONS, read_terms
 
-__all__ = ["Register", "RegisterFile", "RegistryRow", "read_register"]
+__all__ = ["Register", "RegisterFile", "Registered", "RegistryRow", "read_register"]
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version of the register says, as it is kept."""
+
+    rows: Sequence[RegistryRow]
+    terms: Terms = NO_TERMS
 
 
 class Register:
@@ -32,6 +41,8 @@ class Register:
         Gives accounts and owners their codes; shared with the decoder.
     source : str
         What messages call the file.
+    terms : Terms
+        Agreements and disclosures; they are part of the version.
 
     Raises
     ------
@@ -50,13 +61,20 @@ class Register:
     """
 
     def __init__(
-        self, rows: Iterable[RegistryRow], names: Names, *, source: str = "register"
+        self,
+        rows: Iterable[RegistryRow],
+        names: Names,
+        *,
+        source: str = "register",
+        terms: Terms = NO_TERMS,
     ) -> None:
         self.rows: Sequence[RegistryRow] = tuple(
             sorted(rows, key=lambda row: (row.account, row.valid_from_ns))
         )
         _refuse_overlaps(self.rows, source)
-        content = msgspec.json.encode([row.content for row in self.rows])
+        self.terms = terms
+        said = [row.content for row in self.rows]
+        content = msgspec.json.encode([said, terms.content] if terms else said)
         self.version = hashlib.sha256(content).hexdigest()[:16]
         self._member = complex_intervals(self.rows)
         self._names = names
@@ -94,6 +112,11 @@ class Register:
             tags[f"{prefix}owner"] = owner
             tags["in_complex" if not prefix else f"{prefix}complex"] = member
         return batch.with_columns(tags)
+
+    @property
+    def said(self) -> Registered:
+        """What this version says, to be kept."""
+        return Registered(rows=self.rows, terms=self.terms)
 
     def row_at(self, account: int, at_ns: int) -> RegistryRow | None:
         """Return the row of an account code in force at a time, or None."""
@@ -194,18 +217,19 @@ def _tag(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 def read_register(path: Path, names: Names) -> Register:
-    """Return the register in an accounts.csv.
+    """Return the register in an accounts.csv, with the terms that lie beside it.
 
     Raises
     ------
     RegistryError
-        The file or a row cannot be used (see `read_rows`), or two rows of one account overlap.
+        A file or a row cannot be used (see `read_rows` and `read_terms`), or two rows of one
+        account overlap.
     """
-    return Register(read_rows(path), names, source=path.name)
+    return Register(read_rows(path), names, source=path.name, terms=read_terms(path.parent))
 
 
 class RegisterFile:
-    """An accounts.csv that may change while it is in use.
+    """An accounts.csv, and the terms beside it, that may change while they are in use.
 
     Parameters
     ----------
@@ -223,13 +247,13 @@ class RegisterFile:
         """The version in force."""
 
     def reload_if_changed(self) -> Register | None:
-        """Return the new version when the file's content has changed, else None.
+        """Return the new version when the files' content has changed, else None.
 
         Raises
         ------
         RegistryError
-            The changed file cannot be used; `current` stays in force, and the error is raised
-            once for each state of the file.
+            A changed file cannot be used; `current` stays in force, and the error is raised once
+            for each state of the files.
         """
         stamp = self._stamp()
         if stamp == self._seen:
@@ -241,12 +265,17 @@ class RegisterFile:
         self.current = found
         return found
 
-    def _stamp(self) -> tuple[int, ...]:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return ()
-        return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    def _stamp(self) -> tuple[tuple[int, ...], ...]:
+        beside = (self._path.with_name(name) for name in (OBLIGATIONS, DISCLOSURES))
+        return tuple(_stamp(path) for path in (self._path, *beside))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def _refuse_overlaps(rows: Sequence[RegistryRow], source: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ingest.csv_table import Line, read_table
 from ingest.errors import RegistryError
 from ingest.events import NULL, Role
 
@@ -71,35 +71,14 @@ def read_rows(path: Path) -> list[RegistryRow]:
         The file cannot be read, lacks a column or lists no account; a row has an unknown role, a
         date that is no ISO-8601 UTC time, or ends before it begins. The line is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegistryError(f"register {path.name} cannot be read: {error}") from error
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    found = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = found
-    missing = [name for name in REQUIRED if name not in found]
-    if missing:
-        raise RegistryError(
-            f"{path.name} must have the columns {', '.join(REQUIRED)}; "
-            f"missing: {', '.join(missing)}"
-        )
-    rows = []
-    try:
-        for record in reader:
-            where = f"{path.name} line {reader.line_num}"
-            if None in record or None in record.values():
-                raise RegistryError(f"{where}: expected {len(found)} fields, as the header has")
-            rows.append(_row(record, reader.line_num, where))
-    except csv.Error as error:
-        raise RegistryError(f"{path.name} line {reader.line_num}: {error}") from error
+    rows = [_row(line) for line in read_table(path, REQUIRED, what="register")]
     if not rows:
         raise RegistryError(f"{path.name} lists no account")
     return rows
 
 
-def _row(record: Mapping[str, str], line: int, where: str) -> RegistryRow:
-    fields = {name: value.strip() for name, value in record.items()}
+def _row(line: Line) -> RegistryRow:
+    fields, where = line.fields, line.where
     account = fields["account"]
     if not account:
         raise RegistryError(f"{where}: account must not be empty")
@@ -126,7 +105,7 @@ def _row(record: Mapping[str, str], line: int, where: str) -> RegistryRow:
         desk=fields.get("desk", ""),
         lei=fields.get("lei", ""),
         linked_to=fields.get("linked_to", ""),
-        line=line,
+        line=line.number,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alerts.store import AlertStore
     from alerts.window import Window
     from ingest.instruments import Instrument
-    from ingest.registry import RegistryRow
+    from ingest.register import Registered
     from monitor.config import Config
 
 archive = typer.Typer(
@@ -204,7 +204,8 @@ def archive_export(  # noqa: PLR0917 - options, each by its name
             rows,
             from_ns=from_ns,
             to_ns=to_ns,
-            accounts=register,
+            accounts=register.rows,
+            terms=register.terms,
             state=begin,
             progress=progress,
         )
@@ -255,20 +256,21 @@ def instruments_of(store: AlertStore, names: Collection[str]) -> Sequence[Instru
 
 def _register(
     store: AlertStore, settings: Config, accounts: Path | None, alert: Alert | None
-) -> Sequence[RegistryRow]:
-    """Return a file's rows, else the version that the alert was found under, else the current."""
+) -> Registered:
+    """Return a file's version, else that under which the alert was found, else the current."""
     from alerts.shards import Shards
-    from ingest.registry import read_rows
+    from ingest.names import Names
+    from ingest.register import read_register
 
     if accounts is not None:
-        return read_rows(accounts)
-    rows = None if alert is None else Shards(store.engine).registry(alert.registry_version)
-    if rows is not None:
-        return rows
+        return read_register(accounts, Names()).said
+    said = None if alert is None else Shards(store.engine).registry(alert.registry_version)
+    if said is not None:
+        return said
     path = settings.path(settings.registry.accounts)
     if not path.is_file():
         raise UsageError("the register of that time is not kept: name one with --accounts FILE")
-    return read_rows(path)
+    return read_register(path, Names()).said
 
 
 def _holds_table(holds: Sequence[StoredHold]) -> Table:

@@ -273,11 +273,19 @@ def check_config(
     register = read_register(settings.path(settings.registry.accounts), Names())
     store_url(settings)
     if as_json:
-        print_json({"instruments": len(instruments), "rows": len(register.rows)})
+        print_json(
+            {
+                "instruments": len(instruments),
+                "rows": len(register.rows),
+                "obligations": len(register.terms.obligations),
+                "disclosures": len(register.terms.disclosures),
+            }
+        )
     else:
         out.print(
             f"{config} is valid: {len(instruments)} instruments, "
-            f"{len(register.rows)} registry rows, {len(settings.detectors)} detectors"
+            f"{len(register.rows)} registry rows, {len(register.terms.obligations)} agreements, "
+            f"{len(register.terms.disclosures)} disclosures, {len(settings.detectors)} detectors"
         )
 
 

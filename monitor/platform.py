@@ -122,7 +122,7 @@ class PlatformShard:
         if self.recovering or new.version == self._registry:
             return
         done = Progress(positions={PLACE: self.at}, decisions=Decisions(registry=new.version))
-        found = Found(register=(new.version, new.rows))
+        found = Found(register=(new.version, new.said))
         self._entry, _ = self._ledger.commit(self.claim, self._entry, done, found)
         self._registry = new.version
 

@@ -187,7 +187,7 @@ def register_rerun(  # noqa: PLR0917 - options, each by its name
                 out_dir,
                 settings,
                 instruments=instruments_of(store, names),
-                register=_current(config).rows,
+                register=_current(config).said,
                 kept=store.records(),
                 from_ns=parse_at(from_text, "--from") if from_text else BEGINNING,
                 to_ns=parse_at(to_text, "--to") if to_text else FOREVER,

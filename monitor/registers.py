@@ -48,11 +48,11 @@ class Registers:
             Neither the file nor the store has it.
         """
         if version not in self._known:
-            rows = None if self._shards is None else self._shards.registry(version)
-            if rows is None:
+            said = None if self._shards is None else self._shards.registry(version)
+            if said is None:
                 raise SnapshotError(
                     f"version {version} of the register was in force and the store no longer has "
                     "it: put the store back, or move the snapshots away"
                 )
-            self._known[version] = Register(rows, self._names)
+            self._known[version] = Register(said.rows, self._names, terms=said.terms)
         return self._known[version]

@@ -13,8 +13,8 @@ from alerts.record import Alert
 from alerts.window import BEGINNING, Window, export_window, require_empty
 from ingest.instruments import Instrument
 from ingest.names import Names
-from ingest.register import read_register
-from ingest.registry import FOREVER, RegistryRow
+from ingest.register import Registered, read_register
+from ingest.registry import FOREVER
 from ingest.tape import Tape
 from monitor.config import Config
 from monitor.replay import replay
@@ -54,7 +54,7 @@ def rerun(
     config: Config,
     *,
     instruments: Collection[Instrument],
-    register: Collection[RegistryRow],
+    register: Registered,
     kept: Iterable[Alert],
     from_ns: int = BEGINNING,
     to_ns: int = FOREVER,
@@ -81,7 +81,8 @@ def rerun(
         instruments,
         from_ns=from_ns,
         to_ns=to_ns,
-        accounts=register,
+        accounts=register.rows,
+        terms=register.terms,
     )
     replay(out / TAPE, out, config, progress=progress)
     found = read_alerts(out / "alerts.ndjson")

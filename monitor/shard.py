@@ -384,7 +384,7 @@ class Shard:
             alerts=outcome.alerts,
             pins=self.pipeline.alerts.evidence(outcome.alerts),
             coverage=outcome.coverage,
-            register=None if changed is None else (changed[0].version, changed[0].rows),
+            register=None if changed is None else (changed[0].version, changed[0].said),
         )
         kept: Sequence[Kept] = ()
         writes = bool(found or done.decisions)
