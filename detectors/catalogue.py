@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from detectors.base import Detector
+from detectors.client_interaction import ClientInteraction
 from detectors.client_priority import ClientPriority
 from detectors.front_running import FrontRunning
 from detectors.front_running_across import FrontRunningAcross
@@ -22,6 +23,7 @@ from detectors.wash_rings import WashRings
 from detectors.wash_trading import WashTrading
 
 DETECTORS: Final[Mapping[str, type[Detector]]] = {
+    "client_interaction": ClientInteraction,
     "client_priority": ClientPriority,
     "front_running": FrontRunning,
     "front_running_across": FrontRunningAcross,

@@ -1,0 +1,309 @@
+"""client_interaction: clients fare worse with the group's maker than with every other maker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors.base import Detector, Finding, Params, Ref, Spec
+from detectors.episodes import Episode, Episodes, meet
+from detectors.interaction_chance import Verdict, begun, verdicts
+from detectors.interaction_episode import (
+    MAX_ACCOUNTS,
+    MAX_REFS,
+    TOLD,
+    Told,
+    finding,
+    told_of,
+)
+from detectors.interaction_kernel import COLUMNS, scan
+from detectors.interaction_params import ClientInteractionParams
+from detectors.interaction_state import (
+    BUCKET,
+    DOUBT,
+    F_ACCOUNT,
+    F_NS,
+    F_SEQ,
+    F_SLOT,
+    FILL_FIELDS,
+    FILLS,
+    GROUP,
+    HORIZONS,
+    KEPT_BUCKETS,
+    N_DUE,
+    N_FILLS,
+    ORDER_FIELDS,
+    ORDERS,
+    OWN_FIELDS,
+    PAID_FIELDS,
+    SAMPLE_FIELDS,
+    SAMPLES,
+    SIDES,
+    SLOT_FIELDS,
+    SLOTS,
+    TALLY_FIELDS,
+)
+from detectors.kept import Kept
+from ingest.axes import ByCode, Count
+from ingest.events import Batch
+from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+SECOND: Final = 1_000_000_000
+WHOLE: Final = {
+    "interaction": (OWN_FIELDS,),
+    "interaction_slots": (SLOTS, SLOT_FIELDS),
+    "interaction_orders": (SLOTS, ORDERS, ORDER_FIELDS),
+    "interaction_samples": (SAMPLES, SLOTS + 1, SAMPLE_FIELDS),
+    "interaction_fills": (FILLS, FILL_FIELDS),
+    "interaction_lots": (SIDES,),
+}
+"""Arrays of integers kept, by name: the part of one instrument."""
+SUMS: Final = {
+    "interaction_blocks": (SLOTS, len(HORIZONS), 3),
+    "interaction_tallies": (KEPT_BUCKETS, SLOTS, len(HORIZONS), TALLY_FIELDS),
+    "interaction_fill_blocks": (SLOTS, SIDES, N_DUE, 2),
+    "interaction_fill_tallies": (KEPT_BUCKETS, SLOTS, SIDES, N_DUE, TALLY_FIELDS),
+    "interaction_paid": (KEPT_BUCKETS, SLOTS, PAID_FIELDS),
+    "interaction_presence": (KEPT_BUCKETS, 2),
+}
+"""Arrays of sums, likewise; floats, added in event order."""
+
+
+class ClientInteraction(Detector):
+    """Quotes of the group's maker that know what comes, and clients' fills that show it.
+
+    State: about 350 kB an instrument, whatever the traffic: seven slots of makers with 64 live
+    orders each, 32 looks at their quotes, 2,048 fills of clients until their last markout, two
+    hours of sums. Makers, orders and fills beyond that are counted as overflow.
+
+    Examples
+    --------
+    >>> from detectors.interaction_example import quoted
+    >>> from detectors.examples import example_instruments
+    >>> instruments = example_instruments()
+    >>> dealt = [(20_000 * n, 0, 1) for n in range(1, 12)]
+    >>> def found(batch):
+    ...     return ClientInteraction(ClientInteractionParams(), instruments).step(batch)
+    >>> hit, = found(quoted(instruments, ahead_ms=(1_000, 0, 0, 0), fills=dealt))
+    >>> hit.scenario, hit.evidence, hit.features["tested"].value, hit.features["foreseen_to"].value
+    ('unfair_fills', 'supported', 'quotes', 1.0)
+
+    The same maker, as quick as its peers:
+
+    >>> found(quoted(instruments, fills=dealt))
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="client_interaction",
+        version=1,
+        title="Client interaction",
+        scope="instrument",
+        evidence_class="indicator",
+        scenarios=("unfair_fills",),
+        looks_for=(
+            "Whether clients that deal with the group's maker fare worse than with every external "
+            "maker of the same time. Two kinds of test, every 5 minutes over the last 5 to 90. "
+            "Quotes: four times a second the mid of the group's own quotes is held against each "
+            "peer's; does the difference tell where the other makers' quotes go next (from 0.25 "
+            "to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? A maker's move counts only where it has acted "
+            "since, late enough to have seen what was public: a quicker system, or a slower peer, "
+            "foresees nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, "
+            "against the group and against each peer, of buying and selling clients apart and "
+            "together. Observations are blocks of ten seconds, chances are "
+            "Student's, and of a comparison the largest over peers counts: the group must beat "
+            "every one of them. One alert an instrument and spell, with effective spread, markouts "
+            "at 0.1 to 300 s and share of client volume beside share of the size at the touch."
+        ),
+        legal_basis=(
+            (
+                "SFC circular 26EC6 para 7(g): disclose any preferential treatment in order "
+                "placing and execution [V]"
+            ),
+            "SFC circular 26EC6 para 7(d): information barriers against leakage [V]",
+            "VATP Guidelines 7.18-7.21: best available terms [V]",
+        ),
+        look_alikes=(
+            "a quicker system than every peer",
+            "peers that re-quote slowly",
+            "a tighter quote",
+            "quotes skewed for inventory",
+            "volatility that moves all makers alike",
+            "markouts worse for clients of every maker alike",
+            "a client on the other side of the group by chance",
+        ),
+        blind_spots=(
+            "foresight of less than a quarter of a second",
+            "fewer than two external makers that quote both sides",
+            "an external maker that foresees as much",
+            "a maker that quotes one side only",
+        ),
+        runbook=(
+            (
+                "Read `features.tested`, `features.foreseen_share` and `features.foreseen_to` over "
+                "window_start_ns to window_end_ns: what share of others' coming move did the "
+                "quotes hold, how far ahead?"
+            ),
+            (
+                "Read `features.markout_1s` and `features.markout_5s` with their baselines (the "
+                "peers' clients): below it, clients lose more with the group than with others."
+            ),
+            (
+                "Compare received_ns and algo_id of the maker's quote changes in the orders topic "
+                "over the window with those of peers: before which event did it move?"
+            ),
+            (
+                "Ask which feed the maker's algo_id prices from in the hours of the window that "
+                "others lack: client orders, stops, the matching queue, a copy of market data."
+            ),
+            (
+                "Read `features.share_of_volume` with its baseline (share of the size at the "
+                "touch) over the window: is it chosen by clients or for them?"
+            ),
+        ),
+        needs=("account", "side", "price", "quantity", "leaves", "order_id", "engine_ns"),
+        wants=("display", "replaces"),
+    )  # fmt: skip
+    Params: ClassVar[type[Params]] = ClientInteractionParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **{name: ByCode() for name in (*WHOLE, *SUMS)},
+        "interaction_told": TOLD,
+        "interaction_lost": Count(),
+    }
+
+    def __init__(self, params: ClientInteractionParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._told: dict[int, Told] = {}
+        self._bucket_ns = params.bucket_s * SECOND
+        self._reaction_ns = params.reaction_ms * SECOND // 1000
+        rows = len(instruments)
+        self._kept = Kept(
+            self.spec.id,
+            {name: np.zeros((rows, *shape), np.int64) for name, shape in WHOLE.items()}
+            | {name: np.zeros((rows, *shape), np.float64) for name, shape in SUMS.items()}
+            | {"interaction_lost": np.zeros(1, np.int64)},
+        )
+
+    @property
+    def overflow(self) -> int:
+        """Makers that lost their place, and orders for which there was none."""
+        return int(self._kept["interaction_lost"][0])
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return tests that passed, and closings."""
+        columns = tuple(batch[name] for name in COLUMNS)
+        findings: list[Finding] = []
+        kept, row = self._kept, 0
+        while row < len(batch):
+            row = scan(
+                columns, row, self._bucket_ns, self._reaction_ns, kept["interaction"],
+                kept["interaction_slots"], kept["interaction_orders"], kept["interaction_samples"],
+                kept["interaction_blocks"], kept["interaction_tallies"], kept["interaction_fills"],
+                kept["interaction_fill_blocks"], kept["interaction_fill_tallies"],
+                kept["interaction_paid"], kept["interaction_presence"], kept["interaction_lots"],
+                kept["interaction_lost"],
+            )  # fmt: skip
+            if row < len(batch):
+                findings.extend(self._test(int(batch["instrument"][row])))
+        findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
+        return findings
+
+    def _test(self, code: int) -> Iterator[Finding]:
+        """Judge an instrument's bucket that is over."""
+        kept = self._kept
+        bucket = int(kept["interaction"][code, BUCKET])
+        passed = verdicts(
+            kept["interaction_tallies"][code],
+            kept["interaction_fill_tallies"][code],
+            bucket,
+            self._params,
+        )
+        if passed:
+            yield from self._passed(code, bucket, passed)
+
+    def _passed(self, code: int, bucket: int, passed: Sequence[Verdict]) -> Iterator[Finding]:
+        kept = self._kept
+        at_ns = bucket * self._bucket_ns
+        best = min(passed, key=lambda one: one.chance)
+        tallies = (kept["interaction_tallies"][code], kept["interaction_fill_tallies"][code])
+        start_ns = at_ns - begun(*tallies, bucket, best) * self._bucket_ns
+        key = (code,)
+        expired = self._episodes.expire(key, at_ns)
+        if expired is not None:
+            yield self._closing(expired)
+        episode = self._episodes.get(key)
+        cited = episode.sums["cited"] if episode else 0
+        all_fills = self._fills(code, start_ns, at_ns)
+        if episode is None and len(all_fills) < self._params.min_fills:
+            return
+        told = self._clearest(code, bucket, best)
+        fills = [row for number, row in all_fills if number >= cited][-MAX_REFS:]
+        first = all_fills[0][1] if all_fills else None
+        episode, _ = self._episodes.fact(
+            key,
+            seq=first[F_SEQ] if first else 0,
+            at_ns=at_ns,
+            accounts=(first[F_ACCOUNT],) if first else (),
+            incomplete=bool(kept["interaction"][code, DOUBT] > bucket - best.buckets),
+        )
+        sums = episode.sums
+        sums["cited"] = int(kept["interaction"][code, N_FILLS])
+        sums["passed"] = sums.get("passed", 0) + 1
+        sums["start_ns"] = min(sums.get("start_ns", start_ns), start_ns)
+        sums["end_ns"] = at_ns
+        meet(sums, (row[F_ACCOUNT] for row in fills), MAX_ACCOUNTS)
+        yield finding(
+            self.spec, self._params, self._instruments, episode, told,
+            at_ns=at_ns, refs=tuple(Ref(code, row[F_SEQ]) for row in fills),
+        )  # fmt: skip
+
+    def _clearest(self, code: int, bucket: int, best: Verdict) -> Told:
+        """Return the clearest test of the episode, a bucket's among them."""
+        told = self._told.get(code)
+        if told is None or best.chance < told.passed.chance:
+            places = np.arange(bucket - best.buckets + 1, bucket + 1) % KEPT_BUCKETS
+            told = self._told[code] = told_of(
+                code,
+                best,
+                self._kept["interaction_paid"][code][places].sum(axis=0),
+                self._kept["interaction_presence"][code][places].sum(axis=0),
+            )
+        return told
+
+    def _fills(self, code: int, start_ns: int, end_ns: int) -> list[tuple[int, list[int]]]:
+        """Return clients' fills against the group in a time, numbered as they came."""
+        ring = self._kept["interaction_fills"][code]
+        made = int(self._kept["interaction"][code, N_FILLS])
+        numbers = np.arange(max(0, made - FILLS), made)
+        rows = ring[numbers % FILLS]
+        wanted = (rows[:, F_SLOT] == GROUP) & (rows[:, F_NS] >= start_ns) & (rows[:, F_NS] < end_ns)
+        return list(zip(numbers[wanted].tolist(), rows[wanted].tolist(), strict=True))
+
+    def _closing(self, episode: Episode) -> Finding:
+        told = self._told.pop(episode.key[0])
+        return finding(
+            self.spec, self._params, self._instruments, episode, told,
+            at_ns=self._episodes.deadline_ns(episode), closed=True,
+        )  # fmt: skip
+
+    def snapshot(self) -> Snapshot:
+        """Return what is kept of each instrument, and the open episodes."""
+        return {
+            **self._episodes.snapshot(),
+            **self._kept.snapshot(),
+            "interaction_told": pack_exact([told for _, told in sorted(self._told.items())]),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._kept.restore(snapshot)
+        self._episodes.restore(snapshot)
+        kept = unpack_exact(snapshot["interaction_told"], list[Told])
+        self._told = {told.code: told for told in kept}

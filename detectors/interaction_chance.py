@@ -1,0 +1,200 @@
+"""The tests of client_interaction: whether the group leads every peer, and its clients lose more.
+
+An observation is a block of ten seconds; its mean is held against zero, or against a peer's, by
+Student's t (Welch 1947 where variances differ). A maker that is not favoured need not be like the
+average of its peers, only no more favoured than one of them: the chance of a comparison is the
+largest over peers (an intersection-union test, Berger 1982, exact at its level or below it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from scipy.special import stdtr
+
+from detectors.interaction_params import ClientInteractionParams
+from detectors.interaction_state import (
+    GROUP,
+    HORIZONS,
+    T_BLOCKS,
+    T_MOVES,
+    T_SQUARES,
+    T_SUM,
+)
+from ingest.events import Array
+
+DAY_S: Final = 86_400
+QUOTES, FILLS = 0, 1
+TESTED_MARKOUTS: Final = (1, 2, 3)
+"""1, 5 and 30 s: at 0.1 s the fill itself still moves the book, at 300 s chance is all there is."""
+ROUNDING: Final = 1e-12
+"""Variance of a mean beside its square that is a matter of floats."""
+SIDE_WORDS: Final = ("both", "buy", "sell")
+LEAST_PEERS: Final = 2
+"""External makers without which fills are not compared."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that passed."""
+
+    by: int
+    """QUOTES or FILLS."""
+    buckets: int
+    horizon: int
+    """Place in HORIZONS, or in MARKOUT_NS."""
+    side: int
+    """Of the clients, as in SIDE_WORDS."""
+    chance: float
+    allowed: float
+    peers: int
+    """External makers that it was held against."""
+    nearest: int
+    """Slot of the peer that comes nearest to it."""
+    blocks: int
+    effect: float
+    """Quotes: by how much more of the others' coming move they held than the nearest peer's, as a
+    share of it. Fills: by how much more the mid went against clients, in spreads."""
+
+
+def daily_tests(params: ClientInteractionParams, by: int) -> int:
+    """Return how many tests of a kind are made of an instrument in a day."""
+    each = len(HORIZONS) if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
+    return math.ceil(DAY_S / params.bucket_s) * len(params.scales) * each
+
+
+def allowed(params: ClientInteractionParams, by: int) -> float:
+    """Return what one test of a kind may spend."""
+    return params.daily_false_alarms / 2 / daily_tests(params, by)
+
+
+def moments(tally: Array) -> tuple[Array, Array, Array]:
+    """Return counts, means and variances of means, from tallies (..., TALLY_FIELDS).
+
+    Where there are fewer than two observations, or all are one number but for rounding, the
+    variance is infinite: nothing is told from them.
+    """
+    n, total, squares = (tally[..., place] for place in (T_BLOCKS, T_SUM, T_SQUARES))
+    least = np.maximum(n, 2)
+    mean = total / np.maximum(n, 1)
+    spread = np.maximum(squares - n * mean * mean, 0) / (least - 1) / least
+    known = (n >= 2) & (spread > ROUNDING * mean * mean)
+    return n, mean, np.where(known, spread, np.inf)
+
+
+def ahead(tally: Array) -> Array:
+    """Return the chance that quotes would hold so much of what came, did they hold nothing.
+
+    >>> row = np.array([20.0, 4.0, 1.2, 9.0])
+    >>> float(ahead(row).round(6))
+    0.000451
+    """
+    n, mean, variance = moments(tally)
+    return np.asarray(stdtr(np.maximum(n, 2) - 1, -mean / np.sqrt(variance)))
+
+
+def worse(ours: Array, theirs: Array) -> Array:
+    """Return the chance that clients' moves against us would be so much worse, were they alike."""
+    n, mean, variance = moments(ours)
+    m, other, other_variance = moments(theirs)
+    both = variance + other_variance
+    known = np.isfinite(both)
+    safe = np.where(known, both, 1.0)
+    parts = [
+        np.where(known, each, 1.0) ** 2 / (np.maximum(count, 2) - 1)
+        for each, count in ((variance, n), (other_variance, m))
+    ]
+    freedom = safe * safe / (parts[0] + parts[1])
+    return np.where(known, stdtr(freedom, (mean - other) / np.sqrt(safe)), 1.0)
+
+
+def latest(tallies: Array, bucket: int, scales: Sequence[int]) -> Array:
+    """Return the sums of the latest buckets, for each of several numbers of them.
+
+    >>> latest(np.arange(4.0)[:, None], 5, (1, 2))[:, 0].tolist()
+    [1.0, 1.0]
+    """
+    places = np.arange(bucket, bucket - max(scales), -1) % len(tallies)
+    return np.asarray(np.cumsum(tallies[places], axis=0)[np.asarray(scales) - 1])
+
+
+def verdicts(
+    tallies: Array, fill_tallies: Array, bucket: int, params: ClientInteractionParams
+) -> list[Verdict]:
+    """Return the tests that passed at the end of a bucket, of each kind and scale the clearest.
+
+    Parameters
+    ----------
+    tallies : (KEPT_BUCKETS, SLOTS, horizons, TALLY_FIELDS) float64
+    fill_tallies : (KEPT_BUCKETS, SLOTS, 2, markouts, TALLY_FIELDS) float64
+    bucket : int
+        The one that is over.
+    """
+    return [*_of_quotes(tallies, bucket, params), *_of_fills(fill_tallies, bucket, params)]
+
+
+def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> Iterator[Verdict]:
+    sums = latest(tallies[:, 1:], bucket, params.scales)
+    enough = sums[..., T_BLOCKS] >= params.min_quote_blocks
+    peers = enough.sum(axis=1)
+    # The group must be ahead of every peer: the largest chance counts.
+    each = np.where(enough, ahead(sums), -1.0)
+    chances = np.where(peers > 0, each.max(axis=1), 1.0)
+    now = ahead(tallies[bucket % len(tallies), 1:])
+    level = allowed(params, QUOTES)
+    for scale, row in enumerate(chances):
+        horizon = int(row.argmin())
+        nearest = int(each[scale, :, horizon].argmax())
+        if row[horizon] > level or now[nearest, horizon] > params.recent_chance:
+            continue
+        told = sums[scale, nearest, horizon]
+        yield Verdict(
+            by=QUOTES, buckets=params.scales[scale], horizon=horizon, side=0,
+            chance=float(row[horizon]), allowed=level, peers=int(peers[scale, horizon]),
+            nearest=nearest + 1, blocks=int(told[T_BLOCKS]),
+            effect=float(told[T_SUM] / told[T_MOVES]) if told[T_MOVES] > 0 else 0.0,
+        )  # fmt: skip
+
+
+def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> Iterator[Verdict]:
+    tested = tallies[:, :, :, TESTED_MARKOUTS]
+    of_sides = np.concatenate([tested.sum(axis=2, keepdims=True), tested], axis=2)
+    sums = latest(of_sides, bucket, params.scales)
+    enough = sums[..., T_BLOCKS] >= params.min_fill_blocks
+    peers = np.where(enough[:, GROUP], enough[:, 1:].sum(axis=1), 0)
+    if not (peers >= LEAST_PEERS).any():
+        return
+    each = np.where(enough[:, 1:], worse(sums[:, :1], sums[:, 1:]), -1.0)
+    chances = np.where(peers >= LEAST_PEERS, each.max(axis=1), 1.0)
+    n, means, _ = moments(of_sides[bucket % len(tallies)])
+    level = allowed(params, FILLS)
+    for scale, rows in enumerate(chances):
+        side, markout = (int(place) for place in np.unravel_index(rows.argmin(), rows.shape))
+        nearest = int(each[scale, :, side, markout].argmax()) + 1
+        place = (side, markout)
+        better = n[(nearest, *place)] and means[(GROUP, *place)] >= means[(nearest, *place)]
+        if rows[place] > level or not n[(GROUP, *place)] or better:
+            continue
+        ours, theirs = (moments(sums[(scale, slot, *place)])[1] for slot in (GROUP, nearest))
+        yield Verdict(
+            by=FILLS, buckets=params.scales[scale], horizon=TESTED_MARKOUTS[markout], side=side,
+            chance=float(rows[place]), allowed=level, peers=int(peers[(scale, *place)]),
+            nearest=nearest, blocks=int(sums[(scale, GROUP, *place)][T_BLOCKS]),
+            effect=float(theirs - ours),
+        )  # fmt: skip
+
+
+def begun(tallies: Array, fill_tallies: Array, bucket: int, passed: Verdict) -> int:
+    """Return of how many of the latest buckets, up to those tested, a test is the clearest."""
+    scales = tuple(range(1, passed.buckets + 1))
+    if passed.by == QUOTES:
+        chances = ahead(latest(tallies[:, passed.nearest, passed.horizon], bucket, scales))
+    else:
+        side = slice(None) if passed.side == 0 else slice(passed.side - 1, passed.side)
+        rows = fill_tallies[:, :, side, passed.horizon].sum(axis=2)
+        sums = latest(rows, bucket, scales)
+        chances = worse(sums[:, GROUP], sums[:, passed.nearest])
+    return int(chances.argmin()) + 1

@@ -1,0 +1,423 @@
+"""The compiled scan of client_interaction: makers' quotes against what comes, fills against it too.
+
+Quotes. Every 250 ms of event time it looks at each maker's own mid. What a quote at 0 says of
+others' move from `from` to `to` is no more than what is public at 0, once those others have looked
+at the market anew: a move is counted only where the maker that makes it has acted since, and late
+enough to have seen what was public at 0. So neither a quicker system nor a slower peer foresees.
+
+Fills. The mid's move after a client's fill, D (m_t+h - m_t), at five horizons.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.fading_kernel import id_key
+from detectors.interaction_orders import at_price, drop, fill, forget, given, put, slot_of
+from detectors.interaction_state import (
+    B_COUNT,
+    B_MOVES,
+    B_SUM,
+    BLOCK,
+    BLOCK_NS,
+    BUCKET,
+    DOUBT,
+    DUE,
+    DUE_NS,
+    F_ACCOUNT,
+    F_CLIENT,
+    F_LOTS,
+    F_MID,
+    F_NS,
+    F_PRICE,
+    F_SEQ,
+    F_SIDE,
+    F_SLOT,
+    F_SPREAD,
+    FILLS,
+    GROUP,
+    HORIZONS,
+    LAST_ASK,
+    LAST_BID,
+    LAST_NS,
+    LOOK_NS,
+    MARKOUT_NS,
+    N_DUE,
+    N_FILLS,
+    N_SAMPLES,
+    NEXT_NS,
+    P_EFFECTIVE,
+    P_FILLS,
+    P_KNOWN,
+    P_LOTS,
+    P_MOVE,
+    P_NOTIONAL,
+    PHASE,
+    Q_ACTED,
+    Q_MID,
+    Q_SPREAD,
+    RESTATING,
+    S_ACCOUNT,
+    S_ASK,
+    S_BID,
+    S_NS,
+    SAMPLES,
+    SLOTS,
+    T_BLOCKS,
+    T_MOVES,
+    T_SQUARES,
+    T_SUM,
+    TESTED,
+    V_LOOKS,
+    V_SHARE,
+)  # fmt: skip
+from ingest.compiled import njit
+from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Role, TimeInForce
+
+COLUMNS: Final = (
+    "kind", "instrument", "seq", "clock_ns", "account", "role", "side", "type",
+    "tif", "price", "quantity", "leaves", "display", "phase", "coverage", "best_bid", "best_ask",
+    "bid_lots", "ask_lots", "order_hi", "order_lo", "replaces_hi", "replaces_lo", "busts_hi",
+    "busts_lo", "buy_account", "sell_account", "buy_hi", "buy_lo", "sell_hi", "sell_lo",
+    "buy_role", "sell_role", "buy_complex", "sell_complex",
+)  # fmt: skip
+_NULL: Final = int(NULL)
+_NEVER: Final = 2**63 - 1
+_NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
+_BOOK, _STATUS, _TRIGGER = int(Kind.BOOK), int(Kind.STATUS), int(Kind.TRIGGER)
+_LIMIT, _IOC, _FOK = int(OrderType.LIMIT), int(TimeInForce.IOC), int(TimeInForce.FOK)
+_CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
+_AFFILIATED_MM, _AFFILIATED = int(Role.AFFILIATED_MM), int(Role.AFFILIATED)
+_CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
+MOST_LEAN: Final = 1.0
+"""Spreads by which a quote's lead over another counts at most: one far off is broken, not wise."""
+MOST_MOVE: Final = 3.0
+"""Spreads by which a move counts at most: one jump must not make a mean."""
+_AFTER: Final = np.array([end for _, end in HORIZONS], np.int64)
+_FROM: Final = np.array([begin for begin, _ in HORIZONS], np.int64)
+_MARKOUTS: Final = np.array(MARKOUT_NS, np.int64)
+
+
+@njit(cache=True)
+def clipped(value: float, most: float) -> float:
+    """Return a value within [-most, most]."""
+    return min(most, max(-most, value))
+
+
+@njit(cache=True)
+def look(own: Array, slots: Array, samples: Array) -> None:
+    """Keep what each maker quotes, and the market, as they stand."""
+    now = own[N_SAMPLES] % SAMPLES
+    for slot in range(SLOTS):
+        bid, ask = slots[slot, S_BID], slots[slot, S_ASK]
+        samples[now, slot, Q_MID] = bid + ask if bid != 0 and ask > bid else 0
+        samples[now, slot, Q_ACTED] = slots[slot, S_NS]
+    bid, ask = own[LAST_BID], own[LAST_ASK]
+    known = bid != 0 and ask > bid
+    samples[now, SLOTS, Q_MID] = bid + ask if known else 0
+    samples[now, SLOTS, Q_SPREAD] = ask - bid if known else 0
+    own[N_SAMPLES] += 1
+
+
+@njit(cache=True)
+def compare(own: Array, samples: Array, blocks: Array, at_ns: int, reaction_ns: int) -> None:
+    """Count how far the complex led each peer where the others were about to go."""
+    count = own[N_SAMPLES]
+    for horizon in range(len(_AFTER)):
+        end, begin = _AFTER[horizon], _FROM[horizon]
+        if count <= end:
+            continue
+        then = samples[(count - 1 - end) % SAMPLES]
+        middle = samples[(count - 1 - end + begin) % SAMPLES]
+        now = samples[(count - 1) % SAMPLES]
+        spread, ours = then[SLOTS, Q_SPREAD], then[GROUP, Q_MID]
+        if spread <= 0 or ours == 0:
+            continue
+        since = at_ns - end * LOOK_NS + reaction_ns
+        total, movers = 0, 0
+        for slot in range(GROUP + 1, SLOTS):
+            if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, Q_ACTED] >= since:
+                total += now[slot, Q_MID] - middle[slot, Q_MID]
+                movers += 1
+        for slot in range(GROUP + 1, SLOTS):
+            theirs = then[slot, Q_MID]
+            if theirs == 0:
+                continue
+            moved, others = total, movers
+            if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, Q_ACTED] >= since:
+                moved -= now[slot, Q_MID] - middle[slot, Q_MID]
+                others -= 1
+            if others == 0:
+                continue
+            lead = clipped((ours - theirs) / (2.0 * spread), MOST_LEAN)
+            move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
+            block = blocks[slot, horizon]
+            block[B_SUM] += lead * move
+            block[B_MOVES] += move * move
+            block[B_COUNT] += 1.0
+
+
+@njit(cache=True)
+def close_block(  # noqa: PLR0917
+    own: Array, blocks: Array, fill_blocks: Array, tallies: Array, fill_tallies: Array, block: int
+) -> None:
+    """Make one observation of each running block, and begin the next."""
+    if block == own[BLOCK]:
+        return
+    bucket = own[BUCKET] % tallies.shape[0]
+    for slot in range(SLOTS):
+        for horizon in range(blocks.shape[1]):
+            count = blocks[slot, horizon, B_COUNT]
+            if count > 0:
+                mean = blocks[slot, horizon, B_SUM] / count
+                tally = tallies[bucket, slot, horizon]
+                tally[T_BLOCKS] += 1.0
+                tally[T_SUM] += mean
+                tally[T_SQUARES] += mean * mean
+                tally[T_MOVES] += blocks[slot, horizon, B_MOVES] / count
+        for side in range(fill_blocks.shape[1]):
+            for horizon in range(fill_blocks.shape[2]):
+                count = fill_blocks[slot, side, horizon, 1]
+                if count > 0:
+                    mean = fill_blocks[slot, side, horizon, 0] / count
+                    tally = fill_tallies[bucket, slot, side, horizon]
+                    tally[T_BLOCKS] += 1.0
+                    tally[T_SUM] += mean
+                    tally[T_SQUARES] += mean * mean
+    blocks[:] = 0.0
+    fill_blocks[:] = 0.0
+    own[BLOCK] = block
+
+
+@njit(cache=True)
+def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int) -> None:
+    """Complete the markouts whose time has come, with the mid as it stands."""
+    if upto_ns < own[DUE_NS]:
+        return
+    bid, ask = own[LAST_BID], own[LAST_ASK]
+    known = bid != 0 and ask > bid and own[PHASE] == _CONTINUOUS
+    bucket = own[BUCKET] % paid.shape[0]
+    next_ns = _NEVER
+    for horizon in range(N_DUE):
+        due = max(own[DUE + horizon], own[N_FILLS] - FILLS)
+        while due < own[N_FILLS]:
+            one = fills[due % FILLS]
+            if one[F_NS] + _MARKOUTS[horizon] > upto_ns:
+                next_ns = min(next_ns, one[F_NS] + _MARKOUTS[horizon])
+                break
+            if known and one[F_MID] != 0:
+                move = one[F_SIDE] * (bid + ask - one[F_MID])
+                slot, side = one[F_SLOT], 0 if one[F_SIDE] > 0 else 1
+                if one[F_SPREAD] > 0:
+                    fill_blocks[slot, side, horizon, 0] += clipped(
+                        move / (2.0 * one[F_SPREAD]), MOST_MOVE
+                    )
+                    fill_blocks[slot, side, horizon, 1] += 1.0
+                notional = float(one[F_LOTS]) * one[F_PRICE]
+                paid[bucket, slot, P_MOVE + horizon] += notional * (1e4 * move / one[F_MID])
+                paid[bucket, slot, P_KNOWN + horizon] += notional
+            due += 1
+        own[DUE + horizon] = due
+    own[DUE_NS] = next_ns
+
+
+@njit(cache=True)
+def advance(  # noqa: PLR0917
+    own: Array, slots: Array, orders: Array, samples: Array, blocks: Array, tallies: Array,
+    fills: Array, fill_blocks: Array, fill_tallies: Array, paid: Array, presence: Array,
+    lots: Array, upto_ns: int, reaction_ns: int,
+) -> None:  # fmt: skip
+    """Take the state as it stands up to a time: looks that fall due, and markouts."""
+    if own[NEXT_NS] == 0:
+        own[NEXT_NS] = (upto_ns // LOOK_NS + 1) * LOOK_NS
+    # In a long silence nothing moves: once every horizon is over there is nothing to compare.
+    last_ns = min(upto_ns, own[NEXT_NS] + SAMPLES * LOOK_NS)
+    while own[NEXT_NS] <= last_ns:
+        at_ns = own[NEXT_NS]
+        mark(own, fills, fill_blocks, paid, at_ns)
+        if own[PHASE] == _CONTINUOUS:
+            look(own, slots, samples)
+            compare(own, samples, blocks, at_ns, reaction_ns)
+            share(own, slots, orders, presence, lots)
+        else:
+            own[N_SAMPLES] = 0
+        # A look at a block's end is still of that block.
+        close_block(own, blocks, fill_blocks, tallies, fill_tallies, at_ns // BLOCK_NS)
+        own[NEXT_NS] += LOOK_NS
+    mark(own, fills, fill_blocks, paid, upto_ns)
+    if last_ns < upto_ns:
+        own[N_SAMPLES] = 0
+        own[NEXT_NS] = (upto_ns // LOOK_NS + 1) * LOOK_NS
+    close_block(own, blocks, fill_blocks, tallies, fill_tallies, upto_ns // BLOCK_NS)
+
+
+@njit(cache=True)
+def share(own: Array, slots: Array, orders: Array, presence: Array, lots: Array) -> None:
+    """Add the complex's share of the size at the touch, both sides alike."""
+    bid, ask = own[LAST_BID], own[LAST_ASK]
+    if bid == 0 or ask <= bid or lots[0] <= 0 or lots[1] <= 0:
+        return
+    here = presence[own[BUCKET] % presence.shape[0]]
+    here[V_LOOKS] += 1.0
+    if slots[GROUP, S_BID] == bid:
+        here[V_SHARE] += min(1.0, at_price(slots, orders, GROUP, 1, bid) / lots[0]) / 2.0
+    if slots[GROUP, S_ASK] == ask:
+        here[V_SHARE] += min(1.0, at_price(slots, orders, GROUP, -1, ask) / lots[1]) / 2.0
+
+
+@njit(cache=True)
+def filled(  # noqa: PLR0917
+    own: Array, fills: Array, paid: Array, slot: int, ns: int, seq: int, side: int, price: int,
+    lots: int, bid: int, ask: int, account: int, client: int,
+) -> None:  # fmt: skip
+    """Keep a fill of a client's order against a maker."""
+    one = fills[own[N_FILLS] % FILLS]
+    known = _NULL not in (bid, ask) and ask > bid
+    one[F_NS], one[F_SEQ], one[F_SLOT], one[F_SIDE] = ns, seq, slot, side
+    one[F_PRICE], one[F_LOTS], one[F_ACCOUNT], one[F_CLIENT] = price, lots, account, client
+    one[F_MID], one[F_SPREAD] = (bid + ask, ask - bid) if known else (0, 0)
+    own[N_FILLS] += 1
+    own[DUE_NS] = min(own[DUE_NS], ns + _MARKOUTS[0])
+    sums = paid[own[BUCKET] % paid.shape[0], slot]
+    notional = float(lots) * price
+    sums[P_FILLS] += 1.0
+    sums[P_LOTS] += lots
+    if known:
+        sums[P_NOTIONAL] += notional
+        sums[P_EFFECTIVE] += notional * (2e4 * side * (2 * price - bid - ask) / (bid + ask))
+
+
+@njit(cache=True)
+def scan(  # noqa: PLR0917
+    columns: tuple[Array, ...],
+    first: int,
+    bucket_ns: int,
+    reaction_ns: int,
+    own_all: Array,
+    slots_all: Array,
+    orders_all: Array,
+    samples_all: Array,
+    blocks_all: Array,
+    tallies_all: Array,
+    fills_all: Array,
+    fill_blocks_all: Array,
+    fill_tallies_all: Array,
+    paid_all: Array,
+    presence_all: Array,
+    lots_all: Array,
+    lost: Array,
+) -> int:
+    """Scan rows from `first`; return where a bucket is over and may be tested, or the end.
+
+    The row returned has not been taken: the scan goes on with it.
+    """
+    (
+        kind, instrument, seq, clock, account, role, side, order_type, tif, price, quantity,
+        leaves, display, phase, coverage, best_bid, best_ask, bid_lots, ask_lots,
+        order_hi, order_lo, replaces_hi, replaces_lo, busts_hi, busts_lo, buyer, seller, buy_hi,
+        buy_lo, sell_hi, sell_lo, buy_role, sell_role, buy_complex, sell_complex,
+    ) = columns  # fmt: skip
+    for i in range(first, len(kind)):
+        x = instrument[i]
+        own = own_all[x]
+        at_ns = clock[i]
+        if own[LAST_NS] == 0:
+            own[BUCKET], own[BLOCK] = at_ns // bucket_ns + 1, at_ns // BLOCK_NS
+            own[LAST_NS] = at_ns
+        # As the book stood before this event, and so since the last one.
+        own[LAST_BID] = best_bid[i] if best_bid[i] != _NULL else 0
+        own[LAST_ASK] = best_ask[i] if best_ask[i] != _NULL else 0
+        lots_all[x, 0], lots_all[x, 1] = bid_lots[i], ask_lots[i]
+        bucket = at_ns // bucket_ns + 1
+        if bucket > own[BUCKET]:
+            if own[TESTED] == 0:
+                own[TESTED] = 1
+                advance(
+                    own, slots_all[x], orders_all[x], samples_all[x], blocks_all[x], tallies_all[x],
+                    fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
+                    presence_all[x], lots_all[x], own[BUCKET] * bucket_ns, reaction_ns,
+                )  # fmt: skip
+                if slots_all[x, GROUP, S_ACCOUNT] != 0:
+                    return i
+            kept = tallies_all.shape[1]
+            for new in range(max(own[BUCKET] + 1, bucket - kept + 1), bucket + 1):
+                tallies_all[x, new % kept], fill_tallies_all[x, new % kept] = 0.0, 0.0
+                paid_all[x, new % kept], presence_all[x, new % kept] = 0.0, 0.0
+            own[BUCKET], own[TESTED] = bucket, 0
+        if at_ns >= own[NEXT_NS] or at_ns >= own[DUE_NS]:
+            advance(
+                own, slots_all[x], orders_all[x], samples_all[x], blocks_all[x], tallies_all[x],
+                fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
+                presence_all[x], lots_all[x], at_ns, reaction_ns,
+            )  # fmt: skip
+        own[LAST_NS] = at_ns
+        own[PHASE] = phase[i]
+        if coverage[i] == _INCOMPLETE:
+            own[DOUBT] = own[BUCKET]
+        k = kind[i]
+        slots, orders = slots_all[x], orders_all[x]
+        if k == _TRADE:
+            if busts_hi[i] != 0 or busts_lo[i] != 0:
+                continue
+            taker_role = buy_role[i] if side[i] > 0 else sell_role[i]
+            taker_group = (buy_complex[i] if side[i] > 0 else sell_complex[i]) != 0
+            client = buyer[i] if side[i] > 0 else seller[i]
+            for way in (1, -1):
+                who = buyer[i] if way > 0 else seller[i]
+                of = buy_role[i] if way > 0 else sell_role[i]
+                group = of in (_AFFILIATED_MM, _AFFILIATED)
+                if not group and of != _EXTERNAL_MM:
+                    continue
+                slot = slot_of(slots, who, group)
+                if slot < 0:
+                    continue
+                key = id_key(buy_hi[i], buy_lo[i]) if way > 0 else id_key(sell_hi[i], sell_lo[i])
+                fill(slots, orders, slot, key, quantity[i])
+                if (
+                    way == -side[i]
+                    and taker_role == _CLIENT
+                    and not taker_group
+                    and phase[i] == _CONTINUOUS
+                    and side[i] != 0
+                ):
+                    filled(
+                        own, fills_all[x], paid_all[x], slot, at_ns, seq[i], side[i], price[i],
+                        quantity[i], best_bid[i], best_ask[i], who, client,
+                    )  # fmt: skip
+            continue
+        if k == _BOOK and own[RESTATING] == 0:
+            forget(slots)
+        own[RESTATING] = 1 if k == _BOOK else 0
+        group = role[i] in (_AFFILIATED_MM, _AFFILIATED)
+        if not group and role[i] != _EXTERNAL_MM:
+            continue
+        slot = slot_of(slots, account[i], group)
+        rests = (
+            k in (_NEW, _REPLACE, _BOOK)
+            and order_type[i] == _LIMIT
+            and tif[i] != _IOC
+            and tif[i] != _FOK
+            and leaves[i] > 0
+            and price[i] != _NULL
+        )
+        if slot < 0:
+            if not rests:
+                continue
+            slot = given(slots, account[i], lost)
+            tallies_all[x, :, slot], fill_tallies_all[x, :, slot] = 0.0, 0.0
+            paid_all[x, :, slot], samples_all[x, :, slot] = 0.0, 0
+            blocks_all[x, slot], fill_blocks_all[x, slot] = 0.0, 0.0
+        key = id_key(order_hi[i], order_lo[i])
+        if replaces_hi[i] != 0 or replaces_lo[i] != 0:
+            drop(slots, orders, slot, id_key(replaces_hi[i], replaces_lo[i]))
+        if rests:
+            slots[slot, S_NS] = at_ns
+            if group:
+                slots[slot, S_ACCOUNT] = account[i] + 1
+            put(slots, orders, lost, slot, key, side[i], price[i], leaves[i], display[i])
+        elif k not in (_TRIGGER, _STATUS):
+            slots[slot, S_NS] = at_ns
+            drop(slots, orders, slot, key)
+    return len(kind)

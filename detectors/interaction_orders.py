@@ -1,0 +1,148 @@
+"""The live orders of makers, slot by slot, and the best price of each: for client_interaction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.interaction_state import (
+    GROUP,
+    O_DISPLAY,
+    O_KEY,
+    O_LEAVES,
+    O_PRICE,
+    O_SIDE,
+    ORDERS,
+    S_ACCOUNT,
+    S_ASK,
+    S_BID,
+    S_NS,
+    S_ORDERS,
+    SLOTS,
+)
+from ingest.compiled import njit
+from ingest.events import NULL, Array
+
+_NULL: Final = int(NULL)
+
+
+@njit(cache=True)
+def slot_of(slots: Array, account: int, group: bool) -> int:
+    """Return the slot of an account, or -1 when it has none."""
+    if group:
+        return GROUP
+    for slot in range(GROUP + 1, SLOTS):
+        if slots[slot, S_ACCOUNT] == account + 1:
+            return slot
+    return -1
+
+
+@njit(cache=True)
+def given(slots: Array, account: int, lost: Array) -> int:
+    """Return a slot for an external maker: a free one, else that of the one longest unseen."""
+    best = GROUP + 1
+    for slot in range(GROUP + 1, SLOTS):
+        if slots[slot, S_ACCOUNT] == 0:
+            best = slot
+            break
+        if slots[slot, S_NS] < slots[best, S_NS]:
+            best = slot
+    if slots[best, S_ACCOUNT] != 0:
+        lost[0] += 1
+    slots[best] = 0
+    slots[best, S_ACCOUNT] = account + 1
+    return best
+
+
+@njit(cache=True)
+def shown(orders: Array, slot: int, place: int) -> int:
+    """Return what an order shows, lots."""
+    leaves, display = orders[slot, place, O_LEAVES], orders[slot, place, O_DISPLAY]
+    return int(leaves if display == _NULL else min(leaves, display))
+
+
+@njit(cache=True)
+def best(slots: Array, orders: Array, slot: int, side: int) -> None:
+    """Find anew the best price at which a slot shows anything on a side."""
+    found = np.int64(0)
+    for place in range(slots[slot, S_ORDERS]):
+        price = orders[slot, place, O_PRICE]
+        if (
+            orders[slot, place, O_SIDE] == side
+            and (found == 0 or side * (price - found) > 0)
+            and shown(orders, slot, place) > 0
+        ):
+            found = price
+    slots[slot, S_BID if side > 0 else S_ASK] = found
+
+
+@njit(cache=True)
+def at_price(slots: Array, orders: Array, slot: int, side: int, price: int) -> int:
+    """Return what a slot shows at a price of a side, lots."""
+    lots = 0
+    for place in range(slots[slot, S_ORDERS]):
+        if orders[slot, place, O_SIDE] == side and orders[slot, place, O_PRICE] == price:
+            lots += shown(orders, slot, place)
+    return lots
+
+
+@njit(cache=True)
+def _place(slots: Array, orders: Array, slot: int, key: int) -> int:
+    for place in range(slots[slot, S_ORDERS]):
+        if orders[slot, place, O_KEY] == key:
+            return place
+    return -1
+
+
+@njit(cache=True)
+def drop(slots: Array, orders: Array, slot: int, key: int) -> None:
+    """Forget an order where it is known: the last one takes its place."""
+    place = _place(slots, orders, slot, key)
+    if place < 0:
+        return
+    side = orders[slot, place, O_SIDE]
+    last = slots[slot, S_ORDERS] - 1
+    orders[slot, place] = orders[slot, last]
+    orders[slot, last] = 0
+    slots[slot, S_ORDERS] = last
+    best(slots, orders, slot, side)
+
+
+@njit(cache=True)
+def put(  # noqa: PLR0917
+    slots: Array, orders: Array, lost: Array, slot: int, key: int, side: int, price: int,
+    leaves: int, display: int,
+) -> None:  # fmt: skip
+    """Take an order that rests, or what it has become."""
+    place = _place(slots, orders, slot, key)
+    if place < 0:
+        place = slots[slot, S_ORDERS]
+        if place == ORDERS:
+            lost[0] += 1
+            place = 0  # the oldest but for those that took a place: it may be long gone
+        else:
+            slots[slot, S_ORDERS] += 1
+    elif orders[slot, place, O_SIDE] != side:
+        return
+    orders[slot, place, O_KEY], orders[slot, place, O_SIDE] = key, side
+    orders[slot, place, O_PRICE], orders[slot, place, O_LEAVES] = price, leaves
+    orders[slot, place, O_DISPLAY] = display
+    best(slots, orders, slot, side)
+
+
+@njit(cache=True)
+def fill(slots: Array, orders: Array, slot: int, key: int, lots: int) -> None:
+    """Take a trade out of an order, where it is known."""
+    place = _place(slots, orders, slot, key)
+    if place < 0:
+        return
+    orders[slot, place, O_LEAVES] -= lots
+    if orders[slot, place, O_LEAVES] <= 0:
+        drop(slots, orders, slot, key)
+
+
+@njit(cache=True)
+def forget(slots: Array) -> None:
+    """Forget all orders: a restatement of the book begins."""
+    slots[:, S_ORDERS], slots[:, S_BID], slots[:, S_ASK] = 0, 0, 0

@@ -1,0 +1,98 @@
+"""Parameters of client_interaction."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from detectors.base import Parameter, Params
+from detectors.interaction_state import KEPT_BUCKETS
+
+
+class ClientInteractionParams(Params, frozen=True):
+    """When client_interaction tests, and how sure it must be."""
+
+    bucket_s: Annotated[
+        int,
+        Parameter(
+            "distance of the event times at which tests are made, from 00:00 UTC",
+            "s",
+            "five minutes: thirty blocks of ten seconds are the fewest from which to tell a mean",
+        ),
+    ] = 300
+    reaction_ms: Annotated[
+        int,
+        Parameter(
+            "how long after a look a maker must act for its next move to count: to have seen it",
+            "ms",
+            "a tenth of a second: a price's way into a model and out to the book is shorter",
+        ),
+    ] = 100
+    scales: Annotated[
+        tuple[int, ...],
+        Parameter(
+            f"how many of the latest buckets are tested together; {KEPT_BUCKETS} are kept",
+            "count",
+            "5, 10, 25 and 90 minutes: a treatment may last from minutes to hours",
+        ),
+    ] = (1, 2, 5, 18)
+    daily_false_alarms: Annotated[
+        float,
+        Parameter(
+            "false alarms spent on an instrument's day: half on quotes, half on fills, in equal "
+            "parts on all tests of each",
+            "count",
+            "0.6 a platform-day of 30 instruments, of a budget of 5 for all detectors together",
+        ),
+    ] = 0.02
+    min_quote_blocks: Annotated[
+        int,
+        Parameter(
+            "blocks of ten seconds with quotes to compare without which quotes are not tested",
+            "count",
+            "with fewer, Student's tail at one in a million rests on the shape of single blocks",
+        ),
+    ] = 20
+    min_fill_blocks: Annotated[
+        int,
+        Parameter(
+            "blocks of ten seconds with fills, of the complex and of a peer, likewise",
+            "count",
+            "fills are fewer and their moves heavier-tailed than those of quotes",
+        ),
+    ] = 30
+    min_fills: Annotated[
+        int,
+        Parameter(
+            "fills of clients against the complex in the tested time without which nothing is told",
+            "count",
+            "quotes that nobody was filled at cost nobody anything",
+        ),
+    ] = 4
+    recent_chance: Annotated[
+        float,
+        Parameter(
+            "largest chance of the last bucket alone in a test that passes over several",
+            "probability",
+            "one in five: what is over stops being told, and a slow bucket does not end a spell",
+        ),
+    ] = 0.2
+    episode_gap_s: Annotated[
+        int,
+        Parameter(
+            "time without a passed test after which an episode is closed",
+            "s",
+            "forty minutes: what passes again after that is another spell",
+        ),
+    ] = 2_400
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be counted."""
+        if not self.scales or not 0 < max(self.scales) <= KEPT_BUCKETS or min(self.scales) < 1:
+            raise ValueError(f"scales must lie within 1 to {KEPT_BUCKETS}, were {self.scales}")
+        if self.bucket_s < 10 or self.bucket_s % 10:
+            raise ValueError(f"bucket_s must be whole blocks of 10 s, was {self.bucket_s}")
+        if self.episode_gap_s <= self.bucket_s:
+            raise ValueError(
+                f"episode_gap_s must be greater than bucket_s {self.bucket_s}, "
+                f"was {self.episode_gap_s}"
+            )

@@ -1,0 +1,69 @@
+"""What the scan of client_interaction keeps of an instrument: which field is where, and how much.
+
+Slots are those whose quotes are compared: the group as one, then external makers one by one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = 0
+"""Slot of the group: its affiliated market makers and sister companies together."""
+SLOTS: Final = 7
+"""The group and six external makers; of more, those longest unseen lose their place."""
+ORDERS: Final = 64
+"""Live orders kept a slot: sixteen levels a side of two accounts."""
+SAMPLES: Final = 32
+"""Looks at the quotes that are kept: twice the longest horizon."""
+FILLS: Final = 2048
+"""Fills of clients kept until their last markout."""
+KEPT_BUCKETS: Final = 24
+SIDES: Final = 2
+
+LOOK_NS: Final = 250_000_000
+"""From one look at the quotes to the next: as often as makers re-quote, and no oftener."""
+BLOCK_NS: Final = 10_000_000_000
+"""What lies within ten seconds is one observation: longer than any of the horizons of quotes."""
+HORIZONS: Final = ((1, 2), (2, 4), (4, 8), (8, 16))
+"""Of quotes: moves from the first to the second are foreseen at 0, in looks."""
+MARKOUT_NS: Final = (100_000_000, 1_000_000_000, 5_000_000_000, 30_000_000_000, 300_000_000_000)
+"""Of fills: 0.1, 1, 5, 30 and 300 s."""
+
+# The instrument's own fields; times and numbers are 0 where there are none.
+LAST_NS, NEXT_NS, N_SAMPLES, BUCKET, TESTED, BLOCK, RESTATING, PHASE, N_FILLS = range(9)
+DUE: Final = 9
+"""Number of the first fill whose n-th markout is to come; one field a markout."""
+N_DUE: Final = len(MARKOUT_NS)
+DOUBT: Final = DUE + N_DUE
+"""Last bucket in which the book was in doubt."""
+LAST_BID, LAST_ASK = DOUBT + 1, DOUBT + 2
+DUE_NS: Final = LAST_ASK + 1
+"""No markout falls due before it."""
+OWN_FIELDS: Final = DUE_NS + 1
+# Of a slot: account code + 1 (0 = free; of the group the last), best bid and ask (0 = none),
+# event time last seen, live orders.
+S_ACCOUNT, S_BID, S_ASK, S_NS, S_ORDERS = range(5)
+SLOT_FIELDS: Final = 5
+# Of an order: key, side, price, leaves, display.
+O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
+ORDER_FIELDS: Final = 5
+# Of a look at a slot: twice the mid of its own quotes (0 = not on both sides), when it last acted.
+# The row behind the slots is the market's: twice its mid, and its spread.
+Q_MID, Q_ACTED = range(2)
+Q_SPREAD: Final = Q_ACTED
+SAMPLE_FIELDS: Final = 2
+# Of the running block of a slot and horizon of quotes: sum of products, of squared moves, count.
+B_SUM, B_MOVES, B_COUNT = range(3)
+# Of a tally: blocks, sum of block means, of their squares, of squared moves.
+T_BLOCKS, T_SUM, T_SQUARES, T_MOVES = range(4)
+TALLY_FIELDS: Final = 4
+# Of a fill.
+F_NS, F_SEQ, F_SLOT, F_SIDE, F_PRICE, F_MID, F_SPREAD, F_LOTS, F_ACCOUNT, F_CLIENT = range(10)
+FILL_FIELDS: Final = 10
+# What fills of a bucket add up to, by slot: fills, lots, notional (ticks times lots), effective
+# spread weighted by it; then, a markout each, the move and the notional for which it is known.
+P_FILLS, P_LOTS, P_NOTIONAL, P_EFFECTIVE, P_MOVE = range(5)
+P_KNOWN: Final = P_MOVE + N_DUE
+PAID_FIELDS: Final = P_KNOWN + N_DUE
+# Of presence in a bucket: looks, the group's share of the size at the touch, summed.
+V_LOOKS, V_SHARE = range(2)

@@ -1,0 +1,266 @@
+"""client_interaction: hits, near misses, look-alikes, blind spots, chances under the null."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import kstest, ttest_1samp, ttest_ind
+
+from detectors.client_interaction import ClientInteraction, ClientInteractionParams
+from detectors.examples import example_instruments
+from detectors.interaction_chance import (
+    FILLS,
+    QUOTES,
+    ahead,
+    allowed,
+    begun,
+    daily_tests,
+    verdicts,
+    worse,
+)
+from detectors.interaction_example import MAKERS, START_NS, STEP_MS, quoted, walk
+from detectors.interaction_state import (
+    HORIZONS,
+    KEPT_BUCKETS,
+    N_DUE,
+    SLOTS,
+    T_BLOCKS,
+    T_MOVES,
+    T_SQUARES,
+    T_SUM,
+    TALLY_FIELDS,
+)
+from tests.support.claims import claims
+
+SECOND = 10**9
+DEALT = tuple((20_000 * n, 0, 1) for n in range(1, 12))
+"""A client buys from the group every twenty seconds."""
+SEES = (1_000, 0, 0, 0)
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
+INSTRUMENTS = example_instruments()
+
+
+def found(params=None, **plan):
+    """Return findings over a market."""
+    detector = ClientInteraction(params or ClientInteractionParams(), INSTRUMENTS)
+    return list(detector.step(quoted(INSTRUMENTS, **{"fills": DEALT, **plan})))
+
+
+def observed(*columns):
+    """Return the tally of blocks whose means are given."""
+    values = np.asarray(columns, float)
+    tally = np.zeros((*values.shape[:-1], TALLY_FIELDS))
+    tally[..., T_BLOCKS] = values.shape[-1]
+    tally[..., T_SUM] = values.sum(axis=-1)
+    tally[..., T_SQUARES] = (values**2).sum(axis=-1)
+    tally[..., T_MOVES] = 1.0
+    return tally
+
+
+# --- hits -----------------------------------------------------------------------------------------
+
+
+def test_a_maker_that_sees_a_second_ahead_is_one_alert_with_its_clients_fills():
+    (hit,) = found(ahead_ms=SEES)
+    assert (hit.scenario, hit.evidence, hit.significant) == ("unfair_fills", "supported", True)
+    assert hit.accounts == (MAKERS[0],)
+    assert len(hit.evidence_refs) == hit.features["client_fills"].value == 11
+    assert hit.features["tested"].value == "quotes"
+    assert (hit.features["foreseen_from"].value, hit.features["foreseen_to"].value) == (0.5, 1.0)
+    assert hit.features["external_makers"].value == 3
+    assert hit.features["chance"].value <= hit.features["chance"].baseline
+    assert (hit.window_start_ns, hit.window_end_ns) == (START_NS, START_NS + 300 * SECOND)
+    assert hit.detected_ns == hit.window_end_ns
+
+
+@pytest.mark.parametrize(("ahead_ms", "to_s"), [(500, 0.5), (2_000, 2.0), (4_000, 4.0)])
+def test_how_far_it_sees_is_told(ahead_ms, to_s):
+    (hit,) = found(ahead_ms=(ahead_ms, 0, 0, 0))
+    assert hit.features["foreseen_to"].value == to_s
+
+
+def test_what_is_foreseen_in_part_is_told_all_the_same():
+    # Its view of the next second is a fourth of what moves its quotes.
+    (hit,) = found(ahead_ms=SEES, skew=(6, 0, 0, 0))
+    assert hit.features["foreseen_share"].value > 0.2
+
+
+def test_quotes_that_nobody_was_filled_at_are_not_told():
+    assert found(ahead_ms=SEES, fills=DEALT[:3]) == []
+    assert len(found(ahead_ms=SEES, fills=DEALT[:4])) == 1
+
+
+def chosen(maker, *, worst, every_ms=20_000, lasts_ms=4_500_000):
+    """Return clients' fills with a maker on the side against which the price goes next, or not."""
+    path = walk(lasts_ms // STEP_MS + 40)
+    fills = []
+    for number, ms in enumerate(range(6_000 + 1_000 * maker, lasts_ms - 30_000, every_ms)):
+        comes = int(path[(ms + 5_000) // STEP_MS] - path[ms // STEP_MS])
+        against = -1 if comes > 0 else 1
+        fills.append((ms, maker, against if worst else (1 if number % 2 else -1)))
+    return fills
+
+
+SLOW = {"every_ms": (5_000,) * 4, "lasts_ms": 4_500_000}
+"""Quotes that move too seldom to be compared: fills alone can tell."""
+
+
+def test_clients_who_lose_more_with_the_group_than_with_any_other_are_told_by_their_fills():
+    fills = [*chosen(0, worst=True), *chosen(1, worst=False), *chosen(2, worst=False)]
+    hits = found(fills=sorted(fills), **SLOW)
+    assert len({hit.first_seq for hit in hits}) == 1
+    told = hits[-1].features
+    assert told["tested"].value == "fills"
+    assert told["markout_5s"].value < told["markout_5s"].baseline - 0.2
+    assert told["worse_by"].value > 0
+    assert hits[-1].client_harm > 0
+    assert "external makers" in hits[-1].counterfactual
+
+
+def test_a_markout_is_the_move_of_the_mid_after_the_fill():
+    # A step of three ticks in 100,000 or none, one look a step: known to the tick.
+    (hit,) = found(ahead_ms=SEES, fills=DEALT)
+    path = walk(1_300)
+    moves = [path[(ms + 1_000) // STEP_MS] - path[ms // STEP_MS] for ms, _, _ in DEALT]
+    expected = np.mean(
+        [1e4 * move / path[ms // STEP_MS] for move, (ms, *_) in zip(moves, DEALT, strict=True)]
+    )
+    assert hit.features["markout_1s"].value == pytest.approx(expected, abs=0.3)
+
+
+# --- innocent look-alikes -------------------------------------------------------------------------
+
+
+@look_alike("a quicker system than every peer")
+def test_a_quicker_system_foresees_nothing():
+    assert found(late_ms=(1, 180, 200, 240)) == []
+
+
+@look_alike("peers that re-quote slowly")
+@pytest.mark.parametrize("every", [(250, 500, 750, 1_000), (250, 1_000, 1_500, 2_000)])
+def test_slow_peers_make_no_prophet(every):
+    assert found(every_ms=every, lasts_ms=1_202_000) == []
+
+
+@look_alike("a tighter quote")
+def test_a_tighter_quote_is_no_foresight():
+    assert found(half=(6, 12, 12, 12), lasts_ms=902_000) == []
+
+
+@look_alike("quotes skewed for inventory")
+def test_quotes_off_for_inventory_are_no_foresight():
+    assert found(skew=(9, 5, 0, 7), lasts_ms=902_000) == []
+
+
+@look_alike("volatility that moves all makers alike")
+def test_a_wild_market_is_no_foresight():
+    assert found(reach=30, lasts_ms=902_000) == []
+
+
+@look_alike("markouts worse for clients of every maker alike")
+def test_clients_who_lose_with_every_maker_say_nothing_of_the_group():
+    fills = [fill for maker in range(3) for fill in chosen(maker, worst=True)]
+    assert found(fills=sorted(fills), **SLOW) == []
+
+
+@look_alike("a client on the other side of the group by chance")
+def test_fills_at_random_are_no_treatment():
+    fills = [fill for maker in range(3) for fill in chosen(maker, worst=False)]
+    assert found(fills=sorted(fills), **SLOW) == []
+
+
+# --- blind spots ----------------------------------------------------------------------------------
+
+
+@blind_spot("foresight of less than a quarter of a second")
+@pytest.mark.xfail(strict=True)
+def test_a_glimpse_is_not_seen():
+    assert found(ahead_ms=(200, 0, 0, 0))
+
+
+@blind_spot("fewer than two external makers that quote both sides")
+@pytest.mark.xfail(strict=True)
+def test_a_lone_peer_is_no_control():
+    assert found(ahead_ms=SEES, every_ms=(250, 250, 10**7, 10**7))
+
+
+@blind_spot("an external maker that foresees as much")
+@pytest.mark.xfail(strict=True)
+def test_two_who_see_ahead_are_not_told():
+    assert found(ahead_ms=(1_000, 1_000, 0, 0))
+
+
+@blind_spot("a maker that quotes one side only")
+@pytest.mark.xfail(strict=True)
+def test_a_one_sided_quote_has_no_mid():
+    assert found(ahead_ms=SEES, sides=(1,))
+
+
+def test_every_claim_has_a_test():
+    spec = ClientInteraction.spec
+    assert set(LOOK_ALIKES) == set(spec.look_alikes)
+    assert set(BLIND_SPOTS) == set(spec.blind_spots)
+
+
+# --- chances --------------------------------------------------------------------------------------
+
+
+def test_the_chance_of_quotes_is_students():
+    values = np.random.default_rng(5).normal(0.3, 1, 25)
+    expected = ttest_1samp(values, 0, alternative="greater").pvalue
+    assert float(ahead(observed(values)[0])) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_chance_of_fills_is_welchs():
+    rng = np.random.default_rng(6)
+    ours, theirs = rng.normal(-0.4, 1, 31), rng.normal(0.1, 2, 47)
+    expected = ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue
+    told = float(worse(observed(ours)[0], observed(theirs)[0]))
+    assert told == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("values", [(), (0.4,), (0.4,) * 9])
+def test_too_few_or_all_alike_tell_nothing(values):
+    tally = observed(values)[0] if values else np.zeros(TALLY_FIELDS)
+    assert float(ahead(tally)) >= 0.5
+    assert float(worse(tally, tally)) >= 0.5
+
+
+def test_the_level_is_spent_once_over_a_day():
+    params = ClientInteractionParams()
+    spent = sum(allowed(params, by) * daily_tests(params, by) for by in (QUOTES, FILLS))
+    assert spent == pytest.approx(params.daily_false_alarms)
+
+
+def test_the_group_must_lead_every_peer():
+    rng = np.random.default_rng(7)
+    tallies = np.zeros((KEPT_BUCKETS, SLOTS, len(HORIZONS), TALLY_FIELDS))
+    fills = np.zeros((KEPT_BUCKETS, SLOTS, 2, N_DUE, TALLY_FIELDS))
+    for slot in (1, 2):
+        tallies[3, slot] = observed(*rng.normal(0.5, 0.1, (len(HORIZONS), 30)))
+    params = ClientInteractionParams()
+    passed = verdicts(tallies, fills, 3, params)
+    assert {one.by for one in passed} == {QUOTES}
+    assert begun(tallies, fills, 3, passed[-1]) == 1
+    tallies[3, 3] = observed(*rng.normal(0.0, 0.1, (len(HORIZONS), 30)))
+    assert verdicts(tallies, fills, 3, params) == []
+
+
+def test_chances_are_uniform_under_the_null():
+    """Of 300 windows of honest markets, of quotes beside one peer's over half a second to a second.
+
+    The group is a step quicker than its peers whenever it is looked at, and no wiser.
+    """
+    chances = []
+    for seed in range(10):
+        detector = ClientInteraction(ClientInteractionParams(), INSTRUMENTS)
+        batch = quoted(
+            INSTRUMENTS, late_ms=(200, 330, 280, 310), lasts_ms=21 * 300_000 + 2_000, seed=seed
+        )
+        assert list(detector.step(batch)) == []
+        kept = detector.snapshot()
+        rows = kept["interaction_tallies"][0, : KEPT_BUCKETS - 1]
+        chances.extend(ahead(rows[:, 1, 1])[rows[:, 1, 1, T_BLOCKS] >= 20].tolist())
+    assert len(chances) >= 200
+    assert kstest(chances, "uniform").pvalue > 0.01
