@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -14,8 +15,9 @@ from alerts.window import BEGINNING, Missing, WindowError, export_window
 from ingest.events import Role
 from ingest.names import Names
 from ingest.register import Register, read_register
-from ingest.registry import RegistryRow
+from ingest.registry import FOREVER, RegistryRow
 from ingest.tape import Tape, TapeSource
+from ingest.terms import Obligation, Terms
 from tests.support.alerts import at, batch, instruments, record
 from tests.support.archives import fill, parts, table_of
 
@@ -88,6 +90,22 @@ def test_a_window_is_a_tape_of_the_bytes_that_came_in_matching_order(table, fold
     assert first.orders + first.trades == 3_801
     source = TapeSource(out, Names())
     assert len(source.poll(0.0).batch) == 2 * 3_801
+
+
+def test_a_window_takes_the_terms_of_its_register_along(table, folder, tmp_path):
+    archive = Archive(folder, table)
+    fill(archive, table, 1, 20)
+    archive.flush()
+    obligation = Obligation(
+        account="MM1", instrument="BTC-USD", max_spread_bps=Decimal(20), min_quantity=Decimal(1),
+        min_presence_ratio=Decimal("0.9"), window_s=3600, valid_from_ns=5 * 10**9,
+        valid_to_ns=FOREVER,
+    )  # fmt: skip
+    terms = Terms((obligation,), ())
+    export(folder, tmp_path / "tape", table, terms=terms)
+    register = read_register(tmp_path / "tape" / "accounts.csv", Names())
+    assert register.version == Register(ROWS, Names(), terms=terms).version
+    assert register.version != Register(ROWS, Names()).version
 
 
 def test_of_instruments_that_share_files_only_those_asked_for_are_written(folder, tmp_path):

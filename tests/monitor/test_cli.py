@@ -134,6 +134,13 @@ def test_check_config_reads_the_tables_too(tmp_path):
     done = ringfence("check-config", "-c", config)
     assert done.returncode == 0
     assert "32 instruments" in done.stdout
+    assert "0 agreements, 0 disclosures" in " ".join(done.stdout.split())
+    columns = "subject,kind,instrument,value,unit,valid_from,valid_to,document"
+    (tmp_path / "disclosures.csv").write_text(f"{columns}\nMM1,latency,,60000,ns,,,rack space\n")
+    said = ringfence("check-config", "-c", config).stdout
+    assert "0 agreements, 1 disclosures" in " ".join(said.split())
+    (tmp_path / "disclosures.csv").write_text(f"{columns}\nMM1,speed,,60000,ns,,,rack space\n")
+    assert "kind must be one of" in one_line(ringfence("check-config", "-c", config), 2)
     (tmp_path / "accounts.csv").unlink()
     assert "accounts.csv" in one_line(ringfence("check-config", "-c", config), 2)
 

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from alerts.database import insert_for
+from alerts.schema import REGISTRY_VERSIONS
 from alerts.shards import FencedError, Shards
 from alerts.store import AlertStore
 from ingest.errors import SnapshotError
+from ingest.events import Role
+from ingest.names import Names
+from ingest.register import Register, Registered, RegistryRow
+from ingest.registry import ALWAYS, FOREVER
 from ingest.state import decode, encode, pack
+from ingest.terms import Disclosure, Terms
 from monitor.snapshots import STATE, FolderStorage, ShardState, Snapshots, StoreStorage, state_of
 
 ARRAYS = {
@@ -138,3 +146,24 @@ def test_checkpoints_of_a_version_without_shards_are_refused_in_one_line(tmp_pat
     with pytest.raises(SnapshotError, match="checkpoint of an older format") as caught:
         FolderStorage(tmp_path / "old", shards)
     assert "\n" not in str(caught.value)
+
+
+def test_a_version_of_the_register_comes_back_with_its_terms(shards):
+    rows = [RegistryRow(account="C1", owner="C1", legal_entity="", role=Role.CLIENT)]
+    disclosure = Disclosure(
+        subject="MM1", kind="fee", instrument="", value="0.5", unit="maker_bps",
+        document="fees", valid_from_ns=ALWAYS, valid_to_ns=FOREVER,
+    )  # fmt: skip
+    said = Registered(rows=rows, terms=Terms((), (disclosure,)))
+    with shards.engine.begin() as connection:
+        shards.save_registry(connection, "new", said)
+        # As it was kept before there were terms: the rows alone.
+        old = {"version": "old", "record": msgspec.msgpack.encode(rows)}
+        connection.execute(insert_for(connection)(REGISTRY_VERSIONS).values(old))
+    assert shards.registry("none") is None
+    assert shards.registry("old") == Registered(rows=rows)
+    found = shards.registry("new")
+    assert (found.rows, found.terms.content) == (rows, said.terms.content)
+    assert (
+        Register(found.rows, Names(), terms=found.terms).version != Register(rows, Names()).version
+    )
