@@ -13,7 +13,7 @@ from alerts.states import States
 from alerts.store import AlertStore
 from monitor.archive_command import parse_at
 from tests.support.archived import venue_with_archive
-from tests.support.command import ringfence
+from tests.support.command import called
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def venue(tape, tmp_path_factory):
 
 
 def archive(folder, *arguments, code=0):
-    done = ringfence("archive", *arguments, "-c", folder / "ringfence.toml")
+    done = called("archive", *arguments, "-c", folder / "ringfence.toml")
     assert done.returncode == code, done.stderr
     return done
 
@@ -87,7 +87,7 @@ def test_an_alerts_window_is_exported_and_replayed(venue, tmp_path):
     )
     assert told["instruments"][0]["instrument"] == alert.instrument
     assert told["instruments"][0]["missing"] == []
-    done = ringfence("replay", out, "--out", tmp_path / "found")
+    done = called("replay", out, "--out", tmp_path / "found")
     assert done.returncode == 0, done.stderr
     found = (tmp_path / "found" / "alerts.ndjson").read_bytes().splitlines()
     bare = {encode(msgspec.structs.replace(decode(line), source=())) for line in found}

@@ -9,7 +9,7 @@ import pytest
 from alerts.audit import AuditLog
 from alerts.store import AlertStore
 from tests.support.audit import Clock, fill, tampered
-from tests.support.command import ringfence
+from tests.support.command import called
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def store(tmp_path):
 
 
 def audit(tmp_path, *arguments):
-    return ringfence("audit", *arguments, "-c", tmp_path / "ringfence.toml")
+    return called("audit", *arguments, "-c", tmp_path / "ringfence.toml")
 
 
 def test_an_intact_log_ends_with_0_and_gives_a_head_that_finds_what_is_cut_off_later(
@@ -99,7 +99,7 @@ def test_misuse_ends_with_2(tmp_path, store, arguments, said):
 
 
 def test_without_a_store_there_is_nothing_to_verify(tmp_path):
-    done = ringfence("audit", "verify", cwd=tmp_path)
+    done = called("audit", "verify", cwd=tmp_path)
     assert done.returncode == 2
     assert "no alert store" in done.stderr
     assert not (tmp_path / "var").exists()
