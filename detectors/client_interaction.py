@@ -9,7 +9,16 @@ import numpy as np
 
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes, meet
-from detectors.interaction_chance import Verdict, begun, verdicts
+from detectors.interaction_chance import (
+    DRIFT,
+    DRIFT_MARKOUT,
+    LEAST_PEERS,
+    Verdict,
+    begun,
+    drift_chance,
+    drift_of,
+    verdicts,
+)
 from detectors.interaction_episode import (
     MAX_ACCOUNTS,
     MAX_REFS,
@@ -22,6 +31,8 @@ from detectors.interaction_kernel import COLUMNS, scan
 from detectors.interaction_params import ClientInteractionParams
 from detectors.interaction_state import (
     BUCKET,
+    D_SINCE,
+    D_SUM,
     DOUBT,
     F_ACCOUNT,
     F_NS,
@@ -43,6 +54,7 @@ from detectors.interaction_state import (
     SIDES,
     SLOT_FIELDS,
     SLOTS,
+    T_BLOCKS,
     TALLY_FIELDS,
 )
 from detectors.kept import Kept
@@ -69,6 +81,7 @@ SUMS: Final = {
     "interaction_fill_tallies": (KEPT_BUCKETS, SLOTS, SIDES, N_DUE, TALLY_FIELDS),
     "interaction_paid": (KEPT_BUCKETS, SLOTS, PAID_FIELDS),
     "interaction_presence": (KEPT_BUCKETS, 2),
+    "interaction_drift": (2,),
 }
 """Arrays of sums, likewise; floats, added in event order."""
 
@@ -114,10 +127,12 @@ class ClientInteraction(Detector):
             "since, late enough to have seen what was public: a quicker system, or a slower peer, "
             "foresees nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, "
             "against the group and against each peer, of buying and selling clients apart and "
-            "together. Observations are blocks of ten seconds, chances are "
-            "Student's, and of a comparison the largest over peers counts: the group must beat "
-            "every one of them. One alert an instrument and spell, with effective spread, markouts "
-            "at 0.1 to 300 s and share of client volume beside share of the size at the touch."
+            "together. Drift: a cumulative sum (Page 1954) of how much worse, bucket by bucket, "
+            "the moves after fills are than against the peer nearest to it. Observations are "
+            "blocks of ten seconds, chances are Student's, and of a comparison the largest over "
+            "peers counts: the group must beat every one of them. One alert an instrument and "
+            "spell, with effective spread, markouts at 0.1 to 300 s and share of client volume "
+            "beside share of the size at the touch."
         ),
         legal_basis=(
             (
@@ -225,8 +240,30 @@ class ClientInteraction(Detector):
             bucket,
             self._params,
         )
+        passed += self._drifted(code, bucket)
         if passed:
             yield from self._passed(code, bucket, passed)
+
+    def _drifted(self, code: int, bucket: int) -> list[Verdict]:
+        """Add a bucket to the drift of clients' fills; return a verdict where it is past bound."""
+        kept, params = self._kept, self._params
+        drift = kept["interaction_drift"][code]
+        before = float(drift[D_SUM])
+        tally = kept["interaction_fill_tallies"][code, bucket % KEPT_BUCKETS]
+        drift[D_SUM], nearest = drift_of(before, tally, params)
+        if not before:
+            drift[D_SINCE] = bucket
+        if not nearest or drift[D_SUM] < params.drift_bound or drift[D_SUM] <= before:
+            return []
+        return [
+            Verdict(
+                by=DRIFT, buckets=min(bucket - int(drift[D_SINCE]) + 1, KEPT_BUCKETS),
+                horizon=DRIFT_MARKOUT, side=0, chance=drift_chance(params),
+                allowed=drift_chance(params), peers=LEAST_PEERS, nearest=nearest,
+                blocks=int(tally[GROUP, :, DRIFT_MARKOUT, T_BLOCKS].sum()),
+                effect=float(drift[D_SUM]),
+            )
+        ]  # fmt: skip
 
     def _passed(self, code: int, bucket: int, passed: Sequence[Verdict]) -> Iterator[Finding]:
         kept = self._kept

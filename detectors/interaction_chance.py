@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import ndtri, stdtr
 
 from detectors.interaction_params import ClientInteractionParams
 from detectors.interaction_state import (
@@ -28,7 +28,11 @@ from detectors.interaction_state import (
 from ingest.events import Array
 
 DAY_S: Final = 86_400
-QUOTES, FILLS = 0, 1
+QUOTES, FILLS, DRIFT = 0, 1, 2
+DRIFT_MARKOUT: Final = 2
+"""Five seconds: a drift is slow, so one horizon is enough."""
+MOST_SCORE: Final = 4.0
+"""Of one bucket, deviations: a drift is no jump."""
 TESTED_MARKOUTS: Final = (1, 2, 3)
 """1, 5 and 30 s: at 0.1 s the fill itself still moves the book, at 300 s chance is all there is."""
 ROUNDING: Final = 1e-12
@@ -42,7 +46,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """A test that passed."""
 
     by: int
-    """QUOTES or FILLS."""
+    """QUOTES, FILLS or DRIFT."""
     buckets: int
     horizon: int
     """Place in HORIZONS, or in MARKOUT_NS."""
@@ -57,17 +61,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     blocks: int
     effect: float
     """Quotes: by how much more of the others' coming move they held than the nearest peer's, as a
-    share of it. Fills: by how much more the mid went against clients, in spreads."""
+    share of it. Fills: by how much more the mid went against clients, in spreads. Drift: the
+    cumulative sum, deviations."""
 
 
 def daily_tests(params: ClientInteractionParams, by: int) -> int:
     """Return how many tests of a kind are made of an instrument in a day."""
+    if by == DRIFT:
+        return math.ceil(DAY_S / params.bucket_s)
     each = len(HORIZONS) if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
     return math.ceil(DAY_S / params.bucket_s) * len(params.scales) * each
 
 
 def allowed(params: ClientInteractionParams, by: int) -> float:
     """Return what one test of a kind may spend."""
+    if by == DRIFT:
+        return drift_chance(params)
     return params.daily_false_alarms / 2 / daily_tests(params, by)
 
 
@@ -189,6 +198,8 @@ def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> I
 
 def begun(tallies: Array, fill_tallies: Array, bucket: int, passed: Verdict) -> int:
     """Return of how many of the latest buckets, up to those tested, a test is the clearest."""
+    if passed.by == DRIFT:
+        return passed.buckets
     scales = tuple(range(1, passed.buckets + 1))
     if passed.by == QUOTES:
         chances = ahead(latest(tallies[:, passed.nearest, passed.horizon], bucket, scales))
@@ -198,3 +209,40 @@ def begun(tallies: Array, fill_tallies: Array, bucket: int, passed: Verdict) -> 
         sums = latest(rows, bucket, scales)
         chances = worse(sums[:, GROUP], sums[:, passed.nearest])
     return int(chances.argmin()) + 1
+
+
+def drift_chance(params: ClientInteractionParams) -> float:
+    """Return how likely a bucket is to raise the cumulative sum of chance alone over its bound.
+
+    One over Siegmund's approximation of the mean time to a false alarm (1985, 10.1.16), with the
+    overshoot of a normal score, 1.166.
+
+    >>> drift_chance(ClientInteractionParams()) < 1e-6
+    True
+    """
+    slope = 2 * params.drift_allowance
+    reach = slope * (params.drift_bound + 1.166)
+    return slope * slope / 2 / (math.exp(reach) - reach - 1)
+
+
+def drift_of(before: float, tally: Array, params: ClientInteractionParams) -> tuple[float, int]:
+    """Return the cumulative sum after a bucket, and the slot of the peer nearest to the group.
+
+    Page's one-sided CUSUM of normal scores: of how much worse clients' moves were, five seconds
+    after fills, against the group than against the peer whose clients fared worst.
+
+    Parameters
+    ----------
+    before : float
+        The sum so far, deviations.
+    tally : (SLOTS, 2, markouts, TALLY_FIELDS) float64
+        Of the bucket that is over.
+    """
+    rows = tally[:, :, DRIFT_MARKOUT].sum(axis=1)
+    enough = rows[:, T_BLOCKS] >= params.drift_markout_blocks
+    peers = np.flatnonzero(enough[1:]) + 1
+    if not enough[GROUP] or len(peers) < LEAST_PEERS:
+        return before, 0
+    chances = worse(rows[GROUP], rows[peers])
+    score = float(np.clip(-ndtri(chances.max()), -MOST_SCORE, MOST_SCORE))
+    return max(0.0, before + score - params.drift_allowance), int(peers[chances.argmax()])

@@ -9,7 +9,15 @@ import msgspec
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode, accounts_in
-from detectors.interaction_chance import QUOTES, SIDE_WORDS, Verdict, allowed, daily_tests
+from detectors.interaction_chance import (
+    DRIFT,
+    FILLS,
+    QUOTES,
+    SIDE_WORDS,
+    Verdict,
+    allowed,
+    daily_tests,
+)
 from detectors.interaction_params import ClientInteractionParams
 from detectors.interaction_state import (
     GROUP,
@@ -35,6 +43,7 @@ COUNTERFACTUAL: Final = (
     "the same volume with the mid moving, in the five seconds after, as it moved after clients' "
     "fills against the external makers of the same time: an estimate of all clients together"
 )
+KIND_WORDS: Final = {QUOTES: "quotes", FILLS: "fills", DRIFT: "drift"}
 HARM_MARKOUT: Final = 2
 """Five seconds: past the fill's own mark on the book, before chance is all there is."""
 SECOND_NS: Final = 1_000_000_000
@@ -111,13 +120,15 @@ def features_of(told: Told, params: ClientInteractionParams) -> dict[str, Featur
         "blocks": Feature(passed.blocks, "count"),
         "external_makers": Feature(passed.peers, "count"),
         "span": Feature(passed.buckets * params.bucket_s, "s"),
-        "tested": Feature("quotes" if passed.by == QUOTES else "fills", "kind"),
+        "tested": Feature(KIND_WORDS[passed.by], "kind"),
     }
     if passed.by == QUOTES:
         begin, end = HORIZONS[passed.horizon]
         features["foreseen_share"] = Feature(rounded(passed.effect), "ratio", 0.0)
         features["foreseen_from"] = Feature(begin * LOOK_NS / SECOND_NS, "s")
         features["foreseen_to"] = Feature(end * LOOK_NS / SECOND_NS, "s")
+    elif passed.by == DRIFT:
+        features["drift"] = Feature(rounded(passed.effect), "deviations", params.drift_bound)
     else:
         features["worse_by"] = Feature(rounded(passed.effect), "spreads", 0.0)
         features["after"] = Feature(MARKOUT_NS[passed.horizon] / SECOND_NS, "s")

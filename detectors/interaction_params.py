@@ -76,6 +76,30 @@ class ClientInteractionParams(Params, frozen=True):
             "one in five: what is over stops being told, and a slow bucket does not end a spell",
         ),
     ] = 0.2
+    drift_markout_blocks: Annotated[
+        int,
+        Parameter(
+            "blocks with fills, of the group and of a peer, without which a bucket moves no drift",
+            "count",
+            "five: a mean of fewer has no variance worth the name",
+        ),
+    ] = 5
+    drift_allowance: Annotated[
+        float,
+        Parameter(
+            "normal scores by which a bucket may be worse without adding to the drift",
+            "deviations",
+            "half the shift of one deviation that a cumulative sum is quickest to find (Page 1954)",
+        ),
+    ] = 0.5
+    drift_bound: Annotated[
+        float,
+        Parameter(
+            "cumulative sum from which on a drift is told",
+            "deviations",
+            "by chance once in ten years of an instrument (Siegmund 1985, 10.1.16)",
+        ),
+    ] = 12.0
     episode_gap_s: Annotated[
         int,
         Parameter(

@@ -65,5 +65,7 @@ FILL_FIELDS: Final = 10
 P_FILLS, P_LOTS, P_NOTIONAL, P_EFFECTIVE, P_MOVE = range(5)
 P_KNOWN: Final = P_MOVE + N_DUE
 PAID_FIELDS: Final = P_KNOWN + N_DUE
+# Of the drift: the cumulative sum, and the bucket since which it has not been 0.
+D_SUM, D_SINCE = range(2)
 # Of presence in a bucket: looks, the group's share of the size at the touch, summed.
 V_LOOKS, V_SHARE = range(2)

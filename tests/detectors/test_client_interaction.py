@@ -15,6 +15,7 @@ from detectors.interaction_chance import (
     allowed,
     begun,
     daily_tests,
+    drift_of,
     verdicts,
     worse,
 )
@@ -245,6 +246,39 @@ def test_the_group_must_lead_every_peer():
     assert begun(tallies, fills, 3, passed[-1]) == 1
     tallies[3, 3] = observed(*rng.normal(0.0, 0.1, (len(HORIZONS), 30)))
     assert verdicts(tallies, fills, 3, params) == []
+
+
+def drift(shift, buckets, seed=1):
+    """Return the cumulative sum over buckets in which the group's fills are worse by a shift."""
+    rng, params, sums = np.random.default_rng(seed), ClientInteractionParams(), [0.0]
+    for _ in range(buckets):
+        tally = np.zeros((SLOTS, 2, N_DUE, TALLY_FIELDS))
+        for slot in range(4):
+            worse_by = shift if slot == 0 else 0.0
+            tally[slot, 0, 2] = observed(rng.normal(-worse_by, 1, 8))[0]
+        sums.append(drift_of(sums[-1], tally, params)[0])
+    return sums
+
+
+def test_a_drift_too_slow_for_any_test_adds_up():
+    params = ClientInteractionParams()
+    sums = drift(0.9, 120)
+    assert max(sums[:12]) < params.drift_bound < sums[-1]
+
+
+def test_no_drift_comes_of_chance():
+    params = ClientInteractionParams()
+    assert max(max(drift(0.0, 2_000, seed=seed)) for seed in range(3)) < params.drift_bound / 2
+    assert drift_of(3.0, np.zeros((SLOTS, 2, N_DUE, TALLY_FIELDS)), params) == (3.0, 0)
+
+
+def test_a_drift_is_told_with_what_it_comes_to():
+    fills = [*chosen(0, worst=True), *chosen(1, worst=False), *chosen(2, worst=False)]
+    off = ClientInteractionParams(min_fill_blocks=10**6, drift_bound=6.0)
+    hits = found(off, fills=sorted(fills), **SLOW)
+    assert {hit.features["tested"].value for hit in hits} == {"drift"}
+    told = hits[0].features["drift"]
+    assert told.value >= told.baseline == 6.0
 
 
 def test_chances_are_uniform_under_the_null():
