@@ -123,17 +123,19 @@ class Books:
         """Return the live orders of an instrument as arrays, in order of joining.
 
         `state` is 0 in the book, 1 outside it (a stop, a market order in an auction), 2 in flight;
-        `side`, `price`, `leaves`, `shown`, `entry_seq`, `account`, `role`, `owner` as in the
-        vocabulary; `order_hi`, `order_lo` the id's hash.
+        `side`, `type`, `price`, `leaves`, `shown`, `display`, `entry_seq`, `account`, `role`,
+        `owner` as in the vocabulary; `order_hi`, `order_lo` the id's hash.
         """
         found = live_orders(self._memory)
         found = found[found[:, layout.BOOK] == instrument]
         fields = {
             "state": layout.LEVEL,
             "side": layout.SIDE,
+            "type": layout.TYPE,
             "price": layout.PRICE,
             "leaves": layout.LEAVES,
             "shown": layout.SHOWN,
+            "display": layout.DISPLAY,
             "entry_seq": layout.ENTRY_SEQ,
             "account": layout.ACCOUNT,
             "role": layout.ROLE,

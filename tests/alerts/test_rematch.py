@@ -1,0 +1,144 @@
+"""The rematch: the rules give every trade back, and only a departure from them is a departure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.rematch import Replay
+from alerts.rematch_book import Book, Order
+from alerts.rematch_fork import Repair
+from alerts.rematch_steps import Steps, events_of, steps_of
+from detectors.book import Books
+from tests.support.venue import ABUSES, STP, random_tape
+
+
+def replays(tape, *, cut=None):
+    """Return the replay of each instrument of a tape, with its events."""
+    batch = tape.batch()
+    rows = np.lexsort((batch["seq"], batch["instrument"]))
+    seen = Books(tape.table).apply(batch.take(rows))
+    for code, start, end in seen.by_instrument():
+        events = events_of(seen, np.arange(start, end))
+        by_class = tape.table[code].matching == "price_class_time"
+        replay = Replay(Book(by_class=by_class))
+        if cut is None:
+            replay.run(steps_of(events))
+        else:
+            steps = Steps()
+            for at in range(0, len(events), cut):
+                replay.take(steps.take(events[at : at + cut]))
+            replay.take(steps.flush())
+        yield code, events, replay
+
+
+@pytest.mark.parametrize("matching", ["price_time", "price_class_time"])
+@pytest.mark.parametrize("stp", STP)
+@pytest.mark.parametrize("seed", [31, 32])
+def test_the_rules_give_every_trade_of_every_phase_back(seed, stp, matching):
+    tape = random_tape(seed, 5_000, stp=stp, matching=matching, phases=0.004)
+    kinds = set()
+    for _, events, replay in replays(tape):
+        assert replay.count.trades == replay.count.reproduced > 200
+        assert replay.count.departures == []
+        kinds |= {event.kind for event in events}
+    assert len(kinds) >= 8  # new, replace, cancel, reject, expire, trigger, status, trade
+
+
+def test_a_restated_book_is_taken_over_and_trades_go_on():
+    tape = random_tape(12, 8_000, gaps=3)
+    for _, _, replay in replays(tape):
+        assert replay.count.reproduced >= replay.count.trades - 5
+
+
+def test_only_the_jumps_that_were_put_in_depart_from_the_rules():
+    tape = random_tape(21, 9_000, abuse=ABUSES, stp="off", matching="price_time", busts=False)
+    jumps = [each for each in tape.injected if each["scenario"] == "queue_jump"]
+    assert len(jumps) > 2
+    for code, _, replay in replays(tape):
+        name = tape.table[code].instrument
+        mine = [each for each in jumps if each["instrument"] == name]
+        departures = replay.count.departures
+        assert len(departures) == len(mine)
+        for jump, seq in zip(mine, departures, strict=True):
+            assert jump["first_seq"] <= seq <= jump["last_seq"]
+
+
+def test_the_last_price_of_a_tape_cut_anywhere_is_the_same():
+    tape = random_tape(33, 2_500)
+    whole = [replay.count for _, _, replay in replays(tape)]
+    for cut in (1, 7, 1_000):
+        assert [replay.count for _, _, replay in replays(tape, cut=cut)] == whole
+
+
+def test_a_fork_without_a_difference_ends_as_the_record_did():
+    tape = random_tape(34, 3_000)
+    for code, events, _ in replays(tape):
+        by_class = tape.table[code].matching == "price_class_time"
+        first = next(event for event in events if event.trade and not event.busts)
+        repair = Repair(
+            instrument=code,
+            first_seq=first.seq,
+            first_ns=first.clock_ns,
+            omitted=frozenset({-1}),
+            last_seq=events[-1].seq + 1,
+        )
+        replay = Replay(Book(by_class=by_class), [repair])
+        replay.run(steps_of(events))
+        (fork,) = replay.forks
+        recorded, forked = replay.book.orders, fork.book.orders
+        assert {k: (o.leaves, o.shown) for k, o in recorded.items()} == {
+            k: (o.leaves, o.shown) for k, o in forked.items()
+        }
+
+
+orders = st.builds(
+    lambda side, price, lots, display: (side, price, lots, display),
+    st.sampled_from((1, -1)),
+    st.integers(95, 105),
+    st.integers(1, 30),
+    st.one_of(st.none(), st.integers(0, 10)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(orders, max_size=25), orders, st.booleans())
+def test_a_plan_conserves_quantity_and_takes_the_best_price_first(resting, coming, by_class):
+    book = Book(by_class=by_class)
+    for key, (side, price, lots, display) in enumerate(resting, start=1):
+        order = Order(key, side, price, lots, display=display, in_group=key % 3 == 0)
+        if not book.crosses(side, price):
+            book.join(order)
+    side, price, lots, _ = coming
+    incoming = Order(99, side, price, lots)
+    before = {key: order.leaves for key, order in book.orders.items()}
+    fills = book.plan(incoming, lots)
+    assert {key: order.leaves for key, order in book.orders.items()} == before
+    assert sum(fill.lots for fill in fills) <= lots
+    assert all(fill.lots > 0 and side * (price - fill.price) >= 0 for fill in fills)
+    assert [side * fill.price for fill in fills] == sorted(side * fill.price for fill in fills)
+    book.take(fills, incoming)
+    after = {key: order.leaves for key, order in book.orders.items()}
+    assert sum(before.values()) - sum(after.values()) == sum(fill.lots for fill in fills)
+    assert incoming.leaves == lots - sum(fill.lots for fill in fills)
+    if incoming.leaves:
+        assert not book.crosses(side, price)
+
+
+def test_hidden_quantity_waits_for_all_that_is_shown_and_a_tranche_queues_last():
+    book = Book()
+    book.join(Order(1, -1, 100, 9, display=0))
+    book.join(Order(2, -1, 100, 6, display=2))
+    book.join(Order(3, -1, 100, 3))
+    fills = book.plan(Order(9, 1, 100, 20), 20)
+    assert [(fill.resting, fill.lots) for fill in fills] == [(2, 2), (3, 3), (2, 2), (2, 2), (1, 9)]
+
+
+def test_the_group_stands_behind_clients_only_where_matching_is_by_class():
+    for by_class, first in ((False, 1), (True, 2)):
+        book = Book(by_class=by_class)
+        book.join(Order(1, -1, 100, 5, in_group=True))
+        book.join(Order(2, -1, 100, 5))
+        assert book.plan(Order(9, 1, 100, 5), 5)[0].resting == first
