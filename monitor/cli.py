@@ -19,6 +19,7 @@ from monitor.archive_command import archive
 from monitor.audit_command import audit
 from monitor.console import ConfigOption, JsonOption, err, out, print_json
 from monitor.evaluate_command import evaluate
+from monitor.ledger_command import ledger
 from monitor.logs import configure_logging
 from monitor.migrate_command import migrate
 from monitor.register_command import register
@@ -38,6 +39,7 @@ app.add_typer(archive, name="archive")
 app.add_typer(register, name="register")
 app.command("migrate")(migrate)
 app.command("volume")(volume)
+app.command("ledger")(ledger)
 
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
 

@@ -1,0 +1,309 @@
+"""Restitution: the harm of a breach put in by hand comes back to the tick, once, and not netted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.rematch_fork import Course, Outcome
+from alerts.restitution import Charge, pieces_of, settled
+from alerts.restitution_breaches import standing_of
+from monitor.config import default_config
+from monitor.ledger import ledgers
+from tests.support.ledger_tapes import LOT, MS, NAME, SECOND, TICK, Desk, alert, inverted, jumped
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Return the restitution of a desk's tape and alerts."""
+
+    def run(desk, *alerts):
+        folder = desk.tape.write(tmp_path / f"tape-{len(list(tmp_path.iterdir()))}")
+        return ledgers(folder, alerts, default_config(tmp_path)).restitution
+
+    return run
+
+
+def money(lots, half_ticks):
+    return Decimal(str(TICK)) * Decimal(str(LOT)) * lots * half_ticks / 2
+
+
+def test_a_jump_is_owed_what_the_mid_at_the_cancel_is_below_the_price(rows):
+    desk = Desk()
+    orders = jumped(desk)
+    desk.new("XM2", "sell", 50, 94)
+    desk.cancel(orders[0], ms=1_000)
+    found = rows(desk, alert(desk, orders=orders))
+    (row,) = found.rows
+    # Mid of 90 and 94 when it was cancelled; five of its eight lots were due at 100.
+    assert (row.account, row.owner, row.side, row.why) == ("A", "O-A", "sell", "cancelled")
+    assert (row.quantity, row.price_paid) == (Decimal("0.05"), Decimal("46"))
+    assert (row.counterfactual_price, row.money) == (Decimal("50"), money(5, 2 * 8))
+    assert (row.order_id, row.trade_id, row.standing) == (orders[0], "", "proved")
+    assert found.identity.departures == 1
+    assert found.sums[0].money == row.money
+
+
+def test_a_jump_that_is_filled_later_is_owed_the_difference_of_the_prices(rows):
+    desk = Desk()
+    orders = jumped(desk)
+    desk.venue.replace("BTC-USD", orders[0], price=98, received_ns=desk.wait(SECOND))
+    desk.new("D", "buy", 3, 98)
+    desk.new("D", "buy", 5, 98)
+    (row,) = rows(desk, alert(desk, orders=orders)).rows
+    # In the rematch three are left and filled at 98 by D's first order, as three were.
+    assert (row.paid_as, row.trade_id) == ("fill", desk.trades[-1])
+    assert (row.quantity, row.money) == (Decimal("0.05"), money(5, 2 * 2))
+
+
+def test_what_is_open_after_300_s_is_marked_to_the_mid_of_then(rows):
+    desk = Desk()
+    orders = jumped(desk)
+    desk.new("XM2", "sell", 50, 96, ms=100_000)
+    desk.new("D", "buy", 1, 80, ms=250_000)
+    desk.cancel(orders[0], ms=1_000)
+    (row,) = rows(desk, alert(desk, orders=orders)).rows
+    assert (row.why, row.paid_as, row.price_paid) == ("open", "mid", Decimal("46.5"))
+    assert row.money == money(5, 2 * 7)
+
+
+def test_a_client_that_fares_no_worse_is_owed_nothing(rows):
+    desk = Desk()
+    orders = jumped(desk)
+    desk.new("D", "buy", 8, 100)
+    found = rows(desk, alert(desk, orders=orders))
+    assert found.rows == ()
+    assert found.identity.departures == 1
+
+
+def test_where_the_rules_were_kept_nothing_is_owed_whatever_an_alert_says(rows):
+    desk = Desk()
+    orders = jumped(desk, favoured=None)
+    desk.new("XM2", "sell", 50, 94)
+    desk.cancel(orders[0])
+    found = rows(desk, alert(desk, orders=orders))
+    assert (found.rows, found.identity.departures) == ((), 0)
+
+
+def test_an_inversion_is_owed_the_worse_price_of_what_the_group_took(rows):
+    desk = Desk()
+    orders = inverted(desk)
+    found = rows(desk, alert(desk, orders=orders))
+    assert sum(row.quantity for row in found.rows) == Decimal("0.04")
+    assert {row.counterfactual_price for row in found.rows} == {Decimal("50")}
+    assert {row.account for row in found.rows} == {"B"}
+    assert sum(row.money for row in found.rows) == money(4, 2 * 3)
+    # The engine matched what came to it by its rules: the inversion was before it.
+    assert found.identity.departures == 0
+
+
+def test_an_instruction_that_came_first_by_less_than_the_clocks_can_tell_is_owed_nothing(rows):
+    desk = Desk()
+    orders = inverted(desk, held_ns=200_000)
+    assert rows(desk, alert(desk, orders=orders)).rows == ()
+
+
+def test_two_clients_overtaken_by_one_instruction_share_its_lots(rows):
+    desk = Desk()
+    theirs, mine = inverted(desk, lots=3)
+    late = desk.venue.now_ns
+    other = desk.venue.new("BTC-USD", "C", "buy", 6, 103, tif="IOC", received_ns=late - 8 * MS)
+    found = rows(desk, alert(desk, orders=(theirs, mine, other)))
+    # Six lots at 100: three to B, who came first, three to C; the group took four of them.
+    of = {name: sum(r.quantity for r in found.rows if r.account == name) for name in "BC"}
+    assert sum(of.values()) <= Decimal("0.04")
+    assert found.sums[0].money == money(4, 2 * 3)
+
+
+def test_two_alerts_of_one_breach_charge_it_once_and_name_each_other(rows):
+    desk = Desk()
+    orders = inverted(desk)
+    proved = alert(desk, orders=orders)
+    ruled = alert(desk, orders=orders, scenario="trading_ahead")
+    alone, both = rows(desk, proved), rows(desk, ruled, proved)
+    assert [row.money for row in both.rows] == [row.money for row in alone.rows]
+    assert {(row.alert_id, row.standing) for row in both.rows} == {(proved.alert_id, "proved")}
+    assert {row.also for row in both.rows} == {(ruled.alert_id,)}
+
+
+def test_two_jumps_of_one_order_never_charge_more_than_it_had(rows):
+    desk = Desk()
+    desk.quotes()
+    mine = desk.new("A", "sell", 8, 100)
+    orders = [mine]
+    for _ in range(2):
+        orders.append(desk.new("MM1", "sell", 5, 100))
+        desk.venue.favoured = "MM1"
+        orders.append(desk.new("C", "buy", 5, 100, tif="IOC"))
+        desk.venue.favoured = None
+    desk.new("XM2", "sell", 50, 94)
+    desk.cancel(mine)
+    found = rows(desk, alert(desk, orders=orders))
+    assert sum(row.quantity for row in found.rows) == Decimal("0.08")
+    assert found.sums[0].money == money(8, 2 * 8)
+
+
+def test_a_jump_of_several_pieces_is_one_jump(rows):
+    desk = Desk()
+    desk.quotes()
+    orders = [desk.new("A", "sell", 30, 100)]
+    orders += [desk.new("MM1", "sell", 2, 100) for _ in range(3)]
+    desk.venue.favoured = "MM1"
+    orders.append(desk.new("C", "buy", 6, 100, tif="IOC"))
+    desk.venue.favoured = None
+    desk.new("XM2", "sell", 50, 94)
+    named = alert(desk, orders=orders)
+    desk.cancel(orders[0])
+    found = rows(desk, named)
+    assert sum(row.quantity for row in found.rows) == Decimal("0.06")
+    assert found.sums[0].money == money(6, 2 * 8)
+
+
+def test_a_gain_of_one_client_lowers_nobody_elses_loss(rows):
+    loss = Desk()
+    orders = inverted(loss)
+    alone = rows(loss, alert(loss, orders=orders)).sums
+    gain = Desk()
+    both = list(inverted(gain))
+    # Another client is overtaken and is filled better than it would have been.
+    gain.new("A", "sell", 4, 100)
+    late = gain.wait(20 * MS)
+    both.append(
+        gain.venue.new("BTC-USD", "MM1", "buy", 4, 100, tif="IOC", received_ns=late - 50_000)
+    )
+    gain.new("D", "sell", 9, 97)
+    both.append(gain.venue.new("BTC-USD", "C", "buy", 4, 103, tif="IOC", received_ns=late - 9 * MS))
+    found = rows(gain, alert(gain, orders=both))
+    assert found.sums == alone
+
+
+def test_a_stop_that_is_triggered_late_is_owed_what_it_would_have_got_in_time(rows):
+    desk = Desk()
+    desk.quotes()
+    desk.new("D", "buy", 4, 94)
+    desk.new("D", "buy", 6, 93)
+    stop = desk.venue.new(NAME, "A", "sell", 5, kind="stop", stop_price=95)
+    book = desk.venue.books[NAME]
+    (held,) = book.stops
+    book.stops = []
+    desk.new("C", "sell", 1, 94)  # The last price reaches the stop price.
+    theirs = desk.new("MM1", "sell", 3, 94, tif="IOC")
+    book.stops = [held]
+    desk.wait(SECOND)
+    desk.venue._trigger(book)
+    found = rows(desk, alert(desk, orders=(stop, theirs), scenario="trading_ahead"))
+    assert {(row.account, row.counterfactual_price) for row in found.rows} == {("A", Decimal("47"))}
+    assert sum(row.money for row in found.rows) == money(3, 2 * 1)
+    assert found.identity.reproduced == found.identity.trades > 0
+
+
+def test_a_stop_that_was_reached_before_it_came_is_due_at_once(rows):
+    desk = Desk()
+    desk.quotes()
+    desk.new("D", "buy", 4, 94)
+    desk.new("D", "buy", 6, 93)
+    desk.new("C", "sell", 1, 94)
+    book = desk.venue.books[NAME]
+    desk.wait(MS)
+    stop = desk.venue.new(NAME, "A", "sell", 5, kind="stop", stop_price=95)
+    (held,) = book.stops
+    book.stops = []
+    theirs = desk.new("MM1", "sell", 3, 94, tif="IOC")
+    book.stops = [held]
+    desk.wait(SECOND)
+    desk.venue._trigger(book)
+    found = rows(desk, alert(desk, orders=(stop, theirs), scenario="trading_ahead"))
+    assert sum(row.money for row in found.rows) == money(3, 2 * 1)
+
+
+def test_a_held_order_is_supported_until_a_person_has_confirmed_it(rows):
+    desk = Desk()
+    orders = inverted(desk)
+    found = rows(desk, alert(desk, orders=orders, scenario="trading_ahead"))
+    assert {row.standing for row in found.rows} == {"supported"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "retracted"},
+        {"evidence": "weak"},
+        {"scenario": "front_running", "evidence_class": "indicator", "evidence": "supported"},
+        {
+            "scenario": "trading_ahead",
+            "evidence_class": "rule",
+            "evidence": "supported",
+            "severity": "low",
+        },
+    ],
+)
+def test_what_proves_nothing_claims_nothing(fields):
+    assert standing_of(alert(Desk(), orders=(), **fields)) is None
+
+
+def test_a_gap_is_told_and_not_guessed_at(rows):
+    desk = Desk()
+    desk.quotes()
+    desk.venue.lose("BTC-USD", 1)
+    desk.new("D", "sell", 3, 105)
+    orders = jumped(desk)
+    named = alert(desk, orders=orders)
+    desk.cancel(orders[0])
+    for _ in range(9):
+        desk.new("D", "sell", 1, 100, ms=10_000)
+        desk.new("B", "buy", 1, 100)
+    found = rows(desk, named)
+    assert found.rows == ()
+    assert [each.reason for each in found.not_measured] == ["the book is not known whole there"]
+
+
+outcomes = st.builds(
+    lambda lots, price, seq, filled: Outcome(lots, price, seq, seq if filled else 0),
+    st.integers(1, 9), st.integers(190, 210), st.integers(1, 6), st.booleans(),
+)  # fmt: skip
+fills = st.builds(Outcome, st.integers(1, 9), st.integers(190, 210), st.integers(1, 6))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(outcomes, max_size=6), st.lists(fills, max_size=6))
+def test_pieces_never_hold_more_than_either_course(recorded, rematched):
+    pieces = pieces_of(Course(1, 7, 1, recorded=recorded, rematched=rematched))
+    assert all(piece.lots > 0 for piece in pieces)
+    assert sum(piece.lots for piece in pieces) <= sum(each.lots for each in rematched)
+    for at, outcome in enumerate(recorded):
+        taken = sum(piece.lots for piece in pieces if piece.came is outcome)
+        assert taken <= outcome.lots, at
+
+
+charges = st.builds(
+    lambda order, lots, over, filled, seq, proved, name: Charge(
+        instrument=0, account=order, order=order, side=1, lots=lots, paid_double=200 + over,
+        due_double=200, paid_as="fill" if filled else "mid", why="filled", at_seq=seq,
+        counterfactual="by_rule", standing="proved" if proved else "supported", alert_id=name,
+    ),
+    st.integers(1, 2), st.integers(1, 9), st.integers(1, 20), st.booleans(), st.integers(1, 3),
+    st.booleans(), st.sampled_from("abc"),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(charges, max_size=12), st.randoms())
+def test_no_lot_is_charged_twice_in_whatever_order_charges_come(found, rng):
+    room = {}
+    for charge in found:
+        room[charge.of] = 6
+        room[0, charge.order, -1] = 10
+    stands = settled(found, room)
+    for key, lots in room.items():
+        mine = [c for c in stands if c.of == key or (key[2] == -1 and c.order == key[1])]
+        assert sum(charge.lots for charge in mine) <= lots
+    assert all(charge.half_ticks > 0 and charge.lots > 0 for charge in stands)
+    shuffled = list(found)
+    rng.shuffle(shuffled)
+    again = settled(shuffled, room)
+    plain = [msgspec.structs.replace(c, standing="proved") for c in stands]
+    assert sum(c.half_ticks for c in again) == sum(c.half_ticks for c in plain)
