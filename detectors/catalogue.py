@@ -15,6 +15,7 @@ from detectors.information_leak import InformationLeak
 from detectors.matched_orders import MatchedOrders
 from detectors.price_spikes import PriceSpikes
 from detectors.quote_fading import QuoteFading
+from detectors.quoting_obligations import QuotingObligations
 from detectors.spoofing import Spoofing
 from detectors.stop_hunting import StopHunting
 from detectors.tag_integrity import TagIntegrity
@@ -32,6 +33,7 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "matched_orders": MatchedOrders,
     "price_spikes": PriceSpikes,
     "quote_fading": QuoteFading,
+    "quoting_obligations": QuotingObligations,
     "spoofing": Spoofing,
     "stop_hunting": StopHunting,
     "tag_integrity": TagIntegrity,

@@ -368,6 +368,8 @@ class Batch:
         The `REGISTRY_CHANGES` table; empty but in the first batch after a reload.
     terms : Terms
         Agreements and disclosures of the register's version in force.
+    parties : mapping of str to int
+        Codes of the accounts and owners that the terms name.
 
     Notes
     -----
@@ -379,6 +381,7 @@ class Batch:
         "_columns",
         "_ends",
         "instruments",
+        "parties",
         "passed_over",
         "raw",
         "registry_changes",
@@ -396,6 +399,7 @@ class Batch:
         passed_over: Mapping[str, Array] | None = None,
         registry_changes: Mapping[str, Array] | None = None,
         terms: Terms = NO_TERMS,
+        parties: Mapping[str, int] | None = None,
     ) -> None:
         self._columns = dict(columns)
         self.instruments = instruments
@@ -404,6 +408,7 @@ class Batch:
         self.passed_over = dict(_NO_ONE if passed_over is None else passed_over)
         self.registry_changes = dict(registry_changes or _NO_CHANGE)
         self.terms = terms
+        self.parties: Mapping[str, int] = {} if parties is None else parties
         self._ends: Array | None = None
 
     def __len__(self) -> int:
@@ -429,6 +434,7 @@ class Batch:
             passed_over=self.passed_over if passed_over is None else passed_over,
             registry_changes=self.registry_changes,
             terms=self.terms,
+            parties=self.parties,
         )
 
     def take(self, rows: Array) -> Batch:
@@ -439,6 +445,8 @@ class Batch:
             self.instruments,
             raw=None if self.raw is None else self.raw.gather(where),
             watermark_ns=self.watermark_ns,
+            terms=self.terms,
+            parties=self.parties,
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -82,6 +82,16 @@ class Register:
         for i, row in enumerate(self.rows):
             self._of[row.account] = (self._of.get(row.account, (i, i))[0], i + 1)
         self._index, self._segments = self._compile(source)
+        self.parties: Mapping[str, int] = {
+            name: self._code(name, source)
+            for name in dict.fromkeys(
+                (
+                    *(row.account for row in terms.obligations),
+                    *(row.subject for row in terms.disclosures),
+                )
+            )
+        }
+        """Codes of the accounts and owners that the terms name, as batches carry them."""
 
     def tag(self, batch: Batch) -> Batch:
         """Return the batch with the `TAGS` columns: by the row in force at engine_ns.

@@ -22,6 +22,7 @@ from monitor.evaluate_command import evaluate
 from monitor.ledger_command import ledger
 from monitor.logs import configure_logging
 from monitor.migrate_command import migrate
+from monitor.presence_command import presence
 from monitor.register_command import register
 from monitor.volume_command import volume
 
@@ -40,6 +41,7 @@ app.add_typer(register, name="register")
 app.command("migrate")(migrate)
 app.command("volume")(volume)
 app.command("ledger")(ledger)
+app.command("presence")(presence)
 
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
 

@@ -211,7 +211,7 @@ class Pipeline:
             self.archive.append(released.late_batch)
         enriched = self._books.apply(released.batch)
         self._count_conflicts(enriched["conflict"])
-        enriched.terms = register.terms
+        enriched.terms, enriched.parties = register.terms, register.parties
         if changes is not None:
             enriched.registry_changes = dict(changes)
         self._summariser.take(enriched)

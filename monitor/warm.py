@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from detectors.across_kernel import EXECUTION_FIELDS, rates
+from detectors.presence import Presence
 from detectors.strata import tails
 from ingest.names import Names
 from ingest.register import read_register
@@ -33,6 +34,10 @@ MM,Group,,affiliated_mm,2020-01-01T00:00:00Z,
 INSTRUMENTS: Final = """\
 instrument,base,quote,kind,tick_size,lot_size
 A-B,A,B,spot,1,1
+"""
+OBLIGATIONS: Final = """\
+account,instrument,max_spread_bps,min_quantity,min_presence_ratio,window_s,valid_from,valid_to
+MM,A-B,20,1,0.8,60,,
 """
 START_NS: Final = 1_700_000_000_000_000_000
 STEP_NS: Final = 3_000_000_000
@@ -97,6 +102,7 @@ def write_tape(folder: Path) -> None:
     (folder / "trades.ndjson").write_text("".join(writer.trades))
     (folder / "accounts.csv").write_text(ACCOUNTS)
     (folder / "instruments.csv").write_text(INSTRUMENTS)
+    (folder / "obligations.csv").write_text(OBLIGATIONS)
 
 
 def restart(tape: Path, scratch: Path) -> None:
@@ -137,6 +143,7 @@ def main() -> None:
     one = np.ones(1, np.int64)
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
     rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
+    Presence.warm()  # what new terms end: the register of that tape stays as it is
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 

@@ -257,7 +257,7 @@ def quiet(tape: Tape, days: int, start_ns: int) -> Tape:
                     | {"type": "limit", "tif": "GTC", "price": "1", "quantity": "1"}
                     | {"leaves": leaves, "received_ns": at - 1000, "engine_ns": at}
                 )
-    return Tape(records, tape.accounts, tape.instruments)
+    return Tape(records, tape.accounts, tape.instruments, obligations=tape.obligations)
 
 
 @every_detector
@@ -289,7 +289,7 @@ def _moved(tape: Tape, shift_ns: int) -> Tape:
     records = [
         {**r, **{f: r[f] + shift_ns for f in fields if r.get(f) is not None}} for r in tape.records
     ]
-    return Tape(records, tape.accounts, tape.instruments)
+    return Tape(records, tape.accounts, tape.instruments, obligations=tape.obligations)
 
 
 @every_detector

@@ -137,13 +137,17 @@ def _with_acts(tape: Tape) -> Tape:
         tape.accounts + rows,
         [*tape.instruments, *(row for stage in played for row in stage.rows)],
         tape.injected,
+        [row for stage in played for row in stage.obligations],
     )
 
 
 def tape_batch(tape: Tape, names: Names | None = None) -> tuple[Batch, Names]:
     """Return a tape as one batch in arrival order, and the names behind its codes."""
     names = Names() if names is None else names
-    return to_batch(tape.records, tape.table, tape.accounts, names), names
+    batch = to_batch(tape.records, tape.table, tape.accounts, names)
+    batch.terms = tape.terms
+    batch.parties = {row.account: names.code(row.account) for row in tape.obligations}
+    return batch, names
 
 
 def cut(batch: Batch, sizes: Iterable[int], *, backwards: bool = False) -> Iterator[Batch]:

@@ -11,11 +11,13 @@ import json
 import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.names import Names
+from ingest.terms import Obligation, Terms
 from tests.support.matching import Venue
 from tests.support.vectors import batches, id_hash, instruments_of, to_batch
 
@@ -44,6 +46,7 @@ class Tape:
     instruments: list[dict]
     injected: list[dict] = field(default_factory=list)
     """Abuse that was put in: scenario, instrument, accounts and the first and last seq."""
+    obligations: list[Obligation] = field(default_factory=list)
     venue: Venue | None = None
     """The venue as the last record left it."""
 
@@ -58,6 +61,10 @@ class Tape:
     @property
     def table(self) -> Instruments:
         return instruments_of(self.instruments)
+
+    @cached_property
+    def terms(self) -> Terms:
+        return Terms(tuple(self.obligations))
 
     def batch(self, names: Names | None = None) -> Batch:
         """Return the whole tape as one batch, rows in arrival order (not grouped)."""
@@ -187,7 +194,7 @@ class _Market:
             if wanted and rng.random() < len(wanted) / 250 and self._open(name):
                 self._abuse(name, rng.choice(wanted))
             self._step(name)
-        return Tape(venue.records, self.accounts, self.instruments, self.injected, venue)
+        return Tape(venue.records, self.accounts, self.instruments, self.injected, [], venue)
 
     def _tick(self):
         self.venue.now_ns += 1 + int(self.rng.expovariate(1 / 20_000_000))

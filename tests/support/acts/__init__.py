@@ -14,6 +14,8 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ingest.registry import ALWAYS, FOREVER
+from ingest.terms import Obligation
 from tests.support.matching import Venue
 
 SECOND: Final = 10**9
@@ -40,6 +42,7 @@ class Stage:
             for name, kind in names.items()
         ]
         self.roles = {f"{mark}-{name}": role for name, role in ROLES.items()}
+        self.obligations: list[Obligation] = []
         self._mark = mark
         self.venue = Venue(
             self.rows, self.roles, {name: f"O-{name}" for name in self.roles}, start_ns=start_ns
@@ -48,6 +51,16 @@ class Stage:
     def account(self, name: str) -> str:
         """Return the account of this act that is called so in `ROLES`."""
         return f"{self._mark}-{name}"
+
+    def agree(self, account: str, instrument: str, **terms: Any) -> None:
+        """Have an account owe quotes in an instrument, for ever."""
+        owed = {
+            "account": self.account(account),
+            "instrument": instrument,
+            "valid_from_ns": ALWAYS,
+            "valid_to_ns": FOREVER,
+        }
+        self.obligations.append(Obligation(**owed, **terms))
 
     def usual(self, bought: str, *quoted: str) -> None:
         """Quote instruments from 10.00 on, and let clients buy one in orders of the usual size."""
