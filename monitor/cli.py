@@ -24,6 +24,7 @@ from monitor.logs import configure_logging
 from monitor.migrate_command import migrate
 from monitor.presence_command import presence
 from monitor.register_command import register
+from monitor.tags_command import tags
 from monitor.volume_command import volume
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.add_typer(cases, name="case")
 app.add_typer(audit, name="audit")
 app.add_typer(archive, name="archive")
 app.add_typer(register, name="register")
+app.add_typer(tags, name="tags")
 app.command("migrate")(migrate)
 app.command("volume")(volume)
 app.command("ledger")(ledger)
