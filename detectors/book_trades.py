@@ -17,6 +17,7 @@ from detectors.book_layout import (
     A_INCOMING_RECEIVED_NS,
     A_INCOMING_SEQ,
     A_SELL_ORIGINATOR,
+    ACCOUNT,
     CLIENT_LOTS,
     E_BOOK,
     E_BUSTS_HI,
@@ -85,6 +86,9 @@ _REJECT = 3
 _EXPIRE = 4
 _TRADE = 9
 _OVERFILL = 3
+_OTHER_BUYER = 6
+_OTHER_SELLER = 7
+_OTHER_PARTIES = 8
 
 
 @compiled
@@ -128,6 +132,14 @@ def announce(m: Array) -> None:
 
 
 @compiled
+def is_of_another(m: Array, order: int, account: int) -> bool:
+    """Return whether an order was entered by another account than a trade of it names."""
+    if order == NONE or account < 0 or m[order + ACCOUNT] < 0:
+        return False
+    return bool(m[order + ACCOUNT] != account)
+
+
+@compiled
 def trade(m: Array, coverage: int) -> int:
     """Apply a trade: both orders shrink; a bust or a trade of nameless orders changes nothing."""
     if m[E_BUSTS_HI] != 0 or m[E_BUSTS_LO] != 0 or nameless(m):
@@ -147,6 +159,11 @@ def trade(m: Array, coverage: int) -> int:
         m[A_SELL_ORIGINATOR] = m[sell + ORIGINATOR]
     elif m[E_SELL_HI] != 0 or m[E_SELL_LO] != 0:
         conflict = _UNKNOWN_ORDER
+    other_buyer = is_of_another(m, buy, m[E_BUY_ACCOUNT])
+    other_seller = is_of_another(m, sell, m[E_SELL_ACCOUNT])
+    if other_buyer or other_seller:
+        conflict = _OTHER_SELLER if not other_buyer else _OTHER_BUYER
+        conflict = _OTHER_PARTIES if other_buyer and other_seller else conflict
     side = -(m[book + F_SIDE] if flight != 0 else m[E_SIDE])
     if side == 0:
         # No aggressor is named: the order that joined first is taken as the resting one.

@@ -27,6 +27,7 @@ from detectors.tag_kernel import (
     LAPSED,
     LAST_NS,
     LAST_SEQ,
+    MISATTRIBUTED,
     OMITTED,
     STATS,
     UNREGISTERED,
@@ -42,14 +43,17 @@ from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
-FLAG, REGISTRATION, CHANGE = 0, 1, 2
+FLAG, REGISTRATION, CHANGE, ENGINE = 0, 1, 2, 3
 """Kinds of episode; each an alert of its own."""
 FAULT_NAMES: Final = {
     OMITTED: "omitted_flags",
     FALSE: "false_flags",
     UNREGISTERED: "never_registered",
     LAPSED: "registration_lapsed",
+    MISATTRIBUTED: "orders_of_another",
 }
+KINDS: Final = {OMITTED: FLAG, FALSE: FLAG, MISATTRIBUTED: ENGINE}
+"""Kinds of faults; those that are not here are of registration."""
 TOLD_EACH: Final = 64
 """Facts of an episode told one by one; after that only every power of two and the closing."""
 
@@ -107,9 +111,10 @@ class TagIntegrity(Detector):
             "Trades on which the tape's afmm_flag is not the side, or sides, that the register "
             "calls affiliated_mm (once an instrument's tape has carried flags, a trade without "
             "one says none); accounts that trade with no register row in force, never or no "
-            "longer registered; register rows altered, removed, added or back-dated over times "
-            "at which the account had already traded. One alert an account, instrument and kind "
-            "of fault, never one a trade."
+            "longer registered; trades that name another account than the one that entered the "
+            "order (the engine contradicts itself); register rows altered, removed, added or "
+            "back-dated over times at which the account had already traded. One alert an account, "
+            "instrument and kind of fault, never one a trade."
         ),
         legal_basis=(
             "SFC circular 26EC6 para 7(f): identify AFMM trades in post-trade data [V]",
@@ -122,6 +127,7 @@ class TagIntegrity(Detector):
             "both sides the affiliated market maker, flagged both",
             "register row added for a time to come",
             "unregistered account that never trades",
+            "an order whose entry is not known",
         ),
         blind_spots=(
             "an account registered under a wrong role from the start (hidden_affiliates)",
@@ -143,6 +149,11 @@ class TagIntegrity(Detector):
                 "and valid_to of the account's rows, a day on each side of window_start_ns."
             ),
             (
+                "For `features.orders_of_another` compare account of order_ids' records in the "
+                "orders topic with that of trade_ids: who was filled, and who was told so, from "
+                "window_start_ns on?"
+            ),
+            (
                 "For `features.registry_changes` read who changed the register between "
                 "registry_version before and after detected_ns, and on what approval."
             ),
@@ -152,7 +163,7 @@ class TagIntegrity(Detector):
             ),
         ),
         needs=("buy_account", "sell_account", "engine_ns"),
-        wants=("afmm_flag",),
+        wants=("afmm_flag", "buy_order_id", "sell_order_id"),
     )
     Params: ClassVar[type[Params]] = TagIntegrityParams
     layout: ClassVar[Layout] = {
@@ -199,7 +210,7 @@ class TagIntegrity(Detector):
         code, seq = int(batch["instrument"][row]), int(batch["seq"][row])
         at_ns = int(batch["clock_ns"][row])
         account = int(batch["buy_account" if side > 0 else "sell_account"][row])
-        kind = FLAG if fault in (OMITTED, FALSE) else REGISTRATION
+        kind = KINDS.get(fault, REGISTRATION)
         episode, expired = self._episodes.fact(
             (code, account, kind),
             seq=seq,
@@ -212,7 +223,10 @@ class TagIntegrity(Detector):
         name = FAULT_NAMES[fault]
         episode.sums[name] = episode.sums.get(name, 0) + 1
         if episode.facts <= TOLD_EACH or episode.facts & (episode.facts - 1) == 0:
-            yield self._finding(episode, at_ns, (Ref(code, seq),))
+            seqs = {seq}
+            if kind == ENGINE:  # the records that entered the orders, as far as they are known
+                seqs |= {int(batch[name][row]) for name in ("entry_seq", "incoming_seq")} - {0}
+            yield self._finding(episode, at_ns, tuple(Ref(code, n) for n in sorted(seqs)))
 
     def _changes(self, batch: Batch) -> Iterator[Finding]:
         """Yield what a reload of the register changed over trades already made."""

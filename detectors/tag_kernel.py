@@ -8,25 +8,29 @@ import numpy as np
 
 from detectors.wash_kernel import slot
 from ingest.compiled import njit
-from ingest.events import NO_CODE, Array, Kind, Role
+from ingest.events import NO_CODE, Array, Conflict, Kind, Role
 
 OMITTED: Final = 0
 FALSE: Final = 1
 UNREGISTERED: Final = 2
 LAPSED: Final = 3
-"""Faults: the tape left the flag out, put it on wrongly; no row in force, none any more."""
+MISATTRIBUTED: Final = 4
+"""Faults: the tape left the flag out, put it on wrongly; no row in force, none any more; the order
+was entered by another account than the trade names."""
 
 FIRST_NS, LAST_NS, FIRST_SEQ, LAST_SEQ, REGISTERED, STATS = 0, 1, 2, 3, 4, 5
 """What is kept of an account that has traded in an instrument."""
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "busts_hi", "busts_lo", "afmm_flag",
-    "buy_account", "sell_account", "buy_role", "sell_role",
+    "buy_account", "sell_account", "buy_role", "sell_role", "conflict",
 )  # fmt: skip
 _TRADE: Final = int(Kind.TRADE)
 _ABSENT: Final = int(NO_CODE)
 _UNKNOWN: Final = int(Role.UNKNOWN)
 _AFMM: Final = int(Role.AFFILIATED_MM)
+_OTHER_BUYER, _OTHER_SELLER = int(Conflict.OTHER_BUYER), int(Conflict.OTHER_SELLER)
+_OTHER_PARTIES: Final = int(Conflict.OTHER_PARTIES)
 
 
 @njit(cache=True)
@@ -47,13 +51,13 @@ def scan(  # noqa: PLR0917
     """
     (
         kind, instrument, seq, clock, busts_hi, busts_lo, flag,
-        buy_account, sell_account, buy_role, sell_role,
+        buy_account, sell_account, buy_role, sell_role, conflict,
     ) = columns  # fmt: skip
     faults = 0
     for i in range(first, len(kind)):
         if kind[i] != _TRADE or busts_hi[i] != 0 or busts_lo[i] != 0:
             continue
-        if 2 * (used + 1) >= len(keys) or faults + 2 > len(out):
+        if 2 * (used + 1) >= len(keys) or faults + 4 > len(out):
             return i, used, faults
         x = instrument[i]
         if flag[i] >= 0:
@@ -82,11 +86,14 @@ def scan(  # noqa: PLR0917
                     said = flag[i] > 0 and (flag[i] & (1 if side == 1 else 2)) != 0
                     if said != (role == _AFMM):
                         fault = FALSE if said else OMITTED
-            if fault >= 0:
-                out[faults, 0] = i
-                out[faults, 1] = side
-                out[faults, 2] = fault
-                faults += 1
+            other = _OTHER_BUYER if side == 1 else _OTHER_SELLER
+            is_other = conflict[i] in (other, _OTHER_PARTIES)
+            for told in (fault, MISATTRIBUTED if is_other else -1):
+                if told >= 0:
+                    out[faults, 0] = i
+                    out[faults, 1] = side
+                    out[faults, 2] = told
+                    faults += 1
     return len(kind), used, faults
 
 

@@ -346,6 +346,10 @@ class Conflict(IntEnum):
     OVERFILL = 3
     DUPLICATE_ORDER = 4
     CROSSED = 5
+    OTHER_BUYER = 6
+    """A trade's account is not the one that entered the order: the buyer's, the seller's, both."""
+    OTHER_SELLER = 7
+    OTHER_PARTIES = 8
 
 
 class Batch:

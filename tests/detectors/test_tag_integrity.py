@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
+from detectors.book import Books
 from detectors.examples import batch_of, example_instruments, table, trade
 from detectors.tag_integrity import TagIntegrity, TagIntegrityParams
-from ingest.events import REGISTRY_CHANGES, AfmmFlag, Batch, ChangeKind, Coverage, Kind, Role
+from ingest.events import (
+    REGISTRY_CHANGES,
+    AfmmFlag,
+    Batch,
+    ChangeKind,
+    Conflict,
+    Coverage,
+    Kind,
+    Role,
+)
+from ingest.names import Names
 from tests.support.claims import claims
+from tests.support.matching import Venue
+from tests.support.vectors import to_batch
 
 SECOND = 10**9
 TABLE = example_instruments()
@@ -45,6 +60,57 @@ def test_a_flag_that_is_not_the_register_is_told_of_each_account(flag, buy, sell
     found = play(flagged(flag, buy, sell))
     assert {f.accounts[0]: next(iter(f.features)) for f in found} == wrong
     assert all((f.scenario, f.evidence) == ("tag_error", "proved") for f in found)
+
+
+@pytest.mark.parametrize(
+    ("conflict", "whose"),
+    [
+        (Conflict.OTHER_BUYER, {1}),
+        (Conflict.OTHER_SELLER, {2}),
+        (Conflict.OTHER_PARTIES, {1, 2}),
+        (Conflict.UNKNOWN_ORDER, set()),
+        (Conflict.OVERFILL, set()),
+    ],
+)
+def test_a_trade_that_names_another_account_than_entered_the_order_is_told(conflict, whose):
+    row = flagged(AfmmFlag.NONE, conflict=conflict, seq=9, entry_seq=4, incoming_seq=8)
+    found = play(row)
+    assert {f.accounts[0] for f in found} == whose
+    assert all(f.features["orders_of_another"].value == 1 for f in found)
+    assert all([ref.seq for ref in f.evidence_refs] == [4, 8, 9] for f in found)
+
+
+def test_an_account_falsely_flagged_and_falsely_named_is_told_of_both():
+    found = play(flagged(AfmmFlag.BUY, conflict=Conflict.OTHER_BUYER))
+    assert [next(iter(f.features)) for f in found] == ["false_flags", "orders_of_another"]
+
+
+@pytest.mark.parametrize("wrong", [None, "buy", "sell"])
+def test_the_book_tells_whose_order_it_was(wrong):
+    venue = Venue(
+        [{"instrument": "BTC-USD", "tick_size": Decimal("0.5"), "lot_size": Decimal("0.001")}],
+        {"A": "client", "B": "client", "C": "client"},
+        {name: name for name in "ABC"},
+    )
+    venue.new("BTC-USD", "A", "sell", 10, 100)
+    venue.now_ns += 1
+    venue.new("BTC-USD", "B", "buy", 4, 100)
+    venue.new("BTC-USD", "B", "buy", 6, 100)
+    records = [dict(record) for record in venue.records]
+    trades = [record for record in records if "trade_id" in record]
+    if wrong is not None:
+        trades[1][f"{wrong}_account"] = "C"
+    accounts = [{"account": a, "owner": a, "role": "client"} for a in "ABC"]
+    names = Names()
+    batch = Books(TABLE).apply(to_batch(records, TABLE, accounts, names))
+    found = TagIntegrity(TagIntegrityParams(), TABLE).step(batch)
+    told = [(names.name(f.accounts[0]), list(f.features)) for f in found]
+    assert told == ([] if wrong is None else [("C", ["orders_of_another"])])
+
+
+@look_alike("an order whose entry is not known")
+def test_an_order_that_is_not_known_is_nobody_elses():
+    assert play(flagged(AfmmFlag.NONE, conflict=Conflict.UNKNOWN_ORDER)) == []
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,12 @@ def faulty(batch: Batch, seed: int, rate: float = 0.02) -> Batch:
         changed[half][at] = changed[half][at - 1]
     for name in ("buy_account", "sell_account"):
         changed[name][some(Kind.TRADE)] = NO_CODE
+    # Whoever comes next in the table, of one side or of both: not who entered the order.
+    for sides in (("buy",), ("sell",), ("buy", "sell")):
+        at = some(Kind.TRADE)
+        for side in sides:
+            whose = changed[f"{side}_account"]
+            whose[at] = np.maximum(whose[at], 0) + 1
     at = some(*Kind)
     changed["kind"][at] = rng.choice([0, 1, 2, 3, 4, 5, 6, 7, 8], len(at))
     at = some(Kind.STATUS)

@@ -536,6 +536,16 @@ def _trade(book, event, row, ids, incomplete):
             row[f"{word}_originator"] = orders[side].originator
         elif id_ is not None:
             conflict = Conflict.UNKNOWN_ORDER
+    others = {
+        word
+        for side, word in ((Side.BUY, "buy"), (Side.SELL, "sell"))
+        if orders[side] is not None
+        and NO_CODE not in (orders[side].account, event[f"{word}_account"])
+        and orders[side].account != event[f"{word}_account"]
+    }
+    if others:
+        told = {"buy": Conflict.OTHER_BUYER, "sell": Conflict.OTHER_SELLER}
+        conflict = Conflict.OTHER_PARTIES if len(others) > 1 else told[others.pop()]
     if flight is not None:
         side = -flight.side
     elif aggressor != Side.NONE:
