@@ -55,7 +55,12 @@ FAULT_NAMES: Final = {
 KINDS: Final = {OMITTED: FLAG, FALSE: FLAG, MISATTRIBUTED: ENGINE}
 """Kinds of faults; those that are not here are of registration."""
 TOLD_EACH: Final = 64
-"""Facts of an episode told one by one; after that only every power of two and the closing."""
+"""Facts of a run told one by one; after that only every power of two of it, and the closing."""
+RUN_GAP_NS: Final = 60 * SECOND
+"""A fault that comes after a minute without one begins a run anew: it broke again, and where it did
+is to be told however much the episode has told before."""
+OWN: Final = frozenset({"certain", "run"})
+"""Sums of an episode that count no fault."""
 
 
 class TagIntegrityParams(Params, frozen=True):
@@ -210,9 +215,11 @@ class TagIntegrity(Detector):
         code, seq = int(batch["instrument"][row]), int(batch["seq"][row])
         at_ns = int(batch["clock_ns"][row])
         account = int(batch["buy_account" if side > 0 else "sell_account"][row])
-        kind = KINDS.get(fault, REGISTRATION)
+        key = (code, account, KINDS.get(fault, REGISTRATION))
+        before = self._episodes.get(key)
+        last_ns = at_ns if before is None else before.last_ns
         episode, expired = self._episodes.fact(
-            (code, account, kind),
+            key,
             seq=seq,
             at_ns=at_ns,
             accounts=(account,),
@@ -222,9 +229,11 @@ class TagIntegrity(Detector):
             yield self._closing(expired)
         name = FAULT_NAMES[fault]
         episode.sums[name] = episode.sums.get(name, 0) + 1
-        if episode.facts <= TOLD_EACH or episode.facts & (episode.facts - 1) == 0:
+        run = 1 if at_ns - last_ns > RUN_GAP_NS else episode.sums.get("run", 0) + 1
+        episode.sums["run"] = run
+        if run <= TOLD_EACH or run & (run - 1) == 0:
             seqs = {seq}
-            if kind == ENGINE:  # the records that entered the orders, as far as they are known
+            if key[-1] == ENGINE:  # the records that entered the orders, as far as they are known
                 seqs |= {int(batch[name][row]) for name in ("entry_seq", "incoming_seq")} - {0}
             yield self._finding(episode, at_ns, tuple(Ref(code, n) for n in sorted(seqs)))
 
@@ -272,7 +281,7 @@ class TagIntegrity(Detector):
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
-        faults = {n: v for n, v in sorted(episode.sums.items()) if n != "certain"}
+        faults = {n: v for n, v in sorted(episode.sums.items()) if n not in OWN}
         count = sum(faults.values())
         systematic = count >= self._params.systematic_trades
         evidence: Evidence = "proved"

@@ -108,6 +108,15 @@ def test_the_book_tells_whose_order_it_was(wrong):
     assert told == ([] if wrong is None else [("C", ["orders_of_another"])])
 
 
+def test_what_breaks_again_within_an_episode_is_told_again():
+    many = [flagged(AfmmFlag.NONE, buy=MM, engine_ns=SECOND + n) for n in range(200)]
+    again = [flagged(AfmmFlag.NONE, buy=MM, engine_ns=500 * SECOND + n) for n in range(3)]
+    found = play(*many, *again)
+    assert [f.evidence_refs[0].seq for f in found] == [*range(1, 65), 128, 201, 202, 203]
+    assert found[-1].features["omitted_flags"].value == 203
+    assert len({f.first_seq for f in found}) == 1
+
+
 @look_alike("an order whose entry is not known")
 def test_an_order_that_is_not_known_is_nobody_elses():
     assert play(flagged(AfmmFlag.NONE, conflict=Conflict.UNKNOWN_ORDER)) == []
