@@ -72,7 +72,6 @@ class Register:
             sorted(rows, key=lambda row: (row.account, row.valid_from_ns))
         )
         _refuse_overlaps(self.rows, source)
-        self.terms = terms
         said = [row.content for row in self.rows]
         content = msgspec.json.encode([said, terms.content] if terms else said)
         self.version = hashlib.sha256(content).hexdigest()[:16]
@@ -92,6 +91,8 @@ class Register:
             )
         }
         """Codes of the accounts and owners that the terms name, as batches carry them."""
+        self.terms = msgspec.structs.replace(terms, accounts=self._accounts(terms.subjects))
+        """Agreements and disclosures, with the codes of the accounts that they name."""
 
     def tag(self, batch: Batch) -> Batch:
         """Return the batch with the `TAGS` columns: by the row in force at engine_ns.
@@ -126,7 +127,7 @@ class Register:
     @property
     def said(self) -> Registered:
         """What this version says, to be kept."""
-        return Registered(rows=self.rows, terms=self.terms)
+        return Registered(rows=self.rows, terms=msgspec.structs.replace(self.terms, accounts={}))
 
     def row_at(self, account: int, at_ns: int) -> RegistryRow | None:
         """Return the row of an account code in force at a time, or None."""
@@ -186,6 +187,20 @@ class Register:
             np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)
         )
         return index, (starts, role, owners, members)
+
+    def _accounts(self, subjects: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """Return the codes of the accounts that each subject is, or owns at any time."""
+        owned: dict[str, dict[str, None]] = {}
+        for row in self.rows:
+            owned.setdefault(row.owner, {})[row.account] = None
+        found = {
+            name: (name,) if name in self._of else tuple(owned.get(name, ())) for name in subjects
+        }
+        return {
+            name: tuple(self._names.code(account) for account in accounts)
+            for name, accounts in found.items()
+            if accounts
+        }
 
     def _code(self, name: str, source: str) -> int:
         code = self._names.code(name)

@@ -6,7 +6,7 @@ what was said of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -88,9 +88,19 @@ class Terms(msgspec.Struct, frozen=True):
 
     obligations: Sequence[Obligation] = ()
     disclosures: Sequence[Disclosure] = ()
+    accounts: Mapping[str, tuple[int, ...]] = {}
+    """Codes of the accounts that each name in these rows stands for: its own, or those that have it
+    as owner, in order of their names; without an entry, nobody. The register fills it in; it is no
+    part of the content, since codes are one run's own."""
 
     def __bool__(self) -> bool:
         return bool(self.obligations or self.disclosures)
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """Every account or owner that the rows name, once, in order of name."""
+        agreed = {row.account for row in self.obligations}
+        return sorted(agreed | {row.subject for row in self.disclosures})
 
     @property
     def content(self) -> tuple[object, ...]:

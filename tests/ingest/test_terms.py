@@ -121,3 +121,17 @@ def test_what_cannot_be_used_is_refused_by_line(
     path.write_text(text.replace(old, new))
     with pytest.raises(RegistryError, match=says):
         read_terms(folder)
+
+
+def test_names_in_the_terms_have_the_codes_of_their_accounts(folder: Path) -> None:
+    (folder / "accounts.csv").write_text(ACCOUNTS + "MM2,Group,Group Ltd,affiliated_mm,,\n")
+    (folder / "disclosures.csv").write_text(
+        DISCLOSURES + "Group,fee,,0.5,maker_bps,,,fees\nNobody,fee,,0.5,maker_bps,,,fees\n"
+    )
+    names = Names(["other"])
+    register = read_register(folder / "accounts.csv", names)
+    assert register.terms.accounts == {
+        "MM1": (names.find("MM1"),),
+        "Group": (names.find("MM1"), names.find("MM2")),
+    }
+    assert register.said.terms == read_terms(folder)
