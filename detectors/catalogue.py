@@ -20,6 +20,7 @@ from detectors.spoofing import Spoofing
 from detectors.stop_hunting import StopHunting
 from detectors.tag_integrity import TagIntegrity
 from detectors.trading_ahead import TradingAhead
+from detectors.unequal_access import UnequalAccess
 from detectors.wash_rings import WashRings
 from detectors.wash_trading import WashTrading
 
@@ -38,6 +39,7 @@ DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "stop_hunting": StopHunting,
     "tag_integrity": TagIntegrity,
     "trading_ahead": TradingAhead,
+    "unequal_access": UnequalAccess,
     "wash_rings": WashRings,
     "wash_trading": WashTrading,
 }

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ingest.errors import RingfenceError, UsageError
+from monitor.access_command import access
 from monitor.archive_command import archive
 from monitor.audit_command import audit
 from monitor.console import ConfigOption, JsonOption, err, out, print_json
@@ -44,6 +45,7 @@ app.command("migrate")(migrate)
 app.command("volume")(volume)
 app.command("ledger")(ledger)
 app.command("presence")(presence)
+app.command("access")(access)
 
 TapeArgument = Annotated[Path, typer.Argument(help="folder of a tape", show_default=False)]
 

@@ -1,0 +1,146 @@
+"""A finding of unequal_access: what an episode of one way says, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from detectors.access_chance import Verdict, day_tests, quantiles
+from detectors.access_params import UnequalAccessParams
+from detectors.access_state import FEE, PROTECTION
+from detectors.base import Evidence, EvidenceClass, Feature, Finding, Ref, Spec, rounded
+from detectors.episodes import Episode
+from ingest.axes import Entries
+from ingest.events import Array
+
+WAYS: Final = ("fee", "protection", "stp", "latency", "reject")
+"""By their numbers in an episode's key; the first three as in `access_state`."""
+LATENCY, REJECT = 3, 4
+SHOWN: Final = {"fee": (1e-6, "bps"), "protection": (1.0, "lots")}
+"""What a unit of a fact's least value is, and is called."""
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an open episode says, beside its sums."""
+
+    code: int
+    way: int
+    accounts: tuple[int, ...]
+    start_ns: int
+    end_ns: int
+    evidence_class: EvidenceClass
+    evidence: Evidence
+    significant: bool
+    score: float
+    features: Mapping[str, Feature]
+
+
+def under(latest: Latest, code: int) -> Latest:
+    """Return it under another instrument code."""
+    return msgspec.structs.replace(latest, code=code)
+
+
+LATEST: Final = Entries(kind=Latest, place=lambda latest: latest.code, moved=under)
+"""Axis of a packed list of them."""
+
+
+def said_of(verdict: Verdict, params: UnequalAccessParams) -> dict[str, Feature]:
+    """Return what every test says: over how long, against whom, with what chance."""
+    features = {
+        "span": Feature(verdict.buckets * params.bucket_s, "s"),
+        "chance": Feature(rounded(verdict.chance), "probability", rounded(verdict.allowed)),
+        "chance_of_day": Feature(
+            rounded(min(1.0, verdict.chance * day_tests(params))),
+            "probability",
+            params.daily_false_alarms,
+        ),
+        "external_makers": Feature(verdict.peers, "count"),
+    }
+    if not verdict.controlled:
+        features["no_peer_control"] = Feature(verdict.peers, "external makers", 2)
+    return features
+
+
+def of_times(verdict: Verdict, times: Array, params: UnequalAccessParams) -> dict[str, Feature]:
+    """Return what a test of gateway-to-engine times says; `times` are those of its window."""
+    features = {
+        "pairs": Feature(verdict.ours, "count"),
+        "pairs_faster": Feature(verdict.hits, "count", verdict.others),
+        "lead": Feature(rounded((verdict.hits - verdict.others) / verdict.ours), "ratio", 0.0),
+    }
+    for name, share in (("median", 0.5), ("p90", 0.9)):
+        found = quantiles(times, share)
+        features[f"{name}_time"] = Feature(found["ours"], "ns", found["others"])
+        features[f"{name}_difference"] = Feature(found["others"] - found["ours"], "ns", 0)
+        features[f"{name}_difference_low"] = Feature(found["low"], "ns")
+        features[f"{name}_difference_high"] = Feature(found["high"], "ns")
+    return features | said_of(verdict, params)
+
+
+def of_refusals(verdict: Verdict, params: UnequalAccessParams) -> dict[str, Feature]:
+    """Return what a test of refusals says."""
+    theirs = verdict.other_hits / verdict.others
+    return {
+        "orders": Feature(verdict.ours, "count", verdict.others),
+        "refused": Feature(verdict.hits, "count", verdict.other_hits),
+        "refused_share": Feature(rounded(verdict.hits / verdict.ours), "ratio", rounded(theirs)),
+        **said_of(verdict, params),
+    }
+
+
+def of_facts(way: int, sums: Mapping[str, int], quote: str) -> dict[str, Feature]:
+    """Return what facts say: how many, the plainest, and money where it is of fees."""
+    facts = sums["facts"]
+    if way not in (FEE, PROTECTION):
+        return {"quotes_left_standing": Feature(facts, "count", 0)}
+    name = WAYS[way]
+    scale, unit = SHOWN[name]
+    least = Feature(rounded(sums["least"] * scale), unit, rounded(sums["told"] * scale))
+    if way != FEE:
+        return {"acts_of_protection": Feature(facts, "count"), "least_before": least}
+    short = sums["due"] - sums["got"]
+    return {
+        "fees": Feature(facts, "count"),
+        "lowest_rate": least,
+        "paid": Feature(rounded(sums["got"] * 1e-9), quote, rounded(sums["due"] * 1e-9)),
+        "short": Feature(rounded(short * 1e-9), quote, 0.0),
+    }
+
+
+def finding(
+    spec: Spec,
+    params: UnequalAccessParams,
+    episode: Episode,
+    latest: Latest,
+    *,
+    at_ns: int,
+    refs: tuple[Ref, ...] = (),
+    closed: bool = False,
+) -> Finding:
+    """Return the episode as it stands at an event time, with what it newly rests on."""
+    proved = latest.evidence == "proved"
+    systematic = episode.sums.get("facts", 0) >= params.systematic_facts
+    return Finding(
+        detector=spec.id,
+        detector_version=spec.version,
+        scenario=spec.scenarios[0],
+        evidence_class=latest.evidence_class,
+        evidence=latest.evidence,
+        instrument=latest.code,
+        first_seq=episode.first_seq,
+        first_accounts=episode.first_accounts,
+        revision=episode.facts,
+        accounts=latest.accounts,
+        window_start_ns=latest.start_ns,
+        window_end_ns=latest.end_ns,
+        detected_ns=at_ns,
+        evidence_refs=refs,
+        features=latest.features,
+        score=latest.score,
+        systematic=systematic and proved,
+        significant=latest.significant,
+        notify_clock="asap" if proved else "none",
+        status="confirmed" if closed else "provisional",
+    )

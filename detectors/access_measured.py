@@ -1,0 +1,240 @@
+"""Access as it was measured, way by way: evidence of compliance where it was equal, no finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+
+from detectors.access_chance import LEAST_PEERS, day_tests, quantiles
+from detectors.access_params import UnequalAccessParams
+from detectors.access_state import (
+    B_BENT,
+    B_ORDERS,
+    B_PEER_BENT,
+    B_PEER_RULE,
+    B_REFUSED,
+    B_RULE,
+    FEE,
+    LIQUIDITY,
+    M_BASE,
+    M_COUNT,
+    M_LEAST,
+    M_SUM,
+    P_LOSSES,
+    P_ORDERS,
+    P_PAIRS,
+    P_REFUSED,
+    P_WINS,
+    PREVENTION,
+    PROTECTION,
+    TOLD_LATENCY,
+    TOLD_LOTS,
+    TOLD_MAKER,
+    TRIPS,
+)
+from detectors.base import Feature, rounded
+from detectors.statistics import fisher_tail
+from ingest.events import Array
+from ingest.instruments import Instrument
+
+Word = Literal["compliant", "breach", "undisclosed", "no_peer_control", "not_seen"]
+Said = Callable[[Sequence[int]], Mapping[str, Feature]]
+"""Returns what clients were told of some kinds of value, as features."""
+LIQUIDITIES: Final = ("maker", "taker")
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """One way of access in one instrument: the affiliate against external makers and clients' word.
+
+    `ours`, `others`, `low` and `high` are in `unit`; None where nothing was seen. `low` and `high`
+    bound the difference of medians, others' less the affiliate's (95 %).
+    """
+
+    instrument: str
+    way: str
+    count: int
+    """Pairs, orders, fees, acts or prevented self-trades of the affiliate."""
+    ours: float | None
+    others: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    disclosed: str
+    document: str
+    verdict: Word
+    """breach: better than disclosed; undisclosed: better than external makers, and nobody was told;
+    no_peer_control: fewer than two external makers to compare with."""
+
+
+def measured(
+    instrument: Instrument, kept: Mapping[str, Array], said: Said, params: UnequalAccessParams
+) -> Iterator[Measured]:
+    """Yield what was measured of an instrument: times and refusals of the last day, else of all.
+
+    Parameters
+    ----------
+    kept : mapping of name to Array
+        The instrument's part of what `unequal_access` keeps.
+    """
+    for way in (_times, _refusals, _fees, _protection, _prevention):
+        yield from way(instrument.instrument, kept, said, params)
+
+
+def _value(told: Mapping[str, Feature]) -> str:
+    return str(told["disclosed"].value)
+
+
+def _document(told: Mapping[str, Feature]) -> str:
+    return str(told["document"].value) if "document" in told else ""
+
+
+def _better(said: Mapping[str, Feature]) -> Word:
+    return "breach" if "document" in said else "undisclosed"
+
+
+def _times(
+    name: str, kept: Mapping[str, Array], said: Said, params: UnequalAccessParams
+) -> Iterator[Measured]:
+    tally = kept["access_peers"].sum(axis=0, dtype=np.int64)
+    compared = tally[tally[:, P_PAIRS] >= params.least_pairs]
+    pairs, wins, losses = (int(compared[:, n].sum()) for n in (P_PAIRS, P_WINS, P_LOSSES))
+    told = said((TOLD_LATENCY,))
+    verdict: Word = "compliant"
+    found: Mapping[str, int] = {}
+    if not pairs:
+        verdict = "not_seen"
+    else:
+        found = quantiles(kept["access_times"].sum(axis=0, dtype=np.int64), 0.5)
+        covered = "document" in told and found["ours"] >= float(_value(told).split(" / ")[0])
+        if len(compared) < LEAST_PEERS:
+            verdict = "no_peer_control"
+        elif wins - losses >= params.least_lead_ratio * pairs and not covered:
+            verdict = _better(told)
+    yield Measured(
+        instrument=name,
+        way="latency",
+        count=pairs,
+        ours=found.get("ours"),
+        others=found.get("others"),
+        unit="ns",
+        low=found.get("low"),
+        high=found.get("high"),
+        disclosed=_value(told),
+        document=_document(told),
+        verdict=verdict,
+    )
+
+
+def _refusals(
+    name: str, kept: Mapping[str, Array], said: Said, params: UnequalAccessParams
+) -> Iterator[Measured]:
+    tally = kept["access_peers"].sum(axis=0, dtype=np.int64)
+    bucket = kept["access_tallies"].sum(axis=0)
+    ours, refused = int(bucket[B_ORDERS]), int(bucket[B_REFUSED])
+    others, other_refused = int(tally[:, P_ORDERS].sum()), int(tally[:, P_REFUSED].sum())
+    verdict: Word = "compliant"
+    if not ours:
+        verdict = "not_seen"
+    elif (tally[:, P_ORDERS] > 0).sum() < LEAST_PEERS:
+        verdict = "no_peer_control"
+    elif fisher_tail(other_refused, others, refused, ours) <= (
+        params.daily_false_alarms / day_tests(params)
+    ):
+        verdict = "undisclosed"
+    yield Measured(
+        instrument=name,
+        way="reject",
+        count=ours,
+        ours=rounded(refused / ours) if ours else None,
+        others=rounded(other_refused / others) if others else None,
+        unit="ratio",
+        verdict=verdict,
+        disclosed=_value(said(())),
+        document=_document(said(())),
+    )
+
+
+def _fees(
+    name: str,
+    kept: Mapping[str, Array],
+    said: Said,
+    params: UnequalAccessParams,  # noqa: ARG001
+) -> Iterator[Measured]:
+    facts, better = (int(n) for n in kept["access_told"][FEE])
+    for liquidity in range(LIQUIDITY):
+        mine, theirs = kept["access_measured"][[liquidity, LIQUIDITY + liquidity]]
+        told = said((TOLD_MAKER + liquidity,))
+        ours, others = (
+            rounded(float(row[M_SUM] / row[M_BASE]) * 1e4) if row[M_BASE] else None
+            for row in (mine, theirs)
+        )
+        verdict: Word = "compliant"
+        if ours is None:
+            verdict = "not_seen"
+        elif facts:
+            verdict = "breach" if better else "undisclosed"
+        elif others is None and "document" not in told:
+            verdict = "no_peer_control"
+        yield Measured(
+            instrument=name,
+            way=f"fee, {LIQUIDITIES[liquidity]}",
+            count=int(mine[M_COUNT]),
+            ours=ours,
+            others=others,
+            unit="bps",
+            verdict=verdict,
+            disclosed=_value(told),
+            document=_document(told),
+        )
+
+
+def _protection(
+    name: str,
+    kept: Mapping[str, Array],
+    said: Said,
+    params: UnequalAccessParams,  # noqa: ARG001
+) -> Iterator[Measured]:
+    row, told = kept["access_measured"][TRIPS], said((TOLD_LOTS,))
+    count = int(row[M_COUNT])
+    verdict: Word = "compliant" if "document" in told else "undisclosed"
+    if kept["access_told"][PROTECTION, 0]:
+        verdict = "breach"
+    yield Measured(
+        instrument=name,
+        way="protection",
+        count=count,
+        ours=rounded(float(row[M_LEAST])) if count else None,
+        others=None,
+        unit="lots, least",
+        verdict=verdict if count else "not_seen",
+        disclosed=_value(told),
+        document=_document(told),
+    )
+
+
+def _prevention(
+    name: str,
+    kept: Mapping[str, Array],
+    said: Said,
+    params: UnequalAccessParams,  # noqa: ARG001
+) -> Iterator[Measured]:
+    row = kept["access_tallies"].sum(axis=0)
+    ours = int(row[B_RULE] + row[B_BENT])
+    others = int(row[B_PEER_RULE] + row[B_PEER_BENT])
+    verdict: Word = "undisclosed" if kept["access_told"][PREVENTION, 0] else "compliant"
+    if not others:
+        verdict = "no_peer_control"
+    yield Measured(
+        instrument=name,
+        way="stp",
+        count=ours,
+        ours=rounded(int(row[B_BENT]) / ours) if ours else None,
+        others=rounded(int(row[B_PEER_BENT]) / others) if others else None,
+        unit="ratio, incoming",
+        verdict=verdict if ours else "not_seen",
+        disclosed=_value(said(())),
+        document=_document(said(())),
+    )

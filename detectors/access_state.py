@@ -1,0 +1,101 @@
+"""What unequal_access keeps of each instrument: slots of makers, tallies by bucket, open facts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SLOTS: Final = 16
+"""Makers and accounts of the group that are followed in an instrument; more is overflow."""
+ACTIONS: Final = 3
+ENTER, AMEND, CANCEL = range(ACTIONS)
+"""Actions whose times are compared: like with like."""
+LIQUIDITY: Final = 2
+MAKER, TAKER = range(LIQUIDITY)
+
+# --- of an instrument ---------------------------------------------------------------------------
+(
+    BUCKET, JUDGED, INCOMING_HI, INCOMING_LO, INCOMING_ACCOUNT, QUANTUM, LINE_RECEIVED, LINE_ENGINE,
+    LINE_AFMM, OWN_FIELDS,
+) = range(10)  # fmt: skip
+"""`BUCKET`: number of the bucket that is filling; `JUDGED`: 1 once it has been told. `QUANTUM`: the
+largest power of ten that divides every fee seen, 1e-9 quote. `LINE_RECEIVED`, `LINE_ENGINE`: of the
+last instruction; `LINE_AFMM`: 1 when the affiliate stands in the line before the engine that ends
+with it: each came while the one before it, which had come earlier, was not yet done."""
+
+# --- of a slot ----------------------------------------------------------------------------------
+(
+    S_ACCOUNT, S_PARTY, S_TIER, S_RECEIVED, S_ENGINE, S_RULE, S_TRIP_NS, S_FILLS, S_PAIRED,
+) = range(9)  # fmt: skip
+S_PAID: Final = S_PAIRED + 4 * ACTIONS
+"""Then by liquidity: the last rate paid, 1e-6 bps, and when, ns."""
+SLOT_FIELDS: Final = S_PAID + 2 * LIQUIDITY
+"""`S_ACCOUNT`: account + 1, 0 = free. `S_RECEIVED`, `S_ENGINE`: of its last instruction.
+`S_RULE`: own resting orders that self-trade prevention took away as it came in with another.
+`S_PAIRED`, by action: time and latency of its last instruction, and of the affiliate's, that wait
+for one to be compared with."""
+AFMM, OUTSIDE, GROUP = 1, 2, 3
+"""Parties: affiliated market maker, external maker, other account of the group."""
+
+# --- of a slot's fills, newest over oldest ------------------------------------------------------
+FILLS: Final = 64
+FILL_NS, FILL_LOTS, FILL_SEQ, FILL_FIELDS = range(4)
+
+# --- of the ids that were touched last ----------------------------------------------------------
+IDS: Final = 8_192
+"""Direct-mapped by hash: a maker's order that is amended after it is gone was touched just now."""
+
+# --- of a bucket --------------------------------------------------------------------------------
+P_PAIRS, P_WINS, P_LOSSES, P_ORDERS, P_REFUSED, PEER_FIELDS = range(6)
+"""By slot of an external maker: pairs of instructions, those in which the affiliate was faster or
+slower by the margin; new orders, and those refused though the rules allow them."""
+(
+    B_ORDERS, B_REFUSED, B_RULE, B_BENT, B_PEER_RULE, B_PEER_BENT, B_SEQ, B_SLOW_SEQ, B_SLOW_NS,
+    B_REFUSED_SEQ, BUCKET_FIELDS,
+) = range(11)  # fmt: skip
+"""The affiliate's new orders and those refused; own resting orders taken away, and incoming ones in
+their place, by self-trade prevention: of the group, and of all others. Then what can be cited: the
+affiliate's first instruction, the external makers' one that lost by most, their first refusal."""
+BINS: Final = 44
+"""Of latencies: half octaves from 1 µs, so up to 4 s."""
+
+# --- facts of the bucket that is filling, by way ------------------------------------------------
+FEE, PROTECTION, PREVENTION, FACT_WAYS = range(4)
+REFS: Final = 8
+"""Records that a bucket's fact cites: its first."""
+(
+    F_COUNT, F_BETTER, F_ACCOUNTS, F_FIRST_SEQ, F_FIRST_NS, F_LAST_NS, F_LEAST, F_TOLD, F_GOT,
+    F_DUE, F_PEERS, F_REFS,
+) = range(12)  # fmt: skip
+FACT_FIELDS: Final = F_REFS + REFS
+"""`F_COUNT`: facts; `F_BETTER`: of them, better than was disclosed. `F_ACCOUNTS`: slots, as bits.
+`F_LEAST`: least rate paid, 1e-6 bps, or least lots; `F_TOLD`: what was disclosed beside it.
+`F_GOT`, `F_DUE`: fees paid and due, 1e-9 quote. `F_PEERS`: most external makers compared with."""
+
+# --- what was measured, from the start (float64) ------------------------------------------------
+M_COUNT, M_SUM, M_BASE, M_LEAST, M_MOST, MEASURED_FIELDS = range(6)
+MEASURES: Final = 5
+"""Fees of the affiliate as maker and taker, of external makers likewise; trips of protection.
+`M_SUM` fees and `M_BASE` notional, quote currency; `M_LEAST`, `M_MOST` the rate in bps, or lots."""
+TRIPS: Final = 4
+
+KEPT: Final = 288
+"""Buckets: a day of five minutes."""
+SHAPES: Final[dict[str, tuple[tuple[int, ...], str]]] = {
+    "access": ((OWN_FIELDS,), "int64"),
+    "access_slots": ((SLOTS, SLOT_FIELDS), "int64"),
+    "access_fills": ((SLOTS, FILLS, FILL_FIELDS), "int64"),
+    "access_ids": ((IDS,), "int64"),
+    "access_peers": ((KEPT, SLOTS, PEER_FIELDS), "int32"),
+    "access_tallies": ((KEPT, BUCKET_FIELDS), "int64"),
+    "access_times": ((KEPT, 2, BINS), "int32"),
+    "access_facts": ((FACT_WAYS, FACT_FIELDS), "int64"),
+    "access_measured": ((MEASURES, MEASURED_FIELDS), "float64"),
+    "access_told": ((FACT_WAYS, 2), "int64"),
+}
+"""Arrays kept, by name: the part of one instrument, and its dtype. `access_told`: facts told
+so far, and those of them that were better than disclosed."""
+
+# --- disclosed values, as a kernel takes them (float64) -----------------------------------------
+D_ACCOUNT, D_INSTRUMENT, D_KIND, D_VALUE, D_FROM, D_TO, D_ROW, TOLD_FIELDS = range(8)
+TOLD_LATENCY, TOLD_MAKER, TOLD_TAKER, TOLD_LOTS = range(4)
+"""Kinds of value that can be compared: ns, bps of a maker and of a taker, lots."""

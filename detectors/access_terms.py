@@ -1,0 +1,125 @@
+"""What clients were told of the affiliate's access, as numbers that can be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+import numpy as np
+
+from detectors.access_rules import disclosed
+from detectors.access_state import (
+    D_ROW,
+    D_VALUE,
+    TOLD_FIELDS,
+    TOLD_LATENCY,
+    TOLD_LOTS,
+    TOLD_MAKER,
+    TOLD_TAKER,
+)
+from detectors.base import Feature
+from ingest.events import Array
+from ingest.instruments import Instruments
+from ingest.terms import Disclosure, Terms
+
+UNDISCLOSED: Final = "undisclosed"
+MEASURED: Final[Mapping[tuple[str, str], int]] = {
+    ("latency", "ns"): TOLD_LATENCY,
+    ("fee", "maker_bps"): TOLD_MAKER,
+    ("fee", "taker_bps"): TOLD_TAKER,
+    ("protection", "lots"): TOLD_LOTS,
+}
+"""Kinds and units that are compared; a fee's tier is told by its rates."""
+
+
+def value_of(row: Disclosure) -> float | None:
+    """Return the number that a row says, None where it says none.
+
+    >>> from ingest.registry import ALWAYS, FOREVER
+    >>> def said(value, unit):
+    ...     return value_of(Disclosure(subject="MM", kind="fee", instrument="", value=value,
+    ...         unit=unit, document="", valid_from_ns=ALWAYS, valid_to_ns=FOREVER))
+    >>> said("0.5", "maker_bps"), said("low", "maker_bps"), said("maker", "tier")
+    (0.5, None, None)
+    """
+    if (row.kind, row.unit) not in MEASURED:
+        return None
+    try:
+        value = Decimal(row.value)
+    except InvalidOperation:
+        return None
+    return float(value) if value.is_finite() else None
+
+
+def unread(terms: Terms) -> Sequence[Disclosure]:
+    """Return the disclosures that are not compared with: of another kind, unit or subject."""
+    return [
+        row
+        for row in terms.disclosures
+        if (value_of(row) is None and (row.kind, row.unit) != ("fee", "tier"))
+        or row.subject not in terms.accounts
+    ]
+
+
+def told(terms: Terms, instruments: Instruments) -> Array:
+    """Return what was disclosed as rows of numbers, an account each; (n, TOLD_FIELDS) float64.
+
+    A row of an instrument that is not in the table says nothing here.
+    """
+    rows = [
+        (
+            account,
+            instruments.codes[row.instrument] if row.instrument else -1,
+            MEASURED[row.kind, row.unit],
+            value,
+            row.valid_from_ns,
+            row.valid_to_ns,
+            place,
+        )
+        for place, row in enumerate(terms.disclosures)
+        if (value := value_of(row)) is not None
+        and (not row.instrument or row.instrument in instruments.codes)
+        for account in terms.accounts.get(row.subject, ())
+    ]
+    return np.array(rows, np.float64).reshape(-1, TOLD_FIELDS)
+
+
+class Disclosed:
+    """What clients were told of the affiliate's access, by account, instrument and time.
+
+    Parameters
+    ----------
+    terms : Terms
+    instruments : Instruments
+        The table that codes index.
+    """
+
+    def __init__(self, terms: Terms, instruments: Instruments) -> None:
+        self.terms = terms
+        self.numbers = told(terms, instruments)
+
+    def rows(self, code: int, accounts: Sequence[int], kinds: Sequence[int], at_ns: int) -> Array:
+        """Return the rows of `numbers` in force for accounts and kinds; (n, TOLD_FIELDS)."""
+        found = (
+            disclosed(self.numbers, account, code, kind, at_ns)
+            for account in accounts
+            for kind in kinds
+        )
+        return self.numbers[[row for row in found if row >= 0]]
+
+    def features(
+        self, code: int, accounts: Sequence[int], kinds: Sequence[int], at_ns: int
+    ) -> dict[str, Feature]:
+        """Return what clients were told, and where; that nothing was, where that is so."""
+        rows = self.rows(code, accounts, kinds, at_ns)
+        if not len(rows):
+            return {"disclosed": Feature(UNDISCLOSED, "word")}
+        values = " / ".join(f"{value:g}" for value in rows[:, D_VALUE])
+        documents = dict.fromkeys(
+            self.terms.disclosures[int(place)].document for place in rows[:, D_ROW]
+        )
+        return {
+            "disclosed": Feature(values, "as disclosed"),
+            "document": Feature("; ".join(documents), "document"),
+        }

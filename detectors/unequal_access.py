@@ -1,0 +1,432 @@
+"""unequal_access: the venue treats the group's maker better than it treats other makers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors.access_case import (
+    LATENCY,
+    LATEST,
+    REJECT,
+    WAYS,
+    Latest,
+    finding,
+    of_facts,
+    of_refusals,
+    of_times,
+)
+from detectors.access_chance import Verdict, faster, quantiles, spared
+from detectors.access_kernel import COLUMNS, scan
+from detectors.access_measured import Measured, measured
+from detectors.access_params import UnequalAccessParams
+from detectors.access_state import (
+    AFMM,
+    B_PEER_BENT,
+    B_PEER_RULE,
+    B_REFUSED_SEQ,
+    B_SEQ,
+    B_SLOW_SEQ,
+    BUCKET,
+    D_VALUE,
+    F_ACCOUNTS,
+    F_BETTER,
+    F_COUNT,
+    F_DUE,
+    F_FIRST_NS,
+    F_FIRST_SEQ,
+    F_GOT,
+    F_LAST_NS,
+    F_LEAST,
+    F_PEERS,
+    F_REFS,
+    F_TOLD,
+    FEE,
+    KEPT,
+    PREVENTION,
+    PROTECTION,
+    S_ACCOUNT,
+    S_PARTY,
+    SHAPES,
+    SLOTS,
+    TOLD_LATENCY,
+    TOLD_LOTS,
+    TOLD_MAKER,
+)
+from detectors.access_terms import Disclosed
+from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
+from detectors.episodes import Episode, Episodes
+from detectors.kept import Kept
+from ingest.axes import ByCode, Count
+from ingest.events import Array, Batch
+from ingest.instruments import Instruments
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.terms import NO_TERMS
+
+SECOND: Final = 1_000_000_000
+MS: Final = 1_000_000
+
+
+class UnequalAccess(Detector):
+    """Times, refusals, fees, protection and self-trade prevention of the affiliate and of others.
+
+    State: about 330 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
+    makers and accounts of the group, 64 fills of each, 8,192 ids touched last, one open episode
+    a way. Accounts beyond that are counted as overflow.
+
+    Examples
+    --------
+    >>> from detectors.access_examples import charged
+    >>> from detectors.examples import example_instruments
+    >>> instruments = example_instruments()
+    >>> def found(batch):
+    ...     return UnequalAccess(UnequalAccessParams(), instruments).step(batch)
+    >>> hit, = found(charged(instruments, bps=0.4))
+    >>> hit.scenario, hit.evidence, hit.features["lowest_rate"].value
+    ('unequal_access', 'proved', 0.4)
+
+    The same trades, at the rate that clients were told:
+
+    >>> found(charged(instruments, bps=0.5))
+    []
+    """
+
+    spec: ClassVar[Spec] = Spec(
+        id="unequal_access",
+        version=1,
+        title="Unequal access",
+        scope="instrument",
+        evidence_class="indicator",
+        scenarios=("unequal_access",),
+        looks_for=(
+            "One rule of access that is kept for others and bent for the affiliated market maker, "
+            "way by way, every 5 minutes. latency: of two instructions of one action, the "
+            "affiliate's and an external maker's, that came within 1.5 s of one another, which "
+            "took longer from gateway to engine; sign tests over the last 5 minutes to a day, each "
+            "within an equal part of what an instrument's day may spend, against two external "
+            "makers at least. reject: new limit orders refused in continuous trading though no "
+            "rule that the feed shows may refuse them (a post-only order inside the spread or "
+            "through it, an amendment of an order that is gone), external makers' against the "
+            "affiliate's. fee: every fee of the affiliate against the rate disclosed, and what "
+            "external makers of its tier pay. "
+            "protection: lots filled before maker protection takes its quotes away, against the "
+            "lots disclosed. stp: the group's incoming order is taken away and its quote stands, "
+            "where the venue takes the resting order of everybody else, and took the group's. "
+            "Better than disclosed is a breach (proved for fee and protection); different from "
+            "others and undisclosed is an alert; with fewer than two external makers to compare "
+            "with there is no control, and the alert is weak and says no_peer_control."
+        ),
+        legal_basis=(
+            (
+                "SFC circular 26EC6 para 7(g): disclose any preferential treatment in pre-trade "
+                "transparency, order placing and execution [V]"
+            ),
+            (
+                "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders "
+                "at the same price level [V]"
+            ),
+            "VATP Guidelines 7.18-7.21: orders handled promptly, fairly, in the order received [V]",
+        ),
+        look_alikes=(
+            "clients that come by slower gates than makers",
+            "an engine under load, slow for all",
+            "one external maker with a slow gate, while others are as fast as the affiliate",
+            "external makers that come second in a race and wait for the affiliate to be done",
+            "post-only orders that would trade, also with a hidden order",
+            "amendments of orders that are gone",
+            "refusals that hit all alike",
+            "a fee tier with lower fees, disclosed or paid by others of it too",
+            "fees rounded to the cent",
+            "maker protection that each maker sets for itself, undisclosed",
+            "maker protection after several fills in short order",
+            "an account of the group that always gives up its incoming order",
+            "self-trade prevention in auctions",
+        ),
+        blind_spots=(
+            "a difference of time below least_difference_ns",
+            "an advantage before the gateway stamps, or in the stamps themselves",
+            "rate limits that are not enforced on the affiliate",
+            "maker protection counted over several instruments",
+            "a fee tier of the affiliate's own that was not disclosed",
+            "fewer than two external makers, which leaves alerts weak",
+        ),
+        runbook=(
+            (
+                "Read `features.way`, then `features.disclosed` and `features.document` against "
+                "the disclosure in force at window_start_ns (disclosures.csv): is it what clients "
+                "were told?"
+            ),
+            (
+                "latency: compare engine_ns less received_ns of order_ids with those of external "
+                "makers, 1500 ms on each side, by session: which gateway, which queue, since when?"
+            ),
+            (
+                "reject: list reject records of external makers, window_start_ns to "
+                "window_end_ns, by reason, session and type: which check refused them, and why "
+                "not the affiliate?"
+            ),
+            (
+                "fee: recompute buy_fee or sell_fee of trade_ids by fee_tier over the episode; "
+                "`features.short` is what the affiliate did not pay."
+            ),
+            (
+                "protection, stp: ask for the change log of risk and matching parameters from a "
+                "day before window_start_ns; reason is mmp or stp in the orders topic."
+            ),
+        ),
+        needs=("account", "received_ns", "engine_ns", "order_id"),
+        wants=("buy_fee", "sell_fee", "fee_tier", "reason", "replaces"),
+    )  # fmt: skip
+    Params: ClassVar[type[Params]] = UnequalAccessParams
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **{name: ByCode() for name in SHAPES},
+        "access_latest": LATEST,
+        "access_lost": Count(),
+    }
+
+    def __init__(self, params: UnequalAccessParams, instruments: Instruments) -> None:
+        self._params = params
+        self._instruments = instruments
+        self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._latest: dict[tuple[int, int], Latest] = {}
+        self._disclosed = Disclosed(NO_TERMS, instruments)
+        self._bucket_ns = params.bucket_s * SECOND
+        self._numbers = np.array(
+            [
+                self._bucket_ns, round(params.pair_s * SECOND), round(params.burst_ms * MS),
+                params.least_difference_ns, params.fee_memory_s * SECOND,
+                round(params.protection_s * SECOND), KEPT,
+            ],
+            np.int64,
+        )  # fmt: skip
+        self._shares = np.array([params.least_difference_ratio, params.fee_tolerance_ratio])
+        self._units = np.array(
+            [float(row.tick_size * row.lot_size) * 1e9 for row in instruments.rows]
+        )
+        arrays = {
+            name: np.zeros((len(instruments), *shape), dtype)
+            for name, (shape, dtype) in SHAPES.items()
+        }
+        self._kept = Kept(self.spec.id, arrays | {"access_lost": np.zeros(1, np.int64)})
+
+    @property
+    def overflow(self) -> int:
+        """Records of accounts for which there was no place."""
+        return int(self._kept["access_lost"][0])
+
+    def step(self, batch: Batch) -> Sequence[Finding]:
+        """Take the next enriched batch; return what each bucket that is over says, and closings."""
+        if batch.terms is not self._disclosed.terms:
+            self._disclosed = Disclosed(batch.terms, self._instruments)
+        columns = tuple(batch[name] for name in COLUMNS)
+        findings: list[Finding] = []
+        kept, told, row = self._kept, self._disclosed.numbers, 0
+        while row < len(batch):
+            row = scan(
+                columns, row, self._numbers, self._shares, self._units, told, kept["access"],
+                kept["access_slots"], kept["access_fills"], kept["access_ids"],
+                kept["access_peers"], kept["access_tallies"], kept["access_times"],
+                kept["access_facts"], kept["access_measured"], kept["access_lost"],
+            )  # fmt: skip
+            if row < len(batch):
+                findings.extend(self._judge(int(batch["instrument"][row])))
+        findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
+        return findings
+
+    def _judge(self, code: int) -> Iterator[Finding]:
+        """Judge an instrument's bucket that is over."""
+        facts = self._kept["access_facts"][code]
+        for way in (FEE, PROTECTION, PREVENTION):
+            if facts[way, F_COUNT] and (way != PREVENTION or self._has_rule(code)):
+                yield from self._fact(code, way, facts[way])
+        bucket = int(self._kept["access"][code, BUCKET])
+        peers, tallies = self._kept["access_peers"][code], self._kept["access_tallies"][code]
+        passed = faster(peers, bucket, self._params)
+        if passed is not None:
+            yield from self._faster(code, bucket, passed)
+        passed = spared(peers, tallies, bucket, self._params)
+        if passed is not None:
+            yield from self._tested(
+                code, REJECT, bucket, passed, of_refusals(passed, self._params), B_REFUSED_SEQ
+            )
+
+    def _has_rule(self, code: int) -> bool:
+        """Return whether self-trade prevention takes the resting order of all others."""
+        tallies = self._kept["access_tallies"][code]
+        kept, bent = int(tallies[:, B_PEER_RULE].sum()), int(tallies[:, B_PEER_BENT].sum())
+        least, unlike = self._params.least_prevented, self._params.unlike_ratio
+        return kept >= least and bent <= unlike * (kept + bent)
+
+    def _fact(self, code: int, way: int, row: Array) -> Iterator[Finding]:
+        """Tell the facts of a bucket."""
+        end_ns = self._end_ns(code)
+        bits = int(row[F_ACCOUNTS])
+        accounts = self._affiliates(code, None if way == PREVENTION else bits)
+        yield from self._expired(code, way, int(row[F_FIRST_NS]))
+        episode, _ = self._episodes.fact(
+            (code, way), seq=int(row[F_FIRST_SEQ]), at_ns=end_ns, accounts=accounts[:1]
+        )
+        self._kept["access_told"][code, way] += row[[F_COUNT, F_BETTER]]
+        sums = episode.sums
+        for name, amount in (
+            ("facts", int(row[F_COUNT])),
+            ("got", int(row[F_GOT])),
+            ("due", int(row[F_DUE])),
+        ):
+            sums[name] = sums.get(name, 0) + amount
+        least = int(row[F_LEAST])
+        if least < sums.get("least", least + 1):
+            sums["least"], sums["told"] = least, int(row[F_TOLD])
+        before = self._latest.get((code, way))
+        breach = bool(row[F_BETTER])
+        quote = self._instruments[code].quote
+        features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
+        if way == FEE:
+            peers = int(row[F_PEERS])
+            features["external_makers"] = Feature(peers, "count")
+            if peers < 2:
+                features["no_peer_control"] = Feature(peers, "external makers", 2)
+        kinds = {FEE: (TOLD_MAKER, TOLD_MAKER + 1), PROTECTION: (TOLD_LOTS,)}.get(way, ())
+        features |= self._disclosed.features(code, accounts, kinds, end_ns)
+        self._latest[code, way] = Latest(
+            code=code,
+            way=way,
+            accounts=accounts if before is None else _joined(before.accounts, accounts),
+            start_ns=int(row[F_FIRST_NS]) if before is None else before.start_ns,
+            end_ns=int(row[F_LAST_NS]),
+            evidence_class="breach" if breach else "indicator",
+            evidence="proved" if breach else "supported",
+            significant=True,
+            score=rounded((0.6 if breach else 0.4) + 0.4 * sums["facts"] / (sums["facts"] + 20)),
+            features=features,
+        )
+        refs = tuple(sorted(Ref(code, int(seq)) for seq in set(row[F_REFS:].tolist()) if seq))
+        yield self._told_of(episode, end_ns, refs)
+
+    def _faster(self, code: int, bucket: int, passed: Verdict) -> Iterator[Finding]:
+        """Tell that the affiliate was faster, unless that is what was disclosed."""
+        places = np.arange(bucket - passed.buckets + 1, bucket + 1) % KEPT
+        times = self._kept["access_times"][code][places].sum(axis=0)
+        median = quantiles(times, 0.5)["ours"]
+        rows = self._disclosed.rows(
+            code, self._affiliates(code), (TOLD_LATENCY,), self._end_ns(code)
+        )
+        if len(rows) and median >= rows[:, D_VALUE].max():
+            return  # no better than clients were told
+        features = of_times(passed, times, self._params)
+        yield from self._tested(code, LATENCY, bucket, passed, features, B_SLOW_SEQ)
+
+    def _tested(  # noqa: PLR0917
+        self,
+        code: int,
+        way: int,
+        bucket: int,
+        passed: Verdict,
+        features: dict[str, Feature],
+        cited: int,
+    ) -> Iterator[Finding]:
+        """Tell a test that passed."""
+        end_ns = self._end_ns(code)
+        tallies = self._kept["access_tallies"][code]
+        places = np.arange(bucket - passed.buckets + 1, bucket + 1) % KEPT
+        accounts = self._affiliates(code)
+        seqs = [int(seq) for seq in tallies[places][:, [B_SEQ, cited]].ravel() if seq]
+        if not seqs or not accounts:
+            return
+        yield from self._expired(code, way, end_ns)
+        episode, _ = self._episodes.fact(
+            (code, way), seq=min(seqs), at_ns=end_ns, accounts=accounts[:1]
+        )
+        kinds = (TOLD_LATENCY,) if way == LATENCY else ()
+        said = self._disclosed.features(code, accounts, kinds, end_ns)
+        before = self._latest.get((code, way))
+        told_so = "document" in said
+        span_ns = passed.buckets * self._bucket_ns
+        self._latest[code, way] = Latest(
+            code=code,
+            way=way,
+            accounts=accounts,
+            start_ns=end_ns - span_ns if before is None else before.start_ns,
+            end_ns=end_ns,
+            evidence_class="breach" if told_so and passed.controlled else "indicator",
+            evidence="supported" if passed.controlled else "weak",
+            significant=passed.controlled,
+            score=rounded(0.4 + 0.4 * (1 - passed.chance / passed.allowed)),
+            features={"way": Feature(WAYS[way], "way"), **features, **said},
+        )
+        newest = tallies[bucket % KEPT, [B_SEQ, cited]]
+        refs = tuple(sorted({Ref(code, int(seq)) for seq in newest if seq}))
+        yield self._told_of(episode, end_ns, refs)
+
+    def _said(self, code: int, kinds: Sequence[int]) -> dict[str, Feature]:
+        """Return what clients were told of an instrument's affiliates, as of its last bucket."""
+        return self._disclosed.features(code, self._affiliates(code), kinds, self._end_ns(code))
+
+    def _affiliates(self, code: int, bits: int | None = None) -> tuple[int, ...]:
+        """Return the affiliated makers of an instrument, in order of appearance: those of bits."""
+        slots = self._kept["access_slots"][code]
+        return tuple(
+            int(slots[s, S_ACCOUNT]) - 1
+            for s in range(SLOTS)
+            if slots[s, S_ACCOUNT] and slots[s, S_PARTY] == AFMM and (bits is None or bits >> s & 1)
+        )
+
+    def _end_ns(self, code: int) -> int:
+        return (int(self._kept["access"][code, BUCKET]) + 1) * self._bucket_ns
+
+    def _expired(self, code: int, way: int, at_ns: int) -> Iterator[Finding]:
+        expired = self._episodes.expire((code, way), at_ns)
+        if expired is not None:
+            yield self._closing(expired)
+
+    def _told_of(self, episode: Episode, at_ns: int, refs: tuple[Ref, ...]) -> Finding:
+        code, way = episode.key
+        latest = self._latest[code, way]
+        return finding(self.spec, self._params, episode, latest, at_ns=at_ns, refs=refs)
+
+    def _closing(self, episode: Episode) -> Finding:
+        code, way = episode.key
+        latest = self._latest.pop((code, way))
+        at_ns = self._episodes.deadline_ns(episode)
+        return finding(self.spec, self._params, episode, latest, at_ns=at_ns, closed=True)
+
+    def measured(self) -> Sequence[Measured]:
+        """Return what was measured of every instrument: times, refusals of a day, the rest of all.
+
+        Evidence of compliance where access was equal, or as disclosed; no finding.
+        """
+        return [
+            row
+            for code in range(len(self._instruments))
+            if self._kept["access"][code, BUCKET]
+            for row in measured(
+                self._instruments[code],
+                {name: self._kept[name][code] for name in SHAPES},
+                partial(self._said, code),
+                self._params,
+            )
+        ]
+
+    def snapshot(self) -> Snapshot:
+        """Return what is kept of each instrument, and the open episodes."""
+        return {
+            **self._episodes.snapshot(),
+            **self._kept.snapshot(),
+            "access_latest": pack_exact([latest for _, latest in sorted(self._latest.items())]),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._kept.restore(snapshot)
+        self._episodes.restore(snapshot)
+        kept = unpack_exact(snapshot["access_latest"], list[Latest])
+        self._latest = {(latest.code, latest.way): latest for latest in kept}
+
+
+def _joined(before: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((*before, *more)))

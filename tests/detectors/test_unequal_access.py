@@ -1,0 +1,568 @@
+"""unequal_access: hits, near misses, one innocent case per look-alike, one xfail per blind spot."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from detectors.access_chance import WINDOWS, day_tests, faster, quantiles, spared
+from detectors.access_examples import charged, told, with_terms
+from detectors.access_params import UnequalAccessParams
+from detectors.access_rules import disclosed
+from detectors.access_state import (
+    B_ORDERS,
+    BINS,
+    BUCKET_FIELDS,
+    KEPT,
+    P_LOSSES,
+    P_ORDERS,
+    P_PAIRS,
+    P_REFUSED,
+    P_WINS,
+    PEER_FIELDS,
+    SLOTS,
+    TOLD_LOTS,
+)
+from detectors.access_terms import told as numbers_of
+from detectors.access_terms import unread
+from detectors.examples import batch_of, example_instruments
+from detectors.unequal_access import UnequalAccess
+from ingest.events import Kind, OrderType, Phase, Reason, Role, Side, TimeInForce
+from tests.support.claims import claims
+from tests.support.vectors import batches
+
+SECOND, MS, US = 10**9, 10**6, 10**3
+START = 1_763_900_100 * SECOND
+"""A full five minutes."""
+TABLE = example_instruments()
+MM, X1, X2, X3, AFF, C1, C2, C3 = 1, 2, 3, 4, 5, 11, 12, 13
+ROLES = {MM: Role.AFFILIATED_MM, X1: Role.EXTERNAL_MM, X2: Role.EXTERNAL_MM, X3: Role.EXTERNAL_MM,
+         AFF: Role.AFFILIATED}  # fmt: skip
+LOOK_ALIKES, look_alike = claims()
+BLIND_SPOTS, blind_spot = claims()
+PARAMS = UnequalAccessParams()
+
+
+class Scene:
+    """Rows of one instrument, as the book hands them on, from a full five minutes on."""
+
+    def __init__(self, roles=ROLES):
+        self.rows, self.now_ns, self.roles, self.ids = [], START, roles, 0
+        self.rng = random.Random(5)
+
+    def wait(self, ms):
+        self.now_ns += int(ms * MS)
+
+    def act(self, account, kind=Kind.NEW, *, wait_us=12, fresh=True, **columns):
+        """Have an account's instruction reach the engine after a wait; return its id."""
+        if fresh:
+            self.ids += 1
+        role = self.roles.get(account, Role.CLIENT)
+        row = {
+            "kind": kind, "engine_ns": self.now_ns, "account": account, "role": role,
+            "in_complex": int(role in (Role.AFFILIATED_MM, Role.AFFILIATED)),
+            "received_ns": self.now_ns - int(wait_us * US), "side": Side.BUY, "price": 100,
+            "quantity": 10, "leaves": 10, "type": OrderType.LIMIT, "tif": TimeInForce.GTC,
+            "order_lo": self.ids, "best_bid": 100, "best_ask": 104, "fee_tier": 9,
+        }  # fmt: skip
+        self.rows.append({**row, **columns})
+        return row["order_lo"]
+
+    def engine(self, account, kind, reason, **columns):
+        """Have the engine act by itself on an account's order."""
+        self.act(account, kind, reason=reason, **{"received_ns": -(2**63), **columns})
+
+    def trade(self, buyer, seller, lots=10, *, aggressor=Side.BUY, **columns):
+        """Have two accounts trade."""
+        roles = {"buy": self.roles.get(buyer, Role.CLIENT)}
+        roles["sell"] = self.roles.get(seller, Role.CLIENT)
+        self.rows.append(
+            {
+                "kind": Kind.TRADE, "engine_ns": self.now_ns, "side": aggressor, "price": 100,
+                "quantity": lots, "buy_account": buyer, "sell_account": seller,
+                "buy_role": roles["buy"], "sell_role": roles["sell"], **columns,
+            }
+        )  # fmt: skip
+
+    def races(self, waits_us, count=60, *, apart_ms=10, every_ms=1_000, kind=Kind.NEW, **columns):
+        """Have accounts give an instruction each, in an order of chance, round by round."""
+        for _ in range(count):
+            for account in self.rng.sample(sorted(waits_us), len(waits_us)):
+                wait_us = waits_us[account]
+                noise = self.rng.uniform(8, 16)
+                self.act(account, kind, wait_us=wait_us() if callable(wait_us) else wait_us + noise,
+                         **columns)  # fmt: skip
+                self.wait(apart_ms)
+            self.wait(every_ms)
+        return self
+
+    def found(self, *disclosures, size=None, until_s=300):
+        """Let the tests fall due; return findings over the feed cut every `size` rows."""
+        ends_ns = START + until_s * SECOND
+        assert self.now_ns < ends_ns
+        rows = [*self.rows, {"kind": Kind.STATUS, "engine_ns": ends_ns, "phase": Phase.CONTINUOUS}]
+        batch = with_terms(batch_of(rows, TABLE), *disclosures)
+        detector = UnequalAccess(PARAMS, TABLE)
+        return [f for part in batches(batch, size) for f in detector.step(part)]
+
+
+def way_of(finding):
+    return finding.features["way"].value
+
+
+# --- latency --------------------------------------------------------------------------------------
+
+
+def slow_others(**options):
+    return Scene().races({MM: 0, X1: 200, X2: 300}, **options)
+
+
+def test_others_that_wait_longer_are_one_alert_with_the_difference_and_its_interval():
+    (hit,) = slow_others().found()
+    assert (hit.scenario, way_of(hit), hit.accounts) == ("unequal_access", "latency", (MM,))
+    assert (hit.evidence_class, hit.evidence, hit.significant) == ("indicator", "supported", True)
+    assert (hit.window_start_ns, hit.detected_ns) == (START, START + 300 * SECOND)
+    said = hit.features
+    assert said["external_makers"].value == 2
+    low, high = (said[f"median_difference_{end}"].value for end in ("low", "high"))
+    assert 180_000 < low <= said["median_difference"].value <= high < 320_000
+    assert said["p90_difference"].value > 180_000
+    assert said["disclosed"].value == "undisclosed"
+    assert hit.evidence_refs
+
+
+def test_what_was_disclosed_is_no_alert_and_better_is_a_breach():
+    scene = slow_others()
+    assert scene.found(told("latency", "9000", "ns")) == []
+    (hit,) = scene.found(told("latency", "60000", "ns", "co-location"))
+    assert (hit.evidence_class, hit.evidence) == ("breach", "supported")
+    assert (hit.features["disclosed"].value, hit.features["document"].value) == (
+        "60000", "co-location",
+    )  # fmt: skip
+
+
+def test_amendments_and_cancels_are_compared_with_their_like():
+    assert slow_others(kind=Kind.CANCEL).found()
+    mixed = Scene()
+    mixed.races({MM: 0}, kind=Kind.REPLACE)
+    mixed.now_ns = START
+    mixed.races({X1: 200, X2: 200}, kind=Kind.CANCEL)
+    mixed.rows.sort(key=lambda row: row["engine_ns"])
+    assert mixed.found() == []
+
+
+def test_an_alert_goes_on_while_others_wait_and_is_closed_when_they_do_not():
+    scene = slow_others(count=290)
+    scene.races({MM: 0, X1: 0, X2: 0}, count=1_700)
+    first, *_, last = scene.found(until_s=2_400)
+    assert (last.status, last.first_seq) == ("confirmed", first.first_seq)
+    assert last.window_start_ns == START
+    assert last.window_end_ns <= START + 600 * SECOND
+
+
+@look_alike("clients that come by slower gates than makers")
+def test_slow_clients_do_not_fire():
+    assert Scene().races({MM: 0, X1: 0, X2: 0, C1: 5_000, C2: 9_000}).found() == []
+
+
+@look_alike("an engine under load, slow for all")
+def test_load_that_all_bear_does_not_fire():
+    scene = Scene()
+    for burst in range(3):
+        scene.races({MM: 4_000 * burst, X1: 4_000 * burst, X2: 4_000 * burst}, count=20)
+    assert scene.found() == []
+
+
+@look_alike("one external maker with a slow gate, while others are as fast as the affiliate")
+def test_one_slow_maker_does_not_fire():
+    assert Scene().races({MM: 0, X1: 900, X2: 0}).found() == []
+
+
+@look_alike("external makers that come second in a race and wait for the affiliate to be done")
+def test_makers_that_wait_behind_the_affiliate_do_not_fire():
+    scene = Scene()
+    for _ in range(80):
+        came_ns = scene.now_ns
+        for place, account in enumerate((MM, MM, MM, X1, X1, X1, X2)):
+            scene.now_ns = came_ns + (place + 1) * 40 * US
+            scene.act(account, received_ns=came_ns + place * US)
+        scene.wait(1_000)
+    assert scene.found() == []
+
+
+def test_less_than_the_margin_and_too_few_do_not_fire():
+    assert Scene().races({MM: 0, X1: 15, X2: 15}).found() == []
+    assert slow_others(count=20).found() == []
+    assert slow_others(count=26).found()
+
+
+def test_a_lead_in_few_races_does_not_fire():
+    rng = random.Random(3)
+
+    def now_and_then():
+        return 500 if rng.random() < 0.1 else 12
+
+    assert Scene().races({MM: 0, X1: now_and_then, X2: now_and_then}, count=250).found() == []
+
+
+# --- reject ---------------------------------------------------------------------------------------
+
+
+def refusals(share, *, ours=0.0, quiet=200, count=280, makers=(X1, X2), **columns):
+    """Have makers enter orders, of which a share is refused after a while without a refusal."""
+    scene = Scene()
+    for _ in range(quiet):
+        for account in (MM, *makers):
+            scene.act(account)
+            scene.wait(10)
+    scene.now_ns = START + 300 * SECOND
+    for number in range(count):
+        for account in (MM, *makers):
+            often = ours if account == MM else share
+            refused = often and (number * 7 + account) % round(1 / often) == 0
+            scene.act(account, Kind.REJECT if refused else Kind.NEW, **(columns if refused else {}))
+            scene.wait(10)
+        scene.wait(1_000)
+    return scene
+
+
+def test_orders_of_others_alone_refused_are_one_alert():
+    (hit,) = refusals(0.05).found(until_s=600)
+    assert (way_of(hit), hit.evidence, hit.accounts) == ("reject", "supported", (MM,))
+    said = hit.features["refused_share"]
+    assert said.value == 0
+    assert 0.04 < said.baseline < 0.06
+
+
+def test_refusals_without_a_past_to_compare_with_do_not_fire():
+    """For all that is known the venue refuses as many every day, and the affiliate was lucky."""
+    scene = Scene()
+    for number in range(280):
+        for account in (MM, X1, X2):
+            refused = account != MM and (number * 7 + account) % 50 == 0
+            scene.act(account, Kind.REJECT if refused else Kind.NEW)
+            scene.wait(10)
+        scene.wait(1_000)
+    assert scene.found() == []
+
+
+@look_alike("refusals that hit all alike")
+def test_refusals_of_all_do_not_fire():
+    assert refusals(0.05, ours=0.05).found(until_s=600) == []
+
+
+@look_alike("post-only orders that would trade, also with a hidden order")
+def test_post_only_orders_that_would_trade_do_not_fire():
+    assert refusals(0.05, tif=TimeInForce.POST_ONLY, price=104).found(until_s=600) == []
+    assert refusals(0.05, tif=TimeInForce.POST_ONLY, price=102).found(until_s=600) == []
+    assert refusals(0.05, tif=TimeInForce.POST_ONLY, price=100).found(until_s=600)
+
+
+@look_alike("amendments of orders that are gone")
+def test_amendments_that_come_too_late_do_not_fire():
+    scene = refusals(0)
+    for _ in range(10):
+        for account in (X1, X2):
+            scene.act(account)
+            scene.wait(10)
+            scene.act(account, Kind.REJECT, fresh=False)
+            scene.wait(10)
+    assert scene.found(until_s=600) == []
+
+
+# --- fee ------------------------------------------------------------------------------------------
+
+
+def fees(own_bps, others_bps=0.5, *, tier=9, count=20, lots=1_234, unit=1, makers=(X1, X2)):
+    """Have makers be hit, each paying so many basis points, rounded to a unit of 1e-9."""
+    scene = Scene()
+    for number in range(count):
+        for account in (*makers, MM):
+            scene.act(account, fee_tier=tier if account == MM else 9)
+            bps = own_bps if account == MM else others_bps
+            size = lots + number
+            fee = 100 * 0.5 * size * 0.001 * bps * 1e-4 * 1e9
+            scene.trade(C1, account, size, sell_fee=round(fee / unit) * unit)
+            scene.wait(100)
+    return scene
+
+
+DISCLOSED_FEE = told("fee", "0.5", "maker_bps", "fees of every maker")
+
+
+def test_less_than_the_fee_disclosed_is_a_proved_breach_with_its_money():
+    (hit,) = fees(0.4).found(DISCLOSED_FEE)
+    assert (way_of(hit), hit.evidence_class, hit.evidence) == ("fee", "breach", "proved")
+    assert hit.features["document"].value == "fees of every maker"
+    assert hit.features["lowest_rate"].value == pytest.approx(0.4, rel=1e-4)
+    assert hit.features["lowest_rate"].baseline == 0.5
+    turnover = sum(0.05 * (1_234 + number) for number in range(20))
+    assert hit.features["short"].value == pytest.approx(turnover * 0.1e-4, rel=1e-3)
+    assert len(hit.evidence_refs) == 8
+
+
+def test_less_than_others_of_the_tier_pay_is_an_alert_where_nothing_was_disclosed():
+    (hit,) = fees(0.4).found()
+    assert (hit.evidence_class, hit.evidence) == ("indicator", "supported")
+    assert hit.features["disclosed"].value == "undisclosed"
+
+
+def test_a_maker_s_rebate_that_is_larger_than_disclosed_fires():
+    assert fees(-0.3, -0.1).found(told("fee", "-0.1", "maker_bps"))
+    assert fees(-0.1, -0.1).found(told("fee", "-0.1", "maker_bps")) == []
+
+
+def test_more_than_disclosed_does_not_fire():
+    assert fees(0.6).found(DISCLOSED_FEE) == []
+
+
+@look_alike("a fee tier with lower fees, disclosed or paid by others of it too")
+def test_a_low_tier_that_is_disclosed_or_shared_does_not_fire():
+    assert fees(0.2).found(told("fee", "0.2", "maker_bps")) == []
+    assert fees(0.2, 0.2).found() == []
+    assert fees(0.2, 0.2).found(DISCLOSED_FEE) == []
+
+
+@look_alike("fees rounded to the cent")
+def test_fees_rounded_do_not_fire():
+    assert fees(0.5, unit=10**3, lots=99).found(DISCLOSED_FEE) == []
+    assert fees(0.4, unit=10**3, lots=99_999).found(DISCLOSED_FEE)
+
+
+def test_disclosures_of_an_instrument_come_before_those_of_all_and_new_ones_before_old():
+    terms = batch_of([], TABLE)
+    with_terms(
+        terms,
+        told("protection", "5", "lots"),
+        told("protection", "about 5", "lots"),
+        told("protection", "5", "parcels"),
+        told("rate_limit", "100", "per_s"),
+        told("fee", "maker", "tier"),
+    )
+    numbers = numbers_of(terms.terms, TABLE)
+    assert len(numbers) == 1
+    assert disclosed(numbers, MM, 0, TOLD_LOTS, START) == 0
+    assert disclosed(numbers, X1, 0, TOLD_LOTS, START) == -1
+    assert [row.value for row in unread(terms.terms)] == ["about 5", "5", "100"]
+    narrow = numbers.copy()
+    narrow[0, 1] = 0
+    assert disclosed(np.concatenate([narrow, numbers]), MM, 0, TOLD_LOTS, START) == 0
+    assert disclosed(np.concatenate([numbers, narrow]), MM, 0, TOLD_LOTS, START) == 1
+
+
+# --- protection -----------------------------------------------------------------------------------
+
+LOTS = told("protection", "100", "lots", "protection of every maker")
+
+
+def protection(*fills, apart_ms=100, account=MM):
+    """Have a maker be hit so often, and protection take its quotes away."""
+    scene = Scene()
+    for lots in fills:
+        scene.trade(C1, account, lots)
+        scene.wait(apart_ms)
+    for _ in range(3):
+        scene.engine(account, Kind.CANCEL, Reason.MMP)
+    return scene
+
+
+def test_protection_that_acts_after_fewer_lots_than_disclosed_is_a_proved_breach():
+    (hit,) = protection(30, 25).found(LOTS)
+    assert (way_of(hit), hit.evidence_class, hit.evidence) == ("protection", "breach", "proved")
+    assert hit.features["acts_of_protection"].value == 1
+    assert hit.features["least_before"].value == 55
+    assert hit.features["least_before"].baseline == 100
+
+
+@look_alike("maker protection after several fills in short order")
+def test_protection_after_enough_lots_does_not_fire():
+    assert protection(30, 70).found(LOTS) == []
+    assert protection(*[10] * 11, apart_ms=200).found(LOTS) == []
+    assert protection(*[1] * 80, apart_ms=1).found(LOTS) == []  # more than are remembered
+
+
+@look_alike("maker protection that each maker sets for itself, undisclosed")
+def test_protection_without_a_disclosure_does_not_fire():
+    assert protection(30, 25).found() == []
+    assert protection(30, 25, account=X1).found(LOTS) == []
+
+
+# --- self-trade prevention ------------------------------------------------------------------------
+
+
+def prevented(scene, account, *, incoming, phase=Phase.CONTINUOUS):
+    """Have an account's order meet one of its own, and one of them be taken away."""
+    resting = scene.act(account)
+    scene.wait(100)
+    came = scene.act(account, tif=TimeInForce.IOC)
+    scene.engine(
+        account, Kind.CANCEL, Reason.STP, fresh=False, order_lo=came if incoming else resting,
+        phase=phase,
+    )  # fmt: skip
+    scene.wait(100)
+
+
+def rule(*, others_incoming=False, count=24):
+    scene = Scene()
+    for number in range(count):
+        prevented(scene, (X1, X2, C1, C2)[number % 4], incoming=others_incoming)
+    return scene
+
+
+def test_a_quote_that_stands_where_all_others_are_taken_is_an_alert():
+    scene = rule()
+    prevented(scene, MM, incoming=False)
+    prevented(scene, MM, incoming=True)
+    (hit,) = scene.found()
+    assert (way_of(hit), hit.evidence, hit.accounts) == ("stp", "supported", (MM,))
+    assert hit.features["quotes_left_standing"].value == 1
+
+
+@look_alike("an account of the group that always gives up its incoming order")
+def test_a_policy_of_its_own_does_not_fire():
+    scene = rule()
+    prevented(scene, MM, incoming=False)
+    for _ in range(5):
+        prevented(scene, AFF, incoming=True)
+    assert scene.found() == []
+
+
+def test_without_a_rule_of_the_venue_nothing_fires():
+    for scene in (rule(others_incoming=True), rule(count=10)):
+        prevented(scene, MM, incoming=False)
+        prevented(scene, MM, incoming=True)
+        assert scene.found() == []
+
+
+@look_alike("self-trade prevention in auctions")
+def test_auctions_do_not_fire():
+    scene = rule()
+    prevented(scene, MM, incoming=False)
+    prevented(scene, MM, incoming=True, phase=Phase.AUCTION)
+    assert scene.found() == []
+
+
+# --- what chance leaves ---------------------------------------------------------------------------
+
+
+def test_equal_access_is_alerted_no_oftener_than_is_said():
+    """Half a day of 300 instruments: pairs won and lost by a coin, refusals alike for all."""
+    rng = np.random.default_rng(11)
+    told_wrongly = 0
+    for _ in range(300):
+        peers = np.zeros((KEPT, SLOTS, PEER_FIELDS), np.int64)
+        tallies = np.zeros((KEPT, BUCKET_FIELDS), np.int64)
+        alerted = False
+        for bucket in range(144):
+            pairs = rng.integers(20, 300, 3)
+            apart = rng.binomial(pairs, rng.uniform(0, 1))
+            wins = rng.binomial(apart, 0.5)
+            peers[bucket, :3, P_PAIRS] = pairs
+            peers[bucket, :3, P_WINS], peers[bucket, :3, P_LOSSES] = wins, apart - wins
+            peers[bucket, :3, P_ORDERS] = 400
+            peers[bucket, :3, P_REFUSED] = rng.binomial(400, 0.01, 3)
+            tallies[bucket, B_ORDERS] = 60
+            tallies[bucket, 1] = rng.binomial(60, 0.01)
+            alerted |= faster(peers, bucket, PARAMS) is not None
+            alerted |= spared(peers, tallies, bucket, PARAMS) is not None
+        told_wrongly += alerted
+    assert told_wrongly <= 3  # 0.15 are expected: 300 half days at one in a thousand
+    assert day_tests(PARAMS) == 2 * len(WINDOWS) * 288
+
+
+def test_an_interval_holds_the_difference_as_often_as_it_says():
+    rng = np.random.default_rng(2)
+    held = 0
+    for _ in range(200):
+        times = np.zeros((2, BINS), np.int64)
+        for side, middle in enumerate((20_000, 90_000)):
+            drawn = rng.lognormal(np.log(middle), 0.5, 300)
+            np.add.at(times[side], 1 + (2 * np.log2(drawn / 1_000)).astype(int), 1)
+        found = quantiles(times, 0.5)
+        held += found["low"] <= 70_000 <= found["high"]
+    assert held >= 190
+
+
+# --- blind spots ----------------------------------------------------------------------------------
+
+
+@blind_spot("a difference of time below least_difference_ns")
+@pytest.mark.xfail(strict=True)
+def test_blind_a_small_difference():
+    assert Scene().races({MM: 0, X1: 14, X2: 14}, count=200).found()
+
+
+@blind_spot("an advantage before the gateway stamps, or in the stamps themselves")
+@pytest.mark.xfail(strict=True)
+def test_blind_before_the_gateway():
+    assert Scene().races({MM: 0, X1: 0, X2: 0}, apart_ms=50).found()
+
+
+@blind_spot("rate limits that are not enforced on the affiliate")
+@pytest.mark.xfail(strict=True)
+def test_blind_rate_limits():
+    scene = Scene()
+    for _ in range(250):
+        for account in (X1, X2):
+            scene.act(account)
+            scene.act(account, Kind.REJECT, reason=Reason.SPEED_BUMP, fresh=False)
+        for _ in range(4):
+            scene.act(MM)
+        scene.wait(1_000)
+    assert scene.found()
+
+
+@blind_spot("maker protection counted over several instruments")
+@pytest.mark.xfail(strict=True)
+def test_blind_protection_without_a_fill_here():
+    assert protection().found(LOTS)
+
+
+@blind_spot("a fee tier of the affiliate's own that was not disclosed")
+@pytest.mark.xfail(strict=True)
+def test_blind_a_tier_of_its_own():
+    assert fees(0.1, tier=8).found()
+
+
+@blind_spot("fewer than two external makers, which leaves alerts weak")
+@pytest.mark.xfail(strict=True)
+def test_blind_without_external_makers():
+    assert any(hit.significant for hit in Scene().races({MM: 0, X1: 200}).found())
+
+
+def test_without_external_makers_it_is_said_that_there_is_no_control():
+    (hit,) = Scene().races({MM: 0, X1: 200}).found()
+    assert (hit.evidence, hit.significant) == ("weak", False)
+    assert hit.features["no_peer_control"].value == 1
+    (hit,) = fees(0.4, makers=()).found(DISCLOSED_FEE)
+    assert (hit.evidence, hit.features["no_peer_control"].value) == ("proved", 0)
+
+
+def test_every_look_alike_and_blind_spot_has_its_test():
+    assert set(LOOK_ALIKES) == set(UnequalAccess.spec.look_alikes)
+    assert set(BLIND_SPOTS) == set(UnequalAccess.spec.blind_spots)
+
+
+# --- cuts and bounds ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_cuts_change_nothing(size):
+    scene = slow_others()
+    assert scene.found(size=size) == scene.found()
+
+
+def test_more_makers_than_there_is_room_for_are_counted():
+    roles = {MM: Role.AFFILIATED_MM, **dict.fromkeys(range(20, 40), Role.EXTERNAL_MM)}
+    scene = Scene(roles).races(dict.fromkeys(roles, 0), count=2)
+    detector = UnequalAccess(PARAMS, TABLE)
+    detector.step(batch_of(scene.rows, TABLE))
+    assert detector.overflow > 0
+
+
+def test_the_example_is_told_in_the_units_of_its_disclosure():
+    (hit,) = UnequalAccess(PARAMS, TABLE).step(charged(TABLE, bps=0.25))
+    assert hit.features["lowest_rate"].unit == "bps"
+    assert hit.features["short"].unit == "USD"
