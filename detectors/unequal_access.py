@@ -267,7 +267,7 @@ class UnequalAccess(Detector):
         end_ns = self._end_ns(code)
         bits = int(row[F_ACCOUNTS])
         accounts = self._affiliates(code, None if way == PREVENTION else bits)
-        yield from self._expired(code, way, int(row[F_FIRST_NS]))
+        yield from self._expired(code, way, end_ns)
         episode, _ = self._episodes.fact(
             (code, way), seq=int(row[F_FIRST_SEQ]), at_ns=end_ns, accounts=accounts[:1]
         )
@@ -283,7 +283,7 @@ class UnequalAccess(Detector):
         if least < sums.get("least", least + 1):
             sums["least"], sums["told"] = least, int(row[F_TOLD])
         before = self._latest.get((code, way))
-        breach = bool(row[F_BETTER])
+        breach = bool(row[F_BETTER]) or (before is not None and before.evidence == "proved")
         quote = self._instruments[code].quote
         features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
         if way == FEE:
@@ -335,12 +335,14 @@ class UnequalAccess(Detector):
         tallies = self._kept["access_tallies"][code]
         places = np.arange(bucket - passed.buckets + 1, bucket + 1) % KEPT
         accounts = self._affiliates(code)
-        seqs = [int(seq) for seq in tallies[places][:, [B_SEQ, cited]].ravel() if seq]
-        if not seqs or not accounts:
+        # What is cited first is no other way's: it fixes which alert this is.
+        column = cited if tallies[places, cited].any() else B_SEQ
+        seqs = tallies[places, column]
+        if not seqs.any() or not accounts:
             return
         yield from self._expired(code, way, end_ns)
         episode, _ = self._episodes.fact(
-            (code, way), seq=min(seqs), at_ns=end_ns, accounts=accounts[:1]
+            (code, way), seq=int(seqs[seqs > 0][0]), at_ns=end_ns, accounts=accounts[:1]
         )
         kinds = (TOLD_LATENCY,) if way == LATENCY else ()
         said = self._disclosed.features(code, accounts, kinds, end_ns)

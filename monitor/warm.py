@@ -14,6 +14,8 @@ from typing import Final
 
 import numpy as np
 
+from detectors.access_rules import disclosed
+from detectors.access_state import TOLD_FIELDS
 from detectors.across_kernel import EXECUTION_FIELDS, rates
 from detectors.presence import Presence
 from detectors.strata import tails
@@ -144,6 +146,7 @@ def main() -> None:
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
     rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
     Presence.warm()  # what new terms end: the register of that tape stays as it is
+    disclosed(np.zeros((1, TOLD_FIELDS)), 0, 0, 0, 0)  # likewise
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 

@@ -444,6 +444,16 @@ def test_auctions_do_not_fire():
     assert scene.found() == []
 
 
+def test_ways_of_one_time_are_alerts_of_their_own():
+    scene = refusals(0.05)
+    late = [row for row in scene.rows if row["account"] in (X1, X2)]
+    for row in late:
+        row["received_ns"] -= 300 * US
+    found = scene.found(until_s=600)
+    assert {way_of(hit) for hit in found} == {"latency", "reject"}
+    assert len({(hit.first_seq, hit.first_accounts) for hit in found}) == 2
+
+
 # --- what chance leaves ---------------------------------------------------------------------------
 
 
