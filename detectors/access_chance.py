@@ -40,6 +40,8 @@ CONFIDENCE: Final = 0.95
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """A test that passed."""
 
+    last: int
+    """The last bucket that it looks at."""
     buckets: int
     """How many buckets back it looks, those at its begin that say nothing left out."""
     chance: float
@@ -102,6 +104,7 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
             continue
         begun = next(n for n in range(buckets) if _leads(of[n], params))
         return Verdict(
+            last=bucket,
             buckets=buckets - begun,
             chance=chances[needed - 1],
             allowed=allowed,
@@ -131,23 +134,26 @@ def spared(
     likelihood ratio of being refused `spared_ratio` as often as they, against as often. That it
     ever reaches 1 / p has a chance of p at most, however often one looks (Ville 1939).
     """
-    newest = peers[bucket % KEPT]
-    if not newest[:, P_REFUSED].any() or tallies[bucket % KEPT, B_REFUSED]:
-        return None
     allowed = params.daily_false_alarms / day_tests(params)
-    for buckets in WINDOWS:
-        found = _refusals(peers, tallies, _places(bucket, buckets))
-        lower = found.hits * found.others < found.other_hits * found.ours
-        chance = fisher_tail(found.other_hits, found.others, found.hits, found.ours)
-        if lower and chance <= allowed:
-            return msgspec.structs.replace(found, chance=chance, allowed=allowed)
-    run = 1
-    while run < KEPT and peers[(bucket - run) % KEPT, :, P_REFUSED].any():
+    last = bucket
+    if not peers[bucket % KEPT, :, P_REFUSED].any():
+        last -= 1  # a spell without a past shows against what comes after it
+    elif not tallies[bucket % KEPT, B_REFUSED]:
+        for buckets in WINDOWS:
+            found = _refusals(peers, tallies, bucket, buckets)
+            lower = found.hits * found.others < found.other_hits * found.ours
+            chance = fisher_tail(found.other_hits, found.others, found.hits, found.ours)
+            if lower and chance <= allowed:
+                return msgspec.structs.replace(found, chance=chance, allowed=allowed)
+    run = 0
+    while run < KEPT - 1 and peers[(last - run) % KEPT, :, P_REFUSED].any():
         run += 1
-    places = _places(bucket, run)
+    if not run or tallies[last % KEPT, B_REFUSED]:
+        return None
+    places = _places(last, run)
     if not _risen(peers, places, params, allowed):
         return None
-    found = _refusals(peers, tallies, places)
+    found = _refusals(peers, tallies, last, run)
     share = found.other_hits / found.others
     log_ratio = found.hits * math.log(params.spared_ratio) + (found.ours - found.hits) * (
         math.log1p(-params.spared_ratio * share) - math.log1p(-min(share, MOST_SHARE))
@@ -158,12 +164,14 @@ def spared(
     return msgspec.structs.replace(found, chance=chance, allowed=params.spared_chance)
 
 
-def _refusals(peers: Array, tallies: Array, places: Array) -> Verdict:
+def _refusals(peers: Array, tallies: Array, last: int, buckets: int) -> Verdict:
     """Return the counts of a window, of which those buckets before the first refusal are none."""
+    places = _places(last, buckets)
     begun = int(np.argmax(peers[places][:, :, P_REFUSED].sum(axis=1) > 0))
     tally = peers[places].sum(axis=0)
     return Verdict(
-        buckets=len(places) - begun,
+        last=last,
+        buckets=buckets - begun,
         chance=1.0,
         allowed=0.0,
         peers=int((tally[:, P_ORDERS] > 0).sum()),

@@ -248,11 +248,11 @@ class UnequalAccess(Detector):
         peers, tallies = self._kept["access_peers"][code], self._kept["access_tallies"][code]
         passed = faster(peers, bucket, self._params)
         if passed is not None:
-            yield from self._faster(code, bucket, passed)
+            yield from self._faster(code, passed)
         passed = spared(peers, tallies, bucket, self._params)
         if passed is not None:
             yield from self._tested(
-                code, REJECT, bucket, passed, of_refusals(passed, self._params), B_REFUSED_SEQ
+                code, REJECT, passed, of_refusals(passed, self._params), B_REFUSED_SEQ
             )
 
     def _has_rule(self, code: int) -> bool:
@@ -308,9 +308,9 @@ class UnequalAccess(Detector):
         refs = tuple(sorted(Ref(code, int(seq)) for seq in set(row[F_REFS:].tolist()) if seq))
         yield self._told_of(episode, end_ns, refs)
 
-    def _faster(self, code: int, bucket: int, passed: Verdict) -> Iterator[Finding]:
+    def _faster(self, code: int, passed: Verdict) -> Iterator[Finding]:
         """Tell that the affiliate was faster, unless that is what was disclosed."""
-        places = np.arange(bucket - passed.buckets + 1, bucket + 1) % KEPT
+        places = np.arange(passed.last - passed.buckets + 1, passed.last + 1) % KEPT
         times = self._kept["access_times"][code][places].sum(axis=0)
         median = quantiles(times, 0.5)["ours"]
         rows = self._disclosed.rows(
@@ -319,13 +319,12 @@ class UnequalAccess(Detector):
         if len(rows) and median >= rows[:, D_VALUE].max():
             return  # no better than clients were told
         features = of_times(passed, times, self._params)
-        yield from self._tested(code, LATENCY, bucket, passed, features, B_SLOW_SEQ)
+        yield from self._tested(code, LATENCY, passed, features, B_SLOW_SEQ)
 
-    def _tested(  # noqa: PLR0917
+    def _tested(
         self,
         code: int,
         way: int,
-        bucket: int,
         passed: Verdict,
         features: dict[str, Feature],
         cited: int,
@@ -333,7 +332,7 @@ class UnequalAccess(Detector):
         """Tell a test that passed."""
         end_ns = self._end_ns(code)
         tallies = self._kept["access_tallies"][code]
-        places = np.arange(bucket - passed.buckets + 1, bucket + 1) % KEPT
+        places = np.arange(passed.last - passed.buckets + 1, passed.last + 1) % KEPT
         accounts = self._affiliates(code)
         # What is cited first is no other way's: it fixes which alert this is.
         column = cited if tallies[places, cited].any() else B_SEQ
@@ -348,20 +347,22 @@ class UnequalAccess(Detector):
         said = self._disclosed.features(code, accounts, kinds, end_ns)
         before = self._latest.get((code, way))
         told_so = "document" in said
-        span_ns = passed.buckets * self._bucket_ns
+        until_ns = (passed.last + 1) * self._bucket_ns
         self._latest[code, way] = Latest(
             code=code,
             way=way,
             accounts=accounts,
-            start_ns=end_ns - span_ns if before is None else before.start_ns,
-            end_ns=end_ns,
+            start_ns=until_ns - passed.buckets * self._bucket_ns
+            if before is None
+            else before.start_ns,
+            end_ns=until_ns,
             evidence_class="breach" if told_so and passed.controlled else "indicator",
             evidence="supported" if passed.controlled else "weak",
             significant=passed.controlled,
             score=rounded(0.4 + 0.4 * (1 - passed.chance / passed.allowed)),
             features={"way": Feature(WAYS[way], "way"), **features, **said},
         )
-        newest = tallies[bucket % KEPT, [B_SEQ, cited]]
+        newest = tallies[passed.last % KEPT, [B_SEQ, cited]]
         refs = tuple(sorted({Ref(code, int(seq)) for seq in newest if seq}))
         yield self._told_of(episode, end_ns, refs)
 

@@ -133,6 +133,17 @@ def test_others_that_wait_longer_are_one_alert_with_the_difference_and_its_inter
     assert hit.evidence_refs
 
 
+def test_times_cite_orders_alone_so_that_client_priority_keeps_its_alert_of_trades():
+    scene = Scene()
+    for _ in range(60):
+        scene.races({MM: 0, X1: 200, X2: 300}, count=1, every_ms=500)
+        scene.trade(C1, MM)
+    (hit,) = scene.found()
+    cited = [scene.rows[ref.seq - 1] for ref in hit.evidence_refs]
+    assert {row["kind"] for row in cited} == {Kind.NEW}
+    assert {row["account"] for row in cited} > {MM}
+
+
 def test_what_was_disclosed_is_no_alert_and_better_is_a_breach():
     scene = slow_others()
     assert scene.found(told("latency", "9000", "ns")) == []
@@ -246,6 +257,20 @@ def test_refusals_without_a_past_to_compare_with_do_not_fire():
             scene.wait(10)
         scene.wait(1_000)
     assert scene.found() == []
+
+
+def test_refusals_from_the_first_record_on_show_against_what_comes_after():
+    scene = refusals(0.05, quiet=0)
+    for row in scene.rows:
+        row["engine_ns"], row["received_ns"] = (
+            row[n] - 300 * SECOND for n in ("engine_ns", "received_ns")
+        )
+    for _ in range(200):
+        for account in (MM, X1, X2):
+            scene.act(account)
+            scene.wait(10)
+    (hit,) = scene.found(until_s=600)
+    assert (hit.window_end_ns, hit.detected_ns) == (START + 300 * SECOND, START + 600 * SECOND)
 
 
 @look_alike("refusals that hit all alike")
