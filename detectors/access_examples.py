@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from detectors.examples import batch_of
 from ingest.events import Batch, Kind, OrderType, Role, Side
 from ingest.instruments import Instruments
 from ingest.registry import ALWAYS, FOREVER
-from ingest.terms import Disclosure, Terms
+from ingest.terms import Disclosure, Party, Terms
 
 SECOND: Final = 1_000_000_000
 START_NS: Final = 1_763_900_100 * SECOND
@@ -28,7 +26,7 @@ def told(kind: Any, value: str, unit: str, document: str = "terms of every maker
 
 def with_terms(batch: Batch, *disclosures: Disclosure) -> Batch:
     """Return the batch with what clients were told; `MM` is account 1."""
-    batch.terms = msgspec.structs.replace(Terms((), disclosures), accounts={"MM": (1,)})
+    batch.terms, batch.parties = Terms((), disclosures), {"MM": Party(1, (1,))}
     return batch
 
 

@@ -21,7 +21,7 @@ from detectors.access_state import (
 from detectors.base import Feature
 from ingest.events import Array
 from ingest.instruments import Instruments
-from ingest.terms import Disclosure, Terms
+from ingest.terms import Disclosure, Party, Terms
 
 UNDISCLOSED: Final = "undisclosed"
 MEASURED: Final[Mapping[tuple[str, str], int]] = {
@@ -52,17 +52,18 @@ def value_of(row: Disclosure) -> float | None:
     return float(value) if value.is_finite() else None
 
 
-def unread(terms: Terms) -> Sequence[Disclosure]:
+def unread(terms: Terms, parties: Mapping[str, Party]) -> Sequence[Disclosure]:
     """Return the disclosures that are not compared with: of another kind, unit or subject."""
     return [
         row
         for row in terms.disclosures
         if (value_of(row) is None and (row.kind, row.unit) != ("fee", "tier"))
-        or row.subject not in terms.accounts
+        or row.subject not in parties
+        or not parties[row.subject].accounts
     ]
 
 
-def told(terms: Terms, instruments: Instruments) -> Array:
+def told(terms: Terms, parties: Mapping[str, Party], instruments: Instruments) -> Array:
     """Return what was disclosed as rows of numbers, an account each; (n, TOLD_FIELDS) float64.
 
     A row of an instrument that is not in the table says nothing here.
@@ -80,7 +81,7 @@ def told(terms: Terms, instruments: Instruments) -> Array:
         for place, row in enumerate(terms.disclosures)
         if (value := value_of(row)) is not None
         and (not row.instrument or row.instrument in instruments.codes)
-        for account in terms.accounts.get(row.subject, ())
+        for account in (parties[row.subject].accounts if row.subject in parties else ())
     ]
     return np.array(rows, np.float64).reshape(-1, TOLD_FIELDS)
 
@@ -91,13 +92,17 @@ class Disclosed:
     Parameters
     ----------
     terms : Terms
+    parties : mapping of str to Party
+        Who the terms' subjects are.
     instruments : Instruments
         The table that codes index.
     """
 
-    def __init__(self, terms: Terms, instruments: Instruments) -> None:
+    def __init__(
+        self, terms: Terms, parties: Mapping[str, Party], instruments: Instruments
+    ) -> None:
         self.terms = terms
-        self.numbers = told(terms, instruments)
+        self.numbers = told(terms, parties, instruments)
 
     def rows(self, code: int, accounts: Sequence[int], kinds: Sequence[int], at_ns: int) -> Array:
         """Return the rows of `numbers` in force for accounts and kinds; (n, TOLD_FIELDS)."""

@@ -79,7 +79,7 @@ from ingest.instruments import Instruments
 from ingest.registry import FOREVER
 from ingest.sections import Layout
 from ingest.state import Snapshot
-from ingest.terms import Terms
+from ingest.terms import Party, Terms
 
 SECOND: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND
@@ -166,18 +166,18 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def agreements_of(
-    terms: Terms, parties: Mapping[str, int], instruments: Instruments
+    terms: Terms, parties: Mapping[str, Party], instruments: Instruments
 ) -> tuple[Agreement, ...]:
     """Return the agreements of a version of the register that are about these instruments."""
     found = []
     for row in terms.obligations:
         code = instruments.code(row.instrument)
-        if code is not None and parties.get(row.account, -1) >= 0:
+        if code is not None and row.account in parties:
             lots = Decimal(row.min_quantity) / instruments[code].lot_size
             found.append(
                 Agreement(
                     instrument=code,
-                    party=parties[row.account],
+                    party=parties[row.account].code,
                     min_lots=max(1, math.ceil(lots)),
                     max_spread_bps=float(row.max_spread_bps),
                     min_ratio=float(row.min_presence_ratio),

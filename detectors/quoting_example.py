@@ -9,7 +9,7 @@ from detectors.examples import batch_of
 from ingest.events import Batch, Kind, OrderType, Role, Side, TimeInForce
 from ingest.instruments import Instruments
 from ingest.registry import ALWAYS, FOREVER
-from ingest.terms import Obligation, Terms
+from ingest.terms import Obligation, Party, Terms
 
 SECOND: Final = 1_000_000_000
 START_NS: Final = 1_763_900_400 * SECOND - 1_763_900_400 % 3600 * SECOND
@@ -46,7 +46,7 @@ def _batch(instruments: Instruments, *, back_ns: int) -> Batch:
         valid_from_ns=ALWAYS,
         valid_to_ns=FOREVER,
     )
-    batch.terms, batch.parties = Terms((agreed,)), {"MM1": 1}
+    batch.terms, batch.parties = Terms((agreed,)), {"MM1": Party(1, (1,))}
     return batch
 
 

@@ -194,7 +194,7 @@ class UnequalAccess(Detector):
         self._instruments = instruments
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._latest: dict[tuple[int, int], Latest] = {}
-        self._disclosed = Disclosed(NO_TERMS, instruments)
+        self._disclosed = Disclosed(NO_TERMS, {}, instruments)
         self._bucket_ns = params.bucket_s * SECOND
         self._numbers = np.array(
             [
@@ -222,7 +222,7 @@ class UnequalAccess(Detector):
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return what each bucket that is over says, and closings."""
         if batch.terms is not self._disclosed.terms:
-            self._disclosed = Disclosed(batch.terms, self._instruments)
+            self._disclosed = Disclosed(batch.terms, batch.parties, self._instruments)
         columns = tuple(batch[name] for name in COLUMNS)
         findings: list[Finding] = []
         kept, told, row = self._kept, self._disclosed.numbers, 0

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest.instruments import Instruments
-from ingest.terms import NO_TERMS, Terms
+from ingest.terms import NO_TERMS, Party, Terms
 
 Array = npt.NDArray[Any]
 
@@ -372,8 +372,8 @@ class Batch:
         The `REGISTRY_CHANGES` table; empty but in the first batch after a reload.
     terms : Terms
         Agreements and disclosures of the register's version in force.
-    parties : mapping of str to int
-        Codes of the accounts and owners that the terms name.
+    parties : mapping of str to Party
+        Who the accounts and owners are that the terms name.
 
     Notes
     -----
@@ -403,7 +403,7 @@ class Batch:
         passed_over: Mapping[str, Array] | None = None,
         registry_changes: Mapping[str, Array] | None = None,
         terms: Terms = NO_TERMS,
-        parties: Mapping[str, int] | None = None,
+        parties: Mapping[str, Party] | None = None,
     ) -> None:
         self._columns = dict(columns)
         self.instruments = instruments
@@ -412,7 +412,7 @@ class Batch:
         self.passed_over = dict(_NO_ONE if passed_over is None else passed_over)
         self.registry_changes = dict(registry_changes or _NO_CHANGE)
         self.terms = terms
-        self.parties: Mapping[str, int] = {} if parties is None else parties
+        self.parties: Mapping[str, Party] = {} if parties is None else parties
         self._ends: Array | None = None
 
     def __len__(self) -> int:

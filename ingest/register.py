@@ -17,7 +17,7 @@ from ingest.errors import RegistryError
 from ingest.events import NO_CODE, Array, Batch, Role
 from ingest.names import Names
 from ingest.registry import ALWAYS, FOREVER, RegistryRow, format_time, read_rows
-from ingest.terms import NO_TERMS, Terms
+from ingest.terms import NO_TERMS, Party, Terms
 from ingest.terms_csv import DISCLOSURES, OBLIGATIONS, read_terms
 
 __all__ = ["Register", "RegisterFile", "Registered", "RegistryRow", "read_register"]
@@ -81,18 +81,9 @@ class Register:
         for i, row in enumerate(self.rows):
             self._of[row.account] = (self._of.get(row.account, (i, i))[0], i + 1)
         self._index, self._segments = self._compile(source)
-        self.parties: Mapping[str, int] = {
-            name: self._code(name, source)
-            for name in dict.fromkeys(
-                (
-                    *(row.account for row in terms.obligations),
-                    *(row.subject for row in terms.disclosures),
-                )
-            )
-        }
-        """Codes of the accounts and owners that the terms name, as batches carry them."""
-        self.terms = msgspec.structs.replace(terms, accounts=self._accounts(terms.subjects))
-        """Agreements and disclosures, with the codes of the accounts that they name."""
+        self.terms = terms
+        self.parties: Mapping[str, Party] = self._parties(source)
+        """Who the accounts and owners are that the terms name, as batches carry them."""
 
     def tag(self, batch: Batch) -> Batch:
         """Return the batch with the `TAGS` columns: by the row in force at engine_ns.
@@ -127,7 +118,7 @@ class Register:
     @property
     def said(self) -> Registered:
         """What this version says, to be kept."""
-        return Registered(rows=self.rows, terms=msgspec.structs.replace(self.terms, accounts={}))
+        return Registered(rows=self.rows, terms=self.terms)
 
     def row_at(self, account: int, at_ns: int) -> RegistryRow | None:
         """Return the row of an account code in force at a time, or None."""
@@ -188,18 +179,19 @@ class Register:
         )
         return index, (starts, role, owners, members)
 
-    def _accounts(self, subjects: Iterable[str]) -> dict[str, tuple[int, ...]]:
-        """Return the codes of the accounts that each subject is, or owns at any time."""
+    def _parties(self, source: str) -> dict[str, Party]:
         owned: dict[str, dict[str, None]] = {}
         for row in self.rows:
             owned.setdefault(row.owner, {})[row.account] = None
-        found = {
-            name: (name,) if name in self._of else tuple(owned.get(name, ())) for name in subjects
-        }
         return {
-            name: tuple(self._names.code(account) for account in accounts)
-            for name, accounts in found.items()
-            if accounts
+            name: Party(
+                self._code(name, source),
+                tuple(
+                    self._code(account, source)
+                    for account in ((name,) if name in self._of else owned.get(name, ()))
+                ),
+            )
+            for name in self.terms.subjects
         }
 
     def _code(self, name: str, source: str) -> int:

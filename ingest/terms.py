@@ -6,7 +6,7 @@ what was said of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -83,15 +83,20 @@ class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Party(msgspec.Struct, frozen=True):
+    """Who a name in the terms is, in codes of one run: the register knows."""
+
+    code: int
+    """Of the name itself, be it an account or an owner."""
+    accounts: tuple[int, ...] = ()
+    """Of the account of that name, or of those that have it as owner at any time, by name."""
+
+
 class Terms(msgspec.Struct, frozen=True):
     """Every agreement and disclosure of a version of the register, in order of content."""
 
     obligations: Sequence[Obligation] = ()
     disclosures: Sequence[Disclosure] = ()
-    accounts: Mapping[str, tuple[int, ...]] = {}
-    """Codes of the accounts that each name in these rows stands for: its own, or those that have it
-    as owner, in order of their names; without an entry, nobody. The register fills it in; it is no
-    part of the content, since codes are one run's own."""
 
     def __bool__(self) -> bool:
         return bool(self.obligations or self.disclosures)

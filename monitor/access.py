@@ -50,9 +50,9 @@ def access_of(
     while (arrivals := source.poll(0.0)) is not None:
         released = sequencer.push(register.tag(arrivals.batch), arrivals.idle)
         enriched = books.apply(released.batch)
-        enriched.terms = register.terms
+        enriched.terms, enriched.parties = register.terms, register.parties
         detector.step(enriched)
         read += len(arrivals.batch) + len(arrivals.rejects)
         if progress:
             progress(read, total)
-    return detector.measured(), unread(register.terms)
+    return detector.measured(), unread(register.terms, register.parties)

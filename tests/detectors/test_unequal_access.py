@@ -366,11 +366,11 @@ def test_disclosures_of_an_instrument_come_before_those_of_all_and_new_ones_befo
         told("rate_limit", "100", "per_s"),
         told("fee", "maker", "tier"),
     )
-    numbers = numbers_of(terms.terms, TABLE)
+    numbers = numbers_of(terms.terms, terms.parties, TABLE)
     assert len(numbers) == 1
     assert disclosed(numbers, MM, 0, TOLD_LOTS, START) == 0
     assert disclosed(numbers, X1, 0, TOLD_LOTS, START) == -1
-    assert [row.value for row in unread(terms.terms)] == ["about 5", "5", "100"]
+    assert [row.value for row in unread(terms.terms, terms.parties)] == ["about 5", "5", "100"]
     narrow = numbers.copy()
     narrow[0, 1] = 0
     assert disclosed(np.concatenate([narrow, numbers]), MM, 0, TOLD_LOTS, START) == 0

@@ -11,7 +11,7 @@ from ingest.errors import RegistryError
 from ingest.names import Names
 from ingest.register import Registered, RegisterFile, read_register
 from ingest.registry import ALWAYS, FOREVER, parse_time
-from ingest.terms import NO_TERMS
+from ingest.terms import NO_TERMS, Party
 from ingest.terms_csv import read_terms, write_terms
 
 ACCOUNTS = """account,owner,legal_entity,role,valid_from,valid_to
@@ -130,8 +130,10 @@ def test_names_in_the_terms_have_the_codes_of_their_accounts(folder: Path) -> No
     )
     names = Names(["other"])
     register = read_register(folder / "accounts.csv", names)
-    assert register.terms.accounts == {
-        "MM1": (names.find("MM1"),),
-        "Group": (names.find("MM1"), names.find("MM2")),
+    one, two, group = (names.find(name) for name in ("MM1", "MM2", "Group"))
+    assert register.parties == {
+        "MM1": Party(one, (one,)),
+        "Group": Party(group, (one, two)),
+        "Nobody": Party(names.find("Nobody")),
     }
     assert register.said.terms == read_terms(folder)

@@ -20,6 +20,7 @@ from detectors.book import Books
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.names import Names
+from ingest.terms import Party
 from tests.support.acts import stages
 from tests.support.vectors import to_batch
 from tests.support.venue import ABUSES, Tape, random_tape
@@ -146,7 +147,7 @@ def tape_batch(tape: Tape, names: Names | None = None) -> tuple[Batch, Names]:
     names = Names() if names is None else names
     batch = to_batch(tape.records, tape.table, tape.accounts, names)
     batch.terms = tape.terms
-    batch.parties = {row.account: names.code(row.account) for row in tape.obligations}
+    batch.parties = {row.account: Party(names.code(row.account)) for row in tape.obligations}
     return batch, names
 
 

@@ -12,7 +12,7 @@ from detectors.book import Books
 from detectors.quoting_obligations import QuotingObligations, QuotingObligationsParams
 from ingest.names import Names
 from ingest.registry import ALWAYS, FOREVER
-from ingest.terms import Obligation, Terms
+from ingest.terms import Obligation, Party, Terms
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
@@ -94,7 +94,7 @@ class Desk:
         accounts = [{"account": a, "owner": o, "role": ROLES[a]} for a, o in OWNERS.items()]
         batch, books = to_batch(self.venue.records, table, accounts, names), Books(table)
         batch.terms = Terms(self.terms)
-        batch.parties = {name: names.code(name) for name in ("MM", "X1", "owner:Group")}
+        batch.parties = {name: Party(names.code(name)) for name in ("MM", "X1", "owner:Group")}
         for part in batches(batch, size):
             yield books.apply(part)
 
