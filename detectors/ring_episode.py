@@ -87,6 +87,7 @@ def features(
         "members": Feature(len(episode.first_accounts), "count"),
         "windows": Feature(sums["windows"], "count"),
         "layers": Feature(sums["layers"], "count"),
+        "laps": Feature(sums["laps"], "count"),
         "volume": quantity(instruments, code, sums["lots"]),
         "notional": money(instruments, code, sums["notional"]),
         "volume_share": Feature(rounded(size.share_ratio), "ratio", params.material_share_ratio),

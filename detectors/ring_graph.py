@@ -58,8 +58,8 @@ def graph_of(seller: Array, buyer: Array) -> Graph:
 
 
 @njit(cache=True)
-def further_prints(instrument: Array, incoming_seq: Array, seller: Array, buyer: Array) -> Array:
-    """Return which trades are not the first of one instruction between the same two accounts.
+def first_prints(instrument: Array, incoming_seq: Array, seller: Array, buyer: Array) -> Array:
+    """Return the first trade of one instruction between the same two accounts, for each trade.
 
     An instruction that takes the tranches of an iceberg, or several orders of one account, meets
     that account once. Trades are in event order; an `incoming_seq` of 0 is not known: a meeting.
@@ -67,10 +67,10 @@ def further_prints(instrument: Array, incoming_seq: Array, seller: Array, buyer:
     Examples
     --------
     >>> a, b = np.array([7, 7, 7, 7]), np.array([9, 8, 9, 9])
-    >>> further_prints(np.zeros(4, np.int32), np.array([5, 5, 5, 6]), a, b).tolist()
-    [False, False, True, False]
+    >>> first_prints(np.zeros(4, np.int32), np.array([5, 5, 5, 6]), a, b).tolist()
+    [0, 1, 0, 3]
     """
-    again = np.zeros(len(seller), np.bool_)
+    first = np.arange(len(seller))
     for i in range(len(seller)):
         j = i - 1
         while (
@@ -80,10 +80,10 @@ def further_prints(instrument: Array, incoming_seq: Array, seller: Array, buyer:
             and instrument[j] == instrument[i]
         ):
             if seller[j] == seller[i] and buyer[j] == buyer[i]:
-                again[i] = True
+                first[i] = first[j]
                 break
             j -= 1
-    return again
+    return first
 
 
 @njit(cache=True)

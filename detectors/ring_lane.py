@@ -17,6 +17,7 @@ TRADE: Final = np.dtype(
         ("seller", np.int32),
         ("buyer", np.int32),
         ("incomplete", np.int8),
+        ("side", np.int8),  # who took: 1 the buyer, -1 the seller, 0 not known
         ("dead", np.int8),  # cancelled by a bust
         ("lots", np.int64),
         ("ticks", np.int64),

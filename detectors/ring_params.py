@@ -21,6 +21,15 @@ class WashRingsParams(Params, frozen=True):
         ),
         msgspec.Meta(min_length=1),
     ] = (3_600, 86_400, 604_800)
+    burst_s: Annotated[
+        int,
+        Parameter(
+            "length of the windows, also half-shifted, in which only circles are looked for",
+            "s",
+            "a circle that meets in a burst is told minutes after, not when its hour is over",
+        ),
+        msgspec.Meta(ge=2),
+    ] = 600
     max_members: Annotated[
         int,
         Parameter(
@@ -63,6 +72,15 @@ class WashRingsParams(Params, frozen=True):
             "meetings a member that a run must hold, fungible instruments",
             "count",
             "two trades of one round lot balance by themselves; three turns rarely do",
+        ),
+        msgspec.Meta(ge=1),
+    ] = 3
+    min_laps: Annotated[
+        int,
+        Parameter(
+            "laps after which everyone stood where they stood before, of a circle in a burst",
+            "count",
+            "of many strangers some come back once, and twice; in three laps it is a habit",
         ),
         msgspec.Meta(ge=1),
     ] = 3

@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 
 from detectors.ring_chance import beyond_chance, chance_by_hour
+from detectors.ring_circles import Bounds, Meetings, circles_of
 from detectors.ring_graph import (
     Graph,
     edges_inside,
-    further_prints,
+    first_prints,
     graph_of,
     layered_sets,
     trades_by_edge,
@@ -33,6 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Within which activity is taken to be even: the shortest window."""
     max_edges: int
     max_set_trades: int
+    circles: Bounds
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,9 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
     again: Array
     """Of each row: whether it is a further print of an instruction against one account."""
     layers: int
+    """In which it was a component; 0 = found as a circle in bursts."""
+    laps: int
+    """After which everyone stood where they stood before; 0 = not counted."""
     met: int
     by_chance: float
     cut: bool
@@ -61,11 +66,14 @@ def rings_of(
     limits: Limits,
     rings: Callable[[], Array],
     members_of: Callable[[int], tuple[int, ...]],
+    peels: bool = True,
+    circles: bool = False,
 ) -> Iterator[Ring]:
-    """Yield the rings of one window, smallest sets first, then by their first trade.
+    """Yield the rings of one window: sets that stand alone in a layer, then circles in bursts.
 
-    A trade belongs to the smallest set that explains it, so that no account is named that a
-    smaller ring can do without: a set is judged on trades that no other set has.
+    Of the former the smallest come first, then by their first trade: a trade belongs to the
+    smallest set that explains it, so that no account is named that a smaller ring can do without.
+    A set is judged on trades that no other set has.
 
     Parameters
     ----------
@@ -80,11 +88,32 @@ def rings_of(
         the caller writes it down between two yields.
     members_of : callable
         Returns the sorted accounts of a ring's number.
+    peels, circles : bool
+        Whether sets are looked for by peeling layers, and as circles in bursts.
     """
-    again = further_prints(
+    first = first_prints(
         trades["instrument"], trades["incoming_seq"], trades["seller"], trades["buyer"]
     )
     graph = graph_of(trades["seller"], trades["buyer"])
+    if peels:
+        yield from _peeled(
+            trades, graph, first, unique=unique, limits=limits, rings=rings, members_of=members_of
+        )
+    if circles:
+        yield from _circling(trades, graph, first, limits, rings, members_of)
+
+
+def _peeled(
+    trades: Array,
+    graph: Graph,
+    first: Array,
+    *,
+    unique: bool,
+    limits: Limits,
+    rings: Callable[[], Array],
+    members_of: Callable[[int], tuple[int, ...]],
+) -> Iterator[Ring]:
+    again = first != np.arange(len(first))
     graph = msgspec.structs.replace(
         graph, weight=np.bincount(graph.edge_of[~again], minlength=len(graph.src))
     )
@@ -120,8 +149,8 @@ def rings_of(
             continue
         free = rows[np.isin(taken, numbers)]
         items = trades["instrument"][free] if unique else np.zeros(len(free), np.int32)
-        for first in np.sort(np.unique(items, return_index=True)[1]).tolist():
-            of_item = free[items == items[first]]
+        for leading in np.sort(np.unique(items, return_index=True)[1]).tolist():
+            of_item = free[items == items[leading]]
             cut = len(of_item) > limits.max_set_trades
             for accounts, covered in _covered(
                 trades, graph, of_item[-limits.max_set_trades :], limits
@@ -139,10 +168,55 @@ def rings_of(
                     rows=covered,
                     again=again[covered],
                     layers=int(seen[s]),
+                    laps=0,
                     met=len(rows) - int(again[rows].sum()),
                     by_chance=by_chance,
                     cut=cut or skipped > 0,
                 )
+
+
+def _circling(  # noqa: PLR0917 - one window
+    trades: Array,
+    graph: Graph,
+    first: Array,
+    limits: Limits,
+    rings: Callable[[], Array],
+    members_of: Callable[[int], tuple[int, ...]],
+) -> Iterator[Ring]:
+    own = first == np.arange(len(first))
+    met = np.flatnonzero(own)
+    place = np.cumsum(own) - 1
+    meeting = place[first]
+    edge_of = graph.edge_of[met]
+    meetings = Meetings(
+        graph=msgspec.structs.replace(graph, edge_of=edge_of),
+        src=graph.src[edge_of],
+        dst=graph.dst[edge_of],
+        bought=trades["side"][met] >= 0,
+        lots=np.bincount(meeting, weights=trades["lots"], minlength=len(met)).astype(np.int64),
+    )
+    for circle in circles_of(meetings, limits.circles):
+        rows = (
+            np.flatnonzero(np.isin(meeting, circle.rows)) if len(met) < len(first) else circle.rows
+        )
+        same = tuple(sorted(graph.codes[list(circle.who)].tolist()))
+        taken = rings()[rows]
+        numbers = [n for n in np.unique(taken).tolist() if n == 0 or members_of(n) == same]
+        rows = rows[np.isin(taken, numbers)]
+        if int(own[rows].sum()) < limits.min_turns * len(same):
+            continue
+        edges = graph.edge_of[rows]
+        ends = np.stack([graph.src[edges], graph.dst[edges]], axis=1)
+        yield Ring(
+            accounts=tuple(graph.codes[list(dict.fromkeys(ends.ravel().tolist()))].tolist()),
+            rows=rows,
+            again=~own[rows],
+            layers=0,
+            laps=circle.laps,
+            met=circle.met,
+            by_chance=circle.by_chance,
+            cut=False,
+        )
 
 
 def _covered(

@@ -96,6 +96,7 @@ class TradeStore:
         taken["seller"], taken["buyer"] = sellers[ring_able], buyers[ring_able]
         late = taken["time_ns"] < self.settled_ns[self.group[taken["instrument"]]]
         taken["incomplete"] = (batch["coverage"][kept] != Coverage.COMPLETE) | late
+        taken["side"] = batch["side"][kept]
         taken["lots"], taken["ticks"] = lots[ring_able], batch["price"][kept]
         taken["cum_lots"] = cum[ring_able]
         taken["trade_hi"], taken["trade_lo"] = batch["trade_hi"][kept], batch["trade_lo"][kept]

@@ -18,6 +18,7 @@ from detectors.base import (
     rounded,
 )
 from detectors.episodes import Episode, Episodes, Key
+from detectors.ring_circles import Bounds
 from detectors.ring_episode import count, features, measure, score
 from detectors.ring_lane import Lane, windows_of
 from detectors.ring_params import WashRingsParams
@@ -73,7 +74,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=1,
+        version=2,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",
@@ -86,7 +87,11 @@ class WashRings(Detector):
             "account are one meeting. Each trade counts for the smallest set "
             "that explains it. In fungible instruments members must meet more often than chance "
             "gives by everyone's activity, hour by hour (feature window_trades and its baseline), "
-            "for at least three turns. One there-and-back is weak evidence."
+            "for at least three turns. Members who also trade with everybody never stand alone; "
+            "they are looked for in bursts of an hour or less: pairs that meet far more often than "
+            "both are then active, or parcels of one size that go round, and at least three laps "
+            "of their trades, more than chance gives of the circle as a whole. One there-and-back "
+            "is weak evidence."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -107,7 +112,11 @@ class WashRings(Detector):
             "trade that was busted",
         ),
         blind_spots=(
-            "members who trade more with a common maker than with each other, in every window",
+            (
+                "members who trade more with a common maker than with each other, in every window, "
+                "and who neither meet in a burst nor hand on parcels of one size"
+            ),
+            "laps cut by two chance meetings of members each",
             "a ring that hands more than 1 % of the mean size to outsiders on every turn",
             "a turn that takes longer than a week",
             "rings of more than 8 accounts",
@@ -150,7 +159,8 @@ class WashRings(Detector):
         self._params = params
         self._instruments = instruments
         self._sizes = [size * SECOND for size in params.windows_s]
-        self._grid_ns = math.gcd(*(size // 2 for size in self._sizes))
+        self._burst_ns = params.burst_s * SECOND
+        self._grid_ns = math.gcd(self._burst_ns // 2, *(size // 2 for size in self._sizes))
         self._store = TradeStore(
             instruments, reach_ns=max(self._sizes), max_trades=params.max_trades
         )
@@ -184,20 +194,20 @@ class WashRings(Detector):
         for rank, lane in self._store.settle():
             for end, size, first, last in windows_of(
                 lane.times,
-                self._sizes,
+                self._sizes if lane.unique else [*self._sizes, self._burst_ns],
                 after_ns=int(self._store.settled_ns[rank]),
                 until_ns=until_ns,
             ):
                 windows.append(((end, rank, size), lane, first, last))
-        for (end, rank, _), lane, first, last in sorted(windows, key=lambda each: each[0]):
+        for (end, rank, size), lane, first, last in sorted(windows, key=lambda each: each[0]):
             yield from self._advance(end)
-            yield from self._window(end, rank, lane, first, last)
+            yield from self._window(end, rank, size, lane, first, last)
         yield from self._advance(until_ns)
         cited = self._store.trim(until_ns)
         self._keys = {ring: key for ring, key in self._keys.items() if ring in cited}
 
-    def _window(
-        self, end_ns: int, group: int, lane: Lane, first: int, last: int
+    def _window(  # noqa: PLR0917 - one window
+        self, end_ns: int, group: int, size_ns: int, lane: Lane, first: int, last: int
     ) -> Iterator[Finding]:
         cut = last - first > self._params.max_trades
         self._overflow += cut
@@ -209,6 +219,8 @@ class WashRings(Detector):
             limits=self._limits(unique=lane.unique),
             rings=lambda: here["ring"][alive],
             members_of=lambda number: self._keys[group, number][1:],
+            peels=size_ns in self._sizes,
+            circles=not lane.unique and size_ns <= max(min(self._sizes), self._burst_ns),
         ):
             self._overflow += ring.cut
             covered = alive[ring.rows]
@@ -229,6 +241,14 @@ class WashRings(Detector):
             hour_ns=min(self._sizes),
             max_edges=params.max_edges,
             max_set_trades=params.max_set_trades,
+            circles=Bounds(
+                max_members=params.max_members,
+                tolerance_ratio=params.tolerance_ratio,
+                min_laps=params.min_laps,
+                min_turns=params.min_turns,
+                max_probability=params.max_probability,
+                max_set_trades=params.max_set_trades,
+            ),
         )
 
     def _fact(
@@ -255,6 +275,7 @@ class WashRings(Detector):
             count(episode, trade, 1)
         sums["windows"] = sums.get("windows", 0) + 1
         sums["layers"] = max(sums.get("layers", 0), ring.layers)
+        sums["laps"] = max(sums.get("laps", 0), ring.laps)
         sums["window_trades"], sums["milli_chance"] = ring.met, round(1000 * ring.by_chance)
         refs = tuple(Ref(code, seq) for seq in trades["seq"].tolist())
         return self._finding(episode, end_ns, refs)
