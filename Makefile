@@ -7,7 +7,7 @@ CRASHES ?= 100
 SEED ?= 1
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check lint types contracts system bench facts constants hidden-affiliates recovery lock docs clean mutants crashes dashboard-picture
+.PHONY: run test check lint types contracts system bench ring-scale facts constants hidden-affiliates recovery lock docs clean mutants crashes dashboard-picture
 
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
@@ -44,6 +44,10 @@ crashes: $(STAMP) system
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
+
+# What a trade costs wash_rings: 1, 5 and 20 million trades, 1,000 to 100,000 accounts.
+ring-scale: $(STAMP)
+	@$(BIN)/python -m benchmarks.ring_scale $(ARGS)
 
 # The simulated market measured beside a real tape: a table, and docs/stylised-facts.png.
 facts: $(STAMP)

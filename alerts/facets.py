@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from alerts.parts import Part, Place
+from alerts.parts import CLASS_RANK, Part, Place
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -23,6 +23,15 @@ class Merging(msgspec.Struct, frozen=True, kw_only=True):
     - W's first finding cites a trade that S cites too, and they have an account in common;
     - S saw that trade no later than W opened (give or take `same_moment_ns`), and W opened no
       later than `join_ns` after that.
+
+    A part W is a facet of a part S as strong, both of class rule, when all of this holds: two
+    readings of one pair or circle are one fact.
+
+    - S opened before W (of two at one moment, the one whose id comes first);
+    - they come from different detectors, and the accounts of one are among those of the other,
+      as both opened;
+    - of the trades that W's first finding cites and those that S had cited until then (give or take
+      `same_moment_ns`, no more than `join_ns` before), one's are mostly the other's.
 
     Of several, the strongest has it; then the one that opened first. All of it is fixed by the
     findings, so it does not matter which detector reports first, or in which batch.
@@ -59,12 +68,12 @@ class Citations:
         if any(other is part for other in citing):
             return
         for other in citing:
-            if other.opening.rank < part.opening.rank and trade in other.opening.trades:
+            if other.opening.rank <= part.opening.rank and trade in other.opening.trades:
                 self._disturbed[other.part_id] = other
         citing.append(part)
 
     def take_disturbed(self) -> Iterable[Part]:
-        """Return the parts whose first trades a stronger part cited since the last call."""
+        """Return the parts whose first trades one as strong or stronger cited since the last call."""
         disturbed = list(self._disturbed.values())
         self._disturbed.clear()
         return disturbed
@@ -73,16 +82,22 @@ class Citations:
         """Return the part whose alert this one is a facet of, or None."""
         opening = part.opening
         best: Part | None = None
+        peers: dict[str, Part] = {}
         for trade in opening.trades:
             for other in self._by_trade.get(trade, ()):
-                if (
+                if other.opening.detector == opening.detector or other.part_id not in at_work:
+                    continue
+                if other.opening.rank == opening.rank:
+                    peers[other.part_id] = other
+                elif (
                     other.opening.rank > opening.rank
-                    and other.opening.detector != opening.detector
-                    and other.part_id in at_work
                     and self._same_fact(trade, part, other)
                     and (best is None or _precedes(other, best))
                 ):
                     best = other
+        for other in peers.values():
+            if self._same_acts(part, other) and (best is None or _precedes(other, best)):
+                best = other
         return best
 
     def remove(self, part: Part) -> None:
@@ -105,6 +120,25 @@ class Citations:
         return -self._merging.same_moment_ns <= waited_ns <= self._merging.join_ns and not set(
             accounts
         ).isdisjoint(part.opening.accounts)
+
+
+    def _same_acts(self, part: Part, other: Part) -> bool:
+        """Whether a part tells mostly the same trades as one as strong that opened before it."""
+        opening, first = part.opening, other.opening
+        names, others = set(opening.accounts), set(first.accounts)
+        if (
+            opening.rank[0] != CLASS_RANK["rule"]
+            or not _precedes(other, part)
+            or not (names <= others or others <= names)
+        ):
+            return False
+        until_ns = opening.detected_ns + self._merging.same_moment_ns
+        since_ns = opening.detected_ns - self._merging.join_ns
+        theirs = {
+            trade for trade, (seen_ns, _) in other.cited.items() if since_ns <= seen_ns <= until_ns
+        }
+        common = len(theirs.intersection(opening.trades))
+        return 0 < min(len(theirs), len(opening.trades)) <= 2 * common
 
 
 def _precedes(part: Part, other: Part) -> bool:

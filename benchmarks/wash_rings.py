@@ -23,12 +23,14 @@ TRADES_A_SECOND = 30
 ACCOUNTS = 2_000
 
 
-def tape(trades: int, seed: int = 1) -> dict[str, Array]:
-    """Return the columns of the simulated trades."""
+def tape(
+    trades: int, seed: int = 1, *, accounts: int = ACCOUNTS, first: int = 0
+) -> dict[str, Array]:
+    """Return the columns of the simulated trades from a first one on."""
     draw = np.random.default_rng(seed)
     columns = empty(COLUMNS, trades)
-    rank = 1 / np.arange(1, ACCOUNTS + 1)
-    ends = draw.choice(np.arange(10, ACCOUNTS + 10), (2, trades), p=rank / rank.sum())
+    rank = 1 / np.arange(1, accounts + 1)
+    ends = draw.choice(np.arange(10, accounts + 10), (2, trades), p=rank / rank.sum())
     maker = draw.random(trades) < 0.5
     ends[draw.integers(0, 2, trades)[maker], np.flatnonzero(maker)] = 0
     ring = np.flatnonzero(draw.random(trades) < 0.005)
@@ -36,10 +38,10 @@ def tape(trades: int, seed: int = 1) -> dict[str, Array]:
     ends[1, ring] = (np.arange(len(ring)) + 1) % 3 + 1
     lots = draw.integers(1, 1000, trades)
     lots[ring] = 500
-    times = START_NS + np.arange(trades) * (10**9 // TRADES_A_SECOND)
+    times = START_NS + np.arange(first, first + trades) * (10**9 // TRADES_A_SECOND)
     columns["kind"][:] = Kind.TRADE
     columns["instrument"][:] = 0
-    columns["seq"][:] = np.arange(1, trades + 1)
+    columns["seq"][:] = np.arange(first + 1, first + trades + 1)
     columns["engine_ns"][:], columns["clock_ns"][:] = times, times
     columns["price"][:], columns["quantity"][:] = 100, lots
     columns["sell_account"][:], columns["buy_account"][:] = ends

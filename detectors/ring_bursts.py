@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
+from detectors.ring_tallies import KINDS
 from ingest.compiled import njit
 from ingest.events import Array
-
-LEAST: Final = 3
-"""Meetings of the shortest burst."""
-LOG_PAIR: Final = tuple(math.log(p) for p in (1e-3, 1e-4, 1e-6, 1e-8))
-"""Surprise from which a burst is kept, weakest first; not a finding, but where to look for one.
-
-At the weakest a tape of strangers has a burst in a thousand; what these join is parted again at
-the stronger ones."""
-LOG_JOINS: Final = math.log(1e-2)
-"""Surprise at which one more account is taken into a set; whether it belongs is told by laps."""
 
 
 @njit(cache=True)
@@ -34,15 +23,36 @@ def excess(met: float, by_chance: float) -> float:
     return met - by_chance - met * math.log(met / by_chance)
 
 
+def longest_burst(log_p: float, least_ratio: float) -> int:
+    """Return the meetings from which a pair at `least_ratio` times chance is past a surprise.
+
+    Longer bursts tell no more: their pieces are past it already.
+
+    >>> longest_burst(math.log(1e-8), 2.0)
+    96
+    """
+    return math.ceil(-log_p / (math.log(least_ratio) - 1.0 + 1.0 / least_ratio))
+
+
 @njit(cache=True)
 def bursts(  # noqa: PLR0917 - a kernel
-    src: Array, dst: Array, bought: Array, position: Array, begin: Array, log_p: float
+    src: Array,
+    dst: Array,
+    bought: Array,
+    so_far: Array,
+    position: Array,
+    begin: Array,
+    log_p: float,
+    least: int,
+    most: int,
+    ratio: float,
 ) -> tuple[Array, Array]:
     """Return bursts of pairs, and how surprising each is.
 
     A burst is a row of meetings of one pair. Who rested and who took are two margins of one table:
     were they independent, two accounts would meet rests x takes / trades times while it lasts,
-    both ways, their own meetings left out (rule of succession: + 1, + 2 trades).
+    both ways, their own meetings left out (rule of succession: + 1, + 2 trades). A pair that meets
+    n times has n / `least` chances of a burst, and its surprise is so much less.
 
     Parameters
     ----------
@@ -50,12 +60,18 @@ def bursts(  # noqa: PLR0917 - a kernel
         Seller and buyer of each meeting, nodes, in event order.
     bought : (n,) bool
         Whether the buyer took.
+    so_far : (n, 8) int32
+        See `ring_tallies.tallied`.
     position : (n,) int64
         Meetings sorted by pair, in order within one.
     begin : (pairs + 1,) int64
         Where each pair begins in `position`.
     log_p : float
         Bursts less surprising are left out.
+    least, most : int
+        Meetings of the shortest burst; bursts of `most` or more are looked at in pieces.
+    ratio : float
+        Meetings over those by chance, at least.
 
     Returns
     -------
@@ -63,59 +79,46 @@ def bursts(  # noqa: PLR0917 - a kernel
         The pair's nodes, first and last meeting.
     log_p : (bursts,) float64
     """
-    nodes = 0
-    for t in range(len(src)):
-        nodes = max(nodes, src[t] + 1, dst[t] + 1)
-    rests = np.zeros(nodes, np.int32)
-    takes = np.zeros(nodes, np.int32)
-    seen = np.empty((len(src), 4), np.int32)  # rests and takes so far, of the seller and the buyer
-    for t in range(len(src)):
-        if bought[t]:
-            rests[src[t]] += 1
-            takes[dst[t]] += 1
-        else:
-            rests[dst[t]] += 1
-            takes[src[t]] += 1
-        seen[t, 0], seen[t, 1] = rests[src[t]], takes[src[t]]
-        seen[t, 2], seen[t, 3] = rests[dst[t]], takes[dst[t]]
-    found = np.empty((1024, 4), np.int64)
-    surprise = np.empty(1024, np.float64)
+    found = np.empty((256, 4), np.int64)
+    surprise = np.empty(256, np.float64)
     count = 0
     rested = np.zeros(len(src) + 1, np.int32)  # meetings so far in which the first one rested
     for p in range(len(begin) - 1):
-        of_pair = position[begin[p] : begin[p + 1]]
-        if len(of_pair) < LEAST:
+        if begin[p + 1] - begin[p] < least:
             continue
+        of_pair = position[begin[p] : begin[p + 1]]
         one, other = src[of_pair[0]], dst[of_pair[0]]
+        chances = math.log(len(of_pair) / least)
         for k in range(len(of_pair)):
             t = of_pair[k]
             rested[k + 1] = rested[k] + (bought[t] == (src[t] == one))
-        size = LEAST
-        while size <= len(of_pair):
+        size = least
+        while size <= min(len(of_pair), most):
             met = size - 1  # the first one opens it
             k = -1
             while k + 1 < len(of_pair) - met:
                 k += 1
                 i, j = of_pair[k], of_pair[k + met]
-                a, b = (0, 2) if src[i] == one else (2, 0)
-                c, d = (0, 2) if src[j] == one else (2, 0)
+                a, b = (0, KINDS) if src[i] == one else (KINDS, 0)
+                c, d = (0, KINDS) if src[j] == one else (KINDS, 0)
                 x = rested[k + size] - rested[k + 1]
                 y = met - x
                 by_chance = (
-                    (seen[j, c] - seen[i, a] - x + 1.0)
-                    * (seen[j, d + 1] - seen[i, b + 1] - x + 1.0)
-                    + (seen[j, c + 1] - seen[i, a + 1] - y + 1.0)
-                    * (seen[j, d] - seen[i, b] - y + 1.0)
+                    (so_far[j, c] - so_far[i, a] - x + 1.0)
+                    * (so_far[j, d + 1] - so_far[i, b + 1] - x + 1.0)
+                    + (so_far[j, c + 1] - so_far[i, a + 1] - y + 1.0)
+                    * (so_far[j, d] - so_far[i, b] - y + 1.0)
                 ) / (j - i - met + 2.0)
-                if met < 2.0 * by_chance:
+                if met < ratio * by_chance:
                     continue
-                log_here = excess(met, by_chance)
+                log_here = excess(met, by_chance) + chances
                 if log_here > log_p:
                     continue
                 if count == len(found):
                     found = np.concatenate((found, np.empty_like(found)))
                     surprise = np.concatenate((surprise, np.empty_like(surprise)))
-                found[count] = (one, other, i, j)
+                found[count, 0], found[count, 1] = one, other
+                found[count, 2], found[count, 3] = i, j
                 surprise[count] = log_here
                 count += 1
                 k += met // 2  # bursts of one size overlap by half: enough to join them
@@ -123,46 +126,94 @@ def bursts(  # noqa: PLR0917 - a kernel
     return found[:count].copy(), surprise[:count].copy()
 
 
-def sets_of(found: Array, surprise: Array, max_members: int) -> dict[tuple[int, ...], range]:
-    """Return the sets of nodes that bursts at one time join, with the meetings that these span.
+@njit(cache=True)
+def sets_of(
+    found: Array, surprise: Array, levels: Array, max_members: int, meetings: int
+) -> tuple[Array, Array]:
+    """Return the sets of nodes that bursts at one time join, and the meetings that these span.
 
     Parameters
     ----------
     found, surprise
         See `bursts`.
+    levels : (levels,) float64
+        Surprises from which bursts are joined, one level after the other: what weaker ones join
+        to a set too large is parted again at stronger ones.
     max_members : int
         Larger sets are left out.
+    meetings : int
+        Of the window.
+
+    Returns
+    -------
+    who : (sets, max_members) int64
+        Nodes, ascending; -1 fills up. One set may stand there more than once.
+    span : (sets, 2) int64
+        First meeting, and the one after the last.
     """
-    sets: dict[tuple[int, ...], range] = {}
-    for log_p in LOG_PAIR:
-        for part in _joined(found[surprise <= log_p]):
-            who = tuple(sorted(set(part[:, :2].ravel().tolist())))
-            if len(who) <= max_members:
-                sets.setdefault(who, range(int(part[:, 2].min()), int(part[:, 3].max()) + 1))
-    return sets
-
-
-def _joined(found: Array) -> Iterator[Array]:
-    """Yield the bursts that share a node while they overlap, together."""
-    node = found[:, :2].T.ravel()
-    burst = np.tile(np.arange(len(found)), 2)
-    order = np.lexsort((found[burst, 2], node))
-    root = _roots(found, node[order], burst[order])
-    by_root = np.argsort(root, kind="stable")
-    ends = np.flatnonzero(np.diff(root[by_root])) + 1
-    for ones in np.split(by_root, ends):
-        if len(ones):
-            yield found[ones]
+    count = len(found)
+    key = np.empty(2 * count, np.int64)
+    for k in range(count):
+        key[2 * k] = found[k, 0] * meetings + found[k, 2]
+        key[2 * k + 1] = found[k, 1] * meetings + found[k, 2]
+    order = np.argsort(key, kind="mergesort")
+    who = np.full((64, max_members), -1, np.int64)
+    span = np.empty((64, 2), np.int64)
+    sets = 0
+    root = np.empty(count, np.int64)
+    members = np.empty(max_members + 1, np.int64)
+    for log_p in levels:
+        _join(found, surprise, order, log_p, root)
+        kept = np.flatnonzero(surprise <= log_p)
+        by_root = kept[np.argsort(root[kept], kind="mergesort")]
+        k = 0
+        while k < len(by_root):
+            size, first, end = 0, meetings, 0
+            start = k
+            while k < len(by_root) and root[by_root[k]] == root[by_root[start]]:
+                one = by_root[k]
+                for side in range(2):
+                    if size <= max_members:
+                        size = _put(members, size, found[one, side])
+                first, end = min(first, found[one, 2]), max(end, found[one, 3] + 1)
+                k += 1
+            if size > max_members:
+                continue
+            if sets == len(who):
+                who = np.concatenate((who, np.full_like(who, -1)))
+                span = np.concatenate((span, np.empty_like(span)))
+            who[sets, :size] = members[:size]
+            span[sets, 0], span[sets, 1] = first, end
+            sets += 1
+    return who[:sets].copy(), span[:sets].copy()
 
 
 @njit(cache=True)
-def _roots(found: Array, node: Array, burst: Array) -> Array:
-    """Return for each burst the one that stands for all that it is joined with."""
-    root = np.arange(len(found))
+def _put(members: Array, size: int, node: int) -> int:
+    """Put a node in its place in a sorted row unless it is there; return the new size."""
+    at = size
+    while at > 0 and members[at - 1] >= node:
+        at -= 1
+    if at < size and members[at] == node:
+        return size
+    for k in range(size, at, -1):
+        members[k] = members[k - 1]
+    members[at] = node
+    return size + 1
+
+
+@njit(cache=True)
+def _join(found: Array, surprise: Array, order: Array, log_p: float, root: Array) -> None:
+    """Write for each burst the one that stands for all that share a node with it in time."""
+    for one in range(len(root)):
+        root[one] = one
     last, until, before = -1, -1, -1
-    for k in range(len(node)):
-        one = burst[k]
-        if node[k] == last and found[one, 2] <= until:
+    for entry in order:
+        one = entry // 2
+        if surprise[one] > log_p:
+            continue
+        node = found[one, entry % 2]
+        if node == last and found[one, 2] <= until:
             a, b = one, before
             while root[a] != a:
                 a = root[a]
@@ -172,7 +223,7 @@ def _roots(found: Array, node: Array, burst: Array) -> Array:
             root[a] = b
             until = max(until, found[one, 3])
         else:
-            last, until = node[k], found[one, 3]
+            last, until = node, found[one, 3]
         before = one
     for one in range(len(root)):
         top = one
@@ -180,51 +231,3 @@ def _roots(found: Array, node: Array, burst: Array) -> Array:
             root[top] = root[root[top]]
             top = root[top]
         root[one] = top
-    return root
-
-
-@njit(cache=True)
-def joins(who: Array, rests: Array, takes: Array, nodes: int, log_p: float) -> int:
-    """Return the node that meets a set's members most surprisingly often, or -1.
-
-    Parameters
-    ----------
-    who : (k,) int64
-        Nodes of the set.
-    rests, takes : (n,) int64
-        Who rested and who took in each meeting of a while.
-    nodes : int
-        Number of nodes.
-    log_p : float
-        The least surprise.
-    """
-    within = np.zeros(nodes, np.bool_)
-    within[who] = True
-    rested = np.zeros(nodes, np.int64)
-    took = np.zeros(nodes, np.int64)
-    rested_in = np.zeros(nodes, np.int64)  # while a member took
-    took_in = np.zeros(nodes, np.int64)
-    members_rested, members_took = 0, 0
-    for t in range(len(rests)):
-        rested[rests[t]] += 1
-        took[takes[t]] += 1
-        if within[rests[t]] and not within[takes[t]]:
-            took_in[takes[t]] += 1
-            members_rested += 1
-        elif within[takes[t]] and not within[rests[t]]:
-            rested_in[rests[t]] += 1
-            members_took += 1
-    best, most = -1, log_p
-    for w in range(nodes):
-        met = rested_in[w] + took_in[w]
-        if within[w] or met == 0:
-            continue
-        x, y = rested_in[w], took_in[w]
-        by_chance = (
-            (rested[w] - x + 1.0) * (members_took - x + 1.0)
-            + (took[w] - y + 1.0) * (members_rested - y + 1.0)
-        ) / (len(rests) - met + 2.0)
-        surprise = excess(met, by_chance)
-        if surprise < most:
-            best, most = w, surprise
-    return best

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
 from detectors.base import Feature, rounded
 from detectors.episodes import Episode
+from detectors.ring_lane import Trades
 from detectors.ring_params import WashRingsParams
 from detectors.trades import money, quantity
-from ingest.events import Array
 from ingest.instruments import Instruments
 
 
@@ -25,26 +26,27 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Largest net position of a member over the volume: 0 all came back, 1 nothing did."""
 
 
-def count(episode: Episode, trade: Array, sign: int) -> None:
-    """Add a trade to an episode's sums (1), or take it back (-1); span and volume around it stay.
+def count(episode: Episode, trades: Trades, sign: int) -> None:
+    """Add trades to an episode's sums (1), or take them back (-1); span and volume around stay.
 
-    `trade` is a row of `TradeStore.trades` between two of the episode's accounts.
+    At least one, in event order, all between two of the episode's accounts.
     """
-    sums, lots, at_ns = episode.sums, int(trade["lots"]), int(trade["time_ns"])
-    through = int(trade["cum_lots"])
-    sums["from_ns"] = min(sums.get("from_ns", at_ns), at_ns)
-    sums["to_ns"] = max(sums.get("to_ns", at_ns), at_ns)
-    sums["volume_from"] = min(sums.get("volume_from", through - lots), through - lots)
+    sums, lots, ticks = episode.sums, trades["lots"].tolist(), trades["ticks"].tolist()
+    from_ns, to_ns = int(trades["time_ns"][0]), int(trades["time_ns"][-1])
+    before, through = int(trades["cum_lots"][0]) - lots[0], int(trades["cum_lots"][-1])
+    sums["from_ns"] = min(sums.get("from_ns", from_ns), from_ns)
+    sums["to_ns"] = max(sums.get("to_ns", to_ns), to_ns)
+    sums["volume_from"] = min(sums.get("volume_from", before), before)
     sums["volume_to"] = max(sums.get("volume_to", through), through)
-    for account, direction in (("buyer", sign), ("seller", -sign)):
-        net = f"net_{episode.first_accounts.index(int(trade[account]))}"
-        sums[net] = sums.get(net, 0) + direction * lots
-    met = 0 if trade["again"] else 1
+    for side, direction in (("buyer", sign), ("seller", -sign)):
+        for account, amount in zip(trades[side].tolist(), lots, strict=True):
+            net = f"net_{episode.first_accounts.index(account)}"
+            sums[net] = sums.get(net, 0) + direction * amount
     for name, amount in (
-        ("trades", 1),
-        ("met", met),
-        ("lots", lots),
-        ("notional", lots * int(trade["ticks"])),
+        ("trades", len(lots)),
+        ("met", len(lots) - int(np.count_nonzero(trades["again"]))),
+        ("lots", sum(lots)),
+        ("notional", sum(a * b for a, b in zip(lots, ticks, strict=True))),
     ):
         sums[name] = sums.get(name, 0) + sign * amount
 
@@ -54,7 +56,7 @@ def measure(episode: Episode) -> Size:
     sums, members = episode.sums, len(episode.first_accounts)
     lots = sums["lots"]
     volume = sums["volume_to"] - sums["volume_from"]
-    net = max(abs(sums[f"net_{member}"]) for member in range(members))
+    net = max(abs(sums.get(f"net_{member}", 0)) for member in range(members))
     return Size(
         turns=sums["met"] // members,
         share_ratio=min(1.0, lots / volume),

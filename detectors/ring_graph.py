@@ -16,6 +16,8 @@ from ingest.events import Array
 
 _EMPTY: Final = -1
 _START: Final = 1024
+_SPREAD: Final = 16
+"""Codes up to so many times the ends of trades are looked up by place."""
 _HALF: Final = 32
 _LOW: Final = 2**32 - 1
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
@@ -131,13 +133,32 @@ def _numbered(keys: Array) -> tuple[Array, Array, Array]:
 
 
 @njit(cache=True)
+def _placed(keys: Array) -> tuple[Array, Array]:
+    """As `_numbered` without the table, of keys that are not far more than there are."""
+    known = np.full(keys.max() + 1, _EMPTY, np.int32)
+    distinct = np.empty(len(keys), np.int64)
+    number = np.empty(len(keys), np.int64)
+    count = 0
+    for i in range(len(keys)):
+        if known[keys[i]] == _EMPTY:
+            known[keys[i]] = count
+            distinct[count] = keys[i]
+            count += 1
+        number[i] = known[keys[i]]
+    return number, distinct[:count].copy()
+
+
+@njit(cache=True)
 def edges_of(seller: Array, buyer: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Return codes, src, dst, weight, edge of each trade, and the table of edges; see `Graph`."""
     trades = len(seller)
     ends = np.empty(2 * trades, np.int64)
     ends[0::2] = seller
     ends[1::2] = buyer
-    node, codes, _ = _numbered(ends)
+    if trades and ends.min() >= 0 and ends.max() < _SPREAD * len(ends) + _START:
+        node, codes = _placed(ends)
+    else:
+        node, codes, _ = _numbered(ends)
     edge_of, pairs, table = _numbered((node[0::2] << _HALF) | node[1::2])
     weight = np.zeros(len(pairs), np.int64)
     for edge in edge_of:

@@ -1,38 +1,81 @@
-"""One group's trades in event order, in arrays that grow at the end and shrink at the front."""
+"""One group's trades in event order, in columns that grow at the end and shrink at the front."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
 
 import numpy as np
 
 from ingest.events import Array
 
-TRADE: Final = np.dtype(
-    [
-        ("time_ns", np.int64),
-        ("seq", np.int64),
-        ("instrument", np.int32),
-        ("seller", np.int32),
-        ("buyer", np.int32),
-        ("incomplete", np.int8),
-        ("side", np.int8),  # who took: 1 the buyer, -1 the seller, 0 not known
-        ("dead", np.int8),  # cancelled by a bust
-        ("lots", np.int64),
-        ("ticks", np.int64),
-        ("cum_lots", np.int64),  # all the instrument's trades up to and with this one
-        ("ring", np.int64),  # number of the ring that cites it; 0 = none
-        ("trade_hi", np.uint64),
-        ("trade_lo", np.uint64),
-        ("incoming_seq", np.int64),  # instruction that was matched; 0 = not known
-        ("again", np.int8),  # cited as a further print of an instruction against one account
-    ]
-)
+TRADE: Final[Mapping[str, type[np.generic]]] = {
+    "time_ns": np.int64,
+    "seq": np.int64,
+    "instrument": np.int32,
+    "seller": np.int32,
+    "buyer": np.int32,
+    "incomplete": np.int8,
+    "side": np.int8,  # who took: 1 the buyer, -1 the seller, 0 not known
+    "dead": np.int8,  # cancelled by a bust
+    "lots": np.int64,
+    "ticks": np.int64,
+    "cum_lots": np.int64,  # all the instrument's trades up to and with this one
+    "ring": np.int64,  # number of the ring that cites it; 0 = none
+    "trade_hi": np.uint64,
+    "trade_lo": np.uint64,
+    "incoming_seq": np.int64,  # instruction that was matched; 0 = not known
+    "again": np.int8,  # cited as a further print of an instruction against one account
+}
+
+
+class Trades:
+    """Columns of as many trades; `TRADE` says which.
+
+    Parameters
+    ----------
+    columns : mapping of str to array
+    """
+
+    __slots__ = ("_columns",)
+
+    def __init__(self, columns: Mapping[str, Array]) -> None:
+        self._columns = columns
+
+    @classmethod
+    def room(cls, size: int) -> Self:
+        """Return columns of zeros."""
+        return cls({name: np.zeros(size, kind) for name, kind in TRADE.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Trades]) -> Self:
+        """Return one after the other; copies."""
+        if len(parts) == 1:
+            return cls(dict(parts[0]._columns))
+        return cls({name: np.concatenate([part[name] for part in parts]) for name in TRADE})
+
+    def __len__(self) -> int:
+        return len(self._columns["seq"])
+
+    def __getitem__(self, name: str) -> Array:
+        return self._columns[name]
+
+    def part(self, first: int, last: int) -> Self:
+        """Return the trades first to last - 1; views."""
+        return type(self)({name: column[first:last] for name, column in self._columns.items()})
+
+    def take(self, rows: Array) -> Self:
+        """Return some rows; copies."""
+        return type(self)({name: column[rows] for name, column in self._columns.items()})
+
+    def put(self, at: int, trades: Trades) -> None:
+        """Write trades over those from a row on."""
+        for name, column in self._columns.items():
+            column[at : at + len(trades)] = trades[name]
 
 
 class Lane:
-    """Trades of one group; `ring` and `dead` may be written in place, nothing else.
+    """Trades of one group; `ring`, `again` and `dead` may be written in place, nothing else.
 
     Parameters
     ----------
@@ -42,40 +85,48 @@ class Lane:
 
     def __init__(self, *, unique: bool) -> None:
         self.unique = unique
-        self._rows = np.empty(0, TRADE)
-        self._times = np.empty(0, np.int64)
+        self._rows = Trades.room(0)
         self._start = 0
         self._end = 0
 
     @property
-    def trades(self) -> Array:
-        """The trades, a view."""
-        return self._rows[self._start : self._end]
+    def trades(self) -> Trades:
+        """The trades, views."""
+        return self._rows.part(self._start, self._end)
 
     @property
     def times(self) -> Array:
         """Event time of each trade, ns, a view."""
-        return self._times[self._start : self._end]
+        return self._rows["time_ns"][self._start : self._end]
 
-    def merge(self, rows: Array, rank: Array) -> None:
+    def merge(self, rows: Trades, rank: Array) -> None:
         """Put rows where they belong; `rank` of an instrument code is its place by name."""
         tail = int(np.searchsorted(self.times, rows["time_ns"].min(), side="left"))
-        merged = np.concatenate([self.trades[tail:], rows])
-        order = np.lexsort((merged["seq"], rank[merged["instrument"]], merged["time_ns"]))
+        behind = self.trades.part(tail, len(self.times))
+        merged = Trades.joined([behind, rows]) if len(behind) else rows
+        if not _ordered(merged):
+            by_name = rank[merged["instrument"]]
+            merged = merged.take(np.lexsort((merged["seq"], by_name, merged["time_ns"])))
         kept = self._start + tail
         if kept + len(merged) > len(self._rows):
-            live = self.trades[:tail].copy(), self.times[:tail].copy()
-            self._start, kept = 0, tail
-            room = 2 * (tail + len(merged))
-            self._rows, self._times = np.empty(room, TRADE), np.empty(room, np.int64)
-            self._rows[:tail], self._times[:tail] = live
+            wider = Trades.room(2 * (tail + len(merged)))
+            wider.put(0, self.trades.part(0, tail))
+            self._rows, self._start, kept = wider, 0, tail
         self._end = kept + len(merged)
-        self._rows[kept : self._end] = merged[order]
-        self._times[kept : self._end] = merged["time_ns"][order]
+        self._rows.put(kept, merged)
 
     def drop(self, count: int) -> None:
         """Forget the first trades."""
         self._start += count
+
+
+def _ordered(trades: Trades) -> bool:
+    """Whether trades are of one instrument, and in order already."""
+    code, time_ns, seq = trades["instrument"], trades["time_ns"], trades["seq"]
+    step = np.diff(time_ns)
+    return bool(
+        (code == code[0]).all() and (step >= 0).all() and (np.diff(seq)[step == 0] > 0).all()
+    )
 
 
 def windows_of(

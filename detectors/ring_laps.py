@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ingest.compiled import njit
 from ingest.events import Array
-
-LONGEST: Final = 64
-"""Meetings of the longest lap: eight hands that pass on eight pieces each."""
 
 _NONE: Final = -1
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
@@ -122,8 +119,8 @@ def _stray(seller: Array, buyer: Array, lots: Array, net: Array, bound: float) -
 
 
 @njit(cache=True)
-def returns(
-    seller: Array, buyer: Array, lots: Array, members: int, tolerance: float
+def returns(  # noqa: PLR0917 - a kernel
+    seller: Array, buyer: Array, lots: Array, members: int, tolerance: float, longest: int
 ) -> tuple[Array, int]:
     """Return which meetings lie in laps, and the number of laps: runs that share no meeting.
 
@@ -140,11 +137,13 @@ def returns(
     members : int
         Number of members.
     tolerance : float
+    longest : int
+        Meetings of the longest lap.
 
     Examples
     --------
     >>> one, two = np.array([0, 1, 0, 0, 1]), np.array([1, 0, 1, 1, 0])
-    >>> inside, laps = returns(one, two, np.array([500, 500, 300, 70, 300]), 2, 0.01)
+    >>> inside, laps = returns(one, two, np.array([500, 500, 300, 70, 300]), 2, 0.01, 64)
     >>> inside.tolist(), laps
     ([True, True, True, False, True], 2)
     """
@@ -153,19 +152,22 @@ def returns(
     since, laps = 0, 0
     for j in range(1, len(lots)):
         net[:] = 0
-        total = 0.0
-        for i in range(j, max(since, j - LONGEST + 1) - 1, -1):
-            net[seller[i]] -= lots[i]
-            net[buyer[i]] += lots[i]
+        total, away, largest = 0.0, 0, 0
+        for i in range(j, max(since, j - longest + 1) - 1, -1):
+            s, b = seller[i], buyer[i]
+            away -= abs(net[s]) + abs(net[b])
+            net[s] -= lots[i]
+            net[b] += lots[i]
+            away += abs(net[s]) + abs(net[b])
             total += lots[i]
-            if i == j:
-                continue
+            largest = max(largest, lots[i])
             bound = tolerance * total / (j - i + 1)
+            # What is away from home is more than rounding and one stray meeting can be.
+            if i == j or away > members * bound + (2 * largest if members > 2 else 0):
+                continue
             off = 0
             for m in range(members):
                 off += abs(net[m]) > bound
-                if off > 2:
-                    break
             stray = -1
             if off == 2 and members > 2:
                 stray = _stray(seller[i : j + 1], buyer[i : j + 1], lots[i : j + 1], net, bound)
@@ -176,4 +178,127 @@ def returns(
                 since = j + 1
                 laps += 1
                 break
+    return inside, laps
+
+
+class Runs(NamedTuple):
+    """Runs of a pair's meetings one way, nothing of the pair the other way between them.
+
+    In order of their first, then of their last meeting: `first`, `last`, `lots` together,
+    `pieces` meetings. `onward` (meetings): the pair's next one in such a run, or -1.
+    """
+
+    first: Array
+    last: Array
+    lots: Array
+    pieces: Array
+    onward: Array
+
+
+@njit(cache=True)
+def _runs(seller: Array, buyer: Array, lots: Array, members: int, pieces: int) -> Runs:
+    """Return all runs of at most `pieces` meetings."""
+    onward = np.full(len(lots), _NONE, np.int64)
+    later = np.full((members, members), _NONE, np.int64)  # the pair's next one, that way
+    for t in range(len(lots) - 1, -1, -1):
+        onward[t] = later[seller[t], buyer[t]]
+        later[seller[t], buyer[t]] = t
+        later[buyer[t], seller[t]] = _NONE
+    run = np.empty((4, pieces * len(lots)), np.int64)
+    count = 0
+    for t in range(len(lots)):
+        at, held = t, 0
+        for piece in range(pieces):
+            held += lots[at]
+            run[0, count], run[1, count], run[2, count], run[3, count] = t, at, held, piece + 1
+            count += 1
+            at = onward[at]
+            if at == _NONE:
+                break
+    return Runs(run[0, :count], run[1, :count], run[2, :count], run[3, :count], onward)
+
+
+@njit(cache=True)
+def _next_runs(seller: Array, buyer: Array, runs: Runs) -> Array:
+    """Return for each run the first one after it that passes the same lots on, or -1."""
+    room = 2
+    while room < 2 * len(runs.first):
+        room *= 2
+    mask = room - 1
+    table = np.full(room, _NONE, np.int64)
+    later = np.full(len(runs.first), _NONE, np.int64)  # the next run of the same seller and lots
+    following = np.full(len(runs.first), _NONE, np.int64)
+    for run in range(len(runs.first) - 1, -1, -1):
+        lots = runs.lots[run]
+        for node in (buyer[runs.first[run]], seller[runs.first[run]]):
+            at = _place(node, lots, mask)
+            while table[at] != _NONE and (
+                seller[runs.first[table[at]]] != node or runs.lots[table[at]] != lots
+            ):
+                at = (at + 1) & mask
+            if node == buyer[runs.first[run]]:
+                other = table[at]
+                while other != _NONE and runs.first[other] <= runs.last[run]:
+                    other = later[other]
+                following[run] = other
+            else:
+                later[run] = table[at]
+                table[at] = run
+    return following
+
+
+@njit(cache=True)
+def passed(
+    seller: Array, buyer: Array, lots: Array, members: int, pieces: int
+) -> tuple[Array, int]:
+    """Return which meetings of a set pass a parcel round, and the number of such laps.
+
+    As `parcels`, among the members of one set alone, where a parcel may be handed on in up to
+    `pieces` meetings of one pair; other meetings in between do not matter.
+
+    Parameters
+    ----------
+    seller, buyer : (n,) int64
+        Members, numbered from 0, of each meeting, in event order.
+    lots : (n,) int64
+        Sizes, positive.
+    members, pieces : int
+
+    Examples
+    --------
+    >>> one, two = np.array([0, 0, 1, 2, 1]), np.array([1, 1, 2, 1, 0])
+    >>> inside, laps = passed(one, two, np.array([300, 200, 40, 7, 500]), 3, 4)
+    >>> inside.tolist(), laps
+    ([True, True, False, False, True], 1)
+    """
+    inside = np.zeros(len(lots), np.bool_)
+    runs = _runs(seller, buyer, lots, members, pieces)
+    following = _next_runs(seller, buyer, runs)
+    path = np.empty(members, np.int64)
+    laps = 0
+    for start in range(len(runs.first)):
+        run, steps, back = start, 0, False
+        while run != _NONE and steps < members:
+            at, is_free = runs.first[run], True
+            for _ in range(runs.pieces[run]):
+                is_free &= not inside[at]
+                at = runs.onward[at]
+            if not is_free:
+                break
+            path[steps] = run
+            steps += 1
+            to = buyer[runs.first[run]]
+            back = to == seller[runs.first[start]]
+            met = back
+            for k in range(1, steps):
+                met |= seller[runs.first[path[k]]] == to
+            run = _NONE if met else following[run]
+        if not back:
+            continue
+        laps += 1
+        for k in range(steps):
+            at = runs.first[path[k]]
+            for _ in range(runs.pieces[path[k]]):
+                inside[at] = True
+                at = runs.onward[at]
     return inside, laps

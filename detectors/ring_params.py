@@ -84,6 +84,80 @@ class WashRingsParams(Params, frozen=True):
         ),
         msgspec.Meta(ge=1),
     ] = 3
+    min_excess_ratio: Annotated[
+        float,
+        Parameter(
+            "meetings in laps over those that members' activity would give, of a circle in a burst",
+            "ratio",
+            "activity that changes within a circle's time gives a half more; twice, it does not",
+        ),
+        msgspec.Meta(gt=1),
+    ] = 2.0
+    max_hand: Annotated[
+        int,
+        Parameter(
+            "meetings a member of the longest lap, of a circle in a burst",
+            "count",
+            "an order that takes more than eight others' sizes is rare among a few accounts",
+        ),
+        msgspec.Meta(ge=1),
+    ] = 8
+    max_pieces: Annotated[
+        int,
+        Parameter(
+            "meetings in which a pair may pass on one parcel",
+            "count",
+            "more would let chance make any sum; a parcel in more pieces is still seen as a lap",
+        ),
+        msgspec.Meta(ge=1, le=8),
+    ] = 4
+    max_long: Annotated[
+        int,
+        Parameter(
+            "meetings of a set in a window past which it is looked at only around its burst",
+            "count",
+            "bounds the work for makers, who meet all day; a ring of eight has 300 in forty laps",
+        ),
+        msgspec.Meta(ge=2),
+    ] = 300
+    min_burst: Annotated[
+        int,
+        Parameter(
+            "meetings of a pair that may be a burst",
+            "count",
+            "two meetings are one interval, and no rate",
+        ),
+        msgspec.Meta(ge=2),
+    ] = 3
+    burst_probabilities: Annotated[
+        tuple[Annotated[float, msgspec.Meta(gt=0, lt=1)], ...],
+        Parameter(
+            "probabilities at most that a pair meets so often by chance, where bursts are joined "
+            "to sets, falling",
+            "probability",
+            "where to look, not a finding: strangers have a burst in a thousand, and what these "
+            "join is parted again at the rarer ones",
+        ),
+        msgspec.Meta(min_length=1),
+    ] = (1e-3, 1e-4, 1e-6, 1e-8)
+    join_probability: Annotated[
+        float,
+        Parameter(
+            "probability at most that an account taken into a set meets it so often by chance",
+            "probability",
+            "where to look, not a finding: whether it belongs is told by laps",
+        ),
+        msgspec.Meta(gt=0, lt=1),
+    ] = 0.01
+    member_probability: Annotated[
+        float,
+        Parameter(
+            "probability at most that a member of a circle meets the others so often by chance",
+            "probability",
+            "the usual 5 %: of every one, while max_probability is asked of all together",
+        ),
+        msgspec.Meta(gt=0, lt=1),
+    ] = 0.05
     max_probability: Annotated[
         float,
         Parameter(
@@ -155,4 +229,13 @@ class WashRingsParams(Params, frozen=True):
             "finding runs may take the square of it",
         ),
         msgspec.Meta(ge=2),
+    ] = 20_000
+    max_sets: Annotated[
+        int,
+        Parameter(
+            "sets of a window that are tried for being a circle, the first ones",
+            "count",
+            "bounds a window's work; a busy hour of 100,000 trades has some hundreds",
+        ),
+        msgspec.Meta(ge=1),
     ] = 20_000

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from detectors.ring_chance import beyond_chance, chance_by_hour
-from detectors.ring_circles import Bounds, Meetings, circles_of
+from detectors.ring_circles import Meetings, circles_of
 from detectors.ring_graph import (
     Graph,
     edges_inside,
@@ -18,6 +18,8 @@ from detectors.ring_graph import (
     layered_sets,
     trades_by_edge,
 )
+from detectors.ring_lane import Trades
+from detectors.ring_params import WashRingsParams
 from detectors.ring_runs import covered_runs
 from ingest.events import Array
 
@@ -34,7 +36,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Within which activity is taken to be even: the shortest window."""
     max_edges: int
     max_set_trades: int
-    circles: Bounds
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +61,11 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rings_of(
-    trades: Array,
+    trades: Trades,
     *,
     unique: bool,
     limits: Limits,
+    params: WashRingsParams,
     rings: Callable[[], Array],
     members_of: Callable[[int], tuple[int, ...]],
     peels: bool = True,
@@ -100,11 +102,11 @@ def rings_of(
             trades, graph, first, unique=unique, limits=limits, rings=rings, members_of=members_of
         )
     if circles:
-        yield from _circling(trades, graph, first, limits, rings, members_of)
+        yield from _circling(trades, graph, first, params, rings, members_of)
 
 
 def _peeled(
-    trades: Array,
+    trades: Trades,
     graph: Graph,
     first: Array,
     *,
@@ -176,10 +178,10 @@ def _peeled(
 
 
 def _circling(  # noqa: PLR0917 - one window
-    trades: Array,
+    trades: Trades,
     graph: Graph,
     first: Array,
-    limits: Limits,
+    params: WashRingsParams,
     rings: Callable[[], Array],
     members_of: Callable[[int], tuple[int, ...]],
 ) -> Iterator[Ring]:
@@ -195,7 +197,8 @@ def _circling(  # noqa: PLR0917 - one window
         bought=trades["side"][met] >= 0,
         lots=np.bincount(meeting, weights=trades["lots"], minlength=len(met)).astype(np.int64),
     )
-    for circle in circles_of(meetings, limits.circles):
+    circles, left_out = circles_of(meetings, params)
+    for circle in circles:
         rows = (
             np.flatnonzero(np.isin(meeting, circle.rows)) if len(met) < len(first) else circle.rows
         )
@@ -203,24 +206,25 @@ def _circling(  # noqa: PLR0917 - one window
         taken = rings()[rows]
         numbers = [n for n in np.unique(taken).tolist() if n == 0 or members_of(n) == same]
         rows = rows[np.isin(taken, numbers)]
-        if int(own[rows].sum()) < limits.min_turns * len(same):
-            continue
         edges = graph.edge_of[rows]
         ends = np.stack([graph.src[edges], graph.dst[edges]], axis=1)
+        order = list(dict.fromkeys(ends.ravel().tolist()))
+        if len(order) < len(same) or int(own[rows].sum()) < params.min_turns * len(same):
+            continue
         yield Ring(
-            accounts=tuple(graph.codes[list(dict.fromkeys(ends.ravel().tolist()))].tolist()),
+            accounts=tuple(graph.codes[order].tolist()),
             rows=rows,
             again=~own[rows],
             layers=0,
             laps=circle.laps,
             met=circle.met,
             by_chance=circle.by_chance,
-            cut=False,
+            cut=left_out,
         )
 
 
 def _covered(
-    trades: Array, graph: Graph, rows: Array, limits: Limits
+    trades: Trades, graph: Graph, rows: Array, limits: Limits
 ) -> Iterator[tuple[tuple[int, ...], Array]]:
     """Yield the accounts and trades of the balanced stretches, those of one set together."""
     if len(rows) < 2:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import ClassVar, Final
 
 import numpy as np
 
-from detectors.ring_lane import TRADE, Lane
+from detectors.ring_lane import TRADE, Lane, Trades
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
 from ingest.events import NO_CODE, NULL, Array, Batch, Coverage, Kind
@@ -44,7 +45,7 @@ class TradeStore:
     """
 
     layout: ClassVar[Layout] = {
-        **{f"trade_{name}": Rows("trade_instrument") for name in TRADE.names or ()},
+        **{f"trade_{name}": Rows("trade_instrument") for name in TRADE},
         **{f"bust_{name}": Rows("bust_instrument") for name in BUST.names or ()},
         "volume": ByCode(),
         "settled_ns": ByCode(NULL),
@@ -66,7 +67,7 @@ class TradeStore:
         self._reach_ns = reach_ns
         self._max_trades = max_trades
         self._volume = np.zeros(len(names), np.int64)
-        self._pending: list[Array] = []
+        self._pending: list[Trades] = []
         self._pending_busts: list[Array] = []
         self._lanes: dict[int, Lane] = {}
         self.busts = np.empty(0, BUST)
@@ -90,18 +91,27 @@ class TradeStore:
         cum = self._running(codes, lots)
         ring_able = (sellers != buyers) & (sellers != NO_CODE) & (buyers != NO_CODE) & (lots > 0)
         kept = rows[ring_able]
-        taken = np.zeros(len(kept), TRADE)
-        taken["time_ns"], taken["seq"] = batch["clock_ns"][kept], batch["seq"][kept]
-        taken["instrument"] = batch["instrument"][kept]
-        taken["seller"], taken["buyer"] = sellers[ring_able], buyers[ring_able]
-        late = taken["time_ns"] < self.settled_ns[self.group[taken["instrument"]]]
-        taken["incomplete"] = (batch["coverage"][kept] != Coverage.COMPLETE) | late
-        taken["side"] = batch["side"][kept]
-        taken["lots"], taken["ticks"] = lots[ring_able], batch["price"][kept]
-        taken["cum_lots"] = cum[ring_able]
-        taken["trade_hi"], taken["trade_lo"] = batch["trade_hi"][kept], batch["trade_lo"][kept]
-        taken["incoming_seq"] = batch["incoming_seq"][kept]
-        self._pending.append(taken)
+        time_ns, code = batch["clock_ns"][kept], codes[ring_able]
+        late = time_ns < self.settled_ns[self.group[code]]
+        known = {
+            "time_ns": time_ns,
+            "seq": batch["seq"][kept],
+            "instrument": code,
+            "seller": sellers[ring_able],
+            "buyer": buyers[ring_able],
+            "incomplete": (batch["coverage"][kept] != Coverage.COMPLETE) | late,
+            "side": batch["side"][kept],
+            "lots": lots[ring_able],
+            "ticks": batch["price"][kept],
+            "cum_lots": cum[ring_able],
+            "trade_hi": batch["trade_hi"][kept],
+            "trade_lo": batch["trade_lo"][kept],
+            "incoming_seq": batch["incoming_seq"][kept],
+        }
+        none = np.zeros(len(kept), np.int8)
+        self._pending.append(
+            Trades({name: known.get(name, none).astype(kind) for name, kind in TRADE.items()})
+        )
         return int(late.sum())
 
     def _running(self, codes: Array, lots: Array) -> Array:
@@ -119,11 +129,15 @@ class TradeStore:
     def settle(self) -> Sequence[tuple[int, Lane]]:
         """Merge what was added; return each group's rank by name and lane, in that order."""
         if self._pending:
-            rows = np.concatenate(self._pending)
+            rows = Trades.joined(self._pending)
             self._pending = []
             groups = self.group[rows["instrument"]]
-            for group in np.unique(groups).tolist():
-                mine = rows[groups == group]
+            if len(groups) and (groups != groups[0]).any():
+                order = np.argsort(groups, kind="stable")
+                rows, groups = rows.take(order), groups[order]
+            ends = np.flatnonzero(np.diff(groups, append=-1) != 0) + 1
+            for first, last in pairwise([0, *ends.tolist()]):
+                group, mine = int(groups[first]), rows.part(first, last)
                 if group not in self._lanes:
                     unique = bool(self._unique[mine["instrument"][0]])
                     self._lanes[group] = Lane(unique=unique)
@@ -134,7 +148,7 @@ class TradeStore:
             self.busts, self._pending_busts = merged[order], []
         return sorted(self._lanes.items())
 
-    def find(self, instrument: int, high: int, low: int) -> tuple[Array, int] | None:
+    def find(self, instrument: int, high: int, low: int) -> tuple[Trades, int] | None:
         """Return a settled trade's array and row, or None when it is not there (any more)."""
         lane = self._lanes.get(int(self.group[instrument]))
         if lane is None:
@@ -146,13 +160,9 @@ class TradeStore:
         )
         return (lane.trades, int(rows[0])) if len(rows) else None
 
-    def trim(self, until_ns: int) -> set[tuple[int, int]]:
-        """Forget what no window that ends after a boundary can hold or look at.
-
-        Returns the rings that still have a trade here: group, and number in the group.
-        """
+    def trim(self, until_ns: int) -> None:
+        """Forget what no window that ends after a boundary can hold or look at."""
         self.settled_ns = np.maximum(self.settled_ns, until_ns)
-        cited: set[tuple[int, int]] = set()
         for group, lane in list(self._lanes.items()):
             oldest = int(np.searchsorted(lane.times, until_ns - self._reach_ns, side="left"))
             settled = int(np.searchsorted(lane.times, until_ns, side="left"))
@@ -160,17 +170,29 @@ class TradeStore:
             lane.drop(max(oldest, settled - self._max_trades - 1))
             if not len(lane.times):
                 del self._lanes[group]
-            rings = lane.trades["ring"]
-            cited.update((group, ring) for ring in set(rings[rings != 0].tolist()))
-        return cited
+
+    def oldest_ns(self, group: int) -> int | None:
+        """Return the event time of a group's first trade here, or None when it has none."""
+        lane = self._lanes.get(group)
+        return None if lane is None else int(lane.times[0])
+
+    def cited(self) -> Iterator[tuple[int, int, int]]:
+        """Yield group, number of the ring and event time of each restored trade that has one."""
+        for trades in self._pending:
+            cited = np.flatnonzero(trades["ring"])
+            groups = self.group[trades["instrument"][cited]]
+            for row, group in zip(cited.tolist(), groups.tolist(), strict=True):
+                yield group, int(trades["ring"][row]), int(trades["time_ns"][row])
 
     def snapshot(self) -> Snapshot:
         """Return the trades, busts and volumes as plain columns, by instrument."""
         lanes = [lane.trades for _, lane in sorted(self._lanes.items())]
-        trades = _sectioned(np.concatenate([np.empty(0, TRADE), *lanes, *self._pending]))
-        busts = _sectioned(np.concatenate([self.busts, *self._pending_busts]))
+        trades = Trades.joined([Trades.room(0), *lanes, *self._pending])
+        trades = trades.take(np.argsort(trades["instrument"], kind="stable"))
+        busts = np.concatenate([self.busts, *self._pending_busts])
+        busts = busts[np.argsort(busts["instrument"], kind="stable")]
         return {
-            **{f"trade_{name}": trades[name].copy() for name in TRADE.names or ()},
+            **{f"trade_{name}": trades[name].copy() for name in TRADE},
             **{f"bust_{name}": busts[name].copy() for name in BUST.names or ()},
             "volume": self._volume.copy(),
             "settled_ns": self.settled_ns[self.group],
@@ -189,8 +211,16 @@ class TradeStore:
         np.maximum.at(self.settled_ns, self.group, snapshot["settled_ns"])
         self._lanes, self.busts = {}, np.empty(0, BUST)
         # The next settling sorts: a total order, so nothing depends on the order kept here.
-        self._pending = [_joined(snapshot, "trade_", TRADE)]
-        self._pending_busts = [_joined(snapshot, "bust_", BUST)]
+        self._pending = [
+            Trades(
+                {name: _column(snapshot, f"trade_{name}").astype(kind)
+                 for name, kind in TRADE.items()}
+            )
+        ]
+        busts = np.zeros(len(_column(snapshot, "bust_seq")), BUST)
+        for name in BUST.names or ():
+            busts[name] = _column(snapshot, f"bust_{name}")
+        self._pending_busts = [busts]
 
 
 def _busts(batch: Batch, rows: Array) -> Array:
@@ -201,18 +231,8 @@ def _busts(batch: Batch, rows: Array) -> Array:
     return taken
 
 
-def _sectioned(rows: Array) -> Array:
-    """Return rows with those of an instrument together, each instrument's in their order."""
-    ordered: Array = rows[np.argsort(rows["instrument"], kind="stable")]
-    return ordered
-
-
-def _joined(snapshot: Snapshot, prefix: str, dtype: np.dtype[np.void]) -> Array:
+def _column(snapshot: Snapshot, name: str) -> Array:
     try:
-        columns = {name: snapshot[prefix + name] for name in dtype.names or ()}
+        return snapshot[name]
     except KeyError as error:
         raise SnapshotError(f"wash_rings: expected state to hold {error}, found none") from error
-    joined = np.zeros(len(next(iter(columns.values()))), dtype)
-    for name, column in columns.items():
-        joined[name] = column
-    return joined

@@ -18,9 +18,8 @@ from detectors.base import (
     rounded,
 )
 from detectors.episodes import Episode, Episodes, Key
-from detectors.ring_circles import Bounds
 from detectors.ring_episode import count, features, measure, score
-from detectors.ring_lane import Lane, windows_of
+from detectors.ring_lane import Lane, Trades, windows_of
 from detectors.ring_params import WashRingsParams
 from detectors.ring_search import Limits, Ring, rings_of
 from detectors.ring_store import TradeStore
@@ -168,6 +167,8 @@ class WashRings(Detector):
         # Numbered in each group apart: one group's rings do not depend on which others are here.
         self._rings = np.zeros(len(self._store.settled_ns), np.int64)
         self._keys: dict[tuple[int, int], Key] = {}
+        self._cited_ns: dict[tuple[int, int], int] = {}
+        """Event time of the last trade that each ring cites."""
         self._overflow = 0
 
     @property
@@ -203,20 +204,28 @@ class WashRings(Detector):
             yield from self._advance(end)
             yield from self._window(end, rank, size, lane, first, last)
         yield from self._advance(until_ns)
-        cited = self._store.trim(until_ns)
-        self._keys = {ring: key for ring, key in self._keys.items() if ring in cited}
+        self._store.trim(until_ns)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget the rings that no trade still there is cited by."""
+        for ring, last_ns in list(self._cited_ns.items()):
+            oldest_ns = self._store.oldest_ns(ring[0])
+            if oldest_ns is None or last_ns < oldest_ns:
+                del self._cited_ns[ring], self._keys[ring]
 
     def _window(  # noqa: PLR0917 - one window
         self, end_ns: int, group: int, size_ns: int, lane: Lane, first: int, last: int
     ) -> Iterator[Finding]:
         cut = last - first > self._params.max_trades
         self._overflow += cut
-        here = lane.trades[max(first, last - self._params.max_trades) : last]
+        here = lane.trades.part(max(first, last - self._params.max_trades), last)
         alive = np.flatnonzero(here["dead"] == 0)
         for ring in rings_of(
-            here[alive] if len(alive) < len(here) else here,
+            here.take(alive) if len(alive) < len(here) else here,
             unique=lane.unique,
             limits=self._limits(unique=lane.unique),
+            params=self._params,
             rings=lambda: here["ring"][alive],
             members_of=lambda number: self._keys[group, number][1:],
             peels=size_ns in self._sizes,
@@ -241,21 +250,13 @@ class WashRings(Detector):
             hour_ns=min(self._sizes),
             max_edges=params.max_edges,
             max_set_trades=params.max_set_trades,
-            circles=Bounds(
-                max_members=params.max_members,
-                tolerance_ratio=params.tolerance_ratio,
-                min_laps=params.min_laps,
-                min_turns=params.min_turns,
-                max_probability=params.max_probability,
-                max_set_trades=params.max_set_trades,
-            ),
         )
 
     def _fact(
-        self, end_ns: int, ring: Ring, here: Array, new: Array, *, incomplete: bool
+        self, end_ns: int, ring: Ring, here: Trades, new: Array, *, incomplete: bool
     ) -> Finding:
         """Count what a window newly found of a ring, mark it as cited, and return it."""
-        trades = here[new]
+        trades = here.take(new)
         code = int(trades["instrument"][0])
         group = int(self._store.group[code])
         episode, _ = self._episodes.fact(
@@ -269,10 +270,11 @@ class WashRings(Detector):
         if episode.facts == 1:
             self._rings[group] += 1
             sums["ring"] = int(self._rings[group])
-        self._keys[group, sums["ring"]] = episode.key
+        number = (group, sums["ring"])
+        self._keys[number] = episode.key
+        self._cited_ns[number] = max(self._cited_ns.get(number, NULL), int(trades["time_ns"][-1]))
         here["ring"][new] = sums["ring"]
-        for trade in trades:
-            count(episode, trade, 1)
+        count(episode, trades, 1)
         sums["windows"] = sums.get("windows", 0) + 1
         sums["layers"] = max(sums.get("layers", 0), ring.layers)
         sums["laps"] = max(sums.get("laps", 0), ring.laps)
@@ -298,9 +300,9 @@ class WashRings(Detector):
         if found is None or found[0]["dead"][found[1]]:
             return
         trades, row = found
-        trade = trades[row]
         trades["dead"][row] = 1
-        ring = int(trade["ring"])
+        trade = trades.part(row, row + 1)
+        ring = int(trade["ring"][0])
         group = int(self._store.group[code])
         episode = self._episodes.get(self._keys[group, ring]) if ring else None
         if episode is not None and episode.sums["ring"] == ring:
@@ -365,5 +367,10 @@ class WashRings(Detector):
         np.maximum.at(self._rings, self._store.group, snapshot["rings"])
         keys = unpack_exact(snapshot["ring_keys"], list[_Numbered])
         group = self._store.group
-        self._keys = {(int(group[key[0]]), ring): tuple(key) for ring, key in keys}
+        self._cited_ns = {}
+        for code, number, time_ns in self._store.cited():
+            ring = (code, number)
+            self._cited_ns[ring] = max(self._cited_ns.get(ring, NULL), time_ns)
+        named = {(int(group[key[0]]), number): tuple(key) for number, key in keys}
+        self._keys = {ring: key for ring, key in named.items() if ring in self._cited_ns}
         self._overflow = int(snapshot["lost"][0])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from alerts.compose import MERGED_INTO
 from alerts.facets import Merging
 from tests.support.alerts import SECOND_NS
@@ -76,8 +79,50 @@ def test_two_detectors_of_one_strength_keep_their_alerts(venue):
     indicator = venue.finding("indicators", evidence="proved")
     (alert,) = apply(venue.book(), venue, rule, indicator)
     assert alert.detector == "rules"  # class goes before evidence
-    equal = venue.finding("indicators", evidence_class="rule", evidence="supported")
-    assert len(apply(venue.book(), venue, rule, equal)) == 2
+    equal = venue.finding("indicators", evidence="proved", scenario="another")
+    other = msgspec.structs.replace(equal, detector="breaches")
+    assert len(apply(venue.book(), venue, equal, other)) == 2
+
+
+def two_rules(venue, *, seqs=(6, 9, 12, 15), accounts=("C1", "MM1"), detected=20, of=(6, 9, 12)):
+    """A rule that told trades of a pair early, and another as strong that tells some later."""
+    early = venue.finding(
+        "rules", first=3, seqs=of, detected=14, accounts=("C1", "MM1"), evidence="supported"
+    )
+    late = venue.finding(
+        "indicators", first=3, seqs=seqs, detected=detected, evidence_class="rule",
+        evidence="supported", accounts=accounts,
+    )  # fmt: skip
+    return early, late
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("accounts", [("C1", "MM1"), ("C1", "C2", "MM1"), ("C1",)])
+def test_two_rules_that_tell_the_same_pair_or_circle_make_one_alert(venue, order, apart, accounts):
+    book, findings = venue.book(), two_rules(venue, accounts=accounts)[::order]
+    for each in findings if apart else ():
+        apply(book, venue, each)
+    if not apart:
+        apply(book, venue, *findings)
+    (alert,) = book.alerts()
+    assert (alert.detector, alert.scenario) == ("rules", "rules_scenario")
+    assert alert.facets == ("indicators_scenario",)
+    assert alert.trade_ids == ("T6", "T9", "T12", "T15")
+
+
+def test_two_rules_that_tell_other_trades_or_other_accounts_keep_their_alerts(venue):
+    for options in ({"seqs": (12, 15, 18, 21)}, {"accounts": ("C1", "C2")}):
+        assert len(apply(venue.book(), venue, *two_rules(venue, **options))) == 2
+    assert len(apply(venue.book(merging=Merging(join_ns=5 * SECOND_NS)), venue,
+                     *two_rules(venue))) == 2  # fmt: skip
+
+
+def test_what_a_rule_cites_after_another_opened_makes_them_no_one_fact(venue):
+    early, late = two_rules(venue, of=(3,))
+    more = venue.finding("rules", revision=2, first=3, seqs=(6, 9, 12), detected=30)
+    for findings in ((early, late, more), (early, more, late)):
+        assert len(apply(venue.book(), venue, *findings)) == 2
 
 
 def test_a_breach_that_comes_clearly_later_is_an_alert_of_its_own(venue):
