@@ -73,7 +73,7 @@ class Citations:
         citing.append(part)
 
     def take_disturbed(self) -> Iterable[Part]:
-        """Return the parts whose first trades one as strong or stronger cited since the last call."""
+        """Return the parts whose first trades one no weaker cited since the last call."""
         disturbed = list(self._disturbed.values())
         self._disturbed.clear()
         return disturbed
@@ -120,7 +120,6 @@ class Citations:
         return -self._merging.same_moment_ns <= waited_ns <= self._merging.join_ns and not set(
             accounts
         ).isdisjoint(part.opening.accounts)
-
 
     def _same_acts(self, part: Part, other: Part) -> bool:
         """Whether a part tells mostly the same trades as one as strong that opened before it."""

@@ -1,4 +1,4 @@
-"""What a trade costs wash_rings as tapes grow: `make ring-scale`, or `python -m benchmarks.ring_scale`.
+"""What a trade costs wash_rings as tapes grow: `make ring-scale`, or run this module.
 
 Simulated: one instrument, 30 trades a second, accounts with activity as 1/rank, a maker on half of
 the trades, a ring of three on one in two hundred. Each repeat runs in a process of its own, in
@@ -82,7 +82,14 @@ def sweep(trades: Sequence[int], accounts: Sequence[int], repeats: int, err: Con
                 if progress:
                     progress(done * repeats + repeat, whole)
                 said = subprocess.run(
-                    [sys.executable, "-m", "benchmarks.ring_scale", "--one", str(size), str(people)],
+                    [
+                        sys.executable,
+                        "-m",
+                        "benchmarks.ring_scale",
+                        "--one",
+                        str(size),
+                        str(people),
+                    ],
                     stdout=subprocess.PIPE,
                     cwd=Path(__file__).resolve().parents[1],
                     check=True,

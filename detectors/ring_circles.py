@@ -88,9 +88,7 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
     )  # fmt: skip
     tests = tests_of(params)
     levels = np.log(np.array(params.burst_probabilities))
-    by_pair = trades_by_edge(
-        _pair_of(market, params.min_burst)[graph.edge_of], len(graph.src)
-    )
+    by_pair = trades_by_edge(_pair_of(market, params.min_burst)[graph.edge_of], len(graph.src))
     found, surprise = bursts(
         src, dst, meetings.bought, so_far, *by_pair, levels[0], params.min_burst,
         longest_burst(levels[-1], params.min_excess_ratio), params.min_excess_ratio,
@@ -102,8 +100,8 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
         tests.log_member,
     )  # fmt: skip
     seeds = np.concatenate([passing[0], joined[0]]), np.concatenate([passing[1], joined[1]])
-    *sets, left_out = variants(market, *seeds, tests)
-    who, covered, ends, told = tried(market, *sets, tests)
+    sets, spans, left_out = variants(market, *seeds, tests)
+    who, covered, ends, told = tried(market, sets, spans, tests)
     circles = []
     for k in range(len(who)):
         laps, met, by_chance, log_p = told[k].tolist()
@@ -129,9 +127,7 @@ def _pair_of(market: Market, least: int) -> Array:
     pair = np.arange(len(market.edge_src))
     for e in range(len(pair)):
         a, b = market.edge_src[e], market.edge_dst[e]
-        busy = min(
-            market.begin[a + 1] - market.begin[a], market.begin[b + 1] - market.begin[b]
-        )
+        busy = min(market.begin[a + 1] - market.begin[a], market.begin[b + 1] - market.begin[b])
         if busy < least:
             continue
         back = edge_between(market.table, market.edge_src, market.edge_dst, b, a)

@@ -213,8 +213,10 @@ class TradeStore:
         # The next settling sorts: a total order, so nothing depends on the order kept here.
         self._pending = [
             Trades(
-                {name: _column(snapshot, f"trade_{name}").astype(kind)
-                 for name, kind in TRADE.items()}
+                {
+                    name: _column(snapshot, f"trade_{name}").astype(kind)
+                    for name, kind in TRADE.items()
+                }
             )
         ]
         busts = np.zeros(len(_column(snapshot, "bust_seq")), BUST)

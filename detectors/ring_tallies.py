@@ -107,7 +107,7 @@ def tallied(
 @njit(cache=True)
 def place_of(node: int, time: int, market: Market) -> int:
     """Return where in `market.at` a node's first meeting at or after `time` stands."""
-    low, high = market.begin[node], market.begin[node + 1]
+    low, high = int(market.begin[node]), int(market.begin[node + 1])
     while low < high:
         middle = (low + high) // 2
         if market.at[middle] < time:

@@ -199,7 +199,9 @@ def circle(
 
 
 @njit(cache=True)
-def tried(market: Market, sets: Array, spans: Array, tests: Tests) -> tuple[Array, Array, Array, Array]:
+def tried(
+    market: Market, sets: Array, spans: Array, tests: Tests
+) -> tuple[Array, Array, Array, Array]:
     """Return the different circles that sets make.
 
     Parameters
@@ -247,4 +249,9 @@ def tried(market: Market, sets: Array, spans: Array, tests: Tests) -> tuple[Arra
         rows[ends[count] : ends[count] + len(covered)] = covered
         ends[count + 1] = ends[count] + len(covered)
         count += 1
-    return circles[:count].copy(), rows[: ends[count]].copy(), ends[: count + 1].copy(), told[:count].copy()
+    return (
+        circles[:count].copy(),
+        rows[: ends[count]].copy(),
+        ends[: count + 1].copy(),
+        told[:count].copy(),
+    )

@@ -17,8 +17,9 @@ _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads nei
 
 
 @njit(cache=True)
-def joins(who: Array, first: int, end: int, market: Market, log_p: float, seen: Array,
-    barred: int) -> int:
+def joins(  # noqa: PLR0917 - a kernel
+    who: Array, first: int, end: int, market: Market, log_p: float, seen: Array, barred: int
+) -> int:
     """Return the node that meets a set's members most surprisingly often in a while, or -1.
 
     Parameters
@@ -81,8 +82,8 @@ class Tried(NamedTuple):
     """(room, 2) int64: first meeting to look at, and the one after the last."""
     keys: Array
     places: Array
-    count: Array
-    """(1,) int64."""
+    size: Array
+    """(1,) int64: how many there are."""
 
 
 @njit(cache=True)
@@ -112,33 +113,31 @@ def _note(who: Array, first: int, end: int, noted: Tried) -> bool:
         span = noted.spans[noted.places[at]]
         span[0], span[1] = min(first, span[0]), max(end, span[1])
         return False
-    place = noted.count[0]
+    place = noted.size[0]
     noted.keys[at], noted.places[at] = key, place
     noted.sets[place, : len(who)] = who
     noted.spans[place, 0], noted.spans[place, 1] = first, end
-    noted.count[0] += 1
+    noted.size[0] += 1
     return True
 
 
 @njit(cache=True)
 def _wider(noted: Tried) -> Tried:
     wider = _room(2 * len(noted.sets), noted.sets.shape[1])
-    for place in range(noted.count[0]):
+    for place in range(noted.size[0]):
         who = noted.sets[place]
         _note(who[who >= 0], noted.spans[place, 0], noted.spans[place, 1], wider)
     return wider
 
 
 @njit(cache=True)
-def variants(
-    market: Market, seeds: Array, spans: Array, tests: Tests
-) -> tuple[Array, Array, bool]:
+def variants(market: Market, seeds: Array, spans: Array, tests: Tests) -> tuple[Array, Array, bool]:
     """Return the different sets that seeds grow to, and what is left of those without one member.
 
-    To each set that meets in a burst the account is added that meets it most surprisingly often while it lasts, again
-    and again. Where a set meets as often as a circle has to, each member is left out in turn, for
-    whoever met it by chance breaks its laps, and the growing goes on without a member that does
-    not belong, and once more in a while three times as long.
+    To each set that meets in a burst the account is added that meets it most surprisingly often
+    while it lasts, again and again. Where a set meets as often as a circle has to, each member is
+    left out in turn, for whoever met it by chance breaks its laps, and the growing goes on without
+    a member that does not belong, and once more in a while three times as long.
 
     Parameters
     ----------
@@ -159,14 +158,14 @@ def variants(
     seen = np.zeros((len(market.begin) - 1, 2), np.int64)
     left_out = False
     for seed in range(len(seeds)):
-        if noted.count[0] >= tests.max_sets:
+        if noted.size[0] >= tests.max_sets:
             left_out = True
             break
         first, end = spans[seed]
         who = seeds[seed][seeds[seed] >= 0]
         barred, widened = -1, False
         while True:
-            if noted.count[0] + tests.max_members + 2 > len(noted.sets):
+            if noted.size[0] + tests.max_members + 2 > len(noted.sets):
                 noted = _wider(noted)
             log_p, weakest = _meets(who, first, end, market, tests)
             if log_p > 0.0 or not (_note(who, first, end, noted) or widened):
@@ -187,14 +186,12 @@ def variants(
                 first, end = max(0, 2 * first - end), min(len(market.src), 2 * end - first)
             else:
                 break
-    count = noted.count[0]
+    count = noted.size[0]
     return noted.sets[:count].copy(), noted.spans[:count].copy(), left_out
 
 
 @njit(cache=True)
-def _meets(
-    who: Array, first: int, end: int, market: Market, tests: Tests
-) -> tuple[float, int]:
+def _meets(who: Array, first: int, end: int, market: Market, tests: Tests) -> tuple[float, int]:
     """Return the surprise of a set's meetings in a while, and the place of who does not belong.
 
     That is the member whose own meetings are the least surprising, or -1 where even they are. A

@@ -47,8 +47,8 @@ class WashRings(Detector):
     Time is the batch's watermark: a window is judged once every instrument has passed its end, so
     nothing depends on batches, and what has no end yet is not reported. State is one row of 100 B
     a trade of the longest window, at most `max_trades` + 1 for an instrument or collection, and
-    one open episode a ring. Windows cut short, lighter layers skipped and late trades are counted
-    as overflow, and mark coverage.
+    one open episode a ring. Windows cut short, lighter layers skipped, sets not tried and late
+    trades are counted as overflow, and mark coverage.
 
     Examples
     --------
@@ -89,8 +89,9 @@ class WashRings(Detector):
             "for at least three turns. Members who also trade with everybody never stand alone; "
             "they are looked for in bursts of an hour or less: pairs that meet far more often than "
             "both are then active, or parcels of one size that go round, and at least three laps "
-            "of their trades, more than chance gives of the circle as a whole. One there-and-back "
-            "is weak evidence."
+            "of their trades, more than chance gives of the circle as a whole: that members meet "
+            "so often, and hand on whole what they bought of members more than other purchases. "
+            "One there-and-back is weak evidence."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -106,6 +107,9 @@ class WashRings(Detector):
             "two external makers crossing at a tight spread",
             "busy accounts that trade both ways with everyone",
             "a day trader in the hours of one maker",
+            "one maker that trades with everybody",
+            "two makers who hand on inventory",
+            "a client who trades round trips with different people",
             "an iceberg whose tranches one instruction takes",
             "an item sold on and never returned",
             "trade that was busted",
@@ -115,7 +119,11 @@ class WashRings(Detector):
                 "members who trade more with a common maker than with each other, in every window, "
                 "and who neither meet in a burst nor hand on parcels of one size"
             ),
-            "laps cut by two chance meetings of members each",
+            "laps of unlike sizes, cut by two chance meetings of members each",
+            (
+                "a circle of which less than three laps lie before the last boundary that was "
+                "passed: the end of a tape closes no window"
+            ),
             "a ring that hands more than 1 % of the mean size to outsiders on every turn",
             "a turn that takes longer than a week",
             "rings of more than 8 accounts",
