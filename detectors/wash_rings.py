@@ -119,7 +119,10 @@ class WashRings(Detector):
                 "members who trade more with a common maker than with each other, in every window, "
                 "and who neither meet in a burst nor hand on parcels of one size"
             ),
-            "laps of unlike sizes, cut by two chance meetings of members each",
+            (
+                "told wrongly: a handful of accounts that are the whole market and trade round "
+                "lots, who leave nobody to tell chance by"
+            ),
             (
                 "a circle of which less than three laps lie before the last boundary that was "
                 "passed: the end of a tape closes no window"
