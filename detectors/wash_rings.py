@@ -120,8 +120,8 @@ class WashRings(Detector):
                 "and who neither meet in a burst nor hand on parcels of one size"
             ),
             (
-                "told wrongly: up to 8 accounts that are the whole market and trade round lots, who "
-                "leave nobody to tell chance by"
+                "told wrongly: up to 8 accounts that are the whole market and trade round lots, "
+                "who leave nobody to tell chance by"
             ),
             (
                 "a circle of which less than three laps lie before the last boundary that was "
