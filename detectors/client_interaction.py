@@ -41,8 +41,8 @@ from detectors.interaction_state import (
     FILL_FIELDS,
     FILLS,
     GROUP,
-    HORIZONS,
     KEPT_BUCKETS,
+    KINDS,
     N_DUE,
     N_FILLS,
     ORDER_FIELDS,
@@ -75,8 +75,8 @@ WHOLE: Final = {
 }
 """Arrays of integers kept, by name: the part of one instrument."""
 SUMS: Final = {
-    "interaction_blocks": (SLOTS, len(HORIZONS), 3),
-    "interaction_tallies": (KEPT_BUCKETS, SLOTS, len(HORIZONS), TALLY_FIELDS),
+    "interaction_blocks": (SLOTS, KINDS, 3),
+    "interaction_tallies": (KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS),
     "interaction_fill_blocks": (SLOTS, SIDES, N_DUE, 2),
     "interaction_fill_tallies": (KEPT_BUCKETS, SLOTS, SIDES, N_DUE, TALLY_FIELDS),
     "interaction_paid": (KEPT_BUCKETS, SLOTS, PAID_FIELDS),
@@ -124,10 +124,13 @@ class ClientInteraction(Detector):
             "Quotes: four times a second the mid of the group's own quotes is held against each "
             "peer's; does the difference tell where the other makers' quotes go next (from 0.25 "
             "to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? A maker's move counts only where it has acted "
-            "since, late enough to have seen what was public: a quicker system, or a slower peer, "
-            "foresees nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, "
-            "against the group and against each peer, of buying and selling clients apart and "
-            "together. Drift: a cumulative sum (Page 1954) of how much worse, bucket by bucket, "
+            "since, late enough to have seen what was public, and the same must show of those "
+            "whose own mid has changed since: a quicker system, or a slower peer, foresees "
+            "nothing. "
+            "Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the group and "
+            "against each peer, of buying and selling clients apart and together, but for "
+            "instructions that took from several makers at once. Drift: a cumulative sum (Page "
+            "1954) of how much worse, bucket by bucket, "
             "the moves after fills are than against the peer nearest to it. Observations are "
             "blocks of ten seconds, chances are Student's, and of a comparison the largest over "
             "peers counts: the group must beat every one of them. One alert an instrument and "
@@ -149,6 +152,8 @@ class ClientInteraction(Detector):
             "quotes skewed for inventory",
             "volatility that moves all makers alike",
             "markouts worse for clients of every maker alike",
+            "peers that move their quotes only when they are far off",
+            "a tighter quote that small orders fill alone",
             "a client on the other side of the group by chance",
         ),
         blind_spots=(
@@ -156,6 +161,10 @@ class ClientInteraction(Detector):
             "fewer than two external makers that quote both sides",
             "an external maker that foresees as much",
             "a maker that quotes one side only",
+            (
+                "peers that all quote an average of what the group's maker quotes as it is: it "
+                "leads them, and is told, though it knows no more than what is public"
+            ),
         ),
         runbook=(
             (
@@ -197,7 +206,10 @@ class ClientInteraction(Detector):
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._told: dict[int, Told] = {}
         self._bucket_ns = params.bucket_s * SECOND
-        self._reaction_ns = params.reaction_ms * SECOND // 1000
+        self._numbers = np.array(
+            [self._bucket_ns, params.reaction_ms * SECOND // 1000, params.peer_idle_s * SECOND],
+            np.int64,
+        )
         rows = len(instruments)
         self._kept = Kept(
             self.spec.id,
@@ -218,7 +230,7 @@ class ClientInteraction(Detector):
         kept, row = self._kept, 0
         while row < len(batch):
             row = scan(
-                columns, row, self._bucket_ns, self._reaction_ns, kept["interaction"],
+                columns, row, self._numbers, kept["interaction"],
                 kept["interaction_slots"], kept["interaction_orders"], kept["interaction_samples"],
                 kept["interaction_blocks"], kept["interaction_tallies"], kept["interaction_fills"],
                 kept["interaction_fill_blocks"], kept["interaction_fill_tallies"],
@@ -253,15 +265,17 @@ class ClientInteraction(Detector):
         drift[D_SUM], nearest = drift_of(before, tally, params)
         if not before:
             drift[D_SINCE] = bucket
-        if not nearest or drift[D_SUM] < params.drift_bound or drift[D_SUM] <= before:
+        if not nearest or drift[D_SUM] < params.drift_bound:
             return []
+        told = float(drift[D_SUM])
+        drift[D_SUM] = 0.0  # begun anew: what is over is told once
         return [
             Verdict(
                 by=DRIFT, buckets=min(bucket - int(drift[D_SINCE]) + 1, KEPT_BUCKETS),
                 horizon=DRIFT_MARKOUT, side=0, chance=drift_chance(params),
                 allowed=drift_chance(params), peers=LEAST_PEERS, nearest=nearest,
                 blocks=int(tally[GROUP, :, DRIFT_MARKOUT, T_BLOCKS].sum()),
-                effect=float(drift[D_SUM]),
+                effect=told,
             )
         ]  # fmt: skip
 

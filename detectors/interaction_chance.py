@@ -153,11 +153,16 @@ def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> 
     each = np.where(enough, ahead(sums), -1.0)
     chances = np.where(peers > 0, each.max(axis=1), 1.0)
     now = ahead(tallies[bucket % len(tallies), 1:])
-    level = allowed(params, QUOTES)
-    for scale, row in enumerate(chances):
+    level, own = allowed(params, QUOTES), len(HORIZONS)
+    moved = np.where(enough[:, :, :own], ahead(sums[:, :, own:]), -1.0).max(axis=1)
+    for scale, row in enumerate(chances[:, :own]):
         horizon = int(row.argmin())
         nearest = int(each[scale, :, horizon].argmax())
-        if row[horizon] > level or now[nearest, horizon] > params.recent_chance:
+        if (
+            row[horizon] > level
+            or moved[scale, horizon] > params.moved_chance
+            or now[nearest, horizon] > params.recent_chance
+        ):
             continue
         told = sums[scale, nearest, horizon]
         yield Verdict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -46,6 +46,7 @@ def quoted(
     half: Sequence[int] = (12, 12, 12, 12),
     skew: Sequence[int] = (0, 0, 0, 0),
     sides: Sequence[int] = (1, -1),
+    sees: Callable[[Array], Array] | None = None,
     fills: Sequence[tuple[int, int, int]] = (),
     lasts_ms: int = LASTS_MS,
     reach: int = 3,
@@ -60,14 +61,19 @@ def quoted(
         spread, ticks; by how many ticks its quotes are off for a minute in turn each way.
     sides : sequence of int
         On which the group quotes.
+    sees : callable, optional
+        What the external makers quote around, by the prices at their looks.
     fills : sequence of (ms, maker, side)
-        Clients' fills: when, with which maker (its place), the client's side.
+        Clients' fills: when, with which maker (its place), the client's side; those at one time
+        are of one instruction.
     """
     path = walk((lasts_ms + max(ahead_ms)) // STEP_MS + 2, seed=seed, reach=reach)
     rows: list[Array] = []  # ms, maker, side, price, first
     for maker in range(len(MAKERS)):
         looks = np.arange(0, lasts_ms, every_ms[maker])
         mids = path[(looks + ahead_ms[maker]) // STEP_MS]
+        if sees is not None and maker:
+            mids = sees(mids)
         mids = mids + skew[maker] * np.where(looks // 60_000 % 2, 1, -1)
         for side in (1, -1):
             if maker == 0 and side not in sides:
@@ -113,6 +119,7 @@ def _batch(instruments: Instruments, rows: Array, path: Array, half: int) -> Bat
         columns[f"{name}_account"][hit], columns[f"{name}_role"][hit] = account[hit], role[hit]
         columns[f"{name}_complex"][hit] = maker[hit] == 0
         columns[f"{name}_lo"][hit] = (2 * account + (side == Side.BUY))[hit]
+    columns["incoming_seq"][~quote] = 1 + ms[~quote]
     public = path[ms // STEP_MS]
     columns["best_bid"][:], columns["best_ask"][:] = public - half, public + half
     columns["bid_lots"][:] = columns["ask_lots"][:] = 4 * SIZE

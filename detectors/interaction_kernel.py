@@ -27,7 +27,7 @@ from detectors.interaction_state import (
     DUE,
     DUE_NS,
     F_ACCOUNT,
-    F_CLIENT,
+    F_INCOMING,
     F_LOTS,
     F_MID,
     F_NS,
@@ -36,9 +36,12 @@ from detectors.interaction_state import (
     F_SIDE,
     F_SLOT,
     F_SPREAD,
+    F_SWEPT,
     FILLS,
+    FLIGHT,
     GROUP,
     HORIZONS,
+    IN_DOUBT,
     LAST_ASK,
     LAST_BID,
     LAST_NS,
@@ -57,11 +60,14 @@ from detectors.interaction_state import (
     PHASE,
     Q_ACTED,
     Q_MID,
+    Q_MOVED,
     Q_SPREAD,
+    Q_WIDTH,
     RESTATING,
     S_ACCOUNT,
     S_ASK,
     S_BID,
+    S_MOVED,
     S_NS,
     SAMPLES,
     SLOTS,
@@ -81,18 +87,24 @@ COLUMNS: Final = (
     "tif", "price", "quantity", "leaves", "display", "phase", "coverage", "best_bid", "best_ask",
     "bid_lots", "ask_lots", "order_hi", "order_lo", "replaces_hi", "replaces_lo", "busts_hi",
     "busts_lo", "buy_account", "sell_account", "buy_hi", "buy_lo", "sell_hi", "sell_lo",
-    "buy_role", "sell_role", "buy_complex", "sell_complex",
+    "buy_role", "sell_role", "buy_complex", "sell_complex", "incoming_seq",
 )  # fmt: skip
 _NULL: Final = int(NULL)
 _NEVER: Final = 2**63 - 1
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
 _BOOK, _STATUS, _TRIGGER = int(Kind.BOOK), int(Kind.STATUS), int(Kind.TRIGGER)
+_REJECT: Final = int(Kind.REJECT)
 _LIMIT, _IOC, _FOK = int(OrderType.LIMIT), int(TimeInForce.IOC), int(TimeInForce.FOK)
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 _AFFILIATED_MM, _AFFILIATED = int(Role.AFFILIATED_MM), int(Role.AFFILIATED)
 _CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
+BUCKET_NS, REACTION_NS, IDLE_NS = range(3)
+"""Places in the numbers that a scan is given."""
 MOST_LEAN: Final = 1.0
 """Spreads by which a quote's lead over another counts at most: one far off is broken, not wise."""
+MOST_FAR: Final = 3
+"""A maker's own spreads from the market's mid, beyond which its mid is no quote to compare with.
+The market's spread is no measure: it is nothing where one maker runs ahead of the others."""
 MOST_MOVE: Final = 3.0
 """Spreads by which a move counts at most: one jump must not make a mean."""
 _AFTER: Final = np.array([end for _, end in HORIZONS], np.int64)
@@ -114,6 +126,8 @@ def look(own: Array, slots: Array, samples: Array) -> None:
         bid, ask = slots[slot, S_BID], slots[slot, S_ASK]
         samples[now, slot, Q_MID] = bid + ask if bid != 0 and ask > bid else 0
         samples[now, slot, Q_ACTED] = slots[slot, S_NS]
+        samples[now, slot, Q_MOVED] = slots[slot, S_MOVED]
+        samples[now, slot, Q_WIDTH] = ask - bid
     bid, ask = own[LAST_BID], own[LAST_ASK]
     known = bid != 0 and ask > bid
     samples[now, SLOTS, Q_MID] = bid + ask if known else 0
@@ -122,7 +136,7 @@ def look(own: Array, slots: Array, samples: Array) -> None:
 
 
 @njit(cache=True)
-def compare(own: Array, samples: Array, blocks: Array, at_ns: int, reaction_ns: int) -> None:
+def compare(own: Array, samples: Array, blocks: Array, at_ns: int, numbers: Array) -> None:
     """Count how far the complex led each peer where the others were about to go."""
     count = own[N_SAMPLES]
     for horizon in range(len(_AFTER)):
@@ -132,31 +146,36 @@ def compare(own: Array, samples: Array, blocks: Array, at_ns: int, reaction_ns: 
         then = samples[(count - 1 - end) % SAMPLES]
         middle = samples[(count - 1 - end + begin) % SAMPLES]
         now = samples[(count - 1) % SAMPLES]
-        spread, ours = then[SLOTS, Q_SPREAD], then[GROUP, Q_MID]
+        spread, ours, market = then[SLOTS, Q_SPREAD], then[GROUP, Q_MID], then[SLOTS, Q_MID]
         if spread <= 0 or ours == 0:
             continue
-        since = at_ns - end * LOOK_NS + reaction_ns
-        total, movers = 0, 0
-        for slot in range(GROUP + 1, SLOTS):
-            if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, Q_ACTED] >= since:
-                total += now[slot, Q_MID] - middle[slot, Q_MID]
-                movers += 1
-        for slot in range(GROUP + 1, SLOTS):
-            theirs = then[slot, Q_MID]
-            if theirs == 0:
-                continue
-            moved, others = total, movers
-            if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, Q_ACTED] >= since:
-                moved -= now[slot, Q_MID] - middle[slot, Q_MID]
-                others -= 1
-            if others == 0:
-                continue
-            lead = clipped((ours - theirs) / (2.0 * spread), MOST_LEAN)
-            move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
-            block = blocks[slot, horizon]
-            block[B_SUM] += lead * move
-            block[B_MOVES] += move * move
-            block[B_COUNT] += 1.0
+        then_ns = at_ns - end * LOOK_NS
+        since, awake = then_ns + numbers[REACTION_NS], then_ns - numbers[IDLE_NS]
+        for kind in range(2):
+            seen = Q_ACTED if kind == 0 else Q_MOVED
+            total, movers = 0, 0
+            for slot in range(GROUP + 1, SLOTS):
+                if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since:
+                    total += now[slot, Q_MID] - middle[slot, Q_MID]
+                    movers += 1
+            for slot in range(GROUP + 1, SLOTS):
+                theirs = then[slot, Q_MID]
+                if theirs == 0 or then[slot, Q_ACTED] < awake:
+                    continue
+                if abs(theirs - market) > 2 * MOST_FAR * then[slot, Q_WIDTH]:
+                    continue
+                moved, others = total, movers
+                if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since:
+                    moved -= now[slot, Q_MID] - middle[slot, Q_MID]
+                    others -= 1
+                if others == 0:
+                    continue
+                lead = clipped((ours - theirs) / (2.0 * spread), MOST_LEAN)
+                move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
+                block = blocks[slot, horizon + kind * len(_AFTER)]
+                block[B_SUM] += lead * move
+                block[B_MOVES] += move * move
+                block[B_COUNT] += 1.0
 
 
 @njit(cache=True)
@@ -210,7 +229,7 @@ def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int
             if known and one[F_MID] != 0:
                 move = one[F_SIDE] * (bid + ask - one[F_MID])
                 slot, side = one[F_SLOT], 0 if one[F_SIDE] > 0 else 1
-                if one[F_SPREAD] > 0:
+                if one[F_SPREAD] > 0 and one[F_SWEPT] == 0:
                     fill_blocks[slot, side, horizon, 0] += clipped(
                         move / (2.0 * one[F_SPREAD]), MOST_MOVE
                     )
@@ -227,7 +246,7 @@ def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int
 def advance(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, samples: Array, blocks: Array, tallies: Array,
     fills: Array, fill_blocks: Array, fill_tallies: Array, paid: Array, presence: Array,
-    lots: Array, upto_ns: int, reaction_ns: int,
+    lots: Array, upto_ns: int, numbers: Array,
 ) -> None:  # fmt: skip
     """Take the state as it stands up to a time: looks that fall due, and markouts."""
     if own[NEXT_NS] == 0:
@@ -239,7 +258,7 @@ def advance(  # noqa: PLR0917
         mark(own, fills, fill_blocks, paid, at_ns)
         if own[PHASE] == _CONTINUOUS:
             look(own, slots, samples)
-            compare(own, samples, blocks, at_ns, reaction_ns)
+            compare(own, samples, blocks, at_ns, numbers)
             share(own, slots, orders, presence, lots)
         else:
             own[N_SAMPLES] = 0
@@ -268,16 +287,34 @@ def share(own: Array, slots: Array, orders: Array, presence: Array, lots: Array)
 
 
 @njit(cache=True)
+def sweep(own: Array, fills: Array, slot: int, incoming: int) -> None:
+    """Mark the fills of an instruction that takes from more than one maker, the newest included.
+
+    Its move is that of all of them: who is filled by such alone is worse off for no treatment.
+    """
+    newest = own[N_FILLS]
+    mixed, number = False, newest - 1
+    while number >= max(0, newest - FILLS + 1) and fills[number % FILLS, F_INCOMING] == incoming:
+        mixed = mixed or fills[number % FILLS, F_SLOT] != slot
+        number -= 1
+    if mixed and incoming != 0:
+        for each in range(number + 1, newest + 1):
+            fills[each % FILLS, F_SWEPT] = 1
+
+
+@njit(cache=True)
 def filled(  # noqa: PLR0917
     own: Array, fills: Array, paid: Array, slot: int, ns: int, seq: int, side: int, price: int,
-    lots: int, bid: int, ask: int, account: int, client: int,
+    lots: int, bid: int, ask: int, account: int, incoming: int,
 ) -> None:  # fmt: skip
     """Keep a fill of a client's order against a maker."""
     one = fills[own[N_FILLS] % FILLS]
     known = _NULL not in (bid, ask) and ask > bid
     one[F_NS], one[F_SEQ], one[F_SLOT], one[F_SIDE] = ns, seq, slot, side
-    one[F_PRICE], one[F_LOTS], one[F_ACCOUNT], one[F_CLIENT] = price, lots, account, client
+    one[F_PRICE], one[F_LOTS], one[F_ACCOUNT], one[F_INCOMING] = price, lots, account, incoming
+    one[F_SWEPT] = 0
     one[F_MID], one[F_SPREAD] = (bid + ask, ask - bid) if known else (0, 0)
+    sweep(own, fills, slot, incoming)
     own[N_FILLS] += 1
     own[DUE_NS] = min(own[DUE_NS], ns + _MARKOUTS[0])
     sums = paid[own[BUCKET] % paid.shape[0], slot]
@@ -293,8 +330,7 @@ def filled(  # noqa: PLR0917
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,
-    bucket_ns: int,
-    reaction_ns: int,
+    numbers: Array,
     own_all: Array,
     slots_all: Array,
     orders_all: Array,
@@ -317,8 +353,9 @@ def scan(  # noqa: PLR0917
         kind, instrument, seq, clock, account, role, side, order_type, tif, price, quantity,
         leaves, display, phase, coverage, best_bid, best_ask, bid_lots, ask_lots,
         order_hi, order_lo, replaces_hi, replaces_lo, busts_hi, busts_lo, buyer, seller, buy_hi,
-        buy_lo, sell_hi, sell_lo, buy_role, sell_role, buy_complex, sell_complex,
+        buy_lo, sell_hi, sell_lo, buy_role, sell_role, buy_complex, sell_complex, incoming,
     ) = columns  # fmt: skip
+    bucket_ns = numbers[BUCKET_NS]
     for i in range(first, len(kind)):
         x = instrument[i]
         own = own_all[x]
@@ -337,7 +374,7 @@ def scan(  # noqa: PLR0917
                 advance(
                     own, slots_all[x], orders_all[x], samples_all[x], blocks_all[x], tallies_all[x],
                     fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
-                    presence_all[x], lots_all[x], own[BUCKET] * bucket_ns, reaction_ns,
+                    presence_all[x], lots_all[x], own[BUCKET] * bucket_ns, numbers,
                 )  # fmt: skip
                 if slots_all[x, GROUP, S_ACCOUNT] != 0:
                     return i
@@ -350,12 +387,15 @@ def scan(  # noqa: PLR0917
             advance(
                 own, slots_all[x], orders_all[x], samples_all[x], blocks_all[x], tallies_all[x],
                 fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
-                presence_all[x], lots_all[x], at_ns, reaction_ns,
+                presence_all[x], lots_all[x], at_ns, numbers,
             )  # fmt: skip
         own[LAST_NS] = at_ns
         own[PHASE] = phase[i]
         if coverage[i] == _INCOMPLETE:
             own[DOUBT] = own[BUCKET]
+            if own[IN_DOUBT] == 0:
+                forget(slots_all[x])  # what was cancelled in a gap must not stand for ever
+        own[IN_DOUBT] = 1 if coverage[i] == _INCOMPLETE else 0
         k = kind[i]
         slots, orders = slots_all[x], orders_all[x]
         if k == _TRADE:
@@ -363,7 +403,6 @@ def scan(  # noqa: PLR0917
                 continue
             taker_role = buy_role[i] if side[i] > 0 else sell_role[i]
             taker_group = (buy_complex[i] if side[i] > 0 else sell_complex[i]) != 0
-            client = buyer[i] if side[i] > 0 else seller[i]
             for way in (1, -1):
                 who = buyer[i] if way > 0 else seller[i]
                 of = buy_role[i] if way > 0 else sell_role[i]
@@ -384,16 +423,23 @@ def scan(  # noqa: PLR0917
                 ):
                     filled(
                         own, fills_all[x], paid_all[x], slot, at_ns, seq[i], side[i], price[i],
-                        quantity[i], best_bid[i], best_ask[i], who, client,
+                        quantity[i], best_bid[i], best_ask[i], who, incoming[i],
                     )  # fmt: skip
             continue
         if k == _BOOK and own[RESTATING] == 0:
             forget(slots)
         own[RESTATING] = 1 if k == _BOOK else 0
+        key = id_key(order_hi[i], order_lo[i])
+        in_flight = own[FLIGHT] == key
+        own[FLIGHT] = key if k in (_NEW, _REPLACE) else 0
         group = role[i] in (_AFFILIATED_MM, _AFFILIATED)
-        if not group and role[i] != _EXTERNAL_MM:
+        if k in (_TRIGGER, _STATUS) or (not group and role[i] != _EXTERNAL_MM):
             continue
         slot = slot_of(slots, account[i], group)
+        if group:
+            left = slot_of(slots, account[i], group=False)
+            if left >= 0:  # an external maker until now
+                slots[left] = 0
         rests = (
             k in (_NEW, _REPLACE, _BOOK)
             and order_type[i] == _LIMIT
@@ -409,15 +455,16 @@ def scan(  # noqa: PLR0917
             tallies_all[x, :, slot], fill_tallies_all[x, :, slot] = 0.0, 0.0
             paid_all[x, :, slot], samples_all[x, :, slot] = 0.0, 0
             blocks_all[x, slot], fill_blocks_all[x, slot] = 0.0, 0.0
-        key = id_key(order_hi[i], order_lo[i])
+        mid = slots[slot, S_BID] + slots[slot, S_ASK]
+        slots[slot, S_NS] = at_ns
+        if group and rests:
+            slots[slot, S_ACCOUNT] = account[i] + 1
         if replaces_hi[i] != 0 or replaces_lo[i] != 0:
             drop(slots, orders, slot, id_key(replaces_hi[i], replaces_lo[i]))
         if rests:
-            slots[slot, S_NS] = at_ns
-            if group:
-                slots[slot, S_ACCOUNT] = account[i] + 1
             put(slots, orders, lost, slot, key, side[i], price[i], leaves[i], display[i])
-        elif k not in (_TRIGGER, _STATUS):
-            slots[slot, S_NS] = at_ns
+        elif k != _REJECT or in_flight:  # a refused amendment leaves its order as it stands
             drop(slots, orders, slot, key)
+        if slots[slot, S_BID] + slots[slot, S_ASK] != mid:
+            slots[slot, S_MOVED] = at_ns
     return len(kind)

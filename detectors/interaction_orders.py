@@ -110,6 +110,19 @@ def drop(slots: Array, orders: Array, slot: int, key: int) -> None:
 
 
 @njit(cache=True)
+def _furthest(slots: Array, orders: Array, slot: int) -> int:
+    """Return the place of the order that is furthest from the slot's best on its side."""
+    found, most = 0, np.int64(-1)
+    for place in range(slots[slot, S_ORDERS]):
+        side = orders[slot, place, O_SIDE]
+        top = slots[slot, S_BID if side > 0 else S_ASK]
+        away = abs(orders[slot, place, O_PRICE] - top)
+        if away > most:
+            found, most = place, away
+    return found
+
+
+@njit(cache=True)
 def put(  # noqa: PLR0917
     slots: Array, orders: Array, lost: Array, slot: int, key: int, side: int, price: int,
     leaves: int, display: int,
@@ -120,7 +133,10 @@ def put(  # noqa: PLR0917
         place = slots[slot, S_ORDERS]
         if place == ORDERS:
             lost[0] += 1
-            place = 0  # the oldest but for those that took a place: it may be long gone
+            place = _furthest(slots, orders, slot)
+            other = orders[slot, place, O_SIDE]
+            orders[slot, place] = 0
+            best(slots, orders, slot, other)
         else:
             slots[slot, S_ORDERS] += 1
     elif orders[slot, place, O_SIDE] != side:

@@ -27,6 +27,14 @@ class ClientInteractionParams(Params, frozen=True):
             "a tenth of a second: a price's way into a model and out to the book is shorter",
         ),
     ] = 100
+    peer_idle_s: Annotated[
+        int,
+        Parameter(
+            "time without an order record after which a maker's quotes are no peer's",
+            "s",
+            "a minute: who has left two orders standing makes no market to compare with",
+        ),
+    ] = 60
     scales: Annotated[
         tuple[int, ...],
         Parameter(
@@ -68,6 +76,14 @@ class ClientInteractionParams(Params, frozen=True):
             "quotes that nobody was filled at cost nobody anything",
         ),
     ] = 4
+    moved_chance: Annotated[
+        float,
+        Parameter(
+            "largest chance of the same test among peers whose own mid has changed since",
+            "probability",
+            "one in twenty: peers that act and do not catch up whole lag by themselves",
+        ),
+    ] = 0.05
     recent_chance: Annotated[
         float,
         Parameter(

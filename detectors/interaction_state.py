@@ -29,6 +29,10 @@ HORIZONS: Final = ((1, 2), (2, 4), (4, 8), (8, 16))
 MARKOUT_NS: Final = (100_000_000, 1_000_000_000, 5_000_000_000, 30_000_000_000, 300_000_000_000)
 """Of fills: 0.1, 1, 5, 30 and 300 s."""
 
+KINDS: Final = 2 * len(HORIZONS)
+"""What is tallied of quotes: every horizon, of makers that have acted since the look; then every
+horizon anew, of those whose own mid has changed since."""
+
 # The instrument's own fields; times and numbers are 0 where there are none.
 LAST_NS, NEXT_NS, N_SAMPLES, BUCKET, TESTED, BLOCK, RESTATING, PHASE, N_FILLS = range(9)
 DUE: Final = 9
@@ -39,27 +43,33 @@ DOUBT: Final = DUE + N_DUE
 LAST_BID, LAST_ASK = DOUBT + 1, DOUBT + 2
 DUE_NS: Final = LAST_ASK + 1
 """No markout falls due before it."""
-OWN_FIELDS: Final = DUE_NS + 1
+FLIGHT: Final = DUE_NS + 1
+"""Key of the order in flight: the last order record was its `new` or `replace`."""
+IN_DOUBT: Final = FLIGHT + 1
+OWN_FIELDS: Final = IN_DOUBT + 1
 # Of a slot: account code + 1 (0 = free; of the group the last), best bid and ask (0 = none),
-# event time last seen, live orders.
-S_ACCOUNT, S_BID, S_ASK, S_NS, S_ORDERS = range(5)
-SLOT_FIELDS: Final = 5
+# event time last seen, live orders, event time at which its mid last changed.
+S_ACCOUNT, S_BID, S_ASK, S_NS, S_ORDERS, S_MOVED = range(6)
+SLOT_FIELDS: Final = 6
 # Of an order: key, side, price, leaves, display.
 O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
 ORDER_FIELDS: Final = 5
-# Of a look at a slot: twice the mid of its own quotes (0 = not on both sides), when it last acted.
+# Of a look at a slot: twice the mid of its own quotes (0 = not on both sides), when it last acted,
+# when that mid last changed, and how wide it quotes.
 # The row behind the slots is the market's: twice its mid, and its spread.
-Q_MID, Q_ACTED = range(2)
+Q_MID, Q_ACTED, Q_MOVED, Q_WIDTH = range(4)
 Q_SPREAD: Final = Q_ACTED
-SAMPLE_FIELDS: Final = 2
+SAMPLE_FIELDS: Final = 4
 # Of the running block of a slot and horizon of quotes: sum of products, of squared moves, count.
 B_SUM, B_MOVES, B_COUNT = range(3)
 # Of a tally: blocks, sum of block means, of their squares, of squared moves.
 T_BLOCKS, T_SUM, T_SQUARES, T_MOVES = range(4)
 TALLY_FIELDS: Final = 4
 # Of a fill.
-F_NS, F_SEQ, F_SLOT, F_SIDE, F_PRICE, F_MID, F_SPREAD, F_LOTS, F_ACCOUNT, F_CLIENT = range(10)
-FILL_FIELDS: Final = 10
+F_NS, F_SEQ, F_SLOT, F_SIDE, F_PRICE, F_MID, F_SPREAD, F_LOTS, F_ACCOUNT, F_INCOMING = range(10)
+F_SWEPT: Final = 10
+"""1 where the same instruction was filled by another maker too: it tells nothing of either."""
+FILL_FIELDS: Final = 11
 # What fills of a bucket add up to, by slot: fills, lots, notional (ticks times lots), effective
 # spread weighted by it; then, a markout each, the move and the notional for which it is known.
 P_FILLS, P_LOTS, P_NOTIONAL, P_EFFECTIVE, P_MOVE = range(5)

@@ -21,8 +21,8 @@ from detectors.interaction_chance import (
 )
 from detectors.interaction_example import MAKERS, START_NS, STEP_MS, quoted, walk
 from detectors.interaction_state import (
-    HORIZONS,
     KEPT_BUCKETS,
+    KINDS,
     N_DUE,
     SLOTS,
     T_BLOCKS,
@@ -130,6 +130,33 @@ def test_a_markout_is_the_move_of_the_mid_after_the_fill():
     assert hit.features["markout_1s"].value == pytest.approx(expected, abs=0.3)
 
 
+def test_a_peer_that_has_left_is_no_peer():
+    (hit,) = found(ahead_ms=SEES, every_ms=(250, 250, 250, 10**7))
+    assert hit.features["tested"].value == "quotes"
+
+
+def lazy(band):
+    """Return what a maker quotes that moves only when it is off by more than a band."""
+
+    def sees(mids):
+        out, held = np.empty_like(mids), int(mids[0])
+        for place, mid in enumerate(mids.tolist()):
+            held = mid if abs(mid - held) > band else held
+            out[place] = held
+        return out
+
+    return sees
+
+
+def average(mids):
+    """Return what a maker quotes that follows a price by a fourth of the way at each look."""
+    out, held = np.empty(len(mids)), float(mids[0])
+    for place, mid in enumerate(mids.tolist()):
+        held += (mid - held) / 4
+        out[place] = held
+    return np.rint(out).astype(np.int64)
+
+
 # --- innocent look-alikes -------------------------------------------------------------------------
 
 
@@ -165,6 +192,20 @@ def test_clients_who_lose_with_every_maker_say_nothing_of_the_group():
     assert found(fills=sorted(fills), **SLOW) == []
 
 
+@look_alike("peers that move their quotes only when they are far off")
+@pytest.mark.parametrize("band", [3, 6])
+def test_peers_that_move_seldom_make_no_prophet(band):
+    assert found(sees=lazy(band), lasts_ms=902_000) == []
+
+
+@look_alike("a tighter quote that small orders fill alone")
+def test_who_is_filled_by_sweeps_alone_is_no_measure():
+    # Small orders go to the group, at random; those that know the next move take from all.
+    small = chosen(0, worst=False)
+    sweeps = [(ms, maker, -side) for ms, _, side in chosen(3, worst=True) for maker in range(3)]
+    assert found(fills=sorted([*small, *sweeps]), **SLOW) == []
+
+
 @look_alike("a client on the other side of the group by chance")
 def test_fills_at_random_are_no_treatment():
     fills = [fill for maker in range(3) for fill in chosen(maker, worst=False)]
@@ -196,6 +237,15 @@ def test_two_who_see_ahead_are_not_told():
 @pytest.mark.xfail(strict=True)
 def test_a_one_sided_quote_has_no_mid():
     assert found(ahead_ms=SEES, sides=(1,))
+
+
+@blind_spot(
+    "peers that all quote an average of what the group's maker quotes as it is: it leads them, and "
+    "is told, though it knows no more than what is public"
+)
+@pytest.mark.xfail(strict=True)
+def test_peers_who_average_are_led():
+    assert found(sees=average) == []
 
 
 def test_every_claim_has_a_test():
@@ -236,15 +286,15 @@ def test_the_level_is_spent_once_over_a_day():
 
 def test_the_group_must_lead_every_peer():
     rng = np.random.default_rng(7)
-    tallies = np.zeros((KEPT_BUCKETS, SLOTS, len(HORIZONS), TALLY_FIELDS))
+    tallies = np.zeros((KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS))
     fills = np.zeros((KEPT_BUCKETS, SLOTS, 2, N_DUE, TALLY_FIELDS))
     for slot in (1, 2):
-        tallies[3, slot] = observed(*rng.normal(0.5, 0.1, (len(HORIZONS), 30)))
+        tallies[3, slot] = observed(*rng.normal(0.5, 0.1, (KINDS, 30)))
     params = ClientInteractionParams()
     passed = verdicts(tallies, fills, 3, params)
     assert {one.by for one in passed} == {QUOTES}
     assert begun(tallies, fills, 3, passed[-1]) == 1
-    tallies[3, 3] = observed(*rng.normal(0.0, 0.1, (len(HORIZONS), 30)))
+    tallies[3, 3] = observed(*rng.normal(0.0, 0.1, (KINDS, 30)))
     assert verdicts(tallies, fills, 3, params) == []
 
 
