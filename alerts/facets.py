@@ -137,7 +137,7 @@ class Citations:
             trade for trade, (seen_ns, _) in other.cited.items() if since_ns <= seen_ns <= until_ns
         }
         common = len(theirs.intersection(opening.trades))
-        return 0 < min(len(theirs), len(opening.trades)) <= 2 * common
+        return 0 < len(opening.trades) <= 2 * common
 
 
 def _precedes(part: Part, other: Part) -> bool:

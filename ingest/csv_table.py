@@ -42,7 +42,10 @@ def read_table(path: Path, required: Sequence[str], *, what: str) -> list[Line]:
     except (OSError, UnicodeDecodeError) as error:
         raise RegistryError(f"{what} {path.name} cannot be read: {error}") from error
     reader = csv.DictReader(text.splitlines(), strict=True)
-    found = [name.strip() for name in reader.fieldnames or ()]
+    try:
+        found = [name.strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise RegistryError(f"{path.name} line {reader.line_num}: {error}") from error
     reader.fieldnames = found
     missing = [name for name in required if name not in found]
     if missing:

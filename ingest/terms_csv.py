@@ -21,6 +21,8 @@ from ingest.terms import Disclosure, DisclosureKind, Obligation, Terms
 
 OBLIGATIONS: Final = "obligations.csv"
 DISCLOSURES: Final = "disclosures.csv"
+MOST_QUANTITY: Final = 10**15
+"""Display units: beyond it, in lots, an int64 is not enough."""
 LONGEST_WINDOW_S: Final = 86_400
 """Of an agreement: presence is told at least daily."""
 OBLIGATION_COLUMNS: Final = (
@@ -60,8 +62,9 @@ def terms_of(
         same = (row.account, row.instrument) == (following.account, following.instrument)
         if same and following.valid_from_ns < row.valid_to_ns:
             raise RegistryError(
-                f"{source or OBLIGATIONS}: agreements of {row.account} in {row.instrument} must "
-                f"not overlap, but line {row.line} and line {following.line} do"
+                f"{source or OBLIGATIONS}: agreements of account {row.account} in "
+                f"{row.instrument} must not overlap, but line {row.line} and "
+                f"line {following.line} do"
             )
     said = sorted(disclosures, key=lambda row: (row.content[:3], row.valid_from_ns, row.content))
     return Terms(tuple(agreed), tuple(said))
@@ -115,7 +118,7 @@ def _obligation(line: Line) -> Obligation:
         account=_named(line, "account"),
         instrument=_named(line, "instrument"),
         max_spread_bps=_number(fields["max_spread_bps"], f"{where}: max_spread_bps", most=10_000),
-        min_quantity=_number(fields["min_quantity"], f"{where}: min_quantity"),
+        min_quantity=_number(fields["min_quantity"], f"{where}: min_quantity", most=MOST_QUANTITY),
         min_presence_ratio=_number(
             fields["min_presence_ratio"], f"{where}: min_presence_ratio", most=1
         ),
