@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby
@@ -11,13 +12,14 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.presence_kernel import COLUMNS, restand, scan, settle
+from detectors.presence_kernel import COLUMNS, advance, end_stretch, restand, scan, settle
 from detectors.presence_state import (
     FIRST_SUM,
     I_DOUBT,
     I_LAST_NS,
     I_LAST_SEQ,
     I_NEXT,
+    I_REASONED,
     KEPT,
     KEPT_FIELDS,
     LAST_SUM,
@@ -31,8 +33,8 @@ from detectors.presence_state import (
     RANGES,
     ROOM,
     S_ABSENT,
+    S_ACCOUNTS,
     S_AT_SEQ,
-    S_BORN,
     S_BROKEN,
     S_CALM_OPEN,
     S_CALM_PRESENT,
@@ -71,6 +73,8 @@ from detectors.presence_state import (
     S_WIDE,
     S_WINDOW_NS,
     SLOT_FIELDS,
+    SURE,
+    UNSURE,
 )
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
@@ -101,6 +105,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     window_ns: int
     from_ns: int
     to_ns: int
+    accounts: tuple[int, ...] = ()
+    """That the register has for the party at any time; other ones make what stands unknown."""
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -163,6 +169,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     """Of the last event before it; of the first one on the tape, where there is none."""
     stretches: tuple[Stretch, ...]
     """The longest ones, in order of time; `misses` counts all."""
+    is_cut: bool = False
+    """Whether only a change of the terms ended it: nothing can be said of such a part."""
+    has_reasons: bool = True
+    """Whether the instrument's feed has ever said why an order left."""
 
 
 def agreements_of(
@@ -184,6 +194,7 @@ def agreements_of(
                     window_ns=row.window_s * SECOND,
                     from_ns=row.valid_from_ns,
                     to_ns=row.valid_to_ns,
+                    accounts=parties[row.account].accounts,
                 )
             )
     return tuple(sorted(found, key=lambda row: row.instrument))
@@ -243,6 +254,8 @@ class Presence:
         numbers, _, kept = _arrays(1)
         slots, own = np.zeros((1, SLOT_FIELDS), np.int64), np.zeros((1, OWN_FIELDS), np.int64)
         settle(slots, 0, numbers, kept, own, 0)
+        advance(slots, 0, numbers, kept, own, 0, 0)
+        end_stretch(slots, 0, kept, 0, 0)
 
     @property
     def lost(self) -> int:
@@ -267,8 +280,6 @@ class Presence:
         """
         if self._terms != agreements:
             yield from self._adopt(agreements)
-        if not len(self._slots):
-            return
         columns = tuple(batch[name] for name in COLUMNS)
         row = 0
         while True:
@@ -281,7 +292,7 @@ class Presence:
             slot = self._slots[place]
             if slot[S_LAST_NS] == 0:
                 at_ns, seq = int(batch["clock_ns"][row]), int(batch["seq"][row])
-                slot[S_BORN], slot[S_UNSURE], slot[S_AT_SEQ] = at_ns, seq != 1, seq
+                slot[S_UNSURE], slot[S_AT_SEQ] = SURE if seq == 1 else UNSURE, seq
                 self._begin(place, at_ns, is_first=True)
                 continue
             if slot[S_BROKEN] == 1:
@@ -313,13 +324,14 @@ class Presence:
         places = {(int(s[S_CODE]), int(s[S_PARTY])): n for n, s in enumerate(self._slots)}
         for key, place in places.items():
             slot = self._slots[place]
-            own = self._own[key[0]]
-            if slot[S_LAST_NS] and not self._goes_on(place):
+            if key in agreed and slot[S_ACCOUNTS] != _mark(agreed[key]):
+                # An account that joins may have orders that are not known.
                 settle(self._slots, place, self._numbers, self._kept, self._own, key[0])
-                at_ns = int(own[I_LAST_NS])
-                yield self._window(place, at_ns)
+                slot[S_UNSURE] = UNSURE
+            if slot[S_LAST_NS] and not self._goes_on(place):
+                yield self._cut(place)
                 if key in agreed:
-                    self._begin(place, at_ns)
+                    self._begin(place, int(slot[S_LAST_NS]), is_late=True)
         keys = sorted(agreed, key=lambda key: key[0])
         old = np.array([places.get(key, -1) for key in keys], np.int64)
         there = np.flatnonzero(old >= 0)
@@ -329,8 +341,53 @@ class Presence:
         held = (self._slots, self._numbers, self._orders, self._kept)
         for new, was in zip((slots, *arrays), held, strict=True):
             new[there] = was[old[there]]
+        slots[:, S_ACCOUNTS] = [_mark(agreed[key]) for key in keys]
         self._make(slots, *arrays)
         self._own[:, I_NEXT] = 0
+
+    def _cut(self, place: int) -> Window:
+        """Return the window that a change of the terms ends.
+
+        Such a part is not judged, unless the row that was in force has turned out to have ended no
+        earlier than what is counted, or what was missed can be made up for under neither version.
+        """
+        slot, code = self._slots[place], int(self._slots[place, S_CODE])
+        row, at_ns = self._row(place, int(slot[S_SEGMENT])), int(self._own[code, I_LAST_NS])
+        is_same = row is not None and row.window_ns == slot[S_WINDOW_NS] and self._as_before(place)
+        if row is not None and is_same and slot[S_LAST_NS] <= row.to_ns <= at_ns:
+            advance(self._slots, place, self._numbers, self._kept, self._own, code, row.to_ns)
+            end_stretch(self._slots, place, self._kept, row.to_ns, int(self._own[code, I_LAST_SEQ]))
+            return self._window(place, row.to_ns)
+        settle(self._slots, place, self._numbers, self._kept, self._own, code)
+        window = self._window(place, at_ns)
+        is_told = bool(slot[S_BROKEN] == 2) and self._as_before(place)
+        if row is not None and is_told and self._is_beyond(window, row):
+            return window
+        return msgspec.structs.replace(window, is_cut=True)
+
+    def _as_before(self, place: int) -> bool:
+        """Return whether the row now in force for a slot's window asks for no less than before."""
+        slot, numbers = self._slots[place], self._numbers[place]
+        row = self._row(place, int(slot[S_SEGMENT]))
+        return (
+            row is not None
+            and bool(slot[S_IN_FORCE])
+            and row.min_lots >= slot[S_MIN_LOTS]
+            and _limit(row) <= numbers[N_LIMIT]
+            and row.min_ratio >= numbers[N_RATIO]
+        )
+
+    def _is_beyond(self, window: Window, row: Agreement) -> bool:
+        """Return whether what a window missed makes the row's own window one that is missed."""
+        start = window.from_ns // row.window_ns * row.window_ns
+        until = min(start + row.window_ns, row.to_ns)
+        missed = sum(max(0, min(s.to_ns, until) - s.from_ns) for s in window.stretches)
+        opened = window.open_ns - max(0, window.end_ns - until)
+        owed = until - max(start, row.from_ns)
+        return (
+            opened >= self._least_open_ratio * row.window_ns
+            and missed > (1 - row.min_ratio) * owed + 2
+        )
 
     def _goes_on(self, place: int) -> bool:
         """Return whether a slot's window goes on, from now on under the terms as they are now."""
@@ -359,7 +416,9 @@ class Presence:
         rows = self._agreed.get((int(self._slots[place, S_CODE]), int(self._slots[place, S_PARTY])))
         return min((r.from_ns for r in rows or () if r.from_ns > at_ns), default=FOREVER)
 
-    def _begin(self, place: int, at_ns: int, *, is_first: bool = False) -> None:
+    def _begin(
+        self, place: int, at_ns: int, *, is_first: bool = False, is_late: bool = False
+    ) -> None:
         slot, numbers = self._slots[place], self._numbers[place]
         own, row = self._own[slot[S_CODE]], self._row(place, at_ns)
         slot[FIRST_SUM : LAST_SUM + 1] = 0
@@ -379,12 +438,9 @@ class Presence:
         slot[S_MIN_LOTS], slot[S_CAP] = row.min_lots, int(self._excused_ratio * row.window_ns)
         numbers[N_LIMIT], numbers[N_RATIO] = _limit(row), row.min_ratio
         slot[S_LEAST] = int(self._least_open_ratio * row.window_ns) + 1
-        if is_first:
+        if is_first or is_late:
             slot[S_UNKNOWN] = at_ns - max(start, row.from_ns)
         slot[S_LENGTH] = slot[S_UNTIL] - at_ns + slot[S_UNKNOWN]
-        if slot[S_UNSURE] and start >= slot[S_BORN]:
-            # The window before was unknown whole: whatever stood is moved or gone by now.
-            slot[S_UNSURE] = start < int(slot[S_BORN]) + row.window_ns
         restand(
             self._slots,
             place,
@@ -440,6 +496,7 @@ class Presence:
             gap=bool(slot[S_GAP]),
             at_seq=slot[S_AT_SEQ],
             stretches=tuple(sorted((Stretch(*row) for row in kept), key=lambda s: s.from_ns)),
+            has_reasons=bool(self._own[slot[S_CODE], I_REASONED]),
         )
 
     def snapshot(self) -> Snapshot:
@@ -467,6 +524,12 @@ class Presence:
         self._terms, self._agreed = None, {}
         names = ("presence", "presence_numbers", "presence_orders", "presence_kept")
         self._make(*(snapshot[name].copy() for name in names))
+
+
+def _mark(rows: list[Agreement]) -> int:
+    """Return a number by which a party's accounts are known to be the same ones."""
+    accounts = sorted({account for row in rows for account in row.accounts})
+    return zlib.crc32(np.array(accounts, np.int64).tobytes())
 
 
 def _limit(row: Agreement) -> float:

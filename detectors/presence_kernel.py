@@ -19,6 +19,7 @@ from detectors.presence_state import (
     I_NEXT,
     I_PHASE,
     I_RANGES,
+    I_REASONED,
     I_RESTATING,
     K_FIRST,
     K_FROM,
@@ -26,6 +27,7 @@ from detectors.presence_state import (
     K_LAST,
     K_TO,
     KEPT,
+    LEARNING,
     MEMBERS,
     N_LIMIT,
     N_NOW,
@@ -81,8 +83,10 @@ from detectors.presence_state import (
     S_UNKNOWN,
     S_UNSURE,
     S_UNTIL,
+    SURE,
     THIN,
     UNKNOWN,
+    UNSURE,
     WIDE,
 )
 from ingest.compiled import njit
@@ -200,7 +204,7 @@ def stand(slots: Array, s: int, numbers: Array, orders: Array, doubt: bool) -> i
     """
     bids, asks = slots[s, S_BIDS], slots[s, S_ASKS]
     slots[s, S_EVEN], numbers[s, N_NOW] = 1, 0.0
-    if doubt or slots[s, S_UNSURE] != 0:
+    if doubt or slots[s, S_UNSURE] != SURE:
         return UNKNOWN
     if bids == 0 or asks == 0:
         return ABSENT if bids == asks else ONE_SIDED
@@ -293,7 +297,7 @@ def advance(  # noqa: PLR0917
 ) -> None:
     """Count the time up to `to` as what the quotes were."""
     begin = slots[s, S_LAST_NS]
-    if to <= begin:
+    if to <= begin or begin == 0:
         return
     slots[s, S_LAST_NS] = to
     what = (
@@ -402,11 +406,26 @@ def settle(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def has_quoted(slots: Array, s: int, account: int) -> bool:
+    """Return whether an account may have orders among a slot's, whoever owns it by now."""
+    if account < 0:
+        return False
+    for j in range(S_MEMBER, S_MEMBER + MEMBERS):
+        if slots[s, j] == account + 1:
+            return True
+    return bool(slots[s, S_MEMBER + MEMBERS - 1] != 0)
+
+
+@njit(cache=True)
 def follow(  # noqa: PLR0917
     slots: Array, s: int, orders: Array, k: int, seq: int, account: int, side: int, order_type: int,
     tif: int, price: int, leaves: int, display: int, reason: int, key: int, replaces: int,
 ) -> None:  # fmt: skip
-    """Take an order record of a slot's party into its orders."""
+    """Take an order record of a slot's party into its orders.
+
+    Or, with NULL as its price, of an account that is the party's no more: what it had entered while
+    it was is followed until it leaves, and nothing new is entered.
+    """
     rests = (
         (k in (_NEW, _REPLACE, _BOOK) and order_type == _LIMIT)
         or (k == _TRIGGER and order_type == _STOP_LIMIT)
@@ -463,9 +482,15 @@ def scan(  # noqa: PLR0917
     for i in range(first, len(kind)):
         x = instrument[i]
         count = index[x, 1]
-        if count == 0:
-            continue
         base, now, k = index[x, 0], clock[i], kind[i]
+        if reason[i] != _NONE:
+            own[x, I_REASONED] = 1
+        if count == 0:
+            # Whoever comes to owe quotes here has to know this much of what was before.
+            own[x, I_RESTATING] = 1 if k == _BOOK else 0
+            if k == _STATUS and phase_to[i] >= 0:
+                own[x, I_PHASE] = phase_to[i]
+            continue
         if coverage[i] != 0 and own[x, I_DOUBT] == 0:
             # What is missing may have come at any time since the last event.
             own[x, I_DOUBT] = 1
@@ -478,7 +503,7 @@ def scan(  # noqa: PLR0917
             if over >= 0:
                 return i, over
         is_sure = coverage[i] == 0 and own[x, I_DOUBT] != 0
-        starts = k == _BOOK and own[x, I_RESTATING] == 0
+        starts = k in (_BOOK, _BOOK_END) and own[x, I_RESTATING] == 0
         ends = k != _BOOK and own[x, I_RESTATING] != 0
         if is_sure or starts or ends or (k == _STATUS and phase_to[i] >= 0):
             for s in range(base, base + count):
@@ -487,8 +512,9 @@ def scan(  # noqa: PLR0917
                 if starts:
                     slots[s, S_BIDS], slots[s, S_ASKS] = 0, 0
                     slots[s, S_LOST_BIDS], slots[s, S_LOST_BIDS + 1] = 0, 0
-                if k == _BOOK_END:
-                    slots[s, S_UNSURE] = 0
+                    slots[s, S_UNSURE] = LEARNING if slots[s, S_UNSURE] != SURE else SURE
+                if k != _BOOK and slots[s, S_UNSURE] == LEARNING:
+                    slots[s, S_UNSURE] = SURE if k == _BOOK_END else UNSURE
             # Should a restatement not have been enough, the next row says so.
             own[x, I_DOUBT] = 0 if is_sure or k == _BOOK_END else own[x, I_DOUBT]
             own[x, I_RESTATING] = 1 if k == _BOOK else 0
@@ -500,8 +526,8 @@ def scan(  # noqa: PLR0917
             if busts_hi[i] == 0 and busts_lo[i] == 0:
                 for s in range(base, base + count):
                     party = slots[s, S_PARTY]
-                    buys = party in (buyer[i], buy_owner[i])
-                    sells = party in (seller[i], sell_owner[i])
+                    buys = party in (buyer[i], buy_owner[i]) or has_quoted(slots, s, buyer[i])
+                    sells = party in (seller[i], sell_owner[i]) or has_quoted(slots, s, seller[i])
                     if buys or sells:
                         advance(slots, s, numbers, kept, own, x, now)
                         if buys:
@@ -510,14 +536,21 @@ def scan(  # noqa: PLR0917
                             fill(slots, s, orders, id_key(sell_hi[i], sell_lo[i]), quantity[i])
                         restand(slots, s, numbers, orders, own, x, seq[i])
         elif k not in (_STATUS, _BOOK_END):
+            key = id_key(order_hi[i], order_lo[i])
+            replaces = id_key(replaces_hi[i], replaces_lo[i])
             for s in range(base, base + count):
-                if slots[s, S_PARTY] in (account[i], owner[i]):
+                is_theirs = slots[s, S_PARTY] in (account[i], owner[i])
+                if is_theirs or (
+                    has_quoted(slots, s, account[i])
+                    and max(find(slots, s, orders, key)[0], find(slots, s, orders, replaces)[0])
+                    >= 0
+                ):
                     advance(slots, s, numbers, kept, own, x, now)
                     follow(
                         slots, s, orders, k, seq[i], account[i], side[i], order_type[i],
-                        tif[i], price[i], leaves[i] if leaves[i] != _NULL else quantity[i],
-                        display[i], reason[i], id_key(order_hi[i], order_lo[i]),
-                        id_key(replaces_hi[i], replaces_lo[i]),
+                        tif[i], price[i] if is_theirs else _NULL,
+                        leaves[i] if leaves[i] != _NULL else quantity[i],
+                        display[i], reason[i], key, replaces,
                     )  # fmt: skip
                     restand(slots, s, numbers, orders, own, x, seq[i])
         if best_bid[i] != _NULL and best_ask[i] != _NULL:

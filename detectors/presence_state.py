@@ -27,7 +27,7 @@ K_FROM, K_TO, K_KINDS, K_FIRST, K_LAST, KEPT_FIELDS = 0, 1, 2, 3, 4, 5
 
 (
     S_CODE, S_PARTY, S_IN_FORCE, S_WINDOW_NS, S_START, S_SEGMENT, S_UNTIL, S_MIN_LOTS, S_CAP,
-    S_BORN, S_UNSURE, S_LAST_NS, S_NOW, S_EVEN, S_SEQ, S_AT_SEQ, S_FORCED, S_BIDS, S_ASKS,
+    S_ACCOUNTS, S_UNSURE, S_LAST_NS, S_NOW, S_EVEN, S_SEQ, S_AT_SEQ, S_FORCED, S_BIDS, S_ASKS,
     S_LOST_BIDS, S_LOST_ASKS, S_ENTERED, S_ENTERED_SEQ, S_LENGTH,
     S_LEAST, S_BROKEN,
     S_OPEN, S_PRESENT, S_ABSENT, S_ONE_SIDED, S_THIN, S_WIDE, S_UNEVEN, S_UNKNOWN, S_EXCUSED,
@@ -36,6 +36,9 @@ K_FROM, K_TO, K_KINDS, K_FIRST, K_LAST, KEPT_FIELDS = 0, 1, 2, 3, 4, 5
     S_MEMBER,
 ) = range(50)  # fmt: skip
 SLOT_FIELDS: Final = S_MEMBER + MEMBERS
+SURE, UNSURE, LEARNING = 0, 1, 2
+"""`S_UNSURE`: whether orders may stand that came before a slot could know them. A restatement that
+it sees from its beginning on (LEARNING) to `book_end` names all that stand: nothing else does."""
 FIRST_SUM: Final = S_OPEN
 """From here to `S_MINUTE_PRESENT` a window's own: 0 when the next begins."""
 LAST_SUM: Final = S_MINUTE_PRESENT
@@ -45,7 +48,7 @@ N_LIMIT, N_RATIO, N_SPREAD, N_NOW, NUMBERS = 0, 1, 2, 3, 4
 of its best quotes in bps times seconds, that spread now."""
 
 I_PHASE, I_DOUBT, I_RESTATING, I_LAST_NS, I_LAST_SEQ, I_NEXT, I_MINUTE = 0, 1, 2, 3, 4, 5, 6
-I_HIGH, I_LOW, I_RANGES, OWN_FIELDS = 7, 8, 9, 10
+I_HIGH, I_LOW, I_RANGES, I_REASONED, OWN_FIELDS = 7, 8, 9, 10, 11
 """Of an instrument: phase, whether its book is in doubt or being restated, its last event, when
-something has to be looked at next, end of the minute, twice the mid's extremes in it, and how many
-minutes' ranges have been kept."""
+something has to be looked at next, end of the minute, twice the mid's extremes in it, how many
+minutes' ranges have been kept, and whether a record has ever had a reason."""

@@ -182,7 +182,7 @@ def finding(
         detector_version=spec.version,
         scenario=spec.scenarios[0],
         evidence_class="rule",
-        evidence="proved",
+        evidence="proved" if last.has_reasons else "supported",
         instrument=run.code,
         first_seq=run.first_seq,
         first_accounts=(run.party,),
@@ -236,6 +236,8 @@ def _features(instruments: Instruments, run: Run) -> dict[str, Feature]:
         "agreed_quantity": quantity(instruments, run.code, last.min_lots),
         "agreed_window": Feature(rounded(last.window_ns / SECOND), "s"),
     }
+    if not last.has_reasons:
+        features["reasons"] = Feature("none on the feed: forced absences not excused", "text")
     if last.max_spread_bps < ANY_SPREAD:
         features["agreed_spread"] = Feature(float(f"{last.max_spread_bps:.6g}"), "bps")
     for name in ("calm", "stress"):

@@ -64,8 +64,12 @@ class QuotingObligations(Detector):
             "cancel-only and maintenance are not. Windows of window_s are aligned to 1970 and "
             "judged by the row in force, at their end or as soon as nothing that is still to come "
             "of them could meet it; where a row begins or ends within, its part is. Time that is "
-            "not known (a gap, before the tape) counts as present. Cancels by reason: user, other "
-            "and none are choices, stp and expiry are the maker's own orders at work, and count; "
+            "not known (a gap, before the tape, orders from before the agreement was loaded) "
+            "counts as present; a part of a window that only a change of the terms ends is not "
+            "judged. An order stays its owner's until it leaves, whoever its account is sold to. "
+            "Cancels by reason: user, other and none are choices (where a feed never has a reason "
+            "a finding is supported, not proved), stp and expiry are the maker's own orders at "
+            "work, and count; "
             "after mmp, disconnect and kill the absence is excused, and not open, until its next "
             "quote, up to excused_ratio of the window. Sides of which one shows more than twice "
             "the other are measured (features.uneven) and no miss: no row agrees to it. One alert "
@@ -101,6 +105,7 @@ class QuotingObligations(Detector):
             ),
             "a window that is missed only if what is not known of it was absence",
             "protection set so tight that it keeps quotes away, up to excused_ratio of a window",
+            "an agreement added while quotes may stand, until the book is restated from its start",
             "an obligation that has been agreed and is not in obligations.csv",
         ),
         runbook=(
@@ -161,7 +166,8 @@ class QuotingObligations(Detector):
             self._agreements = agreements_of(batch.terms, batch.parties, self._instruments)
         for window in self._presence.take(batch, self._agreements):
             findings.extend(self._judge(window))
-        for key in [key for key in self._runs if key not in self._presence.parties]:
+        parties = self._presence.parties
+        for key in sorted((k for k in self._runs if k not in parties), key=lambda key: key[0]):
             run = self._runs.pop(key)
             at_ns = max(run.end_ns, self._presence.clock_ns(run.code))
             findings.append(self._closing(run, at_ns))
@@ -170,7 +176,8 @@ class QuotingObligations(Detector):
     def _judge(self, window: Window) -> Iterator[Finding]:
         """Tell a window that was missed, or can no longer be met; close the run that has ended."""
         key = (window.instrument, window.party)
-        run, missed = self._runs.get(key), is_missed(window, self._params.least_open_ratio)
+        run = self._runs.get(key)
+        missed = is_missed(window, self._params.least_open_ratio) and not window.is_cut
         if run is not None:
             ends_ns = window.end_ns if window.is_over else window.until_ns
             since_ns = ends_ns - run.end_ns

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from detectors.presence import Presence, agreements_of
+from detectors.quoting_episode import under
 from detectors.quoting_obligations import QuotingObligations, QuotingObligationsParams
-from ingest.terms import Terms
+from ingest.terms import Party, Terms
 from tests.support.claims import claims
 from tests.support.quoting import HOUR, SECOND, START, Desk, agreed, presence_by_hand
 from tests.support.vectors import instruments_of
@@ -318,6 +320,17 @@ def test_blind_no_row():
     assert away(Desk(agreed("X1", valid_to_ns=START)), 600, 3000).told()
 
 
+@blind_spot("an agreement added while quotes may stand, until the book is restated from its start")
+@pytest.mark.xfail(strict=True)
+def test_blind_added_while_running():
+    desk = Desk()
+    desk.at(0).enter("buy", 9_000, 1, "P1")
+    desk.at(7200.5).enter("buy", 9_000, 1, "P1")
+    desk.at(7201).enter("buy", 9_000, 1, "P1")
+    waiting(desk, 4 * 3600, 5 * 3600, 6 * 3600)
+    assert with_terms(desk, 1, (agreed(),), before=())
+
+
 def test_every_claim_has_its_test():
     assert set(LOOK_ALIKES) == set(QuotingObligations.spec.look_alikes)
     assert set(BLIND_SPOTS) == set(QuotingObligations.spec.blind_spots)
@@ -366,15 +379,32 @@ def test_fills_take_quotes_away_and_icebergs_show_only_their_tranche():
     assert desk.told().features["too_small"].value == 3600
 
 
-def with_terms(desk, since, terms):
-    """Return findings where other terms are loaded after so many records."""
-    detector = QuotingObligations(QuotingObligationsParams(), instruments_of([desk.row]))
+def with_terms(desk, since, terms, *, before=None, accounts=()):
+    """Return findings where other terms are loaded after so many records.
+
+    `before` are the terms until then; `accounts` are the group's from then on.
+    """
+    table = instruments_of([desk.row])
+    detector = QuotingObligations(QuotingObligationsParams(), table)
     found = []
     for number, part in enumerate(desk.batches(1)):
+        if before is not None:
+            part.terms = Terms(before)
         if number >= since:
             part.terms = Terms(terms)
+            part.parties["owner:Group"] = Party(part.parties["owner:Group"].code, accounts)
         found += detector.step(part)
+        snapshot = detector.snapshot()
+        detector = QuotingObligations(QuotingObligationsParams(), table)
+        detector.restore(snapshot)
     return found
+
+
+def waiting(desk, *seconds):
+    """Have something happen at each of these times."""
+    for second in seconds:
+        desk.at(second).enter("buy", 9_000, 1, "P1")
+    return desk
 
 
 def test_new_terms_apply_to_the_window_that_is_open_when_they_are_loaded():
@@ -404,6 +434,177 @@ def test_an_agreement_that_is_added_says_nothing_of_quotes_that_stood_before_it(
     late = agreed()
     desk.terms = (agreed("X1", valid_to_ns=START),)
     assert with_terms(desk, 2, (late,)) == []
+    waiting(desk, 3 * 3600, 4 * 3600, 5 * 3600)
+    assert with_terms(desk, 2, (late,)) == []
+
+
+def test_an_agreement_that_is_taken_away_and_added_again_says_nothing_of_quotes_that_stood():
+    desk = Desk()
+    desk.at(0).quote()
+    waiting(desk, *range(10, 1000, 10))
+    minute = (agreed(window_s=60),)
+    found = []
+    detector = QuotingObligations(QuotingObligationsParams(), instruments_of([desk.row]))
+    for number, part in enumerate(desk.batches(1)):
+        part.terms = Terms(() if 5 <= number < 8 else minute)
+        found += detector.step(part)
+    assert found == []
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_an_agreement_that_is_added_is_judged_from_the_next_restatement_on(stands):
+    desk = Desk()
+    desk.at(0)
+    if stands:
+        desk.quote()
+    waiting(desk, 10, 20)
+    desk.at(3000).venue.restate("X-USD")
+    waiting(desk, 3601, 7201)
+    found = with_terms(desk, 1, (agreed(),), before=())
+    assert bool(found) is not stands
+    assert all(f.window_start_ns == START + HOUR for f in found)
+
+
+def test_an_agreement_that_is_added_within_a_restatement_learns_nothing_of_it():
+    desk = Desk()
+    desk.at(0).quote()
+    desk.at(10).venue.restate("X-USD")
+    waiting(desk, 3601, 7201, 10_801)
+    assert desk.venue.records[3]["action"] == "book"
+    for since in (2, 3, 4, 5):
+        assert with_terms(desk, since, (agreed(),), before=()) == []
+
+
+def test_an_agreement_that_is_added_by_a_reload_in_a_halt_knows_of_it():
+    desk = Desk()
+    desk.at(0).enter("buy", 9_000, 1, "P1")
+    desk.at(10).phase("maintenance")
+    desk.at(11).enter("buy", 9_000, 1, "P1")
+    desk.at(12).venue.restate("X-USD")
+    waiting(desk, 13, 3601, 7201, 10_801)
+    assert with_terms(desk, 3, (agreed(),), before=()) == []
+    desk.phase("continuous")
+    waiting(desk, 4 * 3600 + 1)
+    assert with_terms(desk, 3, (agreed(),), before=())
+
+
+def test_an_agreement_that_is_added_just_before_a_gap_begins_there():
+    desk = Desk(agreed("X1", valid_to_ns=START))
+    waiting(desk, 0, 10)
+    desk.venue.lose("X-USD", 1)
+    waiting(desk, 20, 21, 22)
+    desk.venue.restate("X-USD")
+    waiting(desk, 3601, 7201)
+    found = with_terms(desk, 2, (*desk.terms, agreed()))
+    assert {f.window_start_ns for f in found} == {START + 21 * SECOND}
+    assert found[-1].features["unknown"].value == 22
+
+
+def test_a_part_of_a_window_that_only_a_reload_ends_is_not_judged():
+    desk = Desk()
+    desk.at(0).quote()
+    desk.at(1).leave()
+    desk.at(600).quote()
+    waiting(desk, 900, 901, 1800.5, 3600.5, 5400.5)
+    shorter = agreed(window_s=1800, min_presence_ratio=Decimal("0.5"))
+    assert with_terms(desk, 7, (shorter,)) == []
+    assert with_terms(desk, 7, ()) == []
+
+
+def test_what_was_told_early_is_taken_back_when_the_row_turns_out_to_have_ended_before():
+    desk = Desk()
+    desk.at(0).quote()
+    desk.at(1000).leave()
+    waiting(desk, 2900, 2950, 3601, 7201)
+    ended = (agreed(valid_to_ns=START + 1000 * SECOND),)
+    assert [f.status for f in with_terms(desk, 6, ended)] == ["provisional", "retracted"]
+    assert [f.status for f in with_terms(desk, 6, ())] == ["provisional", "retracted"]
+    wider = (agreed(window_s=7200, min_presence_ratio=Decimal("0.8")),)
+    assert [f.status for f in with_terms(desk, 6, wider)][:2] == ["provisional", "provisional"]
+    assert "retracted" not in {f.status for f in with_terms(desk, 6, wider)}
+
+
+def test_a_row_that_turns_out_to_have_ended_after_the_last_change_is_judged_to_its_end():
+    desk = away(Desk(), 600, 1600)
+    waiting(desk, 2500, 3601)
+    ended = (agreed(valid_to_ns=START + 2000 * SECOND),)
+    found = with_terms(desk, 6, ended)
+    assert [f.window_end_ns - START for f in found][-1] >= 1600 * SECOND
+    assert found[-1].status != "retracted"
+
+
+def test_an_account_that_leaves_the_owner_takes_its_quotes_away_when_it_cancels_them():
+    def told(sold_at):
+        desk = Desk(agreed("owner:Group"))
+        desk.at(0).quote("MM2")
+        desk.at(2000).leave("MM2")
+        waiting(desk, 3601)
+        return owned(desk, lambda second: second < sold_at)
+
+    assert told(9000)
+    assert told(1800) == told(9000)
+
+
+def test_an_account_that_leaves_the_owner_is_filled_and_enters_nothing_new_for_it():
+    desk = Desk(agreed("owner:Group"))
+    desk.at(0).quote("MM2", lots=150)
+    desk.at(600).enter("buy", 10_005, 60, "P1", tif="IOC")
+    desk.at(700).quote("MM2")
+    waiting(desk, 3601)
+    hit = owned(desk, lambda second: second < 500)[-1]
+    assert hit.features["too_small"].value == 3000
+
+
+def owned(desk, is_group):
+    """Return findings where MM2 is the group's at some seconds only."""
+    detector = QuotingObligations(QuotingObligationsParams(), instruments_of([desk.row]))
+    found = []
+    for part in desk.batches(1):
+        group = part.parties["owner:Group"].code
+        is_sold = not is_group((int(part["engine_ns"][0]) - START) / SECOND)
+        owners = {name: part[name] for name in ("owner", "buy_owner", "sell_owner")}
+        found += detector.step(
+            part.with_columns(
+                {
+                    name: np.where((owner == group) & is_sold, group + 100, owner)
+                    for name, owner in owners.items()
+                }
+            )
+        )
+    return found
+
+
+def test_an_account_that_joins_the_owner_by_a_reload_may_have_quotes():
+    desk = Desk(agreed("owner:Group"))
+    desk.at(0).quote("MM")
+    desk.at(1900).leave("MM")
+    waiting(desk, 3601, 7201)
+    assert with_terms(desk, 2, desk.terms)
+    assert with_terms(desk, 2, desk.terms, accounts=(1,)) == []
+
+
+def test_on_a_feed_that_never_says_why_orders_leave_nothing_is_proved():
+    desk = away(Desk(), 600, 2400)
+    waiting(desk, 3601)
+    assert {f.evidence for f in desk.found()} == {"proved"}
+    assert all("reasons" not in f.features for f in desk.found())
+    for record in desk.venue.records:
+        record.pop("reason", None)
+    assert {f.evidence for f in desk.found()} == {"supported"}
+    assert all("none on the feed" in f.features["reasons"].value for f in desk.found())
+
+
+def test_runs_of_agreements_that_are_taken_away_are_closed_in_order_of_instrument():
+    desk = Desk()
+    rows = [desk.row | {"instrument": name} for name in ("X-USD", "Y-USD")]
+    detector = QuotingObligations(QuotingObligationsParams(), instruments_of(rows))
+    part = next(waiting(away(desk, 600, 3000), 3601).batches())
+    detector.step(part)
+    (run,) = detector._runs.values()
+    detector._runs = {(1, run.party): under(run, 1), (0, run.party): run}
+    part = part.with_columns({name: part[name][:0] for name in part.names})
+    part.terms = Terms(())
+    assert [f.instrument for f in detector.step(part)] == [0, 1]
 
 
 def test_windows_are_what_plain_arithmetic_makes_of_the_records():
