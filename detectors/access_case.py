@@ -35,6 +35,8 @@ class Latest(msgspec.Struct, frozen=True, kw_only=True):
     significant: bool
     score: float
     features: Mapping[str, Feature]
+    incomplete: bool = False
+    """Whether orders or fills may be missing in what it rests on."""
 
 
 def under(latest: Latest, code: int) -> Latest:
@@ -142,5 +144,6 @@ def finding(
         systematic=systematic and proved,
         significant=latest.significant,
         notify_clock="asap" if proved else "none",
-        status="confirmed" if closed else "provisional",
+        coverage="incomplete" if latest.incomplete else "complete",
+        status="confirmed" if closed and not latest.incomplete else "provisional",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,6 +12,11 @@ from scipy.stats import binom
 
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
+    A_BELOW,
+    A_LOSSES,
+    A_PAIRS,
+    A_TOLD,
+    A_WINS,
     B_ORDERS,
     B_REFUSED,
     KEPT,
@@ -66,6 +71,35 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def day_tests(params: UnequalAccessParams) -> float:
     """Return how many tests an instrument's day holds."""
     return TESTED_WAYS * len(WINDOWS) * DAY_S / params.bucket_s
+
+
+def below(
+    ours: Array, bucket: int, buckets: int, params: UnequalAccessParams
+) -> Mapping[int, bool]:
+    """Return, by slot of the affiliate, whether its times in a window are better than disclosed.
+
+    False: its times are those disclosed, or longer; True: its median is shorter, and no chance (the
+    sign test of a median; a time counts as shorter when its half octave ends below). A slot of
+    which nothing was disclosed is none of either and is left out.
+    """
+    allowed = params.daily_false_alarms / day_tests(params)
+    tally = ours[_places(bucket, buckets)].sum(axis=0)
+    return {
+        s: bool(binomial_tail(int(row[A_BELOW]), int(row[A_TOLD]), 0.5) <= allowed)
+        for s, row in enumerate(tally)
+        if row[A_TOLD]
+    }
+
+
+def leading(ours: Array, bucket: int, buckets: int, params: UnequalAccessParams) -> Sequence[int]:
+    """Return the slots of the affiliate that have a material lead in a window."""
+    tally = ours[_places(bucket, buckets)].sum(axis=0)
+    lead = tally[:, A_WINS] - tally[:, A_LOSSES]
+    return [
+        s
+        for s, row in enumerate(tally)
+        if row[A_PAIRS] and lead[s] >= params.least_lead_ratio * row[A_PAIRS]
+    ]
 
 
 def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | None:

@@ -16,10 +16,12 @@ START_NS: Final = 1_763_900_100 * SECOND
 MAKERS: Final = {1: Role.AFFILIATED_MM, 2: Role.EXTERNAL_MM, 3: Role.EXTERNAL_MM}
 
 
-def told(kind: Any, value: str, unit: str, document: str = "terms of every maker") -> Disclosure:
+def told(
+    kind: Any, value: str, unit: str, document: str = "terms of every maker", instrument: str = ""
+) -> Disclosure:
     """Return one thing that clients were told of the account `MM`."""
     return Disclosure(
-        subject="MM", kind=kind, instrument="", value=value, unit=unit, document=document,
+        subject="MM", kind=kind, instrument=instrument, value=value, unit=unit, document=document,
         valid_from_ns=ALWAYS, valid_to_ns=FOREVER,
     )  # fmt: skip
 

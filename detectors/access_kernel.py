@@ -17,6 +17,7 @@ from detectors.access_rules import (
     paid,
     prevented,
     slot_of,
+    stands,
     tripped,
 )  # fmt: skip
 from detectors.access_state import (
@@ -27,12 +28,17 @@ from detectors.access_state import (
     B_REFUSED_SEQ,
     BUCKET,
     CANCEL,
+    DOUBT,
+    DOUBT_NS,
     ENTER,
     FEE,
     FILL_LOTS,
     FILL_NS,
     FILL_SEQ,
     FILLS,
+    FIRST_NS,
+    I_ID,
+    I_NEW_NS,
     IDS,
     INCOMING_ACCOUNT,
     INCOMING_HI,
@@ -42,18 +48,22 @@ from detectors.access_state import (
     OUTSIDE,
     P_ORDERS,
     P_REFUSED,
+    PENDING,
     PREVENTION,
     PROTECTION,
     QUANTUM,
+    RESTED,
     S_ENGINE,
     S_FILLS,
+    S_PAID,
     S_RECEIVED,
     S_TIER,
     S_TRIP_NS,
+    TAKE,
     TAKER,
 )  # fmt: skip
 from ingest.compiled import njit
-from ingest.events import NULL, Kind, OrderType, Phase, Reason, Role, TimeInForce
+from ingest.events import NULL, Coverage, Kind, OrderType, Phase, Reason, Role, TimeInForce
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "clock_fault", "received_ns", "engine_ns", "account",
@@ -63,11 +73,16 @@ COLUMNS: Final = (
     "sell_lo", "buy_fee", "sell_fee",
 )  # fmt: skip
 
+_AT_ONCE: Final = (int(TimeInForce.IOC), int(TimeInForce.FOK))
+_BY_THE_VENUE: Final = (
+    int(Reason.MMP), int(Reason.DISCONNECT), int(Reason.KILL), int(Reason.STP), int(Reason.EXPIRY),
+)  # fmt: skip
+
 
 @njit(cache=True)
 def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     columns, row, numbers, shares, units, told, owns, all_slots, all_fills, all_ids, all_peers,
-    all_tallies, all_times, all_facts, all_measured, lost,
+    all_ours, all_tallies, all_times, all_facts, all_measured, lost,
 ) -> int:  # fmt: skip
     """Take rows from `row` on; return the first row of a new bucket, or how many rows there are.
 
@@ -84,15 +99,22 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         code, at_ns = int(codes[i]), clocks[i]
         own = owns[code]
         bucket = at_ns // numbers[BUCKET_NS]
+        kind, reason = kinds[i], reasons[i]
+        if own[PENDING] and (bucket != own[BUCKET] or kind != Kind.CANCEL or reason != Reason.STP):
+            stands(own, all_facts[code, PREVENTION])
         if bucket != own[BUCKET]:
             if own[BUCKET] and not own[JUDGED]:
                 own[JUDGED] = 1
                 return i
             if not own[BUCKET]:
-                own[QUANTUM] = MOST_QUANTUM
-            begin(own, bucket, kept, all_peers[code], all_tallies[code], all_times[code])
+                own[QUANTUM], own[FIRST_NS] = MOST_QUANTUM, at_ns
+            begin(
+                own, bucket, kept, all_peers[code], all_ours[code], all_tallies[code],
+                all_times[code],
+            )  # fmt: skip
             all_facts[code] = 0
-        kind = kinds[i]
+        if coverage[i] == Coverage.INCOMPLETE:
+            own[DOUBT], own[DOUBT_NS] = bucket, at_ns
         slots, ids = all_slots[code], all_ids[code]
         if kind == Kind.TRADE:
             if busts_hi[i] or busts_lo[i]:
@@ -104,11 +126,16 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                     continue
                 account = buyers[i] if buys else sellers[i]
                 party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
-                s = slot_of(slots, account, party, lost)
+                s = slot_of(
+                    slots, account, party, at_ns, numbers, all_fills[code], all_peers[code],
+                    all_ours[code], lost,
+                )  # fmt: skip
                 if s < 0:
                     continue
                 low = buy_lo[i] if buys else sell_lo[i]
-                ids[np.int64(low % np.uint64(IDS))] = np.int64(low)
+                touched = ids[np.int64(low % np.uint64(IDS))]
+                if touched[I_ID] != np.int64(low):
+                    touched[I_ID], touched[I_NEW_NS] = np.int64(low), 0
                 takes = side == (1 if buys else -1)
                 if party == AFMM and side and not takes:
                     fill = all_fills[code, s, slots[s, S_FILLS] % FILLS]
@@ -125,53 +152,68 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         if kind > Kind.TRIGGER:
             continue
         role, member, account = roles[i], members[i], accounts[i]
-        reason = reasons[i]
         continuous = phases[i] == Phase.CONTINUOUS and not coverage[i]
         if reason == Reason.STP and continuous and kind == Kind.CANCEL:
             incoming = own[INCOMING_LO] == np.int64(order_lo[i]) and own[INCOMING_HI] == np.int64(
                 order_hi[i]
             )
             prevented(
-                slots, own, all_facts[code, PREVENTION], all_tallies[code, bucket % kept], account,
-                role, member, incoming, seqs[i], at_ns, lost,
+                slots, own, all_tallies[code, bucket % kept], account, role, member, incoming,
+                seqs[i], at_ns, numbers, all_fills[code], all_peers[code], all_ours[code], lost,
             )  # fmt: skip
             continue
         enters = kind == Kind.NEW or (kind == Kind.REPLACE and reason != Reason.STP)
         if enters or kind == Kind.TRIGGER:
             own[INCOMING_HI], own[INCOMING_LO] = np.int64(order_hi[i]), np.int64(order_lo[i])
-            own[INCOMING_ACCOUNT] = account + 1
+            own[INCOMING_ACCOUNT], own[RESTED] = account + 1, 0
         came_ns = received[i]
+        if kind == Kind.CANCEL and reason in _BY_THE_VENUE:
+            came_ns = NULL  # no instruction of the account, whatever the stamp
         behind_afmm = in_line(own, came_ns, engine[i], role) if came_ns != NULL else False
         if role not in (Role.AFFILIATED_MM, Role.EXTERNAL_MM) or account < 0:
             continue
         party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
-        s = slot_of(slots, account, party, lost)
+        s = slot_of(
+            slots, account, party, at_ns, numbers, all_fills[code], all_peers[code],
+            all_ours[code], lost,
+        )  # fmt: skip
         if s < 0:
             continue
-        place = np.int64(order_lo[i] % np.uint64(IDS))
-        known = ids[place] == np.int64(order_lo[i])
-        ids[place] = np.int64(order_lo[i])
+        touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
+        known = touched[I_ID] == np.int64(order_lo[i])
+        new_ns = touched[I_NEW_NS] if known else 0
+        touched[I_ID], touched[I_NEW_NS] = np.int64(order_lo[i]), 0
         if tiers[i] >= 0:
+            if tiers[i] != slots[s, S_TIER]:
+                slots[s, S_PAID:] = 0  # what it paid is no rate of this tier
             slots[s, S_TIER] = tiers[i]
         if reason == Reason.MMP and kind == Kind.CANCEL:
             if party == AFMM and continuous and slots[s, S_TRIP_NS] != engine[i]:
                 slots[s, S_TRIP_NS] = engine[i]
                 tripped(
-                    slots, s, all_fills[code, s], all_facts[code, PROTECTION], all_measured[code],
-                    told, code, seqs[i], at_ns, numbers,
+                    slots, s, own, all_fills[code, s], all_facts[code, PROTECTION],
+                    all_measured[code], told, code, seqs[i], at_ns, numbers,
                 )  # fmt: skip
             continue
         if came_ns == NULL or not continuous:
             continue
         peers, tally = all_peers[code, bucket % kept], all_tallies[code, bucket % kept]
-        if types[i] == OrderType.LIMIT and (
-            kind == Kind.NEW or (kind == Kind.REJECT and not known)
-        ):
+        late = kind == Kind.REJECT and known  # of an amendment, or of the new order in flight
+        if late and new_ns == came_ns and new_ns and reason != Reason.SPEED_BUMP:
+            if party == AFMM:
+                tally[B_REFUSED] += tally[B_REFUSED] < tally[B_ORDERS]
+            elif peers[s, P_REFUSED] < peers[s, P_ORDERS]:  # else it was counted a bucket ago
+                peers[s, P_REFUSED] += 1
+                if not tally[B_REFUSED_SEQ]:
+                    tally[B_REFUSED_SEQ] = seqs[i]
+        if types[i] == OrderType.LIMIT and kind in (Kind.NEW, Kind.REJECT) and not late:
             # A post-only order inside the spread may have met a hidden one: nobody can tell.
             best = bids[i] if sides[i] > 0 else asks[i]
             behind = best != NULL and (prices[i] <= best if sides[i] > 0 else prices[i] >= best)
             if tifs[i] != TimeInForce.POST_ONLY or behind:
                 refused = kind == Kind.REJECT
+                if not refused:
+                    touched[I_NEW_NS] = came_ns
                 if party == AFMM:
                     tally[B_ORDERS] += 1
                     tally[B_REFUSED] += refused
@@ -187,14 +229,16 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         slots[s, S_RECEIVED], slots[s, S_ENGINE] = came_ns, engine[i]
         # Who comes behind the affiliate waits for it, as the affiliate would behind others.
         waits = behind_afmm and party == OUTSIDE
-        if fresh and not waits and not faults[i] and came_ns <= engine[i]:
+        held = reason == Reason.SPEED_BUMP  # all who take wait for that
+        if fresh and not waits and not held and not faults[i] and came_ns <= engine[i]:
             action = CANCEL
             if kind == Kind.REPLACE or (kind == Kind.NEW and (replaces_hi[i] or replaces_lo[i])):
                 action = AMEND
             elif kind == Kind.NEW:
-                action = ENTER
+                at_once = tifs[i] in _AT_ONCE or types[i] == OrderType.MARKET
+                action = TAKE if at_once else ENTER
             compare(
                 slots, s, action, at_ns, seqs[i], engine[i] - came_ns, numbers, shares, peers,
-                tally, all_times[code, bucket % kept],
+                all_ours[code, bucket % kept], tally, all_times[code, bucket % kept], told, code,
             )  # fmt: skip
     return len(kinds)

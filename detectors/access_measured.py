@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from detectors.access_chance import LEAST_PEERS, day_tests, quantiles
+from detectors.access_chance import LEAST_PEERS, below, day_tests, leading, quantiles
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
     B_BENT,
@@ -18,6 +18,7 @@ from detectors.access_state import (
     B_REFUSED,
     B_RULE,
     FEE,
+    KEPT,
     LIQUIDITY,
     M_BASE,
     M_COUNT,
@@ -91,10 +92,6 @@ def _document(told: Mapping[str, Feature]) -> str:
     return str(told["document"].value) if "document" in told else ""
 
 
-def _better(said: Mapping[str, Feature]) -> Word:
-    return "breach" if "document" in said else "undisclosed"
-
-
 def _times(
     name: str, kept: Mapping[str, Array], said: Said, params: UnequalAccessParams
 ) -> Iterator[Measured]:
@@ -108,11 +105,14 @@ def _times(
         verdict = "not_seen"
     else:
         found = quantiles(kept["access_times"].sum(axis=0, dtype=np.int64), 0.5)
-        covered = "document" in told and found["ours"] >= float(_value(told).split(" / ")[0])
+        better = below(kept["access_ours"], 0, KEPT, params)
+        lead = leading(kept["access_ours"], 0, KEPT, params)
+        covered = all(s in better and not better[s] for s in lead)
         if len(compared) < LEAST_PEERS:
             verdict = "no_peer_control"
         elif wins - losses >= params.least_lead_ratio * pairs and not covered:
-            verdict = _better(told)
+            sure = found["others"] - found["ours"] > params.clock_uncertainty_ns
+            verdict = "breach" if sure and any(better.get(s) for s in lead) else "undisclosed"
     yield Measured(
         instrument=name,
         way="latency",

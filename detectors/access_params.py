@@ -50,6 +50,14 @@ class UnequalAccessParams(Params, frozen=True):
             "on a slow gateway a difference that decides races is larger",
         ),
     ] = 0.25
+    clock_uncertainty_ns: Annotated[
+        int,
+        Parameter(
+            "difference of median times up to which clocks of gateways may be its cause",
+            "ns",
+            "RTS 25 lets a clock of a gateway be 100 µs off; keep yours at what is measured",
+        ),
+    ] = 100_000
     least_lead_ratio: Annotated[
         float,
         Parameter(

@@ -7,6 +7,11 @@ from typing import Final
 import numpy as np
 
 from detectors.access_state import (
+    A_BELOW,
+    A_LOSSES,
+    A_PAIRS,
+    A_TOLD,
+    A_WINS,
     AFMM,
     B_BENT,
     B_PEER_BENT,
@@ -23,6 +28,7 @@ from detectors.access_state import (
     D_KIND,
     D_TO,
     D_VALUE,
+    DOUBT_NS,
     F_ACCOUNTS,
     F_BETTER,
     F_COUNT,
@@ -33,12 +39,15 @@ from detectors.access_state import (
     F_LAST_NS,
     F_LEAST,
     F_PEERS,
+    F_PROVED,
     F_REFS,
+    F_SURE,
     F_TOLD,
     FILL_LOTS,
     FILL_NS,
     FILL_SEQ,
     FILLS,
+    FIRST_NS,
     GROUP,
     INCOMING_ACCOUNT,
     JUDGED,
@@ -54,8 +63,14 @@ from detectors.access_state import (
     P_LOSSES,
     P_PAIRS,
     P_WINS,
+    PAIRED_FIELDS,
+    PENDING,
+    PENDING_NS,
+    PENDING_SEQ,
     QUANTUM,
     REFS,
+    RESERVED,
+    RESTED,
     S_ACCOUNT,
     S_ENGINE,
     S_FILLS,
@@ -64,11 +79,14 @@ from detectors.access_state import (
     S_PARTY,
     S_RECEIVED,
     S_RULE,
+    S_SEEN_NS,
     S_TIER,
     SLOTS,
+    TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
     TRIPS,
+    WHOSE,
 )  # fmt: skip
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Role
@@ -83,19 +101,47 @@ MOST_QUANTUM: Final = 10**12
 
 
 @njit(cache=True)
-def slot_of(slots: Array, account: int, party: int, lost: Array) -> int:
-    """Return the slot of an account, giving it one; -1 when all are taken."""
+def slot_of(  # noqa: PLR0917
+    slots: Array, account: int, party: int, at_ns: int, numbers: Array, fills: Array, peers: Array,
+    ours: Array, lost: Array,
+) -> int:  # fmt: skip
+    """Return the slot of an account, giving it one; -1 when all are taken.
+
+    An external maker is given none of the reserved ones, but that of the one longest unseen, when
+    that is since before this bucket; the affiliate is given that in any case.
+    """
+    oldest, free, outside = -1, -1, 0
     for s in range(SLOTS):
         if slots[s, S_ACCOUNT] == account + 1:
-            slots[s, S_PARTY] = party
+            if party != GROUP:  # another account's record does not tell what this one is
+                slots[s, S_PARTY] = party
+            slots[s, S_SEEN_NS] = at_ns
             return s
         if not slots[s, S_ACCOUNT]:
-            slots[s, S_ACCOUNT], slots[s, S_PARTY] = account + 1, party
-            slots[s, S_TIER], slots[s, S_RECEIVED] = -1, NULL
-            slots[s, S_ENGINE] = NULL
-            return s
-    lost[0] += 1
-    return -1
+            free = s
+            break
+        if slots[s, S_PARTY] == OUTSIDE:
+            outside += 1
+            if oldest < 0 or slots[s, S_SEEN_NS] < slots[oldest, S_SEEN_NS]:
+                oldest = s
+    taken = free
+    if party == OUTSIDE and outside >= SLOTS - RESERVED:
+        taken = -1
+    if taken < 0 and oldest >= 0 and party != GROUP:
+        idle = slots[oldest, S_SEEN_NS] // numbers[BUCKET_NS] < at_ns // numbers[BUCKET_NS]
+        if party == AFMM or idle:
+            taken = oldest
+            slots[taken] = 0
+            fills[taken] = 0
+            peers[:, taken] = 0
+            ours[:, taken] = 0
+    if taken < 0:
+        lost[0] += 1
+        return -1
+    slots[taken, S_ACCOUNT], slots[taken, S_PARTY] = account + 1, party
+    slots[taken, S_TIER], slots[taken, S_RECEIVED] = -1, NULL
+    slots[taken, S_ENGINE], slots[taken, S_SEEN_NS] = NULL, at_ns
+    return taken
 
 
 @njit(cache=True)
@@ -139,10 +185,10 @@ def bin_of(latency_ns: int) -> int:
 @njit(cache=True)
 def compare(  # noqa: PLR0917
     slots: Array, s: int, action: int, at_ns: int, seq: int, latency_ns: int, numbers: Array,
-    shares: Array, tally: Array, bucket: Array, times: Array,
+    shares: Array, tally: Array, mine: Array, bucket: Array, times: Array, told: Array, code: int,
 ) -> None:  # fmt: skip
     """Pair an instruction with the latest of its counterparts, or have it wait for the next."""
-    place = S_PAIRED + 4 * action
+    place = S_PAIRED + PAIRED_FIELDS * action
     affiliate = slots[s, S_PARTY] == AFMM
     if affiliate and not bucket[B_SEQ]:
         bucket[B_SEQ] = seq
@@ -152,11 +198,11 @@ def compare(  # noqa: PLR0917
         if affiliate:
             if slots[other, S_PARTY] != OUTSIDE:
                 continue
-            peer, theirs, ours = other, place, place + 2
+            peer, theirs, ours, own = other, place, place + 2, s
         elif other != s:
             continue
         else:
-            peer, theirs, ours = s, place + 2, place
+            peer, theirs, ours, own = s, place + 2, place, -1
         waiting_ns = slots[peer, theirs]
         if waiting_ns and at_ns - waiting_ns <= numbers[PAIR_NS]:
             waited_ns = slots[peer, theirs + 1]
@@ -170,9 +216,20 @@ def compare(  # noqa: PLR0917
             tally[peer, P_LOSSES] += fast_ns - slow_ns > margin
             times[0, bin_of(fast_ns)] += 1
             times[1, bin_of(slow_ns)] += 1
+            if own < 0:
+                own = slots[peer, theirs + WHOSE] - 1
+            mine[own, A_PAIRS] += 1
+            mine[own, A_WINS] += slow_ns - fast_ns > margin
+            mine[own, A_LOSSES] += fast_ns - slow_ns > margin
+            row = disclosed(told, slots[own, S_ACCOUNT] - 1, code, TOLD_LATENCY, at_ns)
+            if row >= 0:
+                mine[own, A_TOLD] += 1
+                mine[own, A_BELOW] += 1_000 * 2 ** (bin_of(fast_ns) / 2) < told[row, D_VALUE]
             slots[peer, theirs] = 0
         else:
             slots[peer, ours], slots[peer, ours + 1] = at_ns, latency_ns
+            if affiliate:
+                slots[peer, ours + WHOSE] = s + 1
 
 
 @njit(cache=True)
@@ -241,6 +298,8 @@ def paid(  # noqa: PLR0917
         return  # rounding down takes less than one unit in the last digit
     fact(fact_row, s, seq, at_ns)
     fact_row[F_BETTER] += row >= 0
+    fact_row[F_PROVED] += row >= 0
+    fact_row[F_SURE] += row >= 0 or slots[s, S_TIER] >= 0
     whole = np.int64(np.round(rate * 1e6))
     if whole < fact_row[F_LEAST]:
         fact_row[F_LEAST] = whole
@@ -252,10 +311,12 @@ def paid(  # noqa: PLR0917
 
 @njit(cache=True)
 def tripped(  # noqa: PLR0917
-    slots: Array, s: int, fills: Array, fact_row: Array, measured: Array, told: Array, code: int,
-    seq: int, at_ns: int, numbers: Array,
+    slots: Array, s: int, own: Array, fills: Array, fact_row: Array, measured: Array, told: Array,
+    code: int, seq: int, at_ns: int, numbers: Array,
 ) -> None:  # fmt: skip
     """Judge one act of maker protection: how much had been filled before it, at most."""
+    if at_ns - max(own[FIRST_NS], own[DOUBT_NS]) <= numbers[PROTECTION_NS]:
+        return  # fills may be missing
     lots, n = 0, slots[s, S_FILLS]
     first = n
     for back in range(1, min(n, FILLS) + 1):
@@ -274,6 +335,9 @@ def tripped(  # noqa: PLR0917
         return
     fact(fact_row, s, seq, at_ns)
     fact_row[F_BETTER] += 1
+    fact_row[F_SURE] += 1
+    # Told of all instruments it may count over all, of which the other fills are not seen here.
+    fact_row[F_PROVED] += told[row, D_INSTRUMENT] == code
     if fact_row[F_COUNT] <= REFS // 2:  # cite the last fill beside the cancel
         fact_row[F_REFS + REFS // 2 + fact_row[F_COUNT] - 1] = fills[(n - 1) % FILLS, FILL_SEQ]
     if lots < fact_row[F_LEAST]:
@@ -283,8 +347,8 @@ def tripped(  # noqa: PLR0917
 
 @njit(cache=True)
 def prevented(  # noqa: PLR0917
-    slots: Array, own: Array, fact_row: Array, bucket: Array, account: int, role: int,
-    member: int, incoming: bool, seq: int, at_ns: int, lost: Array,
+    slots: Array, own: Array, bucket: Array, account: int, role: int, member: int, incoming: bool,
+    seq: int, at_ns: int, numbers: Array, fills: Array, peers: Array, ours: Array, lost: Array,
 ) -> None:  # fmt: skip
     """Count whose order self-trade prevention took: the incoming one's, or the one that rested."""
     if not member:
@@ -296,13 +360,22 @@ def prevented(  # noqa: PLR0917
     came = account if incoming else own[INCOMING_ACCOUNT] - 1
     if came < 0:
         return
-    s = slot_of(slots, came, party_of(role, member) if came == account else GROUP, lost)
-    if s < 0:
-        return
+    party = party_of(role, member) if came == account else GROUP
+    s = slot_of(slots, came, party, at_ns, numbers, fills, peers, ours, lost)
     if not incoming:
-        slots[s, S_RULE] += 1
-    elif slots[s, S_RULE]:
-        fact(fact_row, s, seq, at_ns)
+        own[RESTED], own[PENDING] = 1, 0  # both were taken: no quote stands
+        if s >= 0:
+            slots[s, S_RULE] += 1
+    elif s >= 0 and slots[s, S_RULE] and not own[RESTED]:
+        own[PENDING], own[PENDING_SEQ], own[PENDING_NS] = s + 1, seq, at_ns
+
+
+@njit(cache=True)
+def stands(own: Array, fact_row: Array) -> None:
+    """Count as a fact that an incoming order was taken and none that rested."""
+    fact(fact_row, own[PENDING] - 1, own[PENDING_SEQ], own[PENDING_NS])
+    fact_row[F_SURE] += 1
+    own[PENDING] = 0
 
 
 @njit(cache=True)
@@ -319,12 +392,13 @@ def in_line(own: Array, came_ns: int, engine_ns: int, role: int) -> bool:
 
 @njit(cache=True)
 def begin(  # noqa: PLR0917
-    own: Array, bucket: int, kept: int, peers: Array, tallies: Array, times: Array
+    own: Array, bucket: int, kept: int, peers: Array, ours: Array, tallies: Array, times: Array
 ) -> None:
     """Go on to a bucket: forget those that its place, and places passed over, held."""
     since = own[BUCKET]
     for n in range(max(since + 1, bucket - kept + 1), bucket + 1):
         peers[n % kept] = 0
+        ours[n % kept] = 0
         tallies[n % kept] = 0
         times[n % kept] = 0
     own[BUCKET] = bucket

@@ -6,33 +6,43 @@ from typing import Final
 
 SLOTS: Final = 16
 """Makers and accounts of the group that are followed in an instrument; more is overflow."""
-ACTIONS: Final = 3
-ENTER, AMEND, CANCEL = range(ACTIONS)
-"""Actions whose times are compared: like with like."""
+RESERVED: Final = 4
+"""Of them, those that no external maker is given."""
+ACTIONS: Final = 4
+ENTER, TAKE, AMEND, CANCEL = range(ACTIONS)
+"""Actions whose times are compared: like with like; `TAKE` are orders that cannot rest."""
 LIQUIDITY: Final = 2
 MAKER, TAKER = range(LIQUIDITY)
 
 # --- of an instrument ---------------------------------------------------------------------------
 (
     BUCKET, JUDGED, INCOMING_HI, INCOMING_LO, INCOMING_ACCOUNT, QUANTUM, LINE_RECEIVED, LINE_ENGINE,
-    LINE_AFMM, OWN_FIELDS,
-) = range(10)  # fmt: skip
+    LINE_AFMM, FIRST_NS, DOUBT, DOUBT_NS, RESTED, PENDING, PENDING_SEQ, PENDING_NS, OWN_FIELDS,
+) = range(17)  # fmt: skip
 """`BUCKET`: number of the bucket that is filling; `JUDGED`: 1 once it has been told. `QUANTUM`: the
 largest power of ten that divides every fee seen, 1e-9 quote. `LINE_RECEIVED`, `LINE_ENGINE`: of the
 last instruction; `LINE_AFMM`: 1 when the affiliate stands in the line before the engine that ends
-with it: each came while the one before it, which had come earlier, was not yet done."""
+with it: each came while the one before it, which had come earlier, was not yet done. `FIRST_NS`:
+of the first row; `DOUBT`, `DOUBT_NS`: bucket and time of the last row without full coverage.
+`RESTED`: 1 once self-trade prevention took a resting order of the group as the last incoming one
+came; `PENDING`: slot + 1 of an incoming one that it took instead, a fact unless one that rested
+follows; `PENDING_SEQ`, `PENDING_NS`: of that."""
 
 # --- of a slot ----------------------------------------------------------------------------------
 (
-    S_ACCOUNT, S_PARTY, S_TIER, S_RECEIVED, S_ENGINE, S_RULE, S_TRIP_NS, S_FILLS, S_PAIRED,
-) = range(9)  # fmt: skip
-S_PAID: Final = S_PAIRED + 4 * ACTIONS
+    S_ACCOUNT, S_PARTY, S_TIER, S_RECEIVED, S_ENGINE, S_RULE, S_TRIP_NS, S_FILLS, S_SEEN_NS,
+    S_PAIRED,
+) = range(10)  # fmt: skip
+WHOSE: Final = 2
+PAIRED_FIELDS: Final = 5
+S_PAID: Final = S_PAIRED + PAIRED_FIELDS * ACTIONS
 """Then by liquidity: the last rate paid, 1e-6 bps, and when, ns."""
 SLOT_FIELDS: Final = S_PAID + 2 * LIQUIDITY
 """`S_ACCOUNT`: account + 1, 0 = free. `S_RECEIVED`, `S_ENGINE`: of its last instruction.
 `S_RULE`: own resting orders that self-trade prevention took away as it came in with another.
 `S_PAIRED`, by action: time and latency of its last instruction, and of the affiliate's, that wait
-for one to be compared with."""
+for one to be compared with, and `WHOSE` fields on the affiliate's slot + 1. `S_SEEN_NS`: when its
+last record came."""
 AFMM, OUTSIDE, GROUP = 1, 2, 3
 """Parties: affiliated market maker, external maker, other account of the group."""
 
@@ -42,7 +52,9 @@ FILL_NS, FILL_LOTS, FILL_SEQ, FILL_FIELDS = range(4)
 
 # --- of the ids that were touched last ----------------------------------------------------------
 IDS: Final = 8_192
-"""Direct-mapped by hash: a maker's order that is amended after it is gone was touched just now."""
+I_ID, I_NEW_NS, ID_FIELDS = range(3)
+"""Direct-mapped by hash: a maker's order that is amended after it is gone was touched just now.
+`I_NEW_NS`: when the gateway received the new order that was counted, 0 when none was."""
 
 # --- of a bucket --------------------------------------------------------------------------------
 P_PAIRS, P_WINS, P_LOSSES, P_ORDERS, P_REFUSED, PEER_FIELDS = range(6)
@@ -55,6 +67,9 @@ slower by the margin; new orders, and those refused though the rules allow them.
 """The affiliate's new orders and those refused; own resting orders taken away, and incoming ones in
 their place, by self-trade prevention: of the group, and of all others. Then what can be cited: the
 affiliate's first instruction, the external makers' one that lost by most, their first refusal."""
+A_PAIRS, A_WINS, A_LOSSES, A_TOLD, A_BELOW, OURS_FIELDS = range(6)
+"""By slot of the affiliate: its pairs, won and lost; those of which a time was disclosed, and of
+them those whose half octave ends below it."""
 BINS: Final = 44
 """Of latencies: half octaves from 1 µs, so up to 4 s."""
 
@@ -64,12 +79,13 @@ REFS: Final = 8
 """Records that a bucket's fact cites: its first."""
 (
     F_COUNT, F_BETTER, F_ACCOUNTS, F_FIRST_SEQ, F_FIRST_NS, F_LAST_NS, F_LEAST, F_TOLD, F_GOT,
-    F_DUE, F_PEERS, F_REFS,
-) = range(12)  # fmt: skip
+    F_DUE, F_PEERS, F_SURE, F_PROVED, F_REFS,
+) = range(14)  # fmt: skip
 FACT_FIELDS: Final = F_REFS + REFS
 """`F_COUNT`: facts; `F_BETTER`: of them, better than was disclosed. `F_ACCOUNTS`: slots, as bits.
 `F_LEAST`: least rate paid, 1e-6 bps, or least lots; `F_TOLD`: what was disclosed beside it.
-`F_GOT`, `F_DUE`: fees paid and due, 1e-9 quote. `F_PEERS`: most external makers compared with."""
+`F_GOT`, `F_DUE`: fees paid and due, 1e-9 quote. `F_PEERS`: most external makers compared with.
+`F_SURE`, `F_PROVED`: facts that support, and those that prove."""
 
 # --- what was measured, from the start (float64) ------------------------------------------------
 M_COUNT, M_SUM, M_BASE, M_LEAST, M_MOST, MEASURED_FIELDS = range(6)
@@ -84,8 +100,9 @@ SHAPES: Final[dict[str, tuple[tuple[int, ...], str]]] = {
     "access": ((OWN_FIELDS,), "int64"),
     "access_slots": ((SLOTS, SLOT_FIELDS), "int64"),
     "access_fills": ((SLOTS, FILLS, FILL_FIELDS), "int64"),
-    "access_ids": ((IDS,), "int64"),
+    "access_ids": ((IDS, ID_FIELDS), "int64"),
     "access_peers": ((KEPT, SLOTS, PEER_FIELDS), "int32"),
+    "access_ours": ((KEPT, SLOTS, OURS_FIELDS), "int32"),
     "access_tallies": ((KEPT, BUCKET_FIELDS), "int64"),
     "access_times": ((KEPT, 2, BINS), "int32"),
     "access_facts": ((FACT_WAYS, FACT_FIELDS), "int64"),

@@ -19,7 +19,7 @@ from detectors.access_case import (
     of_refusals,
     of_times,
 )
-from detectors.access_chance import Verdict, faster, quantiles, spared
+from detectors.access_chance import Verdict, below, faster, leading, quantiles, spared
 from detectors.access_kernel import COLUMNS, scan
 from detectors.access_measured import Measured, measured
 from detectors.access_params import UnequalAccessParams
@@ -31,7 +31,7 @@ from detectors.access_state import (
     B_SEQ,
     B_SLOW_SEQ,
     BUCKET,
-    D_VALUE,
+    DOUBT,
     F_ACCOUNTS,
     F_BETTER,
     F_COUNT,
@@ -42,7 +42,9 @@ from detectors.access_state import (
     F_LAST_NS,
     F_LEAST,
     F_PEERS,
+    F_PROVED,
     F_REFS,
+    F_SURE,
     F_TOLD,
     FEE,
     KEPT,
@@ -67,6 +69,7 @@ from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 from ingest.terms import NO_TERMS
 
+NO_TIER: Final = "the feed tells no fee tier: a volume discount may be the cause"
 SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
 
@@ -74,7 +77,7 @@ MS: Final = 1_000_000
 class UnequalAccess(Detector):
     """Times, refusals, fees, protection and self-trade prevention of the affiliate and of others.
 
-    State: about 330 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
+    State: about 490 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
     makers and accounts of the group, 64 fills of each, 8,192 ids touched last, one open episode
     a way. Accounts beyond that are counted as overflow.
 
@@ -105,8 +108,9 @@ class UnequalAccess(Detector):
         looks_for=(
             "One rule of access that is kept for others and bent for the affiliated market maker, "
             "way by way, every 5 minutes. latency: of two instructions of one action, the "
-            "affiliate's and an external maker's, that came within 1.5 s of one another, which "
-            "took longer from gateway to engine; sign tests over the last 5 minutes to a day, each "
+            "affiliate's and an external maker's, that came within 1.5 s of one another (orders "
+            "that cannot rest with their like), which took longer from gateway to engine; sign "
+            "tests over the last 5 minutes to a day, each "
             "within an equal part of what an instrument's day may spend, against two external "
             "makers at least. reject: new limit orders refused in continuous trading though no "
             "rule that the feed shows may refuse them (a post-only order inside the spread or "
@@ -116,8 +120,10 @@ class UnequalAccess(Detector):
             "protection: lots filled before maker protection takes its quotes away, against the "
             "lots disclosed. stp: the group's incoming order is taken away and its quote stands, "
             "where the venue takes the resting order of everybody else, and took the group's. "
-            "Better than disclosed is a breach (proved for fee and protection); different from "
-            "others and undisclosed is an alert; with fewer than two external makers to compare "
+            "Better than disclosed is a breach (proved for a fee, and for protection disclosed of "
+            "the instrument by name), each account by its own disclosure; different from "
+            "others and undisclosed is an alert, weak where clocks or an unknown fee tier may be "
+            "the cause; with fewer than two external makers to compare "
             "with there is no control, and the alert is weak and says no_peer_control."
         ),
         legal_basis=(
@@ -136,6 +142,8 @@ class UnequalAccess(Detector):
             "an engine under load, slow for all",
             "one external maker with a slow gate, while others are as fast as the affiliate",
             "external makers that come second in a race and wait for the affiliate to be done",
+            "takers that a speed bump holds, all alike",
+            "orders that leave on a disconnect, by a kill switch or at expiry",
             "post-only orders that would trade, also with a hidden order",
             "amendments of orders that are gone",
             "refusals that hit all alike",
@@ -144,10 +152,12 @@ class UnequalAccess(Detector):
             "maker protection that each maker sets for itself, undisclosed",
             "maker protection after several fills in short order",
             "an account of the group that always gives up its incoming order",
+            "self-trade prevention that takes both orders",
             "self-trade prevention in auctions",
         ),
         blind_spots=(
             "a difference of time below least_difference_ns",
+            "a difference of medians up to clock_uncertainty_ns, which leaves alerts weak",
             "an advantage before the gateway stamps, or in the stamps themselves",
             "rate limits that are not enforced on the affiliate",
             "maker protection counted over several instruments",
@@ -230,8 +240,9 @@ class UnequalAccess(Detector):
             row = scan(
                 columns, row, self._numbers, self._shares, self._units, told, kept["access"],
                 kept["access_slots"], kept["access_fills"], kept["access_ids"],
-                kept["access_peers"], kept["access_tallies"], kept["access_times"],
-                kept["access_facts"], kept["access_measured"], kept["access_lost"],
+                kept["access_peers"], kept["access_ours"], kept["access_tallies"],
+                kept["access_times"], kept["access_facts"], kept["access_measured"],
+                kept["access_lost"],
             )  # fmt: skip
             if row < len(batch):
                 findings.extend(self._judge(int(batch["instrument"][row])))
@@ -266,7 +277,7 @@ class UnequalAccess(Detector):
         """Tell the facts of a bucket."""
         end_ns = self._end_ns(code)
         bits = int(row[F_ACCOUNTS])
-        accounts = self._affiliates(code, None if way == PREVENTION else bits)
+        accounts = self._accounts(code, bits)
         yield from self._expired(code, way, end_ns)
         episode, _ = self._episodes.fact(
             (code, way), seq=int(row[F_FIRST_SEQ]), at_ns=end_ns, accounts=accounts[:1]
@@ -283,7 +294,9 @@ class UnequalAccess(Detector):
         if least < sums.get("least", least + 1):
             sums["least"], sums["told"] = least, int(row[F_TOLD])
         before = self._latest.get((code, way))
-        breach = bool(row[F_BETTER]) or (before is not None and before.evidence == "proved")
+        breach = bool(row[F_BETTER]) or (before is not None and before.evidence_class == "breach")
+        proved = bool(row[F_PROVED]) or (before is not None and before.evidence == "proved")
+        sure = bool(row[F_SURE]) or (before is not None and before.evidence != "weak")
         quote = self._instruments[code].quote
         features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
         if way == FEE:
@@ -291,6 +304,8 @@ class UnequalAccess(Detector):
             features["external_makers"] = Feature(peers, "count")
             if peers < 2:
                 features["no_peer_control"] = Feature(peers, "external makers", 2)
+            if not sure:
+                features["no_tier_known"] = Feature(NO_TIER, "word")
         kinds = {FEE: (TOLD_MAKER, TOLD_MAKER + 1), PROTECTION: (TOLD_LOTS,)}.get(way, ())
         features |= self._disclosed.features(code, accounts, kinds, end_ns)
         self._latest[code, way] = Latest(
@@ -300,9 +315,10 @@ class UnequalAccess(Detector):
             start_ns=int(row[F_FIRST_NS]) if before is None else before.start_ns,
             end_ns=int(row[F_LAST_NS]),
             evidence_class="breach" if breach else "indicator",
-            evidence="proved" if breach else "supported",
-            significant=True,
-            score=rounded((0.6 if breach else 0.4) + 0.4 * sums["facts"] / (sums["facts"] + 20)),
+            evidence="proved" if proved else "supported" if sure else "weak",
+            significant=sure,
+            incomplete=self._incomplete(code, 1, before),
+            score=rounded((0.6 if proved else 0.4) + 0.4 * sums["facts"] / (sums["facts"] + 20)),
             features=features,
         )
         refs = tuple(sorted(Ref(code, int(seq)) for seq in set(row[F_REFS:].tolist()) if seq))
@@ -312,14 +328,25 @@ class UnequalAccess(Detector):
         """Tell that the affiliate was faster, unless that is what was disclosed."""
         places = np.arange(passed.last - passed.buckets + 1, passed.last + 1) % KEPT
         times = self._kept["access_times"][code][places].sum(axis=0)
-        median = quantiles(times, 0.5)["ours"]
-        rows = self._disclosed.rows(
-            code, self._affiliates(code), (TOLD_LATENCY,), self._end_ns(code)
-        )
-        if len(rows) and median >= rows[:, D_VALUE].max():
+        ours = self._kept["access_ours"][code]
+        better = below(ours, passed.last, passed.buckets, self._params)
+        leads = [
+            s
+            for s in leading(ours, passed.last, passed.buckets, self._params)
+            if better.get(s, True)
+        ]
+        if not leads:
             return  # no better than clients were told
         features = of_times(passed, times, self._params)
-        yield from self._tested(code, LATENCY, passed, features, B_SLOW_SEQ)
+        found, limit_ns = quantiles(times, 0.5), self._params.clock_uncertainty_ns
+        difference_ns = found["others"] - found["ours"]
+        if difference_ns <= limit_ns:
+            features["within_clock_uncertainty"] = Feature(difference_ns, "ns", limit_ns)
+        bits = sum(1 << s for s in leads)
+        breach = any(s in better for s in leads)
+        yield from self._tested(
+            code, LATENCY, passed, features, B_SLOW_SEQ, bits=bits, breach=breach
+        )
 
     def _tested(
         self,
@@ -328,12 +355,16 @@ class UnequalAccess(Detector):
         passed: Verdict,
         features: dict[str, Feature],
         cited: int,
+        *,
+        bits: int | None = None,
+        breach: bool = False,
     ) -> Iterator[Finding]:
         """Tell a test that passed."""
         end_ns = self._end_ns(code)
         tallies = self._kept["access_tallies"][code]
         places = np.arange(passed.last - passed.buckets + 1, passed.last + 1) % KEPT
-        accounts = self._affiliates(code)
+        accounts = self._affiliates(code) if bits is None else self._accounts(code, bits)
+        sure = passed.controlled and "within_clock_uncertainty" not in features
         # What is cited first is no other way's: it fixes which alert this is.
         column = cited if tallies[places, cited].any() else B_SEQ
         seqs = tallies[places, column]
@@ -346,7 +377,7 @@ class UnequalAccess(Detector):
         kinds = (TOLD_LATENCY,) if way == LATENCY else ()
         said = self._disclosed.features(code, accounts, kinds, end_ns)
         before = self._latest.get((code, way))
-        told_so = "document" in said
+        buckets = passed.buckets + int(self._kept["access"][code, BUCKET]) - passed.last
         until_ns = (passed.last + 1) * self._bucket_ns
         self._latest[code, way] = Latest(
             code=code,
@@ -356,9 +387,10 @@ class UnequalAccess(Detector):
             if before is None
             else before.start_ns,
             end_ns=until_ns,
-            evidence_class="breach" if told_so and passed.controlled else "indicator",
-            evidence="supported" if passed.controlled else "weak",
-            significant=passed.controlled,
+            evidence_class="breach" if breach and sure else "indicator",
+            evidence="supported" if sure else "weak",
+            significant=sure,
+            incomplete=self._incomplete(code, buckets, before),
             score=rounded(0.4 + 0.4 * (1 - passed.chance / passed.allowed)),
             features={"way": Feature(WAYS[way], "way"), **features, **said},
         )
@@ -370,13 +402,21 @@ class UnequalAccess(Detector):
         """Return what clients were told of an instrument's affiliates, as of its last bucket."""
         return self._disclosed.features(code, self._affiliates(code), kinds, self._end_ns(code))
 
-    def _affiliates(self, code: int, bits: int | None = None) -> tuple[int, ...]:
-        """Return the affiliated makers of an instrument, in order of appearance: those of bits."""
+    def _affiliates(self, code: int) -> tuple[int, ...]:
+        """Return the affiliated makers of an instrument, in order of appearance."""
         slots = self._kept["access_slots"][code]
-        return tuple(
-            int(slots[s, S_ACCOUNT]) - 1
-            for s in range(SLOTS)
-            if slots[s, S_ACCOUNT] and slots[s, S_PARTY] == AFMM and (bits is None or bits >> s & 1)
+        return self._accounts(code, sum(1 << s for s in range(SLOTS) if slots[s, S_PARTY] == AFMM))
+
+    def _accounts(self, code: int, bits: int) -> tuple[int, ...]:
+        """Return the accounts of slots, whatever party they are by now."""
+        slots = self._kept["access_slots"][code]
+        return tuple(int(slots[s, S_ACCOUNT]) - 1 for s in range(SLOTS) if bits >> s & 1)
+
+    def _incomplete(self, code: int, buckets: int, before: Latest | None) -> bool:
+        """Return whether records may be missing in the last buckets, or in the episode so far."""
+        own = self._kept["access"][code]
+        return int(own[DOUBT]) > int(own[BUCKET]) - buckets or (
+            before is not None and before.incomplete
         )
 
     def _end_ns(self, code: int) -> int:
