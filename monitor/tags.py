@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +15,14 @@ from ingest.events import AfmmFlag, Array, Batch, Kind, Role
 from ingest.names import Names
 from ingest.register import Register, read_register
 from ingest.registry import format_time
-from ingest.sequence import Sequencer
 from ingest.tape import Tape, TapeSource
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
 DAY_NS: Final = 86_400 * 1_000_000_000
 SIDES: Final = ("buy", "sell")
-ENTERED: Final = (Kind.NEW, Kind.REPLACE, Kind.BOOK)
-"""Records that say whose an order is."""
+ENTERED: Final = (Kind.NEW, Kind.BOOK)
+"""Records that say whose an order is from there on; a `replace` that names an account does too."""
 
 
 class TagCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +39,11 @@ class TagCount(msgspec.Struct, frozen=True, kw_only=True):
     unregistered_sides: int
     """Sides of accounts without a row in force."""
     engine_same: int
-    """Sides whose account is the one that entered the order."""
+    """Sides whose account is the one that the last record before the trade gave the order."""
     engine_other: int
     """Sides whose account is not: the engine's two records contradict one another."""
     engine_unseen: int
-    """Sides whose order has no record that day or the day before, or no id."""
+    """Sides whose order has no record before the trade, that day or the day before, or no id."""
 
 
 class TagDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +54,8 @@ class TagDay(msgspec.Struct, frozen=True, kw_only=True):
     rows_in_force: int
     """Of the register, at any time of the day."""
     complete: bool
-    """Whether nothing of the day is known to be missing."""
+    """Whether nothing of the day is known to be missing: no seq between its records (those of the
+    day before and the day after too), nothing dropped, no part that cannot be read."""
     counts: tuple[TagCount, ...]
 
     @property
@@ -76,12 +76,27 @@ class TagDay(msgspec.Struct, frozen=True, kw_only=True):
         return totals["flag_wrong"] + totals["unregistered_sides"] + totals["engine_other"]
 
 
+def _all_there(day: int) -> bool:  # noqa: ARG001
+    return True
+
+
 def tag_days(
-    tape: Path, *, complete: bool = True, progress: ProgressCall | None = None
+    tape: Path,
+    *,
+    is_whole: Callable[[int], bool] = _all_there,
+    progress: ProgressCall | None = None,
 ) -> list[TagDay]:
     """Return the reconciliation of every UTC day of a tape, under the tape's register.
 
-    Memory: about 60 B an order record and trade.
+    A day is told from its records and those of the day before and the day after alone. Memory:
+    about 60 B an order record and trade.
+
+    Parameters
+    ----------
+    tape : Path
+    is_whole : callable
+        Whether the archive has all of a day that it ever had; days since 1970.
+    progress : callable, optional
 
     Raises
     ------
@@ -91,18 +106,20 @@ def tag_days(
     names = Names()
     source = TapeSource(tape, names, batch_rows=ROWS)
     register = read_register(Tape(tape).accounts_path, names)
-    sequencer = Sequencer(source.instruments)
     total = Tape(tape).record_count() if progress else None
-    orders, trades, read = [_orders_of(None)], [_trades_of(None)], 0
+    orders, trades, runs, read = [_orders_of(None)], [_trades_of(None)], [_runs_of(None)], 0
+    # Nothing waits for a seq that never came: what is behind a hole is counted all the same.
     while (arrivals := source.poll(0.0)) is not None:
-        batch = sequencer.push(register.tag(arrivals.batch), arrivals.idle).batch
+        batch = register.tag(arrivals.batch)
         orders.append(_orders_of(batch))
         trades.append(_trades_of(batch))
+        runs.append(_runs_of(batch))
         read += len(arrivals.batch) + len(arrivals.rejects)
         if progress:
             progress(read, total)
     instruments = [row.instrument for row in source.instruments.rows]
     counted = _counted(pl.concat(orders), pl.concat(trades))
+    seen = pl.concat(runs)
     days: dict[int, list[TagCount]] = {}
     for row in counted.iter_rows(named=True):
         day, code = row.pop("day"), row.pop("instrument")
@@ -112,11 +129,39 @@ def tag_days(
             day=format_time(day * DAY_NS)[:10],
             registry_version=register.version,
             rows_in_force=_rows_in_force(register, day * DAY_NS),
-            complete=complete,
+            complete=is_whole(day) and not _has_hole(seen, day),
             counts=tuple(sorted(counts, key=lambda count: count.instrument)),
         )
         for day, counts in sorted(days.items())
     ]
+
+
+def _runs_of(batch: Batch | None) -> pl.DataFrame:
+    """Return seqs that follow one another within a day, from the first to the last."""
+    columns = ("day", "instrument", "first", "last")
+    if batch is None:
+        kinds = (pl.Int64, pl.Int32, pl.Int64, pl.Int64)
+        return pl.DataFrame(schema=dict(zip(columns, kinds, strict=True)))
+    order = np.lexsort((batch["seq"], batch["instrument"]))
+    day, code, seq = (
+        values[order]
+        for values in (batch["engine_ns"] // DAY_NS, batch["instrument"], batch["seq"])
+    )
+    breaks = (np.diff(seq) > 1) | (np.diff(day) != 0) | (np.diff(code) != 0)
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(seq), 1), np.bool_), breaks]))
+    ends = np.append(starts[1:], len(seq))[: len(starts)] - 1
+    held = (day[starts], code[starts], seq[starts], seq[ends])
+    return pl.DataFrame(dict(zip(columns, held, strict=True)))
+
+
+def _has_hole(runs: pl.DataFrame, day: int) -> bool:
+    """Return whether seqs are missing between records of a day, or of it and a day next to it."""
+    near = runs.filter(pl.col("day").is_between(day - 1, day + 1)).sort("instrument", "first")
+    reached, since = pl.col("last").cum_max().shift(1), pl.col("day").shift(1)
+    low, high = pl.min_horizontal(since, "day"), pl.max_horizontal(since, "day")
+    touches = (low <= day) & (high >= day)
+    holes = near.select(((pl.col("first") > reached + 1) & touches).over("instrument").any())
+    return bool(holes.item())
 
 
 def _rows_in_force(register: Register, day_ns: int) -> int:
@@ -125,24 +170,25 @@ def _rows_in_force(register: Register, day_ns: int) -> int:
 
 
 def _orders_of(batch: Batch | None) -> pl.DataFrame:
-    """Return who entered which order on which day, each once."""
-    columns = ("day", "instrument", "hi", "lo", "owner_account")
+    """Return whose each order is from which seq on; -1 where a new order's record does not say."""
+    columns = ("day", "instrument", "hi", "lo", "seq", "owner_account")
     if batch is None:
-        kinds = (pl.Int64, pl.Int32, pl.UInt64, pl.UInt64, pl.Int32)
+        kinds = (pl.Int64, pl.Int32, pl.UInt64, pl.UInt64, pl.Int64, pl.Int32)
         return pl.DataFrame(schema=dict(zip(columns, kinds, strict=True)))
-    rows = np.flatnonzero(np.isin(batch["kind"], ENTERED) & (batch["account"] >= 0))
+    amended = (batch["kind"] == Kind.REPLACE) & (batch["account"] >= 0)
+    named = (batch["order_hi"] != 0) | (batch["order_lo"] != 0)
+    rows = np.flatnonzero((np.isin(batch["kind"], ENTERED) | amended) & named)
     held: tuple[Array, ...] = (
         batch["engine_ns"][rows] // DAY_NS, batch["instrument"][rows], batch["order_hi"][rows],
-        batch["order_lo"][rows], batch["account"][rows],
+        batch["order_lo"][rows], batch["seq"][rows], batch["account"][rows],
     )  # fmt: skip
-    frame = pl.DataFrame(dict(zip(columns, held, strict=True)))
-    return frame.unique(["day", "instrument", "hi", "lo"], keep="first", maintain_order=True)
+    return pl.DataFrame(dict(zip(columns, held, strict=True)))
 
 
 def _trades_of(batch: Batch | None) -> pl.DataFrame:
     """Return trades with what the tape and the register say of them."""
     kinds = {
-        "day": pl.Int64, "instrument": pl.Int32, "said": pl.Int8, "is": pl.Int8,
+        "day": pl.Int64, "instrument": pl.Int32, "seq": pl.Int64, "said": pl.Int8, "is": pl.Int8,
         "afmm_sides": pl.Int64, "unregistered_sides": pl.Int64,
         **{f"{side}_{half}": pl.UInt64 for side in SIDES for half in ("hi", "lo")},
         **{f"{side}_account": pl.Int32 for side in SIDES},
@@ -156,27 +202,38 @@ def _trades_of(batch: Batch | None) -> pl.DataFrame:
     held = {
         "day": batch["engine_ns"][rows] // DAY_NS,
         "instrument": batch["instrument"][rows],
+        "seq": batch["seq"][rows],
         "said": batch["afmm_flag"][rows],
         "is": afmm[0] * AfmmFlag.BUY.value + afmm[1] * AfmmFlag.SELL.value,
         "afmm_sides": afmm[0].astype(np.int64) + afmm[1],
         "unregistered_sides": sum((role == Role.UNKNOWN).astype(np.int64) for role in roles),
-        **{name: batch[name][rows] for name in list(kinds)[6:]},
+        **{name: batch[name][rows] for name in list(kinds)[7:]},
     }
     return pl.DataFrame(held).select(pl.col(name).cast(kind) for name, kind in kinds.items())
 
 
 def _counted(orders: pl.DataFrame, trades: pl.DataFrame) -> pl.DataFrame:
     """Return one row of counts a day and instrument."""
-    key = ["day", "instrument", "hi", "lo"]
-    known = orders.unique(key, keep="first", maintain_order=True)
-    before = known.with_columns(pl.col("day") + 1).rename({"owner_account": "account_before"})
+    # A record that is there twice counts once.
+    trades = trades.unique(["instrument", "seq"], keep="first", maintain_order=True).sort("seq")
+    known = orders.sort("seq")
+    before = known.with_columns(pl.col("day") + 1)
     for side in SIDES:
-        on = {"hi": f"{side}_hi", "lo": f"{side}_lo"}
-        left = ["day", "instrument", *on.values()]
-        trades = trades.join(known.rename(on), on=left, how="left", maintain_order="left")
-        trades = trades.join(before.rename(on), on=left, how="left", maintain_order="left")
-        entered = pl.coalesce("owner_account", "account_before").alias(f"{side}_entered")
-        trades = trades.with_columns(entered).drop("owner_account", "account_before")
+        key = ["day", "instrument", f"{side}_hi", f"{side}_lo"]
+        names = {"hi": f"{side}_hi", "lo": f"{side}_lo"}
+        # An id may be used again: the order is whose it was when it traded.
+        for records, name in ((known, "entered_today"), (before, "entered_before")):
+            trades = trades.join_asof(
+                records.rename({**names, "owner_account": name}),
+                on="seq",
+                by=key,
+                strategy="backward",
+                allow_exact_matches=False,
+                check_sortedness=False,
+            )
+        entered = pl.coalesce("entered_today", "entered_before")
+        said = pl.when(entered >= 0).then(entered).alias(f"{side}_entered")
+        trades = trades.with_columns(said).drop("entered_today", "entered_before")
 
     def of_sides(test: str) -> pl.Expr:
         pairs = [(pl.col(f"{side}_entered"), pl.col(f"{side}_account")) for side in SIDES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import tempfile
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from alerts.sign_offs import SignOff
     from alerts.store import AlertStore
+    from alerts.window import Window
     from monitor.tags import TagDay
 
 tags = typer.Typer(
@@ -100,7 +102,7 @@ def tags_list(
 
 
 def _days(store: AlertStore, config: Path | None, day: str | None) -> list[TagDay]:
-    """Return the days of the archive, or one; orders of the day before it are read too."""
+    """Return the days of the archive, or one; the day before it and the day after are read too."""
     from alerts.window import BEGINNING, export_window
     from ingest.names import Names
     from ingest.register import read_register
@@ -112,7 +114,7 @@ def _days(store: AlertStore, config: Path | None, day: str | None) -> list[TagDa
     from_ns, to_ns = BEGINNING, FOREVER
     if day is not None:
         begin_ns = _begin_ns(day)
-        from_ns, to_ns = max(BEGINNING, begin_ns - DAY_NS), begin_ns + DAY_NS - 1
+        from_ns, to_ns = max(BEGINNING, begin_ns - DAY_NS), begin_ns + 2 * DAY_NS - 1
     settings = config_or_default(config)
     register = read_register(settings.path(settings.registry.accounts), Names())
     with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
@@ -127,8 +129,29 @@ def _days(store: AlertStore, config: Path | None, day: str | None) -> list[TagDa
             terms=register.terms,
         )
         with progress_bar(err, "reading", "records") as progress:
-            found = tag_days(tape, complete=window.complete, progress=progress)
+            found = tag_days(tape, is_whole=partial(_is_whole, window), progress=progress)
     return [each for each in found if day in (None, each.day)]
+
+
+def _is_whole(window: Window, day: int) -> bool:
+    """Return whether nothing of a day was dropped, and no part that may have it is damaged.
+
+    A part of hours that were still going on may be of any day.
+    """
+    from alerts.archive_names import parse_part
+    from monitor.tags import DAY_NS
+
+    begin_ns, end_ns = day * DAY_NS, (day + 1) * DAY_NS
+    if any((item.dropped_before_ns or begin_ns) > begin_ns for item in window.instruments):
+        return False
+    for path in window.damaged:
+        folder, _, name = path.rpartition("/")
+        part = parse_part(folder, name)
+        if part is None or part.kind == "recent":
+            return False
+        if part.first_ns < end_ns and begin_ns < part.end_ns:
+            return False
+    return True
 
 
 def _begin_ns(day: str) -> int:

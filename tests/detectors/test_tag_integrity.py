@@ -108,6 +108,38 @@ def test_the_book_tells_whose_order_it_was(wrong):
     assert told == ([] if wrong is None else [("C", ["orders_of_another"])])
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_an_order_that_the_engine_may_have_given_to_another_account_is_never_proved(told):
+    venue = Venue(
+        [{"instrument": "BTC-USD", "tick_size": Decimal("0.5"), "lot_size": Decimal("0.001")}],
+        {"A": "client", "B": "client", "C": "client"},
+        {name: name for name in "ABC"},
+    )
+    mine = venue.new("BTC-USD", "A", "sell", 10, 100)
+    venue.replace("BTC-USD", mine, price=99)
+    venue.new("BTC-USD", "B", "buy", 4, 99)
+    records = [dict(record) for record in venue.records]
+    for record in records:
+        if record.get("action") == "replace" and told:
+            record["account"] = "C"
+        if "trade_id" in record:
+            record["sell_account"] = "C"
+    accounts = [{"account": a, "owner": a, "role": "client"} for a in "ABC"]
+    batch = Books(TABLE).apply(to_batch(records, TABLE, accounts, Names()))
+    found = TagIntegrity(TagIntegrityParams(), TABLE).step(batch)
+    assert [f.evidence for f in found] == ["supported"]
+
+
+def test_behind_a_gap_whose_order_it_was_is_the_books_own_doubt():
+    doubted = flagged(
+        AfmmFlag.NONE, conflict=Conflict.OTHER_BUYER, coverage=Coverage.INCOMPLETE, seq=1
+    )
+    sure = flagged(AfmmFlag.NONE, conflict=Conflict.OTHER_BUYER, seq=2)
+    found = play(doubted, sure, {**doubted, "seq": 3})
+    assert [f.evidence for f in found] == ["weak", "supported", "supported"]
+    assert not any(f.all_legs for f in found)
+
+
 def test_what_breaks_again_within_an_episode_is_told_again():
     many = [flagged(AfmmFlag.NONE, buy=MM, engine_ns=SECOND + n) for n in range(200)]
     again = [flagged(AfmmFlag.NONE, buy=MM, engine_ns=500 * SECOND + n) for n in range(3)]

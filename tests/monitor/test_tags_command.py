@@ -8,13 +8,16 @@ import shutil
 from collections import Counter
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from alerts.audit import AuditLog
 from alerts.store import AlertStore
+from alerts.window import Window, WindowInstrument
 from ingest.errors import RingfenceError, UsageError
 from monitor.cli import app
 from monitor.tags import tag_days
+from monitor.tags_command import _is_whole
 from tests.support.archived import venue_with_archive
 from tests.support.quoting import OWNERS, ROLES, Desk
 from tests.support.venue import Tape
@@ -40,6 +43,16 @@ def tags(venue, capsys):
         return capsys.readouterr().out
 
     return run
+
+
+def written(desk, records, folder):
+    """Write records as a tape, with the desk's accounts."""
+    blank = {"legal_entity": "", "valid_from": "2020-01-01T00:00:00Z", "valid_to": ""}
+    accounts = [
+        {"account": a, "owner": o, "role": ROLES[a], **blank, "linked_to": ""}
+        for a, o in OWNERS.items()
+    ]
+    return Tape(records, accounts, [desk.row]).write(folder / "tape")
 
 
 def by_hand(tape):
@@ -127,12 +140,7 @@ def test_a_trade_of_another_account_than_the_one_that_entered_the_order_is_told(
     records = [dict(r, afmm_flag="none") if "trade_id" in r else r for r in desk.venue.records]
     trades = [r for r in records if "trade_id" in r]
     trades[0]["buy_account"] = "X1"
-    blank = {"legal_entity": "", "valid_from": "2020-01-01T00:00:00Z", "valid_to": ""}
-    accounts = [
-        {"account": a, "owner": o, "role": ROLES[a], **blank, "linked_to": ""}
-        for a, o in OWNERS.items()
-    ]
-    days = tag_days(Tape(records, accounts, [desk.row]).write(tmp_path / "tape"))
+    days = tag_days(written(desk, records, tmp_path))
     first, second, third = (day.totals for day in days)
     assert (first["engine_same"], first["engine_other"], first["flag_wrong"]) == (1, 1, 1)
     assert days[0].faults == 2
@@ -140,3 +148,87 @@ def test_a_trade_of_another_account_than_the_one_that_entered_the_order_is_told(
     assert (third["engine_same"], third["engine_unseen"]) == (1, 1)
     assert days[0].day == datetime.fromtimestamp(1_763_899_200, UTC).date().isoformat()
     assert {day.rows_in_force for day in days} == {4}
+
+
+def test_an_id_that_is_used_again_is_whose_it_was_when_it_traded(tmp_path):
+    desk = Desk()
+    first = desk.at(0).enter("sell", 10_005, 10, "MM")
+    desk.leave("MM")
+    again = desk.at(1).enter("sell", 10_005, 10, "X1")
+    desk.at(2).enter("buy", 10_005, 4, "P1", tif="IOC")
+    desk.venue.replace("X-USD", again, quantity=7)
+    desk.at(3).enter("buy", 10_005, 3, "P1", tif="IOC")
+    records = [
+        {k: first if v == again else v for k, v in record.items()} for record in desk.venue.records
+    ]
+    (day,) = tag_days(written(desk, records, tmp_path))
+    assert (day.totals["engine_same"], day.totals["engine_other"]) == (4, 0)
+    # The order changed hands while it was live, and the engine says so.
+    moved = [dict(record) for record in records]
+    at = next(i for i, record in enumerate(moved) if record.get("action") == "replace")
+    moved[at]["account"] = moved[-1]["sell_account"] = "MM"
+    (day,) = tag_days(written(desk, moved, tmp_path))
+    assert (day.totals["engine_same"], day.totals["engine_other"]) == (4, 0)
+
+
+def test_trades_behind_a_gap_are_counted_each_once(tmp_path):
+    desk = Desk()
+    desk.at(0).quote()
+    desk.enter("buy", 10_005, 10, "P1", tif="IOC")
+    desk.venue.lose("X-USD", 2)
+    desk.enter("buy", 10_005, 10, "P1", tif="IOC")  # lost, with its trade
+    desk.enter("buy", 10_005, 10, "P1", tif="IOC")
+    records = [*desk.venue.records, dict(desk.venue.records[-1])]
+    (day,) = tag_days(written(desk, records, tmp_path))
+    assert (day.totals["trades"], day.complete) == (2, False)
+
+
+def test_holes_are_of_their_day_whichever_days_are_asked_for(tmp_path, capsys):
+    desk = Desk()
+    desk.at(0).quote()
+
+    def trade_on(day):
+        desk.at(day * 86_400).enter("buy", 10_005, 1, "P1", tif="IOC")
+
+    for day in (0, 0, 1, 1, 2, 3, 4, 5):
+        if day == 3:  # over midnight: of both days
+            desk.at(2 * 86_400 + 50).venue.lose("X-USD", 1)
+            desk.enter("buy", 9_000, 1, "P1")
+        trade_on(day)
+        if day == 0:  # within the day
+            desk.venue.lose("X-USD", 1)
+            desk.enter("buy", 9_000, 1, "P1")
+            trade_on(day)
+    venue = tmp_path / "venue"
+    venue.mkdir()
+    venue_with_archive(written(desk, desk.venue.records, tmp_path), venue)
+
+    def count(*arguments):
+        app(["tags", "count", "--json", *arguments, "-c", f"{venue}/ringfence.toml"],
+            standalone_mode=False)  # fmt: skip
+        return json.loads(capsys.readouterr().out)
+
+    every = count()
+    assert [day["complete"] for day in every] == [False, True, False, False, True, True]
+    for day in every:
+        assert count("--day", day["day"]) == [day]
+    # Half of the fifth day is dropped: that it was there before is known.
+    half_ns = 1_763_899_200 * 10**9 + (4 * 86_400 + 43_200) * 10**9
+    (venue / "archive" / "_dropped.json").write_text(json.dumps({"_shared": {"until_ns": half_ns}}))
+    assert [day["complete"] for day in count()] == [False] * 5 + [True]
+    assert not count("--day", every[4]["day"])[0]["complete"]
+
+
+def test_a_part_that_cannot_be_read_is_of_its_own_day(tmp_path):
+    item = WindowInstrument(
+        instrument="X-USD", first_seq=1, last_seq=9, orders=1, trades=1, late=0, conflicts=0,
+        missing=(), dropped_before_ns=None,
+    )  # fmt: skip
+    window = Window(
+        format=1, from_ns=0, to_ns=1, instruments=(item,), reflowed=0, state=None, files={},
+        damaged={"X-USD/2026-02/2026-02-11T08Z_1-5210_5210_9f3c0a1b2c3d-000007.parquet": "torn"},
+    )  # fmt: skip
+    day = datetime(2026, 2, 11, tzinfo=UTC).toordinal() - datetime(1970, 1, 1).toordinal()  # noqa: DTZ001
+    assert [_is_whole(window, d) for d in (day - 1, day, day + 1)] == [True, False, True]
+    recent = {"_recent/4711_9f3c0a1b2c3d-000009.parquet": "torn"}
+    assert not _is_whole(msgspec.structs.replace(window, damaged=recent), day)
