@@ -114,7 +114,10 @@ def _of(
         ]
         if per_bps < 0:
             money = [money[0], money[2], money[1]]
-        makers = len(np.unique(columns["maker"][kept & ~columns["is_afmm"]]))
+        is_afmm = columns["is_afmm"]
+        compared = np.intersect1d(strata[kept & is_afmm], strata[kept & ~is_afmm])
+        peers = kept & ~is_afmm & np.isin(strata, compared)
+        makers = len(np.unique(columns["maker"][peers]))
         yield Difference(
             instrument=row.instrument,
             stratum=stratum,

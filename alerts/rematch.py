@@ -10,7 +10,7 @@ it departs there too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -55,6 +55,10 @@ class Replay:
         Whether the account of an order's instruction is owed priority.
     clients : mapping of order to (account, side)
         Of the orders that were live before the first step, those that are owed priority.
+    roots : dict of order to order
+        Of orders that replaced others, the first of the chain; those that come are added.
+    busted : collection of int
+        Trades, by id, that the venue took back later.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Replay:
         horizon_ns: int = 300 * 1_000_000_000,
         is_client: Callable[[Event], bool] = lambda _: False,
         clients: Mapping[int, tuple[int, int]] | None = None,
+        roots: dict[int, int] | None = None,
+        busted: Collection[int] = frozenset(),
     ) -> None:
         self.count = Count()
         """Of all steps; where there are repairs, of those during which a breach is followed."""
@@ -76,11 +82,13 @@ class Replay:
         self._horizon_ns = horizon_ns
         self._is_client = is_client
         self._clients = dict(clients or {})
+        self._roots = {} if roots is None else roots
+        self._busted = busted
         self._counts_all = not repairs
         self.noted: set[int] = set()
         """Records at which an order that is followed came to something; the caller may empty it."""
         self._restated: list[Event] | None = None
-        self._seq = 0
+        self._seq = self._clock_ns = 0
         self._doubt = False
 
     @property
@@ -110,8 +118,9 @@ class Replay:
             self._step(step)
 
     def close(self) -> None:
-        """Mark what is open as it stands."""
+        """Mark what is open as it stands: there are no more records."""
         for fork in list(self._open):
+            fork.unfinished = fork.until_ns is None or self._clock_ns < fork.until_ns
             self._close(fork, self._seq)
 
     # --- one step -----------------------------------------------------------------------------
@@ -122,6 +131,7 @@ class Replay:
             if fork.until_ns is not None and event.clock_ns > fork.until_ns:
                 self._close(fork, event.seq)
         self._seq = max([event.seq, *(e.seq for e in (*step.trades, *step.prevented))])
+        self._clock_ns = max(self._clock_ns, self._last_ns(step))
         self._doubt = event.coverage == Coverage.INCOMPLETE
         if self._waiting and self._waiting[0].first_ns <= event.clock_ns:
             due = [each for each in self._waiting if self._is_due(each, event)]
@@ -129,12 +139,12 @@ class Replay:
                 self._waiting.remove(repair)
             for repair in _one_a_step(due):
                 self._begin(repair)
+        if event.kind in (Kind.NEW, Kind.BOOK) or step.can_trade:
+            self._owed(event)
         if event.kind in (Kind.BOOK, Kind.BOOK_END):
             self._restate(event)
             return
         if step.can_trade:
-            if self._is_client(event):
-                self._clients[event.order] = (event.account, event.side)
             self._instruction(step)
         elif event.kind == Kind.TRADE:
             self._unannounced(step)
@@ -144,11 +154,31 @@ class Replay:
                 fork.incomplete |= self._doubt
             self._gone(event, book.orders.get(event.order))
             self._run.end(event)
+        self._forget(step)
         for fork in list(self._open):
             if self._seq >= fork.repair.last_seq and fork.until_ns is None:
                 fork.until_ns = self._last_ns(step) + self._horizon_ns
             if fork.until_ns is not None and self._is_over(fork):
                 self._close(fork, self._seq)
+
+    def _owed(self, event: Event) -> None:
+        """Note whether the order of an instruction, or of a restated book, is owed priority."""
+        if self._is_client(event):
+            self._clients[event.order] = (event.account, event.side)
+        elif event.kind in (Kind.NEW, Kind.BOOK):
+            self._clients.pop(event.order, None)
+
+    def _forget(self, step: Step) -> None:
+        """Forget clients' orders that ended with a step: their ids may come again."""
+        live = self._run.book.orders
+        touched = [step.event.order, step.event.replaces, *(e.order for e in step.prevented)]
+        touched += [key for trade in step.trades for key in (trade.buy, trade.sell)]
+        for key in touched:
+            if key not in live:
+                self._clients.pop(key, None)
+
+    def _root(self, order: int) -> int:
+        return self._roots.get(order, order)
 
     def _is_due(self, repair: Repair, event: Event) -> bool:
         if repair.first_ns > event.clock_ns:
@@ -170,6 +200,11 @@ class Replay:
         recorded = run.book
         trial = recorded.orders.get(event.order)
         before = trial.leaves if trial is not None else 0
+        if event.kind == Kind.NEW:
+            if event.replaces:
+                self._roots[event.order] = self._root(event.replaces)
+            else:
+                self._roots.pop(event.order, None)
         # The forks first: they ask the recorded book as it stood before the step.
         ready = self._trial(step)
         step.planned = run.plan(step, ready) if ready is not None else []
@@ -222,13 +257,15 @@ class Replay:
         fork.incomplete |= self._doubt
         while fork.pending and fork.pending[0].is_due(step.event):
             moved = fork.pending.pop(0).event
-            fork.follow(moved.order, moved.account, moved.side)
+            fork.follow(moved, self._root(moved.replaces or moved.order))
             # As if it came now, without what the engine did by it.
             fork.enter(Step(moved, step.phase), recorded, by_rules=True)
         if step.seq in fork.elsewhere or step.seq in repair.omitted:
             return
-        if step.event.kind == Kind.NEW and step.event.order in repair.followed:
-            fork.follow(step.event.order, step.event.account, step.event.side)
+        if step.event.kind == Kind.NEW and step.event.order != step.event.replaces:
+            fork.forget(step.event.order)
+            if step.event.order in repair.followed:
+                fork.follow(step.event, self._root(step.event.order))
         by_rules = any(trade.seq in repair.enforced for trade in step.trades)
         if by_rules:
             self._serve(fork, step)
@@ -242,7 +279,7 @@ class Replay:
                 got[fill.resting] = got.get(fill.resting, 0) + sign * fill.lots
         for key, lots in got.items():
             if lots > 0 and key in self._clients:
-                fork.follow(key, *self._clients[key])
+                fork.serve(key, *self._clients[key], self._root(key))
 
     def _unannounced(self, step: Step) -> None:
         book = self._run.book
@@ -270,8 +307,9 @@ class Replay:
                 for fork in self._open:
                     course = fork.courses.get(key)
                     if course is not None:
+                        why = "busted" if trade.trade in self._busted else "filled"
                         course.recorded.append(
-                            Outcome(trade.quantity, 2 * trade.price, step.seq, trade.seq)
+                            Outcome(trade.quantity, 2 * trade.price, step.seq, trade.seq, why)
                         )
                         self.noted.add(trade.seq)
 
@@ -297,7 +335,7 @@ class Replay:
         for fork in self._open:
             course = fork.courses.get(event.replaces)
             if course is not None:
-                fork.courses[event.order] = course
+                fork.courses.setdefault(event.order, course)
         if old is not None:
             self._marked(old.key, old.leaves - event.leaves, event, "reduced")
 
@@ -328,7 +366,12 @@ class Replay:
         self._restated = None
         for key in set(book.orders) - {each.order for each in told}:
             book.remove(key)
+            self._clients.pop(key, None)
         for each in told:
+            for fork in self._open:
+                course = fork.courses.get(each.order)
+                if course is not None and course.account != each.account:
+                    fork.forget(each.order)
             book.remove(each.order)
             order = order_of(each)
             if order.is_stop or order.price is None:

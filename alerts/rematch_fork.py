@@ -22,7 +22,7 @@ class Outcome(msgspec.Struct):
     trade_seq: int = 0
     """Seq of the trade's record; 0 = a mark, or a fill that was never recorded."""
     why: str = "filled"
-    """filled | cancelled | reduced | expired | prevented | open."""
+    """filled | busted | cancelled | reduced | expired | prevented | open."""
 
 
 class Course(msgspec.Struct):
@@ -33,6 +33,8 @@ class Course(msgspec.Struct):
     side: int
     recorded: list[Outcome] = []
     rematched: list[Outcome] = []
+    root: int = 0
+    """The order that it replaced in the end, through all its names; 0 = itself."""
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +196,10 @@ class Fork(Run):
         self.repair = repair
         self.courses: dict[int, Course] = {}
         """By order; of an order that replaced another, that one's."""
+        self.ended: list[Course] = []
+        """Those of orders whose id another order bears since."""
+        self.unfinished = False
+        """Whether the records ended before its horizon did."""
         self.until_ns: int | None = None
         """When the horizon ends; None before the breach is over."""
         self.incomplete = False
@@ -201,9 +207,29 @@ class Fork(Run):
         self.elsewhere = frozenset(moved.event.seq for moved in repair.moved)
         """Steps that were matched before their time."""
 
-    def follow(self, order: int, account: int, side: int) -> Course:
-        """Return the course of an order, followed from now on."""
-        return self.courses.setdefault(order, Course(order, account, side))
+    @property
+    def all_courses(self) -> list[Course]:
+        """The courses, each once, whatever its order was called."""
+        courses = {id(course): course for course in (*self.ended, *self.courses.values())}
+        return list(courses.values())
+
+    def follow(self, event: Event, root: int) -> None:
+        """Follow the order of a client's instruction from now on; `root`: see `Course`."""
+        if event.kind == Kind.NEW and event.replaces in self.courses:
+            self.courses.setdefault(event.order, self.courses[event.replaces])
+        else:
+            self.serve(event.order, event.account, event.side, root)
+
+    def serve(self, order: int, account: int, side: int, root: int) -> None:
+        """Follow an order that rests from now on."""
+        self.courses.setdefault(order, Course(order, account, side, root=root))
+
+    def forget(self, order: int) -> None:
+        """Follow an order no more: another one has its id now."""
+        course = self.courses.pop(order, None)
+        if course is not None:
+            self.ended.append(course)
+            self.book.remove(order)
 
     def filled(self, step: Step, fills: Sequence[Fill]) -> None:
         """Note the trades of orders that are followed."""

@@ -171,6 +171,11 @@ class Steps:
         self._phase = phase
         self._step: Step | None = None
 
+    @property
+    def open_seq(self) -> int | None:
+        """Seq of the step that may go on; None when there is none."""
+        return None if self._step is None else self._step.seq
+
     def take(self, events: Iterable[Event]) -> Iterator[Step]:
         """Yield the steps that are over; records come in order of seq."""
         for event in events:

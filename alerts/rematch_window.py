@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,10 @@ class Window:
         Whether the instrument's `matching` is price_class_time.
     in_complex : callable
         Whether an account code belongs to the complex.
+    roots : dict of order to order
+        Of orders that replaced others, the first of the chain.
+    busted : collection of int
+        Trades, by id, that the venue took back later.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Window:
         *,
         by_class: bool,
         in_complex: Callable[[int], bool],
+        roots: dict[int, int],
+        busted: Collection[int],
     ) -> None:
         self.raw_of: dict[int, bytes] = {}
         """Raw record of each trade of an order that is followed, by seq."""
@@ -58,7 +64,7 @@ class Window:
         self._clients: dict[int, tuple[int, int]] = {}
         self._flying: Order | None = None
         self._steps: Steps | None = None
-        self._before: tuple[Batch, Array] | None = None
+        self._held: list[tuple[Batch, Array]] = []
         self._begin(books, in_complex)
         self.replay = Replay(
             self._book,
@@ -66,6 +72,8 @@ class Window:
             horizon_ns=HORIZON_NS,
             is_client=is_client,
             clients=self._clients,
+            roots=roots,
+            busted=busted,
         )
 
     def _begin(self, books: Books, in_complex: Callable[[int], bool]) -> None:
@@ -100,19 +108,25 @@ class Window:
             self._steps = Steps(int(batch["phase"][rows[0]]))
             events = self._settle_flight(events)
         self.replay.take(self._steps.take(events))
-        # A step that ends here may have begun in the batch before.
-        for source in (self._before, (batch, rows)):
-            if source is not None:
-                self._keep(*source)
-        self._before = batch, rows
+        # A step that ends here may have begun batches before.
+        self._held.append((batch, rows))
+        self._keep_held()
+        begun = self._steps.open_seq
+        if begun is None:
+            self._held = []
+        else:
+            self._held = [each for each in self._held if each[0]["seq"][each[1][-1]] >= begun]
 
     def close(self) -> None:
         """Take what is left: the feed ends here."""
         if self._steps is not None:
             self.replay.take(self._steps.flush())
         self.replay.close()
-        if self._before is not None:
-            self._keep(*self._before)
+        self._keep_held()
+
+    def _keep_held(self) -> None:
+        for source in self._held:
+            self._keep(*source)
 
     def _keep(self, batch: Batch, rows: Array) -> None:
         """Keep time and raw record of what was noted."""

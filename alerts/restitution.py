@@ -30,6 +30,9 @@ COUNTERFACTUALS: Final = {
     ),
 }
 Paid = Literal["fill", "mid"]
+Thing = tuple[str, int, int, int]
+"""What is charged once: `fill`, instrument, seq of the trade and side; `unfilled`, or `order` for
+the whole of it, with the instrument and the first order of a chain of replacements."""
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +43,8 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     order: int
     side: int
     lots: int
+    root: int = 0
+    """The order under its first name, before others replaced it; 0 = `order`."""
     paid_double: int
     """What it paid, half ticks: the fill's price, or the mid."""
     due_double: int
@@ -62,9 +67,16 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
         return self.side * (self.paid_double - self.due_double) * self.lots
 
     @property
-    def of(self) -> tuple[int, int, int]:
-        """What is charged: the instrument, the order, and its fill; 0 = what was not filled."""
-        return (self.instrument, self.order, self.at_seq if self.paid_as == "fill" else 0)
+    def of(self) -> Thing:
+        """What is charged: a fill, or what was not filled of an order, whatever its name."""
+        if self.paid_as == "fill":
+            return ("fill", self.instrument, self.at_seq, self.side)
+        return ("unfilled", self.instrument, self.root or self.order, 0)
+
+    @property
+    def whole(self) -> Thing:
+        """The order of which it is a part, whatever its name."""
+        return ("order", self.instrument, self.root or self.order, 0)
 
 
 class Unmeasured(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,22 +159,22 @@ def charges_of(
         repair = fork.repair
         told = sorted((claims[id_] for id_ in repair.alerts), key=lambda claim: claim.rank)
         kind = "by_rule" if repair.enforced else "without" if repair.omitted else "in_order"
-        courses = {id(course): course for course in fork.courses.values()}
+        courses = fork.all_courses
         if fork.incomplete and courses:
             unmeasured.append(_unmeasured(fork, "the book is not known whole there"))
             continue
-        for course in courses.values():
+        for course in courses:
             naming = [claim for claim in told if course.order in claim.orders] or told
             for piece in pieces_of(course):
-                paid = piece.came.double_price
-                if paid is None:
-                    reason = f"no mid to mark {piece.lots} lots to"
+                paid, reason = piece.came.double_price, _obstacle(fork, piece)
+                if paid is None or reason:
                     unmeasured.append(_unmeasured(fork, reason))
                     continue
                 charge = Charge(
                     instrument=repair.instrument,
                     account=course.account,
                     order=course.order,
+                    root=course.root,
                     side=course.side,
                     lots=piece.lots,
                     paid_double=paid,
@@ -180,6 +192,15 @@ def charges_of(
     return charges, unmeasured
 
 
+def _obstacle(fork: Fork, piece: Piece) -> str:
+    """Return why it cannot be said what a piece came to; empty where it can."""
+    if piece.came.why == "busted":
+        return f"a fill of {piece.lots} lots was busted"
+    if piece.came.why == "open" and fork.unfinished:
+        return "its 300 s are not over"
+    return f"no mid to mark {piece.lots} lots to" if piece.came.double_price is None else ""
+
+
 def _unmeasured(fork: Fork, reason: str) -> Unmeasured:
     return Unmeasured(
         instrument=fork.repair.instrument,
@@ -188,9 +209,7 @@ def _unmeasured(fork: Fork, reason: str) -> Unmeasured:
     )
 
 
-def settled(
-    charges: Collection[Charge], lots_of: Mapping[tuple[int, int, int], int]
-) -> list[Charge]:
+def settled(charges: Collection[Charge], lots_of: Mapping[Thing, int]) -> list[Charge]:
     """Return the charges that stand: no lot of a fill, and no unfilled lot, is charged twice.
 
     Proved ones come first; then, of the counterfactuals that see one lot, that which owes most for
@@ -201,13 +220,13 @@ def settled(
     charges : collection of Charge
     lots_of : mapping
         By `Charge.of`: how many lots there are of it, of what was not filled the most that ever
-        was; by (instrument, order, -1): of the whole order.
+        was; by `Charge.whole`: of the whole order.
     """
     left = dict(lots_of)
     stands: list[Charge] = []
-    beside: dict[tuple[int, int, int], dict[str, None]] = defaultdict(dict)
+    beside: dict[Thing, dict[str, None]] = defaultdict(dict)
     for charge in sorted(charges, key=_first):
-        whole = (*charge.of[:2], -1)
+        whole = charge.whole
         lots = min(charge.lots, left[charge.of], left[whole])
         told = beside[charge.of]
         told |= dict.fromkeys((charge.alert_id, *charge.also))
@@ -235,22 +254,23 @@ def _shown(charge: Charge) -> tuple[int, int, int, int, int]:
     return (charge.instrument, charge.at_seq, charge.account, charge.order, charge.due_double)
 
 
-def capacities(forks: Iterable[Fork]) -> dict[tuple[int, int, int], int]:
+def capacities(forks: Iterable[Fork]) -> dict[Thing, int]:
     """Return how many lots there are of every fill and order that forks followed: see `settled`."""
-    found: dict[tuple[int, int, int], int] = {}
+    found: dict[Thing, int] = {}
     for fork in forks:
         code = fork.repair.instrument
-        for course in {id(course): course for course in fork.courses.values()}.values():
-            unfilled = sum(each.lots for each in course.recorded if not each.trade_seq)
-            whole = sum(each.lots for each in course.recorded)
-            for key, lots in (
-                ((code, course.order, 0), unfilled),
-                ((code, course.order, -1), whole),
-            ):
-                found[key] = max(lots, found.get(key, 0))
-            fills: dict[int, int] = defaultdict(int)
+        orders: dict[int, list[Outcome]] = defaultdict(list)
+        fills: dict[Thing, int] = defaultdict(int)
+        for course in fork.all_courses:
+            orders[course.root or course.order] += course.recorded
             for each in course.recorded:
                 if each.trade_seq:
-                    fills[each.trade_seq] += each.lots
-            found |= {(code, course.order, seq): lots for seq, lots in fills.items()}
+                    fills["fill", code, each.trade_seq, course.side] += each.lots
+        for root, outcomes in orders.items():
+            unfilled = sum(each.lots for each in outcomes if not each.trade_seq)
+            whole = sum(each.lots for each in outcomes)
+            fills["unfilled", code, root, 0] = unfilled
+            fills["order", code, root, 0] = whole
+        for thing, lots in fills.items():
+            found[thing] = max(lots, found.get(thing, 0))
     return found

@@ -92,6 +92,7 @@ def repairs_of(
     *,
     reached: Mapping[tuple[int, int], tuple[int, int]],
     delta_ns: int,
+    busted: Collection[int] = frozenset(),
 ) -> list[Repair]:
     """Return the breaches of one instrument, each once, whoever tells of it.
 
@@ -106,6 +107,8 @@ def repairs_of(
         When stops were reached (`rematch_stops.Reached.at`).
     delta_ns : int
         Clock uncertainty: an instruction that came no more than twice this before is not first.
+    busted : collection of int
+        Trades, by id, that the venue took back: they are no breach's.
 
     Notes
     -----
@@ -115,7 +118,7 @@ def repairs_of(
     repairs: dict[frozenset[int], Repair] = {}
     overtaken: list[_Overtaken] = []
     for claim in sorted(claims, key=lambda each: each.rank):
-        mine = _Evidence(code, claim, events, reached)
+        mine = _Evidence(code, claim, [e for e in events if e.trade not in busted], reached)
         overtaken += mine.overtaken(delta_ns)
         for trade in mine.resting():
             at = frozenset((trade.seq,))

@@ -117,6 +117,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     owners: Mapping[tuple[int, int], str]
     """By account and time."""
     orders: Mapping[int, str]
+    """Of those that a record names."""
     trades: Mapping[tuple[int, int], str]
     """By instrument and seq."""
     clocks: Mapping[tuple[int, int], int]
@@ -187,7 +188,7 @@ def _row(
         currency=row.quote,
         counterfactual=COUNTERFACTUALS[charge.counterfactual],
         at=format_time(at_ns),
-        order_id=names.orders[charge.order],
+        order_id=names.orders.get(charge.order, ""),
         trade_id=names.trades[place] if charge.paid_as == "fill" else "",
     )
 

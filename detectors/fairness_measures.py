@@ -23,6 +23,7 @@ BLOCK_S: Final = 300
 SIZE_RATIOS: Final = (0.5, 2.0)
 """Bounds of small, ordinary and large fills, of the instrument's median."""
 _FIELDS: Final = ("at_ns", "side", "price", "lots", "mid", "is_afmm", "takes", "maker")
+_ID: Final = ("trade_hi", "trade_lo")
 
 
 class Fills:
@@ -87,8 +88,9 @@ class FairFills:
     """Takes clients' fills from enriched batches as they come.
 
     Of each trade in continuous trading between a client and either the AFMM or an external maker.
-    A client is an account of role client outside the complex. State: about 100 B a fill, and two
-    numbers for each block of time and instrument.
+    A client is an account of role client outside the complex; a trade that is busted later leaves.
+    State: about 120 B a fill, two numbers for each block of time and instrument, and the ids of
+    busted trades.
 
     Parameters
     ----------
@@ -101,6 +103,7 @@ class FairFills:
         self._after: dict[int, dict[int, list[Array]]] = {}
         self._due: dict[int, dict[int, Array]] = {}
         self._range: dict[int, dict[int, tuple[float, float]]] = {}
+        self._busted: dict[int, set[tuple[int, int]]] = {}
 
     def take(self, batch: Batch) -> None:
         """Take the next batch; each instrument's rows in order of seq."""
@@ -117,11 +120,16 @@ class FairFills:
             name: batch[name][start:end]
             for name in (
                 "kind", "phase", "side", "price", "quantity", "clock_ns", "busts_hi", "busts_lo",
+                "trade_hi", "trade_lo",
                 "buy_role", "sell_role", "buy_complex", "sell_complex", "buy_owner", "sell_owner",
             )
         }  # fmt: skip
+        bust = (of["busts_hi"] != 0) | (of["busts_lo"] != 0)
+        if bust.any():
+            ids = zip(of["busts_hi"][bust].tolist(), of["busts_lo"][bust].tolist(), strict=True)
+            self._busted.setdefault(code, set()).update(ids)
         trade = (of["kind"] == Kind.TRADE) & (of["phase"] == Phase.CONTINUOUS) & ~np.isnan(mids)
-        trade &= (of["side"] != Side.NONE) & (of["busts_hi"] == 0) & (of["busts_lo"] == 0)
+        trade &= (of["side"] != Side.NONE) & ~bust
         if not trade.any():
             return
         found = []
@@ -141,6 +149,7 @@ class FairFills:
                     "is_afmm": afmm[rows],
                     "takes": (of["side"][rows] == side).astype(np.int64),
                     "maker": of[f"{other}_owner"][rows].astype(np.int64),
+                    **{name: of[name][rows] for name in _ID},
                 }
             )
         joined = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
@@ -192,5 +201,18 @@ class FairFills:
             blocks = columns["at_ns"] // (BLOCK_S * SECOND)
             spans = [self._range[code].get(block - 1) for block in blocks.tolist()]
             ranges = [np.nan if s is None else (s[1] - s[0]) / max(s[0], 1.0) for s in spans]
-            found[code] = Fills(columns, after, np.array(ranges, np.float64))
+            stands = self._stands(code, rows)
+            if not stands.any():
+                continue
+            found[code] = Fills(
+                {name: column[stands] for name, column in columns.items()},
+                {horizon_s: marks[stands] for horizon_s, marks in after.items()},
+                np.array(ranges, np.float64)[stands],
+            )
         return found
+
+    def _stands(self, code: int, rows: list[dict[str, Array]]) -> Array:
+        """Return which fills were not busted."""
+        busted = self._busted.get(code, set())
+        high, low = (np.concatenate([each[name] for each in rows]).tolist() for name in _ID)
+        return np.array([each not in busted for each in zip(high, low, strict=True)], np.bool_)

@@ -6,7 +6,7 @@ rebuilds the books and rematches each stretch as soon as it is over, and measure
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,7 +38,7 @@ from alerts.restitution_files import (
 from detectors.fairness_measures import FairFills
 from detectors.priority_params import ClientPriorityParams
 from ingest.errors import UsageError
-from ingest.events import Batch
+from ingest.events import Batch, Kind
 from ingest.hashing import hash_id
 from ingest.instruments import Instruments
 from ingest.registry import RegistryRow
@@ -83,8 +83,8 @@ def ledgers(
     hashes = {name: (high << 64) | low for name in names for high, low in (hash_id(name),)}
     found = [claim for alert in alerts if (claim := claim_of(alert, hashes)) is not None]
     claims = {claim.alert_id: claim for claim in found}
-    repairs, unfound = _repairs(tape, found, config)
-    reading = _Reading(Feed(tape, config), repairs)
+    repairs, unfound, busted = _repairs(tape, found, config)
+    reading = _Reading(Feed(tape, config), repairs, busted)
     reading.run(progress)
     charges, unmeasured = charges_of(reading.forks, claims)
     stands = settled(charges, capacities(reading.forks))
@@ -126,16 +126,17 @@ def joined(parts: Sequence[Ledgers]) -> Ledgers:
 
 def _repairs(
     tape: Path, claims: Sequence[Claim], config: Config
-) -> tuple[list[Repair], list[Unmeasured]]:
-    """Return what has to be rematched, and the claims of which nothing was found."""
+) -> tuple[list[Repair], list[Unmeasured], dict[int, set[int]]]:
+    """Return what has to be rematched, the claims of which nothing was found, and busted trades."""
     if not claims:
-        return [], []
+        return [], [], {}
     feed = Feed(tape, config)
     orders = {key for claim in claims for key in claim.orders}
     trades = {key for claim in claims for key in claim.trades}
     low_orders = np.array(sorted({key & (2**64 - 1) for key in orders}), np.uint64)
     low_trades = np.array(sorted({key & (2**64 - 1) for key in trades}), np.uint64)
     events: dict[int, list[Event]] = {}
+    busted: dict[int, set[int]] = {}
     reached = Reached()
     for batch in feed.batches():
         named = np.isin(batch["order_lo"], low_orders) | np.isin(batch["trade_lo"], low_trades)
@@ -144,6 +145,9 @@ def _repairs(
             here = [e for e in events_of(batch, rows) if e.order in orders or e.trade in trades]
             events.setdefault(code, []).extend(here)
             reached.take(batch, (code, start, end), here)
+            busts = (batch["busts_lo"][start:end] != 0) | (batch["busts_hi"][start:end] != 0)
+            told_of = events_of(batch, start + np.flatnonzero(busts))
+            busted.setdefault(code, set()).update(each.busts for each in told_of)
     params = config.detectors["client_priority"]
     assert isinstance(params, ClientPriorityParams)  # noqa: S101 - its own
     found_here: list[Repair] = []
@@ -151,8 +155,14 @@ def _repairs(
     for code, row in enumerate(feed.instruments.rows):
         theirs = [claim for claim in claims if claim.instrument == row.instrument]
         mine = events.get(code, [])
+        gone = busted.get(code, set())
         repairs = repairs_of(
-            code, theirs, mine, reached=reached.at, delta_ns=params.clock_uncertainty_ns
+            code,
+            theirs,
+            mine,
+            reached=reached.at,
+            delta_ns=params.clock_uncertainty_ns,
+            busted=gone,
         )
         found_here += repairs
         told = {id_ for repair in repairs for id_ in repair.alerts}
@@ -160,32 +170,47 @@ def _repairs(
             Unmeasured(
                 instrument=code,
                 alert_ids=(claim.alert_id,),
-                reason="no overtaken instruction and no fill out of turn among its records",
+                reason=(
+                    "its trades were busted"
+                    if claim.trades & gone
+                    else "no overtaken instruction and no fill out of turn among its records"
+                ),
             )
             for claim in theirs
             if claim.alert_id not in told
         ]
-    return found_here, unfound
+    return found_here, unfound, busted
 
 
 def _named(tape: Path, orders: Collection[int], config: Config) -> dict[int, str]:
-    """Return the ids of orders that no alert names, by hash: clients beside whom an alert names."""
+    """Return the ids of orders that no alert names, by hash: clients beside whom an alert names.
+
+    Of orders whose instructions are not there, trades tell them.
+    """
     if not orders:
         return {}
     names: dict[int, str] = {}
     lows = np.array(sorted({key & (2**64 - 1) for key in orders}), np.uint64)
     for batch in Feed(tape, config).batches():
-        rows = np.flatnonzero(np.isin(batch["order_lo"], lows))
+        told = [np.isin(batch[f"{name}_lo"], lows) for name in ("order", "buy", "sell")]
+        rows = np.flatnonzero(told[0] | told[1] | told[2])
         for event, row in zip(events_of(batch, rows), rows.tolist(), strict=True):
-            if event.order in orders and event.order not in names and batch.raw is not None:
-                names[event.order] = str(msgspec.json.decode(batch.raw[row])["order_id"])
+            for key, field in (
+                (event.order, "order_id"),
+                (event.buy, "buy_order_id"),
+                (event.sell, "sell_order_id"),
+            ):
+                if key in orders and key not in names and batch.raw is not None:
+                    names[key] = str(msgspec.json.decode(batch.raw[row])[field])
     return names
 
 
 class _Reading:
     """The second pass."""
 
-    def __init__(self, feed: Feed, repairs: Sequence[Repair]) -> None:
+    def __init__(
+        self, feed: Feed, repairs: Sequence[Repair], busted: Mapping[int, Collection[int]]
+    ) -> None:
         self.instruments: Instruments = feed.instruments
         self.forks: list[Fork] = []
         self.count = Count()
@@ -196,6 +221,8 @@ class _Reading:
         for repair in repairs:
             self._waiting.setdefault(repair.instrument, []).append(repair)
         self._open: dict[int, Window] = {}
+        self._busted = busted
+        self._roots: dict[int, dict[int, int]] = {}
         self._raw: dict[tuple[int, int], bytes] = {}
 
     def run(self, progress: ProgressCall | None) -> None:
@@ -228,17 +255,31 @@ class _Reading:
             self._feed.books,
             by_class=self.instruments[code].matching == "price_class_time",
             in_complex=in_complex,
+            roots=self._roots.setdefault(code, {}),
+            busted=self._busted.get(code, ()),
         )
 
     def _take(self, batch: Batch, code: int, start: int, end: int) -> None:
         window = self._open.get(code)
         if window is None:
+            if self._waiting.get(code):
+                self._rename(batch, code, start, end)
             return
         window.take(batch, np.arange(start, end))
         replay = window.replay
         last_ns = int(batch["clock_ns"][end - 1])
         if replay.is_idle and not (replay.waiting and replay.waiting[0].first_ns <= last_ns):
             self._end(code)
+
+    def _rename(self, batch: Batch, code: int, start: int, end: int) -> None:
+        """Follow orders that replace others, where nothing is rematched."""
+        roots = self._roots.setdefault(code, {})
+        rows = start + np.flatnonzero(batch["kind"][start:end] == Kind.NEW)
+        for event in events_of(batch, rows):
+            if event.replaces:
+                roots[event.order] = roots.get(event.replaces, event.replaces)
+            else:
+                roots.pop(event.order, None)
 
     def _end(self, code: int) -> None:
         window = self._open.pop(code)

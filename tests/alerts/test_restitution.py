@@ -261,6 +261,110 @@ def test_a_gap_is_told_and_not_guessed_at(rows):
     assert [each.reason for each in found.not_measured] == ["the book is not known whole there"]
 
 
+def test_an_order_under_two_names_is_charged_no_more_than_it_had(rows):
+    desk = Desk()
+    desk.quotes()
+    alerts, name = [], ""
+    for at, price in enumerate((100, 98)):
+        name = desk.new("A", "sell", 8, price, **({"replaces": name} if name else {}))
+        theirs = desk.new("MM1", "sell", 5, price)
+        desk.venue.favoured = "MM1"
+        came = desk.new("C", "buy", 5, price, tif="IOC")
+        desk.venue.favoured = None
+        alerts.append(alert(desk, orders=(name, theirs, came), alert_id=f"jump-{at}"))
+    desk.venue.replace(NAME, name, price=95, received_ns=desk.wait(SECOND))
+    desk.new("D", "buy", 8, 95)
+    found = rows(desk, *alerts)
+    assert sum(row.quantity for row in found.rows) == Decimal("0.08")
+    assert found.sums[0].money == money(5, 2 * 5) + money(3, 2 * 3)
+
+
+def trade_of(desk, name):
+    return next(r for r in desk.venue.records if r.get("trade_id") == name)
+
+
+def test_a_client_fill_that_was_busted_is_not_measured(rows):
+    desk = Desk()
+    orders = inverted(desk)
+    names = list(desk.trades)
+    desk.wait(SECOND)
+    desk.venue.bust(trade_of(desk, names[-1]))
+    found = rows(desk, alert(desk, orders=orders, trades=names))
+    assert found.rows == ()
+    assert [each.reason for each in found.not_measured] == ["a fill of 4 lots was busted"]
+
+
+def test_a_jump_whose_trade_was_busted_claims_nothing(rows):
+    desk = Desk()
+    orders = jumped(desk)
+    names = list(desk.trades)
+    desk.wait(SECOND)
+    desk.venue.bust(trade_of(desk, names[0]))
+    desk.new("XM2", "sell", 50, 94)
+    desk.cancel(orders[0], ms=1_000)
+    found = rows(desk, alert(desk, orders=orders, trades=names))
+    assert found.rows == ()
+    assert [each.reason for each in found.not_measured] == ["its trades were busted"]
+
+
+def test_an_id_that_the_group_bears_after_a_client_is_no_clients(rows):
+    desk = Desk()
+    desk.quotes()
+    first = desk.new("A", "sell", 3, 104)
+    orders = [first, desk.new("MM1", "sell", 3, 104)]
+    desk.venue.favoured = "MM1"
+    orders.append(desk.new("C", "buy", 3, 104, tif="IOC"))
+    desk.venue.favoured = None
+    mine = desk.new("A", "sell", 8, 103)
+    desk.cancel(mine)
+    desk.cancel(first)
+    again = desk.new("XM1", "sell", 8, 100)
+    orders += [mine, desk.new("MM1", "sell", 5, 100)]
+    desk.venue.favoured = "MM1"
+    orders.append(desk.new("C", "buy", 5, 100, tif="IOC"))
+    desk.venue.favoured = None
+    desk.new("XM2", "sell", 50, 94)
+    desk.cancel(again, ms=1_000)
+    for record in desk.venue.records:
+        for key in ("order_id", "sell_order_id"):
+            if record.get(key) == again:
+                record[key] = mine
+                if key == "order_id":
+                    record["account"] = "MM1"
+    found = rows(desk, alert(desk, orders=orders))
+    assert {row.order_id for row in found.rows} == {first}
+
+
+def test_what_is_open_where_the_tape_ends_too_early_is_not_measured(rows):
+    desk = Desk()
+    orders = jumped(desk)
+    desk.new("XM2", "sell", 50, 94)
+    found = rows(desk, alert(desk, orders=orders))
+    assert found.rows == ()
+    assert [each.reason for each in found.not_measured] == ["its 300 s are not over"]
+
+
+def test_a_step_may_span_any_number_of_batches(tmp_path):
+    desk = Desk()
+    desk.quotes()
+    desk.new("A", "sell", 6, 100)
+    for price in (101, 102, 103, 104):
+        desk.new("D", "sell", 3, price)
+    late = desk.wait(20 * MS)
+    theirs = desk.venue.new(NAME, "MM1", "buy", 6, 100, tif="IOC", received_ns=late - 50_000)
+    mine = desk.venue.new(NAME, "B", "buy", 12, 104, tif="IOC", received_ns=late - 9 * MS)
+    desk.new("XM1", "buy", 1, 80)
+    folder = desk.tape.write(tmp_path / "tape")
+    whole = default_config(tmp_path)
+    cut = msgspec.structs.replace(
+        whole, service=msgspec.structs.replace(whole.service, batch_rows=1)
+    )
+    named = [alert(desk, orders=(theirs, mine))]
+    found = ledgers(folder, named, cut).restitution
+    assert len(found.rows) == 2
+    assert found == ledgers(folder, named, whole).restitution
+
+
 outcomes = st.builds(
     lambda lots, price, seq, filled: Outcome(lots, price, seq, seq if filled else 0),
     st.integers(1, 9), st.integers(190, 210), st.integers(1, 6), st.booleans(),
@@ -296,10 +400,10 @@ def test_no_lot_is_charged_twice_in_whatever_order_charges_come(found, rng):
     room = {}
     for charge in found:
         room[charge.of] = 6
-        room[0, charge.order, -1] = 10
+        room[charge.whole] = 10
     stands = settled(found, room)
     for key, lots in room.items():
-        mine = [c for c in stands if c.of == key or (key[2] == -1 and c.order == key[1])]
+        mine = [c for c in stands if key in (c.of, c.whole)]
         assert sum(charge.lots for charge in mine) <= lots
     assert all(charge.half_ticks > 0 and charge.lots > 0 for charge in stands)
     shuffled = list(found)
