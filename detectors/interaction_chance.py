@@ -99,7 +99,7 @@ def ahead(tally: Array) -> Array:
 
     >>> row = np.array([20.0, 4.0, 1.2, 9.0])
     >>> float(ahead(row).round(6))
-    0.000451
+    3e-06
     """
     n, mean, variance = moments(tally)
     return np.asarray(stdtr(np.maximum(n, 2) - 1, -mean / np.sqrt(variance)))

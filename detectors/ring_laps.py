@@ -143,7 +143,7 @@ def returns(  # noqa: PLR0917 - a kernel
     Examples
     --------
     >>> one, two = np.array([0, 1, 0, 0, 1]), np.array([1, 0, 1, 1, 0])
-    >>> inside, laps = returns(one, two, np.array([500, 500, 300, 70, 300]), 2, 0.01, 64)
+    >>> inside, laps = returns(one, two, np.array([500, 500, 300, 70, 300]), 3, 0.01, 64)
     >>> inside.tolist(), laps
     ([True, True, True, False, True], 2)
     """

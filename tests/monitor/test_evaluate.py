@@ -256,7 +256,8 @@ def test_a_run_is_simulated_as_its_plan_says():
 def test_another_parameter_of_a_detector_is_another_version(tmp_path):
     config = default_config(tmp_path)
     assert version_of(config) == version_of(default_config(tmp_path / "elsewhere"))
-    name, params = next(iter(config.detectors.items()))
+    name = "client_priority"
+    params = config.detectors[name]
     field = next(f for f in params.__struct_fields__ if isinstance(getattr(params, f), int))
     other = msgspec.structs.replace(params, **{field: getattr(params, field) + 1})
     changed = msgspec.structs.replace(config, detectors={**config.detectors, name: other})

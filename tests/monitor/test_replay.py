@@ -78,8 +78,10 @@ def spoil(tape, folder):
     }
     duplicates = rng.sample(lines, 5)
     conflict = json.dumps(picked[7] | {"account": "C-OTHER"})
-    for line in [*bad.values(), *duplicates, conflict]:
+    for line in [*bad.values(), *duplicates]:
         lines.insert(rng.randrange(len(lines) // 2, len(lines)), line)
+    # After the record that it contradicts: who comes first is believed.
+    lines.append(conflict)
     (folder / "orders.ndjson").write_text("\n".join(lines) + "\n")
     return {**dict.fromkeys(bad, 1), "conflict": 1}, len(duplicates)
 
