@@ -97,7 +97,7 @@ class Life:
             return None
         return End(code=os.waitstatus_to_exitcode(status), reached=self.reached)
 
-    def end(self, timeout_s: float = 60.0) -> End:
+    def end(self, timeout_s: float = 150.0) -> End:
         """Wait for its end and return it; one that goes on for longer fails the test."""
         until = time.monotonic() + timeout_s
         while (end := self.poll()) is None:
@@ -107,13 +107,13 @@ class Life:
             time.sleep(POLL_S)
         return end
 
-    def ends_well(self, timeout_s: float = 60.0) -> End:
+    def ends_well(self, timeout_s: float = 150.0) -> End:
         """Wait for its end; fail when it is not exit code 0."""
         end = self.end(timeout_s)
         assert end.code == 0, f"ended with {end.code}:\n{self.tail()}"
         return end
 
-    def wait(self, condition: Any, what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Any, what: str, timeout_s: float = 150.0) -> None:
         """Wait until a condition holds; fail when it does not in time or the life ends first."""
         until = time.monotonic() + timeout_s
         while not condition():
