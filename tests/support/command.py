@@ -21,7 +21,7 @@ from monitor.cli import main
 COMMAND = Path(sys.executable).with_name("ringfence")
 
 
-def ringfence(*arguments, cwd=None, timeout=120, env=None):
+def ringfence(*arguments, cwd=None, timeout=300, env=None):
     """Run a command to its end; the result has `returncode`, `stdout` and `stderr` (text)."""
     return subprocess.run(
         [COMMAND, *map(str, arguments)],
