@@ -55,9 +55,10 @@ class UnequalAccessParams(Params, frozen=True):
         Parameter(
             "difference of median times up to which clocks of gateways may be its cause",
             "ns",
-            "RTS 25 lets a clock of a gateway be 100 µs off; keep yours at what is measured",
+            "what one gateway's clock and one engine's are off cancels in a difference; 10 µs is "
+            "for gateways of one time source: where each has its own, enter what these may be off",
         ),
-    ] = 100_000
+    ] = 10_000
     least_lead_ratio: Annotated[
         float,
         Parameter(
