@@ -31,6 +31,7 @@ from detectors.access_state import (
     B_SEQ,
     B_SLOW_SEQ,
     BUCKET,
+    D_VALUE,
     DOUBT,
     F_ACCOUNTS,
     F_BETTER,
@@ -72,6 +73,11 @@ from ingest.terms import NO_TERMS
 NO_TIER: Final = "the feed tells no fee tier: a volume discount may be the cause"
 SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
+
+
+USUAL: Final = 0.25
+"""Quantile of others' times, over all that is kept, that stands for what they usually have: a
+spell in which they wait must not count as usual."""
 
 
 class UnequalAccess(Detector):
@@ -333,7 +339,7 @@ class UnequalAccess(Detector):
         leads = [
             s
             for s in leading(ours, passed.last, passed.buckets, self._params)
-            if better.get(s, True)
+            if better.get(s, True) or not self._preferred(code, s)
         ]
         if not leads:
             return  # no better than clients were told
@@ -343,10 +349,21 @@ class UnequalAccess(Detector):
         if difference_ns <= limit_ns:
             features["within_clock_uncertainty"] = Feature(difference_ns, "ns", limit_ns)
         bits = sum(1 << s for s in leads)
-        breach = any(s in better for s in leads)
+        breach = any(better.get(s, False) for s in leads)
         yield from self._tested(
             code, LATENCY, passed, features, B_SLOW_SEQ, bits=bits, breach=breach
         )
+
+    def _preferred(self, code: int, slot: int) -> bool:
+        """Return whether clients were told of a time shorter than what others usually have.
+
+        Such a lead was disclosed. A value that is no shorter explains none: it says what the
+        affiliate gets, not that others get worse.
+        """
+        accounts = self._accounts(code, 1 << slot)
+        rows = self._disclosed.rows(code, accounts, (TOLD_LATENCY,), self._end_ns(code))
+        usual = quantiles(self._kept["access_times"][code].sum(axis=0), USUAL)["others"]
+        return bool((rows[:, D_VALUE] < usual).any())
 
     def _tested(
         self,
