@@ -103,7 +103,7 @@ def test_a_changed_agreement_is_a_new_version_of_a_file_in_use(folder: Path) -> 
         ("obligations", "0.100", "none", "line 2: min_quantity must be a number above 0 up"),
         ("obligations", "0.100", "1e30", "line 2: min_quantity must be a number above 0 up to"),
         ("obligations", "0.100", "1e999999", "line 2: min_quantity must be a number above 0 up"),
-        ("obligations", "account,instrument", '"account"x,instrument', "obligations.csv line 1: "),
+        ("obligations", "account,instrument", '"account"x,instrument', "obligations.csv line"),
         ("disclosures", "subject,kind", '"subject,kind', "disclosures.csv line"),
         ("obligations", "3600", "0.5", "line 2: window_s must be whole seconds"),
         ("obligations", "3600", "90000", "window_s must be a number above 0 up to 86400"),

@@ -30,10 +30,10 @@ def play(stage: Stage) -> None:
         move("MM", by)
         venue.now_ns += 400 * MS
         for maker in ("X1", "X2"):
-            move(maker, 0)
+            move(maker, 1)
         venue.now_ns += 400 * MS
         for maker in ("X1", "X2"):
-            move(maker, by)
+            move(maker, by - 1)
         venue.now_ns += 4_200 * MS
         if number % 4 == 0:
             venue.new(name, stage.account("P1"), "buy", 1, mids["MM"] + 30, tif="IOC")
