@@ -51,6 +51,17 @@ def build_platform(
     return PlatformStage(of_platform, instruments, shards, **kept)
 
 
+def build_sequencer(config: Config, instruments: Instruments) -> Sequencer:
+    """Return a sequencer with the bounds that are configured."""
+    return Sequencer(
+        instruments,
+        gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND_NS),
+        max_pending=config.sequence.max_pending_events,
+        max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND_NS),
+        lateness_ns=int(config.sequence.lateness_s * SECOND_NS),
+    )
+
+
 def build_pipeline(
     config: Config,
     *,
@@ -78,13 +89,7 @@ def build_pipeline(
     )
     return Pipeline(
         names=names,
-        sequencer=Sequencer(
-            instruments,
-            gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND_NS),
-            max_pending=config.sequence.max_pending_events,
-            max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND_NS),
-            lateness_ns=int(config.sequence.lateness_s * SECOND_NS),
-        ),
+        sequencer=build_sequencer(config, instruments),
         books=Books(instruments),
         detectors=[d for d in detectors if here or d.spec.scope == "instrument"],
         summariser=Summariser(instruments, shard, raw=not here),

@@ -11,14 +11,13 @@ from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register, read_register
-from ingest.sequence import Sequencer
 from ingest.state import Sections, decode, unpack
 from ingest.tape import Tape, TapeSource
+from monitor.assembly import build_sequencer
 from monitor.config import Config
 from monitor.deal import deal
+from monitor.tape_pass import polled
 from monitor.terminal import ProgressCall
-
-SECOND_NS = 1_000_000_000
 
 
 class Feed:
@@ -43,13 +42,7 @@ class Feed:
         self._source = TapeSource(tape, self.names, batch_rows=config.service.batch_rows)
         self.instruments: Instruments = self._source.instruments
         self.register: Register = read_register(Tape(tape).accounts_path, self.names)
-        self._sequencer = Sequencer(
-            self.instruments,
-            gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND_NS),
-            max_pending=config.sequence.max_pending_events,
-            max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND_NS),
-            lateness_ns=int(config.sequence.lateness_s * SECOND_NS),
-        )
+        self._sequencer = build_sequencer(config, self.instruments)
         self.books = Books(self.instruments)
         """As they stand before the batch that was yielded last."""
         self._tape = tape
@@ -66,10 +59,5 @@ class Feed:
 
         The caller applies `books` to each batch, or to none.
         """
-        total = Tape(self._tape).record_count() if progress else None
-        read = 0
-        while (arrivals := self._source.poll(0.0)) is not None:
+        for arrivals in polled(self._source, self._tape, progress):
             yield self._sequencer.push(self.register.tag(arrivals.batch), arrivals.idle).batch
-            read += len(arrivals.batch) + len(arrivals.rejects)
-            if progress:
-                progress(read, total)

@@ -20,6 +20,7 @@ from ingest.register import Register, read_register
 from ingest.registry import ALWAYS, FOREVER, format_time
 from ingest.sequence import Sequencer
 from ingest.tape import Tape, TapeSource
+from monitor.tape_pass import polled
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
@@ -87,16 +88,11 @@ def presence_by_day(
     asked = (*agreed, *_unasked(register, names, instruments, agreed))
     asked = tuple(sorted(asked, key=lambda row: row.instrument))
     sequencer, books = Sequencer(instruments), Books(instruments)
-    total = Tape(tape).record_count() if progress else None
     windows: list[Window] = []
-    read = 0
-    while (arrivals := source.poll(0.0)) is not None:
+    for arrivals in polled(source, tape, progress):
         released = sequencer.push(register.tag(arrivals.batch), arrivals.idle)
         batch = books.apply(released.batch)
         windows += [w for w in presence.take(batch, asked) if w.is_over and w.in_force]
-        read += len(arrivals.batch) + len(arrivals.rejects)
-        if progress:
-            progress(read, total)
     windows += [w for w in presence.finish() if w.in_force]
     owed = {(row.instrument, row.party) for row in agreed}
     keys: dict[tuple[str, str, str], list[Window]] = {}

@@ -16,6 +16,7 @@ from ingest.names import Names
 from ingest.register import Register, read_register
 from ingest.registry import format_time
 from ingest.tape import Tape, TapeSource
+from monitor.tape_pass import polled
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
@@ -106,17 +107,13 @@ def tag_days(
     names = Names()
     source = TapeSource(tape, names, batch_rows=ROWS)
     register = read_register(Tape(tape).accounts_path, names)
-    total = Tape(tape).record_count() if progress else None
-    orders, trades, runs, read = [_orders_of(None)], [_trades_of(None)], [_runs_of(None)], 0
+    orders, trades, runs = [_orders_of(None)], [_trades_of(None)], [_runs_of(None)]
     # Nothing waits for a seq that never came: what is behind a hole is counted all the same.
-    while (arrivals := source.poll(0.0)) is not None:
+    for arrivals in polled(source, tape, progress):
         batch = register.tag(arrivals.batch)
         orders.append(_orders_of(batch))
         trades.append(_trades_of(batch))
         runs.append(_runs_of(batch))
-        read += len(arrivals.batch) + len(arrivals.rejects)
-        if progress:
-            progress(read, total)
     instruments = [row.instrument for row in source.instruments.rows]
     counted = _counted(pl.concat(orders), pl.concat(trades))
     seen = pl.concat(runs)

@@ -14,7 +14,8 @@ from detectors.volume_health import TRADES
 from ingest.events import Array, Batch, Kind
 from ingest.instruments import Instruments
 from ingest.names import Names
-from ingest.tape import Tape, TapeSource
+from ingest.tape import TapeSource
+from monitor.tape_pass import polled
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
@@ -38,14 +39,11 @@ def trades_of(
     source = TapeSource(tape, names, batch_rows=ROWS)
     names_of = [row.instrument for row in source.instruments.rows]
     units = np.array([unit_of(row.lot_size)[0] for row in source.instruments.rows], np.int64)
-    total = Tape(tape).record_count() if progress else None
     frames = [pl.DataFrame(schema={**TRADES, "seq": pl.Int64})]
-    read = 0
-    while (arrivals := source.poll(0.0)) is not None:
-        frames.append(_trades(arrivals.batch, names_of, units, names))
-        read += len(arrivals.batch) + len(arrivals.rejects)
-        if progress:
-            progress(read, total)
+    frames.extend(
+        _trades(arrivals.batch, names_of, units, names)
+        for arrivals in polled(source, tape, progress)
+    )
     trades = pl.concat(frames).unique(["instrument", "seq"], keep="first", maintain_order=True)
     return trades.drop("seq"), source.instruments
 
