@@ -45,7 +45,6 @@ from detectors.interaction_state import (
     KINDS,
     N_DUE,
     N_FILLS,
-    ORDER_FIELDS,
     ORDERS,
     OWN_FIELDS,
     PAID_FIELDS,
@@ -58,6 +57,7 @@ from detectors.interaction_state import (
     TALLY_FIELDS,
 )
 from detectors.kept import Kept
+from detectors.maker_orders import ORDER_FIELDS
 from ingest.axes import ByCode, Count
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -120,22 +120,20 @@ class ClientInteraction(Detector):
         scenarios=("unfair_fills",),
         looks_for=(
             "Whether clients that deal with the group's maker fare worse than with every external "
-            "maker of the same time. Two kinds of test, every 5 minutes over the last 5 to 90. "
+            "maker of the same time. Three kinds of test, every 5 minutes over the last 5 to 90. "
             "Quotes: four times a second the mid of the group's own quotes is held against each "
             "peer's; does the difference tell where the other makers' quotes go next (from 0.25 "
             "to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? A maker's move counts only where it has acted "
             "since, late enough to have seen what was public, and the same must show of those "
             "whose own mid has changed since: a quicker system, or a slower peer, foresees "
-            "nothing. "
-            "Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the group and "
-            "against each peer, of buying and selling clients apart and together, but for "
-            "instructions that took from several makers at once. Drift: a cumulative sum (Page "
-            "1954) of how much worse, bucket by bucket, "
-            "the moves after fills are than against the peer nearest to it. Observations are "
-            "blocks of ten seconds, chances are Student's, and of a comparison the largest over "
-            "peers counts: the group must beat every one of them. One alert an instrument and "
-            "spell, with effective spread, markouts at 0.1 to 300 s and share of client volume "
-            "beside share of the size at the touch."
+            "nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the "
+            "group and against each peer, of buying and selling clients apart and together, but "
+            "for instructions that took from several makers at once. Drift: a cumulative sum (Page "
+            "1954) of how much worse, bucket by bucket, the moves after fills are than against "
+            "the peer nearest to it. Observations are blocks of ten seconds, chances are "
+            "Student's, and of a comparison the largest over peers counts: the group must beat "
+            "every one of them. One alert an instrument and spell, with effective spread, markouts "
+            "at 0.1 to 300 s and share of client volume beside share of the size at the touch."
         ),
         legal_basis=(
             (

@@ -26,19 +26,9 @@ from detectors.fading_state import (
     LAST_NS,
     N_EVENTS,
     N_STATES,
-    O_DISPLAY,
-    O_KEY,
-    O_LEAVES,
-    O_PRICE,
-    O_SIDE,
     ORDERS,
     PEERS_SEEN,
     RESTATING,
-    S_ACCOUNT,
-    S_ASK,
-    S_BID,
-    S_NS,
-    S_ORDERS,
     SLOTS,
     STATES,
     T_ASK,
@@ -46,6 +36,22 @@ from detectors.fading_state import (
     T_MASK,
     T_NS,
 )  # fmt: skip
+from detectors.maker_orders import (
+    O_DISPLAY,
+    O_KEY,
+    O_LEAVES,
+    O_PRICE,
+    O_SIDE,
+    S_ACCOUNT,
+    S_ASK,
+    S_BID,
+    S_NS,
+    S_ORDERS,
+    place_of,
+    remove,
+    set_best,
+    shown,
+)
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Reason, TimeInForce
 
@@ -121,47 +127,12 @@ def _given(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _shown(orders: Array, x: int, slot: int, place: int) -> int:
-    leaves, display = orders[x, slot, place, O_LEAVES], orders[x, slot, place, O_DISPLAY]
-    return int(leaves if display == _NULL else min(leaves, display))
-
-
-@njit(cache=True)
 def _best(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, x: int, slot: int, side: int
 ) -> None:
     """Find anew the best price at which a slot shows anything on a side."""
-    best = np.int64(0)
-    for place in range(slots[x, slot, S_ORDERS]):
-        price = orders[x, slot, place, O_PRICE]
-        if (
-            orders[x, slot, place, O_SIDE] == side
-            and (best == 0 or side * (price - best) > 0)
-            and _shown(orders, x, slot, place) > 0
-        ):
-            best = price
-    field = S_BID if side > 0 else S_ASK
-    if slots[x, slot, field] != best:
-        slots[x, slot, field] = best
+    if set_best(slots[x], orders[x], slot, side):
         own[x, CHANGED] = 1
-
-
-@njit(cache=True)
-def _place(slots: Array, orders: Array, x: int, slot: int, key: int) -> int:
-    for place in range(slots[x, slot, S_ORDERS]):
-        if orders[x, slot, place, O_KEY] == key:
-            return place
-    return -1
-
-
-@njit(cache=True)
-def _drop(slots: Array, orders: Array, x: int, slot: int, place: int) -> None:
-    """Forget an order: the last one takes its place."""
-    last = slots[x, slot, S_ORDERS] - 1
-    for field in range(O_DISPLAY + 1):
-        orders[x, slot, place, field] = orders[x, slot, last, field]
-        orders[x, slot, last, field] = 0
-    slots[x, slot, S_ORDERS] = last
 
 
 @njit(cache=True)
@@ -216,12 +187,12 @@ def fill(  # noqa: PLR0917
         return
     if rests:
         _note(own, events, x, ns, _NULL, slot, side, price, 0, seq)
-    place = _place(slots, orders, x, slot, key)
+    place = place_of(slots[x], orders[x], slot, key)
     if place < 0:
         return
     orders[x, slot, place, O_LEAVES] -= lots
     if orders[x, slot, place, O_LEAVES] <= 0:
-        _drop(slots, orders, x, slot, place)
+        remove(slots[x], orders[x], slot, place)
         _best(own, slots, orders, x, slot, side)
 
 
@@ -261,13 +232,13 @@ def follow(  # noqa: PLR0917
     slots[x, slot, S_NS] = ns
     was_price: Any = np.int64(0)
     was_shown: Any = np.int64(0)
-    place = _place(slots, orders, x, slot, replaces if replaces != 0 else key)
+    place = place_of(slots[x], orders[x], slot, replaces if replaces != 0 else key)
     if place >= 0:
         was_price = orders[x, slot, place, O_PRICE]
-        was_shown = _shown(orders, x, slot, place)
+        was_shown = shown(orders[x], slot, place)
         side = orders[x, slot, place, O_SIDE]
         if not rests or replaces != 0:
-            _drop(slots, orders, x, slot, place)
+            remove(slots[x], orders[x], slot, place)
             place = -1
     now_shown: Any = np.int64(0)
     if rests:
@@ -281,7 +252,7 @@ def follow(  # noqa: PLR0917
         orders[x, slot, place, O_KEY], orders[x, slot, place, O_SIDE] = key, side
         orders[x, slot, place, O_PRICE], orders[x, slot, place, O_LEAVES] = price, leaves
         orders[x, slot, place, O_DISPLAY] = display
-        now_shown = _shown(orders, x, slot, place)
+        now_shown = shown(orders[x], slot, place)
     _best(own, slots, orders, x, slot, side)
     best = best_bid if side > 0 else best_ask
     better = side * (price - was_price) if now_shown and was_shown else 0

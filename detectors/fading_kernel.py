@@ -54,7 +54,6 @@ from detectors.fading_state import (
     PLACEBOS,
     REFS,
     RESTATING,
-    S_ACCOUNT,
     SINCE_NS,
     SLOTS,
     STATES,
@@ -65,6 +64,7 @@ from detectors.fading_state import (
     WINDOWS,
     WITHDRAWN,
 )  # fmt: skip
+from detectors.maker_orders import S_ACCOUNT
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
 

@@ -29,12 +29,6 @@ UNITS: Final = GROUP_SLOTS + 2
 LAST_NS, SINCE_NS, N_STATES, N_EVENTS, N_HITS, BUCKET, BUCKET_HITS, RESTATING = range(8)
 C_SEQ, C_HIT, C_SIDE, C_TOUCH, C_LEFT, PEERS_SEEN, LAST_BID, LAST_ASK, CHANGED = range(8, 17)
 OWN_FIELDS: Final = 17
-# Of a slot: account code + 1 (0 = free), best bid and ask (0 = none), event time last seen, orders.
-S_ACCOUNT, S_BID, S_ASK, S_NS, S_ORDERS = range(5)
-SLOT_FIELDS: Final = 5
-# Of an order: key, side, price, leaves, display; those of a slot stand together.
-O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
-ORDER_FIELDS: Final = 5
 # Of a state: from when on, best bid and ask (0 = none), and who is there (two bits a slot).
 T_NS, T_BID, T_ASK, T_MASK = range(4)
 STATE_FIELDS: Final = 4

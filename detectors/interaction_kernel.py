@@ -64,11 +64,7 @@ from detectors.interaction_state import (
     Q_SPREAD,
     Q_WIDTH,
     RESTATING,
-    S_ACCOUNT,
-    S_ASK,
-    S_BID,
     S_MOVED,
-    S_NS,
     SAMPLES,
     SLOTS,
     T_BLOCKS,
@@ -79,6 +75,7 @@ from detectors.interaction_state import (
     V_LOOKS,
     V_SHARE,
 )  # fmt: skip
+from detectors.maker_orders import S_ACCOUNT, S_ASK, S_BID, S_NS
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Role, TimeInForce
 
@@ -136,8 +133,14 @@ def look(own: Array, slots: Array, samples: Array) -> None:
 
 
 @njit(cache=True)
+def is_mover(middle: Array, now: Array, slot: int, seen: int, since: int) -> bool:
+    """Return whether a maker's move between two looks counts: it had seen what was public."""
+    return bool(middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since)
+
+
+@njit(cache=True)
 def compare(own: Array, samples: Array, blocks: Array, at_ns: int, numbers: Array) -> None:
-    """Count how far the complex led each peer where the others were about to go."""
+    """Count how far the group led each peer where the others were about to go."""
     count = own[N_SAMPLES]
     for horizon in range(len(_AFTER)):
         end, begin = _AFTER[horizon], _FROM[horizon]
@@ -155,7 +158,7 @@ def compare(own: Array, samples: Array, blocks: Array, at_ns: int, numbers: Arra
             seen = Q_ACTED if kind == 0 else Q_MOVED
             total, movers = 0, 0
             for slot in range(GROUP + 1, SLOTS):
-                if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since:
+                if is_mover(middle, now, slot, seen, since):
                     total += now[slot, Q_MID] - middle[slot, Q_MID]
                     movers += 1
             for slot in range(GROUP + 1, SLOTS):
@@ -165,7 +168,7 @@ def compare(own: Array, samples: Array, blocks: Array, at_ns: int, numbers: Arra
                 if abs(theirs - market) > 2 * MOST_FAR * then[slot, Q_WIDTH]:
                     continue
                 moved, others = total, movers
-                if middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since:
+                if is_mover(middle, now, slot, seen, since):
                     moved -= now[slot, Q_MID] - middle[slot, Q_MID]
                     others -= 1
                 if others == 0:
@@ -274,7 +277,7 @@ def advance(  # noqa: PLR0917
 
 @njit(cache=True)
 def share(own: Array, slots: Array, orders: Array, presence: Array, lots: Array) -> None:
-    """Add the complex's share of the size at the touch, both sides alike."""
+    """Add the group's share of the size at the touch, both sides alike."""
     bid, ask = own[LAST_BID], own[LAST_ASK]
     if bid == 0 or ask <= bid or lots[0] <= 0 or lots[1] <= 0:
         return

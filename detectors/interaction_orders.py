@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from detectors.interaction_state import (
-    GROUP,
+from detectors.interaction_state import GROUP, ORDERS, SLOTS
+from detectors.maker_orders import (
     O_DISPLAY,
     O_KEY,
     O_LEAVES,
     O_PRICE,
     O_SIDE,
-    ORDERS,
     S_ACCOUNT,
     S_ASK,
     S_BID,
     S_NS,
     S_ORDERS,
-    SLOTS,
+    place_of,
+    remove,
+    set_best,
+    shown,
 )
 from ingest.compiled import njit
-from ingest.events import NULL, Array
-
-_NULL: Final = int(NULL)
+from ingest.events import Array
 
 
 @njit(cache=True)
@@ -56,28 +54,6 @@ def given(slots: Array, account: int, lost: Array) -> int:
 
 
 @njit(cache=True)
-def shown(orders: Array, slot: int, place: int) -> int:
-    """Return what an order shows, lots."""
-    leaves, display = orders[slot, place, O_LEAVES], orders[slot, place, O_DISPLAY]
-    return int(leaves if display == _NULL else min(leaves, display))
-
-
-@njit(cache=True)
-def best(slots: Array, orders: Array, slot: int, side: int) -> None:
-    """Find anew the best price at which a slot shows anything on a side."""
-    found = np.int64(0)
-    for place in range(slots[slot, S_ORDERS]):
-        price = orders[slot, place, O_PRICE]
-        if (
-            orders[slot, place, O_SIDE] == side
-            and (found == 0 or side * (price - found) > 0)
-            and shown(orders, slot, place) > 0
-        ):
-            found = price
-    slots[slot, S_BID if side > 0 else S_ASK] = found
-
-
-@njit(cache=True)
 def at_price(slots: Array, orders: Array, slot: int, side: int, price: int) -> int:
     """Return what a slot shows at a price of a side, lots."""
     lots = 0
@@ -88,25 +64,14 @@ def at_price(slots: Array, orders: Array, slot: int, side: int, price: int) -> i
 
 
 @njit(cache=True)
-def _place(slots: Array, orders: Array, slot: int, key: int) -> int:
-    for place in range(slots[slot, S_ORDERS]):
-        if orders[slot, place, O_KEY] == key:
-            return place
-    return -1
-
-
-@njit(cache=True)
 def drop(slots: Array, orders: Array, slot: int, key: int) -> None:
-    """Forget an order where it is known: the last one takes its place."""
-    place = _place(slots, orders, slot, key)
+    """Forget an order where it is known."""
+    place = place_of(slots, orders, slot, key)
     if place < 0:
         return
     side = orders[slot, place, O_SIDE]
-    last = slots[slot, S_ORDERS] - 1
-    orders[slot, place] = orders[slot, last]
-    orders[slot, last] = 0
-    slots[slot, S_ORDERS] = last
-    best(slots, orders, slot, side)
+    remove(slots, orders, slot, place)
+    set_best(slots, orders, slot, side)
 
 
 @njit(cache=True)
@@ -128,7 +93,7 @@ def put(  # noqa: PLR0917
     leaves: int, display: int,
 ) -> None:  # fmt: skip
     """Take an order that rests, or what it has become."""
-    place = _place(slots, orders, slot, key)
+    place = place_of(slots, orders, slot, key)
     if place < 0:
         place = slots[slot, S_ORDERS]
         if place == ORDERS:
@@ -136,7 +101,7 @@ def put(  # noqa: PLR0917
             place = _furthest(slots, orders, slot)
             other = orders[slot, place, O_SIDE]
             orders[slot, place] = 0
-            best(slots, orders, slot, other)
+            set_best(slots, orders, slot, other)
         else:
             slots[slot, S_ORDERS] += 1
     elif orders[slot, place, O_SIDE] != side:
@@ -144,13 +109,13 @@ def put(  # noqa: PLR0917
     orders[slot, place, O_KEY], orders[slot, place, O_SIDE] = key, side
     orders[slot, place, O_PRICE], orders[slot, place, O_LEAVES] = price, leaves
     orders[slot, place, O_DISPLAY] = display
-    best(slots, orders, slot, side)
+    set_best(slots, orders, slot, side)
 
 
 @njit(cache=True)
 def fill(slots: Array, orders: Array, slot: int, key: int, lots: int) -> None:
     """Take a trade out of an order, where it is known."""
-    place = _place(slots, orders, slot, key)
+    place = place_of(slots, orders, slot, key)
     if place < 0:
         return
     orders[slot, place, O_LEAVES] -= lots

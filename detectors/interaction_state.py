@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from detectors.maker_orders import ORDERED_SLOT_FIELDS
+
 GROUP: Final = 0
 """Slot of the group: its affiliated market makers and sister companies together."""
 SLOTS: Final = 7
@@ -47,13 +49,10 @@ FLIGHT: Final = DUE_NS + 1
 """Key of the order in flight: the last order record was its `new` or `replace`."""
 IN_DOUBT: Final = FLIGHT + 1
 OWN_FIELDS: Final = IN_DOUBT + 1
-# Of a slot: account code + 1 (0 = free; of the group the last), best bid and ask (0 = none),
-# event time last seen, live orders, event time at which its mid last changed.
-S_ACCOUNT, S_BID, S_ASK, S_NS, S_ORDERS, S_MOVED = range(6)
-SLOT_FIELDS: Final = 6
-# Of an order: key, side, price, leaves, display.
-O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
-ORDER_FIELDS: Final = 5
+# Of a slot, behind what `maker_orders` names (of the group the account is the last seen): when its
+# mid last changed.
+S_MOVED: Final = ORDERED_SLOT_FIELDS
+SLOT_FIELDS: Final = S_MOVED + 1
 # Of a look at a slot: twice the mid of its own quotes (0 = not on both sides), when it last acted,
 # when that mid last changed, and how wide it quotes.
 # The row behind the slots is the market's: twice its mid, and its spread.

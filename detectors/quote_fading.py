@@ -33,11 +33,9 @@ from detectors.fading_state import (
     HIT_FIELDS,
     HITS,
     N_HITS,
-    ORDER_FIELDS,
     ORDERS,
     OWN_FIELDS,
     PEERS_SEEN,
-    SLOT_FIELDS,
     SLOTS,
     STATE_FIELDS,
     STATES,
@@ -45,6 +43,7 @@ from detectors.fading_state import (
     UNITS,
 )
 from detectors.kept import Kept
+from detectors.maker_orders import ORDER_FIELDS, ORDERED_SLOT_FIELDS
 from ingest.axes import ByCode, Count
 from ingest.events import Array, Batch
 from ingest.hashing import hash_id
@@ -56,7 +55,7 @@ SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
 SHAPES: Final = {
     "fading": (OWN_FIELDS,),
-    "fading_slots": (SLOTS, SLOT_FIELDS),
+    "fading_slots": (SLOTS, ORDERED_SLOT_FIELDS),
     "fading_orders": (SLOTS, ORDERS, ORDER_FIELDS),
     "fading_states": (STATES, STATE_FIELDS),
     "fading_events": (EVENTS, EVENT_FIELDS),

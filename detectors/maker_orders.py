@@ -1,0 +1,66 @@
+"""Live orders of makers, slot by slot, as kernels keep them: found, shown, removed, the best price.
+
+A slot's first fields and an order's fields are those named here; orders of a slot stand together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ingest.compiled import njit
+from ingest.events import NULL, Array
+
+_NULL: Final = int(NULL)
+
+# Of a slot: account code + 1 (0 = free), best bid and ask (0 = none), event time last seen, orders.
+S_ACCOUNT, S_BID, S_ASK, S_NS, S_ORDERS = range(5)
+ORDERED_SLOT_FIELDS: Final = 5
+# Of an order.
+O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
+ORDER_FIELDS: Final = 5
+
+
+@njit(cache=True)
+def shown(orders: Array, slot: int, place: int) -> int:
+    """Return what an order shows, lots."""
+    leaves, display = orders[slot, place, O_LEAVES], orders[slot, place, O_DISPLAY]
+    return int(leaves if display == _NULL else min(leaves, display))
+
+
+@njit(cache=True)
+def set_best(slots: Array, orders: Array, slot: int, side: int) -> bool:
+    """Find anew the best price at which a slot shows anything on a side; return if it changed."""
+    found = np.int64(0)
+    for place in range(slots[slot, S_ORDERS]):
+        price = orders[slot, place, O_PRICE]
+        if (
+            orders[slot, place, O_SIDE] == side
+            and (found == 0 or side * (price - found) > 0)
+            and shown(orders, slot, place) > 0
+        ):
+            found = price
+    field = S_BID if side > 0 else S_ASK
+    changed = bool(slots[slot, field] != found)
+    slots[slot, field] = found
+    return changed
+
+
+@njit(cache=True)
+def place_of(slots: Array, orders: Array, slot: int, key: int) -> int:
+    """Return the place of an order in its slot, or -1 when it is not known."""
+    for place in range(slots[slot, S_ORDERS]):
+        if orders[slot, place, O_KEY] == key:
+            return place
+    return -1
+
+
+@njit(cache=True)
+def remove(slots: Array, orders: Array, slot: int, place: int) -> None:
+    """Forget an order: the last one takes its place."""
+    last = slots[slot, S_ORDERS] - 1
+    for field in range(ORDER_FIELDS):
+        orders[slot, place, field] = orders[slot, last, field]
+        orders[slot, last, field] = 0
+    slots[slot, S_ORDERS] = last
