@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from detectors.access_chance import Verdict, day_tests, quantiles
+from detectors.access_chance import SHARES, Verdict, day_tests, quantiles
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import FEE, PROTECTION
 from detectors.base import Evidence, EvidenceClass, Feature, Finding, Ref, Spec, rounded
@@ -72,7 +72,7 @@ def of_times(verdict: Verdict, times: Array, params: UnequalAccessParams) -> dic
         "pairs_faster": Feature(verdict.hits, "count", verdict.others),
         "lead": Feature(rounded((verdict.hits - verdict.others) / verdict.ours), "ratio", 0.0),
     }
-    for name, share in (("median", 0.5), ("p90", 0.9)):
+    for name, share in SHARES.items():
         found = quantiles(times, share)
         features[f"{name}_time"] = Feature(found["ours"], "ns", found["others"])
         features[f"{name}_difference"] = Feature(found["others"] - found["ours"], "ns", 0)

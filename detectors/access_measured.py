@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from detectors.access_chance import LEAST_PEERS, below, day_tests, leading, quantiles
+from detectors.access_chance import LEAST_PEERS, below, day_tests, leading, margin_of, quantiles
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
     B_BENT,
@@ -104,14 +104,15 @@ def _times(
     if not pairs:
         verdict = "not_seen"
     else:
-        found = quantiles(kept["access_times"].sum(axis=0, dtype=np.int64), 0.5)
+        times = kept["access_times"].sum(axis=0, dtype=np.int64)
+        found = quantiles(times, 0.5)
         better = below(kept["access_ours"], 0, KEPT, params)
         lead = leading(kept["access_ours"], 0, KEPT, params)
         covered = all(s in better and not better[s] for s in lead)
         if len(compared) < LEAST_PEERS:
             verdict = "no_peer_control"
         elif wins - losses >= params.least_lead_ratio * pairs and not covered:
-            sure = found["others"] - found["ours"] > params.clock_uncertainty_ns
+            sure = margin_of(times) > params.clock_uncertainty_ns
             verdict = "breach" if sure and any(better.get(s) for s in lead) else "undisclosed"
     yield Measured(
         instrument=name,

@@ -53,7 +53,7 @@ class UnequalAccessParams(Params, frozen=True):
     clock_uncertainty_ns: Annotated[
         int,
         Parameter(
-            "difference of median times up to which clocks of gateways may be its cause",
+            "difference of times up to which clocks of gateways may be its cause",
             "ns",
             "what one gateway's clock and one engine's are off cancels in a difference; 10 µs is "
             "for gateways of one time source: where each has its own, enter what these may be off",

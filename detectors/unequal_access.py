@@ -19,7 +19,7 @@ from detectors.access_case import (
     of_refusals,
     of_times,
 )
-from detectors.access_chance import Verdict, below, faster, leading, quantiles, spared
+from detectors.access_chance import Verdict, below, faster, leading, margin_of, quantiles, spared
 from detectors.access_kernel import COLUMNS, scan
 from detectors.access_measured import Measured, measured
 from detectors.access_params import UnequalAccessParams
@@ -163,7 +163,7 @@ class UnequalAccess(Detector):
         ),
         blind_spots=(
             "a difference of time below least_difference_ns",
-            "a difference of medians up to clock_uncertainty_ns, which leaves alerts weak",
+            "times that differ by clock_uncertainty_ns at most, which leaves alerts weak",
             "an advantage before the gateway stamps, or in the stamps themselves",
             "rate limits that are not enforced on the affiliate",
             "maker protection counted over several instruments",
@@ -344,10 +344,9 @@ class UnequalAccess(Detector):
         if not leads:
             return  # no better than clients were told
         features = of_times(passed, times, self._params)
-        found, limit_ns = quantiles(times, 0.5), self._params.clock_uncertainty_ns
-        difference_ns = found["others"] - found["ours"]
-        if difference_ns <= limit_ns:
-            features["within_clock_uncertainty"] = Feature(difference_ns, "ns", limit_ns)
+        margin_ns, limit_ns = margin_of(times), self._params.clock_uncertainty_ns
+        if margin_ns <= limit_ns:
+            features["within_clock_uncertainty"] = Feature(margin_ns, "ns", limit_ns)
         bits = sum(1 << s for s in leads)
         breach = any(better.get(s, False) for s in leads)
         yield from self._tested(
