@@ -31,8 +31,9 @@ SECOND_NS = 1_000_000_000
 
 
 def build_detectors(config: Config, instruments: Instruments) -> list[Detector]:
-    """Return one of each detector, with the configured parameters, in the catalogue's order."""
-    return [kind(config.detectors[name], instruments) for name, kind in DETECTORS.items()]
+    """Return a detector for each that has parameters, in the catalogue's order."""
+    params = config.detectors
+    return [kind(params[name], instruments) for name, kind in DETECTORS.items() if name in params]
 
 
 def build_platform(

@@ -2,16 +2,21 @@
 
 Records made up here go once through decoder, book and detectors, and through a stop and a restart:
 enough accounts, orders and hours that every table grows, every window closes and every kernel runs.
+Compiling is nearly all of the time and knows no threads, so each core first compiles the kernels of
+its share of the detectors, in a process of its own; the pass that follows finds what they wrote.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from detectors.access_rules import disclosed
@@ -23,7 +28,7 @@ from ingest.names import Names
 from ingest.register import read_register
 from ingest.tape import Tape, TapeSource
 from monitor.assembly import build_pipeline
-from monitor.config import default_config
+from monitor.config import Config, default_config
 from monitor.pipeline import Pipeline
 from monitor.replay import replay
 
@@ -48,6 +53,8 @@ CLIENTS: Final = 1_100
 """More than a detector's tables hold at first."""
 RESTING: Final = 1_100
 """Orders: more than the book holds at first."""
+MAX_PROCESSES: Final = 4
+"""Each needs about half a gigabyte, and compiles what all detectors share for itself."""
 
 
 class _Writer:
@@ -133,22 +140,51 @@ def restart(tape: Path, scratch: Path) -> None:
             running.restore(sections)
 
 
-def main() -> None:
-    """Compile every kernel that is not compiled yet, and say how long it took."""
-    begun = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
-        tape = Path(scratch) / "tape"
-        tape.mkdir()
-        write_tape(tape)
-        replay(tape, Path(scratch) / "out", default_config(Path(scratch)))
-        restart(tape, Path(scratch))
+def share_of(config: Config, part: int, parts: int) -> Config:
+    """Return a configuration in which only each `parts`-th detector is at work, from `part` on."""
+    names = sorted(config.detectors)[part::parts]
+    return msgspec.structs.replace(config, detectors={n: config.detectors[n] for n in names})
+
+
+def compile_share(tape: Path, scratch: Path, part: int, parts: int) -> None:
+    """Compile the kernels of a share of the detectors."""
+    replay(tape, scratch / f"out-{part}", share_of(default_config(scratch), part, parts))
+
+
+def compile_all(tape: Path, scratch: Path) -> None:
+    """Run every kernel in this process, so that those not compiled yet are."""
+    replay(tape, scratch / "out", default_config(scratch))
+    restart(tape, scratch)
     one = np.ones(1, np.int64)
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
     rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
     Presence.warm()  # what new terms end: the register of that tape stays as it is
     disclosed(np.zeros((1, TOLD_FIELDS)), 0, 0, 0, 0)  # likewise
+
+
+def main() -> None:
+    """Compile every kernel that is not compiled yet, and say how long it took."""
+    begun = time.perf_counter()
+    parts = min(os.cpu_count() or 1, MAX_PROCESSES)
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as folder:
+        scratch = Path(folder)
+        tape = scratch / "tape"
+        tape.mkdir()
+        write_tape(tape)
+        command = [sys.executable, "-m", "monitor.warm", str(tape), folder]
+        others = [
+            subprocess.Popen([*command, str(n), str(parts)])  # noqa: S603 - this program
+            for n in range(1, parts)
+        ]
+        compile_share(tape, scratch, 0, parts)
+        if any(other.wait() for other in others):
+            sys.stderr.write("a process that compiles failed; its kernels are compiled now\n")
+        compile_all(tape, scratch)
     sys.stderr.write(f"kernels are ready ({time.perf_counter() - begun:.1f} s)\n")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        compile_share(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.config import default_config
+from monitor.warm import share_of
 from tests.support.venue import ABUSES, random_tape
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,3 +61,10 @@ def test_after_the_warm_up_no_tape_makes_the_compiler_run(hours, gappy_tape, tmp
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n") == ["", ""]
     assert "kernels are ready" in done.stderr
+
+
+def test_the_processes_that_compile_share_all_detectors_between_them(tmp_path):
+    config = default_config(tmp_path)
+    shares = [share_of(config, part, 3).detectors for part in range(3)]
+    assert sum(len(share) for share in shares) == len(config.detectors)
+    assert {name for share in shares for name in share} == set(config.detectors)
