@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
 from detectors.ring_graph import edge_between
 from ingest.compiled import njit
 from ingest.events import Array
+
+_DOUBT: Final = -math.log(0.05)
+"""Of how often outsiders meet members: the bound of one in twenty (Chernoff)."""
+_HALVINGS: Final = 40
 
 
 @njit(cache=True)
@@ -21,6 +26,37 @@ def _surprise(met: float, trades: float, by_chance: float) -> float:
     if x < 1.0:
         log_p -= (trades - met) * math.log((1.0 - x) / (1.0 - q))
     return log_p
+
+
+@njit(cache=True)
+def at_most(hits: float, trials: float) -> float:
+    """Return the largest rate that so few hits leave possible; 1 where nothing was tried.
+
+    >>> at_most(0.0, 0.0), round(at_most(0.0, 30.0), 3), round(at_most(500.0, 1000.0), 3)
+    (1.0, 0.095, 0.539)
+    """
+    if trials <= 0.0:
+        return 1.0
+    low, high = hits / trials, 1.0
+    for _ in range(_HALVINGS):
+        rate = 0.5 * (low + high)
+        if _surprise_below(hits, trials, rate) <= _DOUBT:
+            low = rate
+        else:
+            high = rate
+    return high
+
+
+@njit(cache=True)
+def _surprise_below(hits: float, trials: float, rate: float) -> float:
+    """Return the Chernoff bound of -log P(so few or fewer) at a rate above the one seen."""
+    x = hits / trials
+    found = 0.0
+    if x > 0.0:
+        found += hits * math.log(x / rate)
+    if x < 1.0:
+        found += (trials - hits) * math.log((1.0 - x) / (1.0 - rate)) if rate < 1.0 else math.inf
+    return found
 
 
 @njit(cache=True)
@@ -83,7 +119,7 @@ def beyond_chance(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def chance_by_hour(who: Array, src: Array, dst: Array, hour: Array) -> tuple[float, float]:
+def chance_by_hour(who: Array, src: Array, dst: Array, hour: Array) -> tuple[float, float, float]:
     """Return the worst surprise over one set's members, and the trades that chance would give.
 
     As `beyond_chance`, but with q taken hour by hour: who trades in the hours of one maker meets
@@ -104,6 +140,9 @@ def chance_by_hour(who: Array, src: Array, dst: Array, hour: Array) -> tuple[flo
     log_probability : float
         Of the member for whom it is the least surprising; 0 = no more than chance.
     expected : float
+    in_doubt : float
+        As `log_probability`, had outsiders met members as often as what they did leaves possible
+        (`at_most`): where members are most of the market, few are left to tell chance by.
     """
     k, hours = len(who), hour[-1] + 1
     inner = np.zeros((k, hours), np.int64)
@@ -127,15 +166,21 @@ def chance_by_hour(who: Array, src: Array, dst: Array, hour: Array) -> tuple[flo
         else:
             outside[h] += 1
     crossing = outer.sum(axis=0)
-    worst, expected = -np.inf, 0.0
+    worst, in_doubt, expected = -np.inf, -np.inf, 0.0
     for i in range(k):
         n, met, by_chance = 0, 0, 0.0
+        seen, tried = 0.0, 0.0
         for h in range(hours):
             here = inner[i, h] + outer[i, h]
             hits = crossing[h] - outer[i, h]
             by_chance += here * ((hits + 1.0) / (hits + outside[h] + 2.0))
+            if here:
+                seen += hits
+                tried += hits + outside[h]
             n += here
             met += inner[i, h]
         worst = max(worst, _surprise(met, n, by_chance))
+        more = at_most(seen, tried) * (tried + 2.0) / (seen + 1.0)
+        in_doubt = max(in_doubt, _surprise(met, n, min(float(n), by_chance * max(1.0, more))))
         expected += 0.5 * by_chance
-    return worst, expected
+    return worst, expected, in_doubt

@@ -100,4 +100,6 @@ def features(
         found["window_trades"] = Feature(
             sums["window_trades"], "count", sums["milli_chance"] / 1000
         )
+        if not sums["sure"]:
+            found["few_outsiders"] = Feature(1, "others are too few to tell chance by")
     return found

@@ -56,6 +56,8 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
     """After which everyone stood where they stood before; 0 = not counted."""
     met: int
     by_chance: float
+    sure: bool
+    """Chance is told by enough meetings of others; always of unique items."""
     cut: bool
     """Only a part was looked at: edges, or trades of the set, passed their bound."""
 
@@ -157,14 +159,15 @@ def _peeled(
             for accounts, covered in _covered(
                 trades, graph, of_item[-limits.max_set_trades :], limits
             ):
-                by_chance = 0.0
+                by_chance, sure = 0.0, True
                 if not unique:
                     meetings = len(covered) - int(again[covered].sum())
                     if len(accounts) < size or meetings < limits.min_turns * size:
                         continue
-                    log_p, by_chance = chance_by_hour(who, met_src, met_dst, hour[~again])
+                    log_p, by_chance, in_doubt = chance_by_hour(who, met_src, met_dst, hour[~again])
                     if log_p > surprise:
                         continue
+                    sure = in_doubt <= surprise
                 yield Ring(
                     accounts=accounts,
                     rows=covered,
@@ -173,6 +176,7 @@ def _peeled(
                     laps=0,
                     met=len(rows) - int(again[rows].sum()),
                     by_chance=by_chance,
+                    sure=sure,
                     cut=cut or skipped > 0,
                 )
 
@@ -219,6 +223,7 @@ def _circling(  # noqa: PLR0917 - one window
             laps=circle.laps,
             met=circle.met,
             by_chance=circle.by_chance,
+            sure=True,
             cut=left_out,
         )
 

@@ -91,7 +91,8 @@ class WashRings(Detector):
             "both are then active, or parcels of one size that go round, and at least three laps "
             "of their trades, more than chance gives of the circle as a whole: that members meet "
             "so often, and hand on whole what they bought of members more than other purchases. "
-            "One there-and-back is weak evidence."
+            "One there-and-back is weak evidence, and so is a set that leaves too few others to "
+            "tell chance by (feature few_outsiders)."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -120,8 +121,8 @@ class WashRings(Detector):
                 "and who neither meet in a burst nor hand on parcels of one size"
             ),
             (
-                "told wrongly: up to 8 accounts that are the whole market and trade round lots, "
-                "who leave nobody to tell chance by"
+                "a ring that is nearly all of its market in every window is told as weak only: it "
+                "leaves nobody to tell chance by"
             ),
             (
                 "a circle of which less than three laps lie before the last boundary that was "
@@ -290,6 +291,7 @@ class WashRings(Detector):
         sums["layers"] = max(sums.get("layers", 0), ring.layers)
         sums["laps"] = max(sums.get("laps", 0), ring.laps)
         sums["window_trades"], sums["milli_chance"] = ring.met, round(1000 * ring.by_chance)
+        sums["sure"] = max(sums.get("sure", 0), int(ring.sure))
         refs = tuple(Ref(code, seq) for seq in trades["seq"].tolist())
         return self._finding(episode, end_ns, refs)
 
@@ -327,7 +329,7 @@ class WashRings(Detector):
     ) -> Finding:
         params, sums, code = self._params, episode.sums, episode.key[0]
         size = measure(episode)
-        legs = size.turns >= params.supported_turns
+        legs = size.turns >= params.supported_turns and sums["sure"] > 0
         material = size.share_ratio >= params.material_share_ratio
         status: Status = "provisional"
         if sums["trades"] == 0:
@@ -354,7 +356,7 @@ class WashRings(Detector):
                 score(size.turns, size.share_ratio / params.material_share_ratio, size.net_ratio)
             ),
             all_legs=legs,
-            significant=material and size.turns >= params.significant_turns,
+            significant=legs and material and size.turns >= params.significant_turns,
             coverage="incomplete" if episode.incomplete else "complete",
             status=status,
         )

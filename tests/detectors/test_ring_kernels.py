@@ -116,15 +116,25 @@ def test_chance_hour_by_hour_is_judged_as_the_formula_says(seed):
     graph = graph_of(sales)
     node = {code: n for n, code in enumerate(graph.codes.tolist())}
     who = frozenset(m * 977 for m in members)
-    log_p, expected = ring_chance.chance_by_hour(
+    log_p, expected, in_doubt = ring_chance.chance_by_hour(
         np.array([node[code] for code in who]),
         graph.src[graph.edge_of],
         graph.dst[graph.edge_of],
         np.array([s.time_ns // 40 for s in sales]),
     )
     assert expected > 0
+    assert in_doubt >= log_p
     for limit in (0.5, 1e-2, 1e-4):
         assert (log_p <= math.log(limit)) == plain.beyond_chance(sales, who, limit, 40)
+
+
+def test_the_highest_rate_that_few_hits_leave_possible_is_rarely_passed():
+    """Of 2,000 draws at a rate the bound is below it in at most one of twenty."""
+    rng = np.random.default_rng(1)
+    for trials, rate in ((5, 0.5), (40, 0.1), (400, 0.02)):
+        hits = rng.binomial(trials, rate, 2000)
+        assert np.mean([ring_chance.at_most(h, trials) < rate for h in hits.astype(float)]) <= 0.05
+    assert ring_chance.at_most(0.0, 0.0) == 1.0
 
 
 def test_a_lookup_of_edges_survives_growing_tables():

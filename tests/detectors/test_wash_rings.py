@@ -497,6 +497,11 @@ def test_blind_spot_a_turn_of_eight_days():
                   until_ns=BORDER + 20 * WEEK)  # fmt: skip
 
 
+@pytest.mark.xfail(strict=True, reason="nobody is left to tell chance by")
+def test_blind_spot_a_ring_that_is_its_whole_market():
+    assert alerts(circle([1, 2, 3], 40))[0].evidence == "supported"
+
+
 @pytest.mark.xfail(reason="rings have at most 8 members")
 def test_blind_spot_a_ring_of_nine():
     assert alerts(crowd() + circle(list(range(1, 10)), 6, step=HOUR // 60))
