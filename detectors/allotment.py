@@ -14,6 +14,7 @@ from detectors.displacement import (
     CLIENT_UNKNOWN,
     PROVED,
     TIMING,
+    UNORDERED,
     Displacement,
     Due,
 )
@@ -22,7 +23,7 @@ from ingest.events import PASSED_MOST, Coverage
 _BY_PLACE, _BY_ARRIVAL = False, True
 _TIERS: Final = (
     {(PROVED, _BY_PLACE)},
-    {(PROVED, _BY_ARRIVAL), (TIMING, _BY_ARRIVAL)},
+    {(PROVED, _BY_ARRIVAL), (TIMING, _BY_ARRIVAL), (UNORDERED, _BY_ARRIVAL)},
     {(AFFILIATE_UNKNOWN, _BY_PLACE), (AFFILIATE_UNKNOWN, _BY_ARRIVAL)},
     {(CLIENT_UNKNOWN, _BY_PLACE), (CLIENT_UNKNOWN, _BY_ARRIVAL)},
 )

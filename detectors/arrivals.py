@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
+from detectors.overtaking import is_unordered
 from ingest.axes import ByCode, Count
 from ingest.compiled import njit
 from ingest.errors import SnapshotError
@@ -84,6 +85,8 @@ class Inversion(msgspec.Struct, frozen=True, array_like=True):
     """NULL = a market order."""
     group_trade_ns: int
     """Event time of the group's trade, ns."""
+    unordered: int
+    """1 where the venue matches others' instructions that are so far apart either way."""
 
 
 OUT_FIELDS: Final = len(Inversion.__struct_fields__)
@@ -97,6 +100,7 @@ def _judge(  # noqa: PLR0917
     executions: Array,
     fills: Array,
     delta: int,
+    octaves: int,
     out: Array,
     written: int,
 ) -> int:
@@ -149,6 +153,7 @@ def _judge(  # noqa: PLR0917
         row[14] = own[C_LATE] | took[E_LATE]
         row[15], row[16], row[17], row[18] = price, worse, lots, own[C_DOUBT]
         row[19], row[20] = limit, took[E_NS]
+        row[21] = 1 if is_unordered(octaves, took[E_RECEIVED] - own[C_RECEIVED]) else 0
         written += 1
 
 
@@ -179,6 +184,7 @@ def _qualifies(took: Array, own: Array, side: int, limit: int, delta: int) -> bo
 @njit(cache=True)
 def _scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
+    octaves: Array,
     first: int,
     delta: int,
     flight_ns: int,
@@ -204,7 +210,7 @@ def _scan(  # noqa: PLR0917
         if own[C_SEQ] != 0 and not (k == _TRADE and incoming[i] == own[C_SEQ]):
             if written + 2 * KEPT + 2 > len(out):
                 return i, written
-            written = _judge(x, state, executions, fills, delta, out, written)
+            written = _judge(x, state, executions, fills, delta, octaves[i], out, written)
             own[C_SEQ] = 0
         if k == _TRADE:
             flying = incoming[i]
@@ -315,14 +321,17 @@ class Arrivals:
         """Return the clock of an instrument's last status record; NULL = none yet."""
         return int(self._state[code, STATUS_NS])
 
-    def scan(self, batch: Batch) -> Iterator[Inversion]:
-        """Yield the inversions that the batch completes, in its row order."""
+    def scan(self, batch: Batch, octaves: Array) -> Iterator[Inversion]:
+        """Yield the inversions that the batch completes, in its row order.
+
+        `octaves`: what `Overtaking.scan` returns of the batch.
+        """
         columns = tuple(batch[name] for name in COLUMNS)
         out, row = self._out, 0
         while row < len(batch):
             row, written = _scan(
-                columns, row, self._delta_ns, self._flight_ns, self._state, self._executions,
-                self._fills, self._lost, out,
+                columns, octaves, row, self._delta_ns, self._flight_ns, self._state,
+                self._executions, self._fills, self._lost, out,
             )  # fmt: skip
             yield from (Inversion(*found) for found in out[:written].tolist())
 

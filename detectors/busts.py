@@ -33,6 +33,8 @@ class CountedTrade(msgspec.Struct, array_like=True, frozen=True):
     """In the direction of the episode's first trade."""
     auction: bool
     new_instruction: bool
+    whole: bool = False
+    """It took the whole of a resting order that was new."""
 
 
 _Known = tuple[int, list[tuple[int, int, CountedTrade]]]

@@ -11,6 +11,7 @@ from detectors.configuration_days import ConfigurationDays
 from detectors.displacement import Displacement, of_inversions
 from detectors.episodes import Episode, Episodes
 from detectors.harm import Harm, Settled, Watch, charge
+from detectors.overtaking import Overtaking
 from detectors.passed_over import PassedOver
 from detectors.priority_episode import count, finding
 from detectors.priority_params import ClientPriorityParams
@@ -66,7 +67,10 @@ class ClientPriority(Detector):
             "accounts are judged both ways, as weak, after the known. Exempt, each by a rule of "
             "the venue, and counted: hidden quantity (never owed priority), the incoming owner's "
             "own orders (self-trade prevention), instructions held by a speed bump. Minimum "
-            "quantity is not in the contract. Auctions are not judged."
+            "quantity is not in the contract. Auctions are not judged. Where the engine matches "
+            "pairs of others' instructions that reached the gateway as close after each other "
+            "either way (`unordered_ratio`), arrival is no order on that venue: such an inversion "
+            "is low, with its condition said; whom it favours is unequal_access's question."
         ),
         legal_basis=(
             (
@@ -85,6 +89,7 @@ class ClientPriority(Detector):
             "client amending after the match",
             "instruction held by a speed bump",
             "gap within the clock uncertainty",
+            "gateways so uneven that others' instructions overtake each other as well",
             "auction or halt",
             "iceberg tranche that queued again",
         ),
@@ -128,6 +133,7 @@ class ClientPriority(Detector):
     layout: ClassVar[Layout] = {
         **Episodes.layout,
         **Arrivals.layout,
+        **Overtaking.layout,
         **PassedOver.layout,
         **Harm.layout,
         **ConfigurationDays.layout,
@@ -139,6 +145,9 @@ class ClientPriority(Detector):
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._arrivals = Arrivals(
             len(instruments), params.clock_uncertainty_ns, params.flight_s * SECOND
+        )
+        self._overtaking = Overtaking(
+            len(instruments), params.unordered_ratio, params.unordered_pairs
         )
         self._passed = PassedOver(
             instruments, params.clock_uncertainty_ns, params.entry_horizon_s * SECOND
@@ -153,8 +162,9 @@ class ClientPriority(Detector):
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return incidents, marks of harm and closings."""
-        inversions = list(self._arrivals.scan(batch))
-        displaced, younger = self._passed.judge(batch)
+        octaves = self._overtaking.scan(batch)
+        inversions = list(self._arrivals.scan(batch, octaves))
+        displaced, younger = self._passed.judge(batch, self._overtaking)
         displaced.extend(of_inversions(inversions, self._params.clock_uncertainty_ns))
         findings: list[Finding] = []
         active = {fact.instrument for fact in displaced} | self._harm.codes()
@@ -238,6 +248,7 @@ class ClientPriority(Detector):
         return {
             **self._episodes.snapshot(),
             **self._arrivals.snapshot(),
+            **self._overtaking.snapshot(),
             **self._passed.snapshot(),
             **self._harm.snapshot(),
             **self._days.snapshot(),
@@ -246,6 +257,7 @@ class ClientPriority(Detector):
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._arrivals.restore(snapshot)
+        self._overtaking.restore(snapshot)
         self._episodes.restore(snapshot)
         self._passed.restore(snapshot)
         self._harm.restore(snapshot)

@@ -10,7 +10,7 @@ import msgspec
 from detectors.arrivals import Inversion
 from ingest.events import NULL, Role
 
-PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING = range(4)
+PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING, UNORDERED = range(5)
 """What a displacement's standing as a breach depends on."""
 
 
@@ -99,6 +99,8 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
         condition = AFFILIATE_UNKNOWN
     elif one.late or gap_ns <= 2 * delta_ns:
         condition = TIMING
+    elif one.unordered:
+        condition = UNORDERED
     return Displacement(
         instrument=one.instrument,
         condition=condition,

@@ -13,8 +13,10 @@ from detectors.displacement import (
     CLIENT_UNKNOWN,
     PROVED,
     TIMING,
+    UNORDERED,
     Displacement,
 )
+from detectors.overtaking import Overtaking, is_unordered
 from ingest.axes import ByCode, Count, Rows
 from ingest.events import (
     NULL,
@@ -71,7 +73,7 @@ class PassedOver:
         self._prune_at = _PRUNE_ABOVE
         self.overflow = 0
 
-    def judge(self, batch: Batch) -> tuple[list[Displacement], Array]:
+    def judge(self, batch: Batch, overtaking: Overtaking) -> tuple[list[Displacement], Array]:
         """Return the breaches among the batch's rows, and the rows of younger clients that are not.
 
         The latter index `batch.passed_over`: on a price_time venue they say how the engine matches.
@@ -96,7 +98,7 @@ class PassedOver:
             rows = np.flatnonzero(continuous & (older | by_class | inverted))
             gaps = np.where(inverted, gap, 0)[rows].tolist()
             for cell, gap_ns in zip(_cells(table, rows), gaps, strict=True):
-                claim = self._claim(batch, cell, gap_ns)
+                claim = self._claim(batch, cell, gap_ns, overtaking)
                 if claim is not None:
                     where = (cell["instrument"], cell["done_seq"], cell["price"])
                     claims.setdefault(where, []).append(claim)
@@ -108,7 +110,7 @@ class PassedOver:
                 inversions |= {
                     (f.instrument, f.done_seq, f.group_account, f.dues[0].limit)
                     for f in found
-                    if f.arrival_inversions and f.condition in (PROVED, TIMING)
+                    if f.arrival_inversions and f.condition in (PROVED, TIMING, UNORDERED)
                 }
             stays = continuous & ~older & ~by_class & _front_most_known(table)
             younger = np.flatnonzero(stays)
@@ -119,7 +121,9 @@ class PassedOver:
         self._prune(batch)
         return breaches, younger
 
-    def _claim(self, batch: Batch, cell: Mapping[str, int], gap_ns: int) -> Claim | None:
+    def _claim(
+        self, batch: Batch, cell: Mapping[str, int], gap_ns: int, overtaking: Overtaking
+    ) -> Claim | None:
         """Return what a row's client order can ask for; None when that is nothing."""
         by_class = bool(self._class_time[cell["instrument"]])
         doubt = False
@@ -136,6 +140,10 @@ class PassedOver:
             condition = AFFILIATE_UNKNOWN
         elif doubt and not placed:
             condition = TIMING
+        elif not placed:
+            octaves = overtaking.at(batch, cell["instrument"], cell["done_seq"])
+            if is_unordered(octaves, gap_ns):
+                condition = UNORDERED
         every = by_class or not placed
         return Claim(
             cell=cell,

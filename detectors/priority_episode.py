@@ -10,6 +10,7 @@ from detectors.displacement import (
     CLIENT_UNKNOWN,
     PROVED,
     TIMING,
+    UNORDERED,
     Displacement,
 )
 from detectors.episodes import Episode, accounts_in, meet
@@ -21,6 +22,10 @@ CONDITIONS: Final = {
     CLIENT_UNKNOWN: "breach if client",
     AFFILIATE_UNKNOWN: "breach if affiliate",
     TIMING: "breach if the clocks are right",
+    UNORDERED: (
+        "breach if the engine is bound to the order of arrival: it matches others' instructions "
+        "that came so close after each other either way"
+    ),
 }
 COUNTERFACTUAL: Final = (
     "the client filled at the group's price when the group was, all else unchanged; what stayed "
@@ -56,7 +61,7 @@ def finding(
     sums = episode.sums
     incidents = sums["older"] + sums["younger"] + sums["arrival_inversions"]
     evidence: Evidence = "weak"
-    if condition in (PROVED, TIMING):
+    if condition in (PROVED, TIMING, UNORDERED):
         evidence = "proved" if condition == PROVED else "supported"
     jumps = sums["older"] + sums["class_time"]
     facets = [name for name, n in (

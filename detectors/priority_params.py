@@ -26,6 +26,23 @@ class ClientPriorityParams(Params, frozen=True):
             "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
         ),
     ] = 100_000
+    unordered_ratio: Annotated[
+        float,
+        Parameter(
+            "share of pairs of others' instructions, so far apart on arrival, that are matched the "
+            "other way round, from which the venue does not keep the order of arrival",
+            "ratio",
+            "none where it does; one in a hundred is how its gateways work, not whom they favour",
+        ),
+    ] = 0.01
+    unordered_pairs: Annotated[
+        int,
+        Parameter(
+            "such pairs below which it does",
+            "count",
+            "a few held orders overtaken by everybody are no way of working",
+        ),
+    ] = 5
     flight_s: Annotated[
         int,
         Parameter(

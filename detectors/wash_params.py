@@ -42,6 +42,14 @@ class WashTradingParams(Params, frozen=True):
             "FINRA 5210.02 [S] speaks of a pattern; a sweep of own quotes is one instruction",
         ),
     ] = 3
+    answer_s: Annotated[
+        int,
+        Parameter(
+            "age of a resting order up to which an employee's may be entered for the group's",
+            "s",
+            "orders entered for each other are not left to strangers for longer",
+        ),
+    ] = 10
     bust_horizon_s: Annotated[
         int,
         Parameter(

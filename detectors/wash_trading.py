@@ -39,7 +39,7 @@ from detectors.wash_kernel import (
 from detectors.wash_params import WashTradingParams
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
-from ingest.events import Batch, Coverage, Phase
+from ingest.events import NULL, Batch, Coverage, Phase, Role
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -54,7 +54,8 @@ SCENARIOS: Final = (
 OUT_ROWS: Final = 4096
 TRADED: Final = (
     "instrument", "seq", "clock_ns", "quantity", "price", "phase", "coverage", "buy_account",
-    "sell_account", "incoming_seq", "entry_seq", "trade_hi", "trade_lo",
+    "sell_account", "incoming_seq", "entry_seq", "trade_hi", "trade_lo", "leaves_before",
+    "lifetime_ns", "buy_role", "sell_role",
 )  # fmt: skip
 
 
@@ -97,7 +98,11 @@ class WashTrading(Detector):
             "on the orders of a trade of its own, or on one of two, the clients behind it cannot "
             "be told apart and the trade is an indicator, weak until it is material. Where both "
             "are present and differ there are two owners, except inside the complex. A match in an "
-            "auction is supported, not proved: the uncross, not the trader, chose the counterparty."
+            "auction is supported, not proved: the uncross, not the trader, chose the "
+            "counterparty. An employee's own account is another beneficial owner: its trades with "
+            "the group are weak until one takes the whole of a resting order entered `answer_s` "
+            "before at most, as orders entered for each other do, or they are a pattern "
+            "(`pattern_instructions`)."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -119,6 +124,7 @@ class WashTrading(Detector):
             "a maker's quotes hit by both sides",
             "self-trade-prevention skip",
             "trade that was busted",
+            "an employee who happens to meet the group's quotes",
         ),
         blind_spots=(
             "nominees: accounts of one owner registered under two",
@@ -229,7 +235,13 @@ class WashTrading(Detector):
             forward=buyer == episode.first_accounts[0],
             auction=cell["phase"] != Phase.CONTINUOUS,
             new_instruction=incoming == 0 or incoming != sums.get("incoming"),
+            whole=(
+                cell["quantity"] == cell["leaves_before"]
+                and NULL < cell["lifetime_ns"] <= self._params.answer_s * SECOND
+            ),
         )
+        if bits == COMPLEX and Role.STAFF in (cell["buy_role"], cell["sell_role"]):
+            sums["employee"] = 1
         sums["incoming"] = incoming
         _count(sums, counted, 1)
         self._memory.keep(code, (cell["trade_hi"], cell["trade_lo"]), counted)
@@ -270,6 +282,9 @@ class WashTrading(Detector):
         pattern = sums["instructions"] >= self._params.pattern_instructions
         material = pattern and share >= self._params.material_share_ratio
         evidence = _evidence(bits, trades, sums["auction"], material)
+        by_chance = sums.get("employee", 0) > 0 and not sums["whole"] and not pattern
+        if by_chance and evidence == "proved":
+            evidence = "weak"
         names = [name for bit, name in SCENARIOS if bits & bit]
         status: Status = "provisional"
         if trades == 0:
@@ -309,6 +324,11 @@ class WashTrading(Detector):
                 ),
                 "auction_trades": Feature(sums["auction"], "count"),
                 "busted_trades": Feature(sums.get("busted", 0), "count"),
+                **(
+                    {"employee_whole_orders": Feature(sums["whole"], "count", 1)}
+                    if sums.get("employee")
+                    else {}
+                ),
             },
             score=rounded(score if trades else 0.0),
             all_legs=evidence == "proved",
@@ -361,6 +381,7 @@ def _count(sums: dict[str, int], trade: CountedTrade, sign: int) -> None:
         ("trades", 1),
         ("instructions", int(trade.new_instruction)),
         ("auction", int(trade.auction)),
+        ("whole", int(trade.whole)),
         ("forward_lots", trade.lots if trade.forward else 0),
         ("backward_lots", 0 if trade.forward else trade.lots),
         ("notional", trade.lots * trade.price),

@@ -6,6 +6,7 @@ Orders go through the test venue and the book, so that what is judged is what a 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -88,9 +89,21 @@ def queue_jump(**options):
     return scene
 
 
-def inversion(gap_ms=5.0, client_tif="IOC", client_lots=10, depth=10, **client):
+def uneven(scene, *, reversed_pairs, pairs=100, gap_ms=5):
+    """Others' orders arrive `gap_ms` apart; so many pairs are matched the other way round."""
+    for n in range(pairs):
+        scene.wait(200)
+        scene.new("XM", "buy", 1, 70)
+        came = 0.05 + (gap_ms if n < reversed_pairs else -gap_ms)
+        scene.wait(0 if n < reversed_pairs else 2 * gap_ms)
+        scene.new("S", "buy", 1, 70, came=came + (0 if n < reversed_pairs else 2 * gap_ms))
+
+
+def inversion(gap_ms=5.0, client_tif="IOC", client_lots=10, depth=10, before=None, **client):
     """An ask for 10; the maker's buy is matched first, the client's came `gap_ms` earlier."""
     scene = Scene()
+    if before is not None:
+        before(scene)
     scene.new("S", "sell", depth, 100)
     scene.new("S", "sell", 10, 103)
     scene.new("XM", "buy", 50, 90)
@@ -502,9 +515,11 @@ def test_a_received_time_that_is_not_known_is_no_finding():
     assert scene.found() == ([], [])
 
 
-def passive(gap_ms, **client):
+def passive(gap_ms, before=None, **client):
     """Both rest at 100: the maker joined first though the client's came `gap_ms` earlier."""
     scene = Scene()
+    if before is not None:
+        before(scene)
     scene.new("S", "buy", 50, 90)
     scene.wait(50)
     scene.new("MM", "sell", 5, 100, came=0.05)
@@ -784,6 +799,30 @@ def test_a_gap_within_the_uncertainty_does_not_fire(make):
     assert found == []
     found, _ = make(gap_ms=5).found(clock_uncertainty_ns=5 * MS)
     assert found == []
+
+
+@look_alike("gateways so uneven that others' instructions overtake each other as well")
+@pytest.mark.parametrize("size", [None, 1, 7])
+@pytest.mark.parametrize("make", [inversion, passive])
+def test_where_others_overtake_each_other_by_as_much_there_is_no_order_of_arrival(make, size):
+    found, _ = make(gap_ms=5, before=partial(uneven, reversed_pairs=20)).found(size)
+    assert {hit.evidence for hit in found} == {"supported"}
+    assert not any(hit.all_legs or hit.systematic for hit in found)
+    assert "either way" in found[-1].features["condition"].value
+
+
+@pytest.mark.parametrize("make", [inversion, passive])
+@pytest.mark.parametrize(
+    ("reversed_pairs", "others_ms", "gap_ms"),
+    [(0, 5, 5), (4, 5, 5), (20, 0.3, 5), (20, 5, 40)],
+    ids=["in order", "a few held orders", "closer pairs only", "much farther apart"],
+)
+def test_an_inversion_is_a_breach_where_others_are_matched_in_order(
+    make, reversed_pairs, others_ms, gap_ms
+):
+    before = partial(uneven, reversed_pairs=reversed_pairs, gap_ms=others_ms)
+    found, _ = make(gap_ms=gap_ms, before=before).found()
+    assert found[-1].evidence == "proved"
 
 
 @look_alike("auction or halt")

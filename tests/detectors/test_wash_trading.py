@@ -255,6 +255,41 @@ def test_an_order_cancelled_by_self_trade_prevention_does_not_fire():
     assert play(cancel, trade(1, 2)) == []
 
 
+def by_employee(n, lots, leaves, age_s=2):
+    return trade(
+        1, 2, buy_complex=1, sell_complex=1, buy_role=Role.STAFF, sell_role=Role.AFFILIATED_MM,
+        quantity=lots, leaves_before=leaves, lifetime_ns=age_s * SECOND,
+        incoming_seq=n + 1, engine_ns=n * SECOND,
+    )  # fmt: skip
+
+
+@look_alike("an employee who happens to meet the group's quotes")
+def test_an_employee_who_takes_a_part_of_the_group_s_quote_is_weak():
+    *_, hit = play(by_employee(1, 3, 50), by_employee(2, 4, 47))
+    assert (hit.scenario, hit.evidence, hit.all_legs) == ("wash_affiliate", "weak", False)
+    assert (hit.notify_clock, hit.significant) == ("none", False)
+
+
+def test_an_employee_whose_order_takes_the_whole_of_the_group_s_is_proved():
+    (hit,) = play(by_employee(1, 50, 50))
+    assert (hit.evidence, hit.features["employee_whole_orders"].value) == ("proved", 1)
+
+
+def test_an_employee_whose_order_stood_long_before_the_group_took_it_is_weak():
+    (hit,) = play(by_employee(1, 50, 50, age_s=40))
+    assert hit.evidence == "weak"
+
+
+def test_an_employee_who_meets_the_group_again_and_again_is_proved():
+    *_, hit = play(*(by_employee(n, 3, 50) for n in range(3)))
+    assert hit.evidence == "proved"
+
+
+def test_an_employee_of_one_owner_with_the_group_is_no_other_beneficial_owner():
+    (hit,) = play({**by_employee(1, 3, 50), "buy_owner": 7, "sell_owner": 7})
+    assert (hit.scenario, hit.evidence) == ("wash_common_owner", "proved")
+
+
 @look_alike("trade that was busted")
 def test_a_busted_trade_ends_retracted_and_without_score():
     last = play(trade(1, 1, trade_lo=1), busting(1, engine_ns=SECOND))[-1]

@@ -1,0 +1,169 @@
+"""Whether a venue keeps the order of arrival: how often others' instructions are matched reversed.
+
+Of two instructions of different accounts that are not the group's, the one that reached the gateway
+first is matched first where the venue keeps that order. Where gateways take now longer and now
+less, it often is not, for instructions that came close after each other: there a client overtaken
+by the group by as little says nothing of the group. Pairs are counted by octave of the time between
+their arrivals, an instrument each.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors.kept import Kept
+from ingest.axes import ByCode
+from ingest.compiled import njit
+from ingest.events import NULL, Array, Batch, Kind, Phase, Reason, Role
+from ingest.sections import Layout
+from ingest.state import Snapshot
+
+COLUMNS: Final = (
+    "kind", "instrument", "engine_ns", "received_ns", "account", "role", "in_complex", "reason",
+    "phase",
+)  # fmt: skip
+RECENT: Final = 16
+"""Instructions that each one is held against, the latest."""
+FIRST_OCTAVE: Final = 14
+"""2^14 ns, 16 µs: closer ones are within any clock uncertainty."""
+OCTAVES: Final = 11
+"""Up to 2^25 ns, 34 ms: gateways that differ by more are not how a venue works, but a hold."""
+_MOST: Final = 1 << 16
+"""Pairs of an octave at which its counts are halved, so that what a venue was long ago fades."""
+
+_NULL: Final = int(NULL)
+_NEW, _REPLACE = int(Kind.NEW), int(Kind.REPLACE)
+_CONTINUOUS, _SPEED_BUMP = int(Phase.CONTINUOUS), int(Reason.SPEED_BUMP)
+_CLIENT, _EXTERNAL = int(Role.CLIENT), int(Role.EXTERNAL_MM)
+
+
+@njit(cache=True)
+def octave(gap_ns: int) -> int:
+    """Return the octave of a time apart, from 0; -1 = closer than the first, or farther than all.
+
+    >>> octave(20_000), octave(100_000), octave(10_000), octave(40_000_000)
+    (0, 2, -1, -1)
+    """
+    found, left = -FIRST_OCTAVE, gap_ns
+    while left > 1:
+        left >>= 1
+        found += 1
+    return found if 0 <= found < OCTAVES else -1
+
+
+@njit(cache=True)
+def _scan(  # noqa: PLR0917
+    columns: tuple[Array, ...],
+    ratio: float,
+    fewest: int,
+    made: Array,
+    recent: Array,
+    pairs: Array,
+    unordered: Array,
+    out: Array,
+) -> None:
+    """Count the pairs of a batch; write for each row in which octaves there is no order so far."""
+    kind, instrument, engine, received, account, role, in_complex, reason, phase = columns
+    for i in range(len(kind)):
+        x = instrument[i]
+        if (
+            (kind[i] == _NEW or kind[i] == _REPLACE)
+            and received[i] != _NULL
+            and received[i] <= engine[i]
+            and phase[i] == _CONTINUOUS
+            and _CLIENT <= role[i] <= _EXTERNAL
+            and in_complex[i] == 0
+            and reason[i] != _SPEED_BUMP
+        ):
+            ring, counts = recent[x], pairs[x]
+            for back in range(min(made[x], RECENT)):
+                other = ring[(made[x] - 1 - back) % RECENT]
+                gap = received[i] - other[0]
+                near = octave(abs(gap))
+                if near < 0 or other[1] == account[i]:
+                    continue
+                counts[near, 0] += 1
+                counts[near, 1] += 1 if gap < 0 else 0
+                if counts[near, 0] >= _MOST:
+                    counts[near, 0] //= 2
+                    counts[near, 1] //= 2
+                known = counts[near, 1] >= fewest
+                if known and counts[near, 1] >= ratio * counts[near, 0]:
+                    unordered[x] |= 1 << near
+                else:
+                    unordered[x] &= ~(1 << near)
+            entry = ring[made[x] % RECENT]
+            entry[0], entry[1] = received[i], account[i]
+            made[x] += 1
+        out[i] = unordered[x]
+
+
+@njit(cache=True)
+def is_unordered(octaves: int, gap_ns: int) -> bool:
+    """Return whether instructions so far apart are matched either way by the venue."""
+    near = octave(gap_ns)
+    return near >= 0 and (octaves >> near & 1) == 1
+
+
+class Overtaking:
+    """Pairs of others' instructions matched in the order of arrival, and the other way round.
+
+    State: half a kB an instrument, whatever the traffic.
+
+    Parameters
+    ----------
+    instruments : int
+        How many the table holds.
+    ratio : float
+        Share of pairs matched the other way round from which there is no order, 0 to 1.
+    fewest : int
+        Such pairs without which there is one.
+    """
+
+    layout: ClassVar[Layout] = {
+        "overtaking_made": ByCode(),
+        "overtaking_recent": ByCode(),
+        "overtaking_pairs": ByCode(),
+        "overtaking": ByCode(),
+    }
+
+    def __init__(self, instruments: int, ratio: float, fewest: int) -> None:
+        self._ratio, self._fewest = ratio, fewest
+        self._kept = Kept(
+            "overtaking",
+            {
+                "overtaking_made": np.zeros(instruments, np.int64),
+                "overtaking_recent": np.zeros((instruments, RECENT, 2), np.int64),
+                "overtaking_pairs": np.zeros((instruments, OCTAVES, 2), np.int64),
+                "overtaking": np.zeros(instruments, np.int64),
+            },
+        )
+        self._before = np.zeros(instruments, np.int64)
+        self._rows = np.zeros(0, np.int64)
+
+    def scan(self, batch: Batch) -> Array:
+        """Count a batch's pairs; return for each row a bit an octave in which there is no order."""
+        kept = self._kept
+        self._before = kept["overtaking"].copy()
+        self._rows = np.empty(len(batch), np.int64)
+        _scan(
+            tuple(batch[name] for name in COLUMNS), self._ratio, self._fewest,
+            kept["overtaking_made"], kept["overtaking_recent"], kept["overtaking_pairs"],
+            kept["overtaking"], self._rows,
+        )  # fmt: skip
+        return self._rows
+
+    def at(self, batch: Batch, code: int, seq: int) -> int:
+        """Return those bits as of a record of the batch last scanned, or of the one before it."""
+        upto = np.flatnonzero((batch["instrument"] == code) & (batch["seq"] <= seq))
+        return int(self._rows[upto[-1]] if len(upto) else self._before[code])
+
+    def snapshot(self) -> Snapshot:
+        """Return all state as arrays."""
+        return self._kept.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
+        self._kept.restore(snapshot)
