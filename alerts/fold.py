@@ -139,7 +139,7 @@ class AlertBook:
         named.sort(key=lambda item: (item[0], item[1].revision))
         self._read_back({part_id for part_id, _ in named} - self._parts.keys())
         fresh = self._not_yet_taken(named)
-        cited = {ref for _, f in fresh for ref in f.evidence_refs}
+        cited = {ref for _, f in fresh for ref in f.all_refs}
         given = evidence or {}
         evidence = {**self._archive.fetch(cited - given.keys()), **given}
         touched: dict[str, None] = {}

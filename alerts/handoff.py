@@ -36,7 +36,7 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True):
 
     finding: Finding
     evidence: Mapping[Ref, SourceEvent]
-    """Of `evidence_refs`, those that the platform's shard still had; the rest may be archived."""
+    """Of its records, those that the platform's shard still had; the rest may be archived."""
     registry_version: str
     """Version of the register under which the finding was made."""
 
@@ -63,6 +63,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     instruments: tuple[str, ...]
     """The finding's instrument, then others that it cites."""
     refs: tuple[tuple[int, int], ...]
+    context: tuple[tuple[int, int], ...] = ()
     """Place in `instruments`, and seq."""
     features: tuple[_Feature, ...]
     events: tuple[SourceEvent, ...]
@@ -107,16 +108,17 @@ def encode(
     """Return a hand-off as bytes; of `evidence`, what the finding cites."""
     names = [instruments[finding.instrument].instrument]
     places = {finding.instrument: 0}
-    for ref in finding.evidence_refs:
+    for ref in finding.all_refs:
         if ref.instrument not in places:
             places[ref.instrument] = len(names)
             names.append(instruments[ref.instrument].instrument)
-    cited = dict.fromkeys(finding.evidence_refs)
+    cited = dict.fromkeys(finding.all_refs)
     record = _Record(
         version=VERSION,
         registry_version=registry_version,
         instruments=tuple(names),
         refs=tuple((places[ref.instrument], ref.seq) for ref in finding.evidence_refs),
+        context=tuple((places[ref.instrument], ref.seq) for ref in finding.context_refs),
         features=tuple(
             _Feature(
                 name,
@@ -156,6 +158,7 @@ def decode(record: bytes, instruments: Instruments) -> HandOff:
     finding = Finding(
         instrument=codes[0],
         evidence_refs=tuple(Ref(codes[place], seq) for place, seq in found.refs),
+        context_refs=tuple(Ref(codes[place], seq) for place, seq in found.context),
         features={
             each.name: Feature(
                 _wide(each.value),

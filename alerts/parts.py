@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -84,6 +84,17 @@ class RecordIds(msgspec.Struct, frozen=True):
     buy_order_id: str | None = None
     sell_order_id: str | None = None
     trade_id: str | None = None
+    buy_account: str | None = None
+    sell_account: str | None = None
+
+    def orders_of(self, accounts: Collection[str]) -> list[str]:
+        """Return the order of an order's record; of a trade's those of some accounts."""
+        named = [self.order_id]
+        if self.buy_account in accounts:
+            named.append(self.buy_order_id)
+        if self.sell_account in accounts:
+            named.append(self.sell_order_id)
+        return [order_id for order_id in named if order_id]
 
 
 _ids = msgspec.json.Decoder(RecordIds)
@@ -149,29 +160,36 @@ class Part(msgspec.Struct, kw_only=True):
         self.ordinal = finding.revision
         self.last_ns = max(self.last_ns, finding.detected_ns)
         added: list[SourceEvent] = []
-        for ref in finding.evidence_refs:
+        named = set(finding.evidence_refs)
+        for ref in finding.all_refs:
             event = evidence.get(ref)
             if event is None:
                 self.unresolved += 1
             elif self.events >= MAX_EVIDENCE:
                 self.overflow += 1
             else:
-                self.add_event(event, finding.detected_ns, said.accounts)
+                self.add_event(event, finding.detected_ns, said.accounts, named=ref in named)
                 added.append(event)
         return added
 
-    def add_event(self, event: SourceEvent, cited_ns: int, accounts: tuple[str, ...]) -> None:
-        """Count a source event among the evidence, with the ids that its record names."""
+    def add_event(
+        self, event: SourceEvent, cited_ns: int, accounts: tuple[str, ...], *, named: bool = True
+    ) -> None:
+        """Count a source event among the evidence; where `named`, with the ids in its record.
+
+        Of a trade these are its own and those of the orders of the episode's accounts: who else
+        traded with them was neither the conduct's nor hurt by it.
+        """
         place = (event.instrument, event.seq)
         self.events += 1
-        ids = ids_of(event.raw)
-        for order_id in (ids.order_id, ids.buy_order_id, ids.sell_order_id):
-            if order_id:
+        if named:
+            ids = ids_of(event.raw)
+            for order_id in ids.orders_of(accounts):
                 _first(self.orders, order_id, place)
-        if ids.trade_id:
-            _first(self.trades, ids.trade_id, place)
-        if event.topic is Topic.TRADES:
-            self.cited.setdefault(place, (cited_ns, accounts))
+            if ids.trade_id:
+                _first(self.trades, ids.trade_id, place)
+            if event.topic is Topic.TRADES:
+                self.cited.setdefault(place, (cited_ns, accounts))
         where = (int(event.topic), event.partition)
         low, high = self.ranges.get(where, (event.offset, event.offset))
         self.ranges[where] = (min(low, event.offset), max(high, event.offset))

@@ -29,9 +29,7 @@ _TIERS: Final = (
 )
 """Claims by how firm they are: (condition, arrived)."""
 _INCOMPLETE: Final = int(Coverage.INCOMPLETE)
-_CITED: Final = (
-    "incoming_seq", "done_seq", "group_trade_seq", "group_entry_seq", "client_entry_seq",
-)  # fmt: skip
+_CITED: Final = ("done_seq", "group_trade_seq", "group_entry_seq", "client_entry_seq")
 
 
 class Claim(msgspec.Struct, kw_only=True):
@@ -183,6 +181,7 @@ def _incident(claims: Sequence[Claim]) -> Displacement:
         ),
         role=one["group_role"],
         seqs=tuple(claim.cell[name] for claim in claims for name in _CITED),
+        context=tuple(claim.cell["incoming_seq"] for claim in claims),
         gap_ns=gap_ns,
         older=older,
         class_time=int(not older and not first.arrived),

@@ -93,9 +93,9 @@ class Ref(msgspec.Struct, frozen=True, order=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A fact that a detector saw. One episode yields one finding for each fact, in event order.
 
-    `evidence_refs` are what *this* finding adds; every other field restates the episode so far, so
-    that the finding with the highest `revision` describes the episode, and applying a finding
-    twice changes nothing.
+    `evidence_refs` and `context_refs` are what *this* finding adds; every other field restates the
+    episode so far, so that the finding with the highest `revision` describes the episode, and
+    applying a finding twice changes nothing.
     """
 
     detector: str
@@ -114,6 +114,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     window_end_ns: int
     detected_ns: int
     evidence_refs: tuple[Ref, ...]
+    """Records of the conduct and of those that it hurt: the alert names their ids."""
     features: Mapping[str, Feature]
     score: float
     """0 to 1, higher is worse."""
@@ -130,6 +131,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     notify_clock: NotifyClock = "none"
     coverage: CoverageWord = "complete"
     status: Status = "provisional"
+    context_refs: tuple[Ref, ...] = ()
+    """Records that what is said is measured by: kept as evidence, and not named."""
+
+    @property
+    def all_refs(self) -> tuple[Ref, ...]:
+        """Records that it adds, named or not."""
+        return self.evidence_refs + self.context_refs
 
 
 class Detector(ABC):

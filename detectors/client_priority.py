@@ -9,7 +9,7 @@ from detectors.arrivals import Arrivals
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.configuration_days import ConfigurationDays
 from detectors.displacement import Displacement, of_inversions
-from detectors.episodes import Episode, Episodes
+from detectors.episodes import Episode, Episodes, Key
 from detectors.harm import Harm, Settled, Watch, charge
 from detectors.overtaking import Overtaking
 from detectors.passed_over import PassedOver
@@ -70,7 +70,7 @@ class ClientPriority(Detector):
             "quantity is not in the contract. Auctions are not judged. Where the engine matches "
             "pairs of others' instructions that reached the gateway as close after each other "
             "either way (`unordered_ratio`), arrival is no order on that venue: such an inversion "
-            "is low, with its condition said; whom it favours is unequal_access's question."
+            "is weak, with its condition said; whom it favours is unequal_access's question."
         ),
         legal_basis=(
             (
@@ -193,12 +193,12 @@ class ClientPriority(Detector):
         )
 
     def _incident(self, fact: Displacement) -> Iterator[Finding]:
-        key = (fact.instrument, fact.group_account, fact.condition)
+        key = self._key(fact)
         episode, expired = self._episodes.fact(
             key,
             seq=fact.first_seq,
             at_ns=fact.done_ns,
-            accounts=(fact.group_account, fact.dues[0].account),
+            accounts=_first_accounts(fact),
             incomplete=fact.incomplete,
         )
         if expired is not None:
@@ -221,8 +221,33 @@ class ClientPriority(Detector):
             if not self._harm.watch(fact.instrument, watch):
                 unmeasured = episode.sums.get("unmeasured", 0)
                 episode.sums["unmeasured"] = unmeasured + due.lots
-        refs = tuple(Ref(fact.instrument, seq) for seq in sorted(set(fact.seqs) - {0}))
-        yield self._finding(episode, fact.done_ns, refs)
+        seqs = set(fact.seqs) - {0}
+        yield self._finding(
+            episode,
+            fact.done_ns,
+            refs=tuple(Ref(fact.instrument, seq) for seq in sorted(seqs)),
+            context=tuple(
+                Ref(fact.instrument, seq) for seq in sorted(set(fact.context) - seqs - {0})
+            ),
+        )
+
+    def _key(self, fact: Displacement) -> Key:
+        """Return the episode's key: jumps in the queue and inversions of arrival are told apart.
+
+        Unless they begin with one fact: an alert's identity is that fact.
+        """
+        of_kind = [
+            (fact.instrument, fact.group_account, fact.condition, kind) for kind in (False, True)
+        ]
+        mine, other = of_kind if not fact.arrival_inversions else reversed(of_kind)
+        begun = self._episodes.get(other)
+        if (
+            begun is not None
+            and begun.first_seq == fact.first_seq
+            and begun.first_accounts == _first_accounts(fact)
+        ):
+            return begun.key
+        return mine
 
     def _marked(self, settled: Settled) -> Finding:
         key = settled.watch.key
@@ -231,16 +256,29 @@ class ClientPriority(Detector):
         assert episode is not None  # noqa: S101
         charge(episode, settled)
         refs = (Ref(key[0], settled.seq),) if settled.seq else ()
-        return self._finding(episode, settled.at_ns, refs)
+        return self._finding(episode, settled.at_ns, context=refs)
 
     def _closing(self, episode: Episode) -> Finding:
-        return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+        return self._finding(episode, self._episodes.deadline_ns(episode), closed=True)
 
     def _finding(
-        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+        self,
+        episode: Episode,
+        at_ns: int,
+        *,
+        refs: tuple[Ref, ...] = (),
+        context: tuple[Ref, ...] = (),
+        closed: bool = False,
     ) -> Finding:
         return finding(
-            self.spec, self._params, self._instruments, episode, at_ns, refs=refs, closed=closed
+            self.spec,
+            self._params,
+            self._instruments,
+            episode,
+            at_ns,
+            refs=refs,
+            context=context,
+            closed=closed,
         )
 
     def snapshot(self) -> Snapshot:
@@ -262,3 +300,7 @@ class ClientPriority(Detector):
         self._passed.restore(snapshot)
         self._harm.restore(snapshot)
         self._days.restore(snapshot)
+
+
+def _first_accounts(fact: Displacement) -> tuple[int, int]:
+    return fact.group_account, fact.dues[0].account

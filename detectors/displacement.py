@@ -47,6 +47,8 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     role: int
     seqs: tuple[int, ...]
     """Records that prove it; 0 = unknown."""
+    context: tuple[int, ...] = ()
+    """Further ones that are no conduct of the group's nor of a client that it hurt."""
     filled_lots: int = 0
     """Lots displaced that the client got after all, at a worse price."""
     worse: int = 0

@@ -157,7 +157,7 @@ class PlatformStage:
         batch = self._before(boundary_ns)
         self.raw.add(batch)
         findings = [f for detector in self.detectors for f in step(detector, batch)]
-        evidence = self.raw.find(ref for finding in findings for ref in finding.evidence_refs)
+        evidence = self.raw.find(ref for finding in findings for ref in finding.all_refs)
         self._boundary_ns = boundary_ns
         self.raw.forget(boundary_ns - max((d.reach_ns for d in self.detectors), default=0))
         return findings, evidence

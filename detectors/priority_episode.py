@@ -54,14 +54,15 @@ def finding(
     at_ns: int,
     *,
     refs: tuple[Ref, ...],
+    context: tuple[Ref, ...],
     closed: bool = False,
 ) -> Finding:
     """Return the episode as it stands at an event time, with what it newly rests on."""
-    code, _, condition = episode.key
+    code, _, condition, _ = episode.key
     sums = episode.sums
     incidents = sums["older"] + sums["younger"] + sums["arrival_inversions"]
     evidence: Evidence = "weak"
-    if condition in (PROVED, TIMING, UNORDERED):
+    if condition in (PROVED, TIMING):
         evidence = "proved" if condition == PROVED else "supported"
     jumps = sums["older"] + sums["class_time"]
     facets = [name for name, n in (
@@ -101,6 +102,7 @@ def finding(
         window_end_ns=episode.last_ns,
         detected_ns=at_ns,
         evidence_refs=refs,
+        context_refs=context,
         features=features,
         score=rounded(base_score + 0.4 * incidents / (incidents + 4)),
         systematic=evidence == "proved" and incidents >= params.systematic_incidents,

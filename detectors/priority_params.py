@@ -15,9 +15,10 @@ class ClientPriorityParams(Params, frozen=True):
         Parameter(
             "silence of a group account after which its episode is closed",
             "s",
-            "three times the horizon of harm, so that every mark falls into its episode",
+            "a minute beyond the horizon of harm, so that every mark falls into its episode; slips "
+            "farther apart are told apart",
         ),
-    ] = 900
+    ] = 360
     clock_uncertainty_ns: Annotated[
         int,
         Parameter(
@@ -80,7 +81,7 @@ class ClientPriorityParams(Params, frozen=True):
         Parameter(
             "proved incidents in an episode that make it systematic",
             "count",
-            "ten within quarter-hour gaps are how the engine or gateway works, not a slip",
+            "ten within gaps of six minutes are how the engine or gateway works, not a slip",
         ),
     ] = 10
 
