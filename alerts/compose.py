@@ -60,8 +60,10 @@ class Composer:
         live = [part for part in parts if part.said.status != "retracted"] or parts
         claims = _claims(live)
         cited = [p for p in parts if p in claims or (p not in live and p.said.evidence != "weak")]
+        # Of a class that weighs more, weak evidence does not speak for what is supported or proved.
         # The opening part wins ties: max returns the first of the highest.
-        head = max(claims, key=lambda part: part.opening.rank)
+        firm = [part for part in claims if part.said.evidence != "weak"] or claims
+        head = max(firm, key=lambda part: part.opening.rank)
         harmed = next((p for p in [head, *live] if p.said.client_harm is not None), head)
         currency = self._currency(root.opening.instrument)
         accounts = tuple(sorted({name for part in claims for name in part.said.accounts}))

@@ -75,9 +75,9 @@ class InformationLeakParams(Params, frozen=True):
         Parameter(
             "large orders traded ahead of without which no rate is told",
             "count",
-            "below ten a rate rests on one or two decisions",
+            "below six a rate rests on a few decisions, however unlikely",
         ),
-    ] = 10
+    ] = 6
     least_effect: Annotated[
         float,
         Parameter(

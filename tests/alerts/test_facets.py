@@ -61,6 +61,15 @@ def test_a_weak_view_of_other_acts_is_a_note_and_claims_nothing(venue):
     assert set(alert.order_ids) == {"O1", "O2"}
 
 
+def test_a_weak_view_does_not_speak_for_a_supported_one_whatever_its_class(venue):
+    faint = venue.finding("breaches", seqs=(2, 3), evidence="weak")
+    rule = venue.finding("rules", seqs=(2, 3), evidence="supported")
+    for order in (1, -1):
+        alert = apply(venue.book(), venue, *[faint, rule][::order])[-1]
+        assert (alert.scenario, alert.evidence) == ("rules_scenario", "supported")
+        assert alert.facets == ("breaches_scenario",)
+
+
 def test_another_trade_or_no_common_account_makes_two_alerts(venue):
     breach = venue.finding("breaches")
     assert len(apply(venue.book(), venue, breach, venue.finding(first=6))) == 2

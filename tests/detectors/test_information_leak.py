@@ -352,7 +352,7 @@ def test_executions_on_the_other_side_are_not_told():
 
 @look_alike("a few executions by chance")
 def test_a_few_are_not_told():
-    assert Scene().makers().rounds(share=0.25).found() == []
+    assert Scene().makers().rounds(share=0.15).found() == []
 
 
 @look_alike("a client who takes all day, before every order")
