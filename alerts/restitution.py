@@ -242,11 +242,13 @@ def _named(charge: Charge, told: Iterable[str]) -> Charge:
     return msgspec.structs.replace(charge, also=tuple(others))
 
 
-def _first(charge: Charge) -> tuple[bool, Fraction, str, int, int, int, int]:
+def _first(charge: Charge) -> tuple[bool, Fraction, str, int, int, int, int, str, int]:
+    """Return the rank of a charge; no two that differ have one, or their order would decide."""
     each = Fraction(charge.half_ticks, charge.lots)
     return (
         charge.standing != "proved", -each, charge.alert_id,
         charge.instrument, charge.at_seq, charge.order, charge.due_double,
+        charge.paid_as, -charge.lots,
     )  # fmt: skip
 
 

@@ -236,9 +236,7 @@ class ClientPriority(Detector):
 
         Unless they begin with one fact: an alert's identity is that fact.
         """
-        of_kind = [
-            (fact.instrument, fact.group_account, fact.condition, kind) for kind in (False, True)
-        ]
+        of_kind = [(fact.instrument, fact.group_account, fact.condition, kind) for kind in (0, 1)]
         mine, other = of_kind if not fact.arrival_inversions else reversed(of_kind)
         begun = self._episodes.get(other)
         if (
