@@ -415,7 +415,7 @@ def scan(  # noqa: PLR0917
             own[C_USUAL], own[C_CLASS], own[C_CROSSED] = max(far, least), origin[i], crossed
             own[C_CLEAR] = way == RFQ or (far > 0 and gap > clear_ratio * max(far, least))
             slow = ALL if way == TRIGGER else class_
-            own[C_AT_ONCE] = clear_ratio * max(habit(gaps[x], slow, FAR), least)
+            own[C_AT_ONCE] = max(habit(gaps[x], slow, FAR), least)
             own[C_PASSED], own[C_EXPECTED] = 0, -1
             if _begin(own, executions[x], rates[x], delta, lost, gap):
                 found = True

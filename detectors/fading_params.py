@@ -114,14 +114,31 @@ class QuoteFadingParams(Params, frozen=True):
             "a condition beside the test of the own habit, so it is not spent over tests",
         ),
     ] = 0.04
+    least_fresh: Annotated[
+        int,
+        Parameter(
+            "withdrawals of the last `episode_gap_s`, not told yet, without which a spell does not "
+            "begin or go on",
+            "count",
+            "one is what a maker does anyway",
+        ),
+    ] = 2
+    fresh_ratio: Annotated[
+        float,
+        Parameter(
+            "times the placebos' withdrawals in that time, which they must pass",
+            "ratio",
+            "three times: what is left of a test over hours is its past, not a spell",
+        ),
+    ] = 3.0
     episode_gap_s: Annotated[
         int,
         Parameter(
             "time without new withdrawals in a passed test after which an episode is closed",
             "s",
-            "an hour and a half: a pause of that length ends a spell",
+            "half an hour: a pause of that length ends a spell",
         ),
-    ] = 5_400
+    ] = 1_800
 
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""

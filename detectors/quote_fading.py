@@ -178,6 +178,7 @@ class QuoteFading(Detector):
     layout: ClassVar[Layout] = {
         **Episodes.layout,
         **{name: ByCode() for name in SHAPES},
+        "fading_cited": ByCode(),
         "fading_clearest": CLEAREST,
         "fading_lost": Count(),
     }
@@ -205,6 +206,7 @@ class QuoteFading(Detector):
             )
             for name, shape in SHAPES.items()
         }
+        arrays["fading_cited"] = np.zeros(len(instruments), np.int64)
         self._kept = Kept(self.spec.id, arrays | {"fading_lost": np.zeros(1, np.int64)})
 
     @property
@@ -243,15 +245,14 @@ class QuoteFading(Detector):
         if expired is not None:
             yield self._closing(expired)
         episode = self._episodes.get(key)
-        cited = episode.sums["cited"] if episode else 0
-        hits = self._hits(code, passed, cited, at_ns)
-        if not hits:
+        hits = self._hits(code, passed, at_ns)
+        if not self._goes_on(passed, hits, at_ns):
             return
         episode, _ = self._episodes.fact(
             key, seq=min(hits[0][H_REF], hits[0][H_SEQ]), at_ns=at_ns,
             accounts=tuple(accounts_of(hits)[:1]),
         )  # fmt: skip
-        episode.sums["cited"] = int(own[N_HITS])
+        self._kept["fading_cited"][code] = own[N_HITS]
         count(episode, passed, hits)
         told = self._clearest.get(code)
         if told is None or passed.chance < told.passed.chance:
@@ -261,10 +262,22 @@ class QuoteFading(Detector):
             at_ns=at_ns, refs=refs_of(code, hits),
         )  # fmt: skip
 
-    def _hits(self, code: int, passed: Verdict, cited: int, at_ns: int) -> list[list[int]]:
+    def _goes_on(self, passed: Verdict, hits: Sequence[Sequence[int]], at_ns: int) -> bool:
+        """Return whether the spell goes on, as the fresh withdrawals of late say.
+
+        A test over hours passes for hours after a spell, and the maker's ordinary withdrawals
+        would be told as its continuation.
+        """
+        span_ns = self._params.episode_gap_s * SECOND
+        late = sum(hit[H_NS] >= at_ns - span_ns for hit in hits)
+        usual = passed.expected * min(1.0, span_ns / (passed.buckets * self._bucket_ns))
+        return late >= self._params.least_fresh and late > self._params.fresh_ratio * usual
+
+    def _hits(self, code: int, passed: Verdict, at_ns: int) -> list[list[int]]:
         """Return the client orders that a test is about and that no earlier finding cited."""
         ring: Array = self._kept["fading_hits"][code]
         made = int(self._kept["fading"][code, N_HITS])
+        cited = int(self._kept["fading_cited"][code])
         since_ns = at_ns - passed.buckets * self._bucket_ns
         rows = [ring[n % HITS].tolist() for n in range(max(cited, made - HITS, 0), made)]
         return [

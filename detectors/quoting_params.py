@@ -51,6 +51,7 @@ class QuotingObligationsParams(Params, frozen=True):
         Parameter(
             "missed windows so close are one alert; the window's own length, where that is longer",
             "s",
-            "windows of a minute are one absence within half an hour, not an alert a minute",
+            "an absence ends when the maker has kept its word for a while: five minutes are twelve "
+            "alerts an hour at most, of a maker that fails every other window one",
         ),
-    ] = 1_800
+    ] = 300

@@ -231,7 +231,8 @@ class Spoofing(Detector):
     ) -> Finding:
         sums, code, params = episode.sums, episode.key[0], self._params
         cycles, early = sums["cycles"], sums["trials"] < params.least_trials
-        rare = cycles >= params.fewest_cycles and sums["chance"] <= params.chance * PARTS
+        limit = params.early if early else params.chance
+        rare = cycles >= params.fewest_cycles and sums["chance"] <= limit * PARTS
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         case = rare and agreed and not sums["refuted"]
         evidence: Evidence = "supported" if case else "weak"

@@ -89,7 +89,7 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "surges with a fill from which on the instrument has a rate of its own",
             "count",
-            "of fewer none can be improbable; until then both together must be, as `chance` says",
+            "of fewer none can be improbable; until then the cycles must be, as `early` says",
         ),
     ] = 6
     both: Annotated[
@@ -97,10 +97,19 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "p up to which it agrees: of the cycles and of its own rate, by Fisher's method",
             "ratio",
-            "one in a million: cycles of a complex of several desks come in clusters, so that both "
-            "are smaller than they should be; three in half a minute with a rate that agrees pass",
+            "one in ten thousand: of some twenty episodes an instrument's day, one in fifteen days "
+            "of thirty instruments; cycles of several desks come in clusters, so it is not more",
         ),
-    ] = 1e-6
+    ] = 1e-4
+    early: Annotated[
+        float,
+        Parameter(
+            "p of the cycles up to which they are told before the instrument has a rate of its own",
+            "ratio",
+            "one in a thousand: there is nothing else against them yet, and two cycles that "
+            "others' rate makes one in a hundred come by chance",
+        ),
+    ] = 1e-3
     refuting_p: Annotated[
         float,
         Parameter(

@@ -150,7 +150,7 @@ def test_an_hour_and_a_half_of_silence_confirms_it():
     scene.wait(6_000_000)
     found = scene.found()
     assert [f.status for f in found] == ["provisional", "confirmed"]
-    assert found[1].detected_ns == found[0].detected_ns + 5_400 * SECOND
+    assert found[1].detected_ns == found[0].detected_ns + 1_800 * SECOND
 
 
 def test_without_external_makers_more_is_asked_and_it_is_said():
