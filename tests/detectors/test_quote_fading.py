@@ -145,7 +145,21 @@ def test_a_spell_that_goes_on_is_told_again_by_what_is_new():
     assert len(refs) == len(set(refs)) == 2 * found[-1].features["withdrawals"].value
 
 
-def test_an_hour_and_a_half_of_silence_confirms_it():
+def test_two_spells_are_two_alerts_and_what_a_maker_does_anyway_joins_none():
+    """Forty minutes apart, an ordinary withdrawal between them: a test over an hour still passes."""
+    scene = Scene().rounds(fade=["MM"])
+    scene.wait(1_200_000)
+    scene.rounds(1, fade=["MM"])
+    scene.wait(1_200_000)
+    found = scene.rounds(fade=["MM"]).found()
+    first, second = {f.first_seq: f for f in found}.values()
+    assert (first.status, first.features["withdrawals"].value) == ("confirmed", 14)
+    assert second.window_start_ns >= first.window_end_ns
+    refs = [ref for f in found for ref in f.evidence_refs]
+    assert len(refs) == len(set(refs))
+
+
+def test_half_an_hour_of_silence_confirms_it():
     scene = Scene().rounds(fade=["MM"])
     scene.wait(6_000_000)
     found = scene.found()

@@ -108,6 +108,17 @@ def test_hours_apart_are_two_alerts():
     assert len({f.first_seq for f in desk.found()}) == 2
 
 
+def test_minutes_missed_are_one_alert_until_the_maker_has_kept_its_word_for_five():
+    desk = Desk(agreed(window_s=60))
+    desk.at(0).quote()
+    for start, end in ((600, 720), (840, 960), (1_800, 1_920)):
+        desk.at(start).leave()
+        desk.at(end).quote()
+    assert desk.told()
+    by_alert = {f.first_seq: f for f in desk.found()}
+    assert [f.features["missed"].value for f in by_alert.values()] == [240.0, 120.0]
+
+
 def test_what_is_decided_is_told_though_the_feed_ends_within_the_window():
     desk = away(Desk(), 600, 2400)
     (early,) = desk.found()

@@ -272,6 +272,21 @@ def test_a_client_that_waited_for_seconds_was_not_filled_at_once_at_whatever_pri
     assert hit.client_harm is None
 
 
+def test_filled_at_once_is_no_longer_than_clients_usually_wait():
+    """Orders here take 60 ms; one held for a second waited on after the group, at one price."""
+
+    def slow(after):
+        scene = Scene()
+        for n in range(200):
+            scene.wait(500)
+            scene.new("B" if n % 2 else "C", "buy", 1, 10, came=60)
+        return gate(scene=scene, book=50, lots=5, hold=1_000, after=after)
+
+    (hit,) = slow(700).found()
+    assert hit.features["displaced"].value == 0.0
+    assert slow(980).found() == []
+
+
 def test_clients_held_again_and_again_are_told_though_each_got_the_same_price_at_once():
     scene = Scene()
     for _ in range(2):
