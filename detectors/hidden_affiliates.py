@@ -27,6 +27,7 @@ from detectors.hidden_state import (
     RESTER,
     SLOTS,
     TAKER,
+    TURNS,
     W_ACCOUNT,
     W_GROUP,
     fresh,
@@ -322,8 +323,14 @@ class HiddenAffiliates(Detector):
             if each.account in told or (
                 each.rank <= params.most_told
                 and each.micro_probability >= MICRO * params.told_probability
+                and self._turns(each.account) >= params.least_turns
             ):
                 yield from self._tell(each, at_ns)
+
+    def _turns(self, account: int) -> int:
+        """Return how often an account took on another side than before, that day."""
+        about = self._kept["hidden_accounts"]
+        return int(about[..., TURNS][about[..., ACCOUNT] == account + 1].sum())
 
     def _tell(self, each: Judged, at_ns: int) -> Iterator[Finding]:
         about = self._kept["hidden_accounts"]

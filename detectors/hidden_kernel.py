@@ -62,6 +62,7 @@ from detectors.hidden_state import (
     TAKER,
     TAKES,
     TRADED,
+    TURNS,
     UNITS,
     W_ACCOUNT,
     W_GROUP,
@@ -211,6 +212,8 @@ def _event(  # noqa: PLR0917
             _end_run(sums, counts, kind, 0, ABSENT)
         else:
             _end_run(sums, counts, kind, ABSENT, ABSENT + 1)
+    if kind == TAKES and about[at] == -side:
+        about[TURNS] += 1
     about[at], about[at + 1] = side, now_ns
     if about[EVENTS] == 0:
         about[BEGAN_NS], about[FIRST_SEQ] = now_ns, row[P_SEQ]

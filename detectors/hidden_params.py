@@ -65,6 +65,16 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "hundred accounts",
         ),
     ] = 12
+    least_turns: Annotated[
+        int,
+        Parameter(
+            "times in the day that it took on another side than before, without which an account "
+            "is not proposed",
+            "count",
+            "who buys on a timer decided once, however often it is seen beside the group: six "
+            "turns are as many decisions, one in sixty-four by coins",
+        ),
+    ] = 6
     least_crowd: Annotated[
         int,
         Parameter(

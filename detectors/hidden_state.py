@@ -43,9 +43,9 @@ NET, TAKEN = range(2)
 # Of a unit's last times: of any trade, of a fill of a resting order.
 TRADED, RESTED = range(2)
 
-# Of an account: account + 1, its events of the day, telling executions met, and of them told;
-# and each kind's open run: side and last time.
-ACCOUNT, EVENTS, BEGAN_NS, ENDED_NS, FIRST_SEQ, DOUBT, MET, TOLD, RUN = range(9)
+# Of an account: account + 1, its events of the day, telling executions met, and of them told,
+# how often it took on another side than before; and each kind's open run: side and last time.
+ACCOUNT, EVENTS, BEGAN_NS, ENDED_NS, FIRST_SEQ, DOUBT, MET, TOLD, TURNS, RUN = range(10)
 KINDS: Final = 2
 """Kinds of events: instructions that take, and resting orders that are filled."""
 TAKES, RESTS = range(KINDS)

@@ -125,6 +125,13 @@ def test_an_account_that_takes_the_groups_side_is_proposed():
     assert found.features["alike_contribution"].value > 4
 
 
+def test_who_decided_once_or_twice_is_not_proposed_however_often_it_is_seen():
+    scene = Scene()
+    scene.follow(SUSPECT, lag_s=0.5)
+    assert proposed(scene.found())
+    assert scene.found(HiddenAffiliatesParams(least_turns=10**6)) == []
+
+
 def test_contributions_add_up_to_the_probability():
     scene = Scene()
     scene.follow(SUSPECT, share=0.6)

@@ -146,7 +146,7 @@ def test_a_spell_that_goes_on_is_told_again_by_what_is_new():
 
 
 def test_two_spells_are_two_alerts_and_what_a_maker_does_anyway_joins_none():
-    """Forty minutes apart, an ordinary withdrawal between them: a test over an hour still passes."""
+    """Forty minutes apart, an ordinary withdrawal between: a test over an hour still passes."""
     scene = Scene().rounds(fade=["MM"])
     scene.wait(1_200_000)
     scene.rounds(1, fade=["MM"])
