@@ -323,7 +323,8 @@ class HiddenAffiliates(Detector):
             if each.account in told or (
                 each.rank <= params.most_told
                 and each.micro_probability >= MICRO * params.told_probability
-                and self._turns(each.account) >= params.least_turns
+                and self._turns(each.account)
+                >= max(params.least_turns, params.turn_ratio * each.runs)
             ):
                 yield from self._tell(each, at_ns)
 

@@ -75,6 +75,15 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "turns are as many decisions, one in sixty-four by coins",
         ),
     ] = 6
+    turn_ratio: Annotated[
+        float,
+        Parameter(
+            "such turns over its runs, without which it is not proposed",
+            "ratio",
+            "half of what independent decisions give: where a run says the side of the next, many "
+            "runs are few decisions",
+        ),
+    ] = 0.25
     least_crowd: Annotated[
         int,
         Parameter(
