@@ -49,9 +49,10 @@ def finding(
     at_ns: int,
     *,
     refs: tuple[Ref, ...],
+    context: tuple[Ref, ...] = (),
     closed: bool = False,
 ) -> Finding:
-    """Return the episode as it stands at an event time, with what it newly rests on."""
+    """Return the episode at an event time, with what it newly rests on and is measured by."""
     code, _, standing = episode.key
     sums = episode.sums
     evidence: Evidence = "supported" if standing in (STRONG, PATTERN) else "weak"
@@ -72,6 +73,7 @@ def finding(
         window_end_ns=episode.last_ns,
         detected_ns=at_ns,
         evidence_refs=refs,
+        context_refs=context,
         features=_features(instruments, params, code, standing, sums),
         score=rounded({"supported": 0.5, "weak": 0.1}[evidence] + 0.4 * cases / (cases + 4)),
         all_legs=standing == STRONG,

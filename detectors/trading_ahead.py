@@ -57,7 +57,8 @@ class TradingAhead(Detector):
             "the same side at a price within the client's limit, aggressively or resting, by an "
             "instruction that came more than δ after the client's; the client was not filled at "
             "once at the same price or better. Where it was held eight times as long as 99 in 100 "
-            "are, that is a case with all its legs. Shorter ones are told by their rate: how often "
+            "are, that is a case with all its legs, unless the group was only hit there and bought "
+            "no more than it sold. Shorter ones are told by their rate: how often "
             "an aggressive instruction of the group overtook, against its usual rate and "
             "against external makers. Executions of all the complex's accounts count together, and "
             "net is told. An untriggered stop is not held. Exceptions, each with its evidence: "
@@ -88,6 +89,7 @@ class TradingAhead(Detector):
             "auction or halt",
             "trade within the complex",
             "hedging on the client's other side",
+            "a maker's new quote that is hit while its group trades as much the other way",
             "large client order beside which the group trades at its base rate",
         ),
         blind_spots=(
@@ -215,17 +217,30 @@ class TradingAhead(Detector):
         # The gap exceeds the horizon, so the episode that opened the watch is still open.
         assert episode is not None  # noqa: S101
         charge(episode, settled)
-        refs = (Ref(key[0], settled.seq),) if settled.seq else ()
-        return self._finding(episode, settled.at_ns, refs)
+        context = (Ref(key[0], settled.seq),) if settled.seq else ()
+        return self._finding(episode, settled.at_ns, (), context=context)
 
     def _closing(self, episode: Episode) -> Finding:
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
 
     def _finding(
-        self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
+        self,
+        episode: Episode,
+        at_ns: int,
+        refs: tuple[Ref, ...],
+        *,
+        context: tuple[Ref, ...] = (),
+        closed: bool = False,
     ) -> Finding:
         return finding(
-            self.spec, self._instruments, self._params, episode, at_ns, refs=refs, closed=closed
+            self.spec,
+            self._instruments,
+            self._params,
+            episode,
+            at_ns,
+            refs=refs,
+            context=context,
+            closed=closed,
         )
 
     def snapshot(self) -> Snapshot:

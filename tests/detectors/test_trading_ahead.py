@@ -210,6 +210,20 @@ def test_it_cites_the_client_the_group_and_the_trades_and_nobody_else():
     assert len(cited) == 4
 
 
+def test_what_the_client_got_later_measures_the_harm_and_is_not_named():
+    scene = passive()
+    scene.wait(1_000)
+    scene.new("B", "sell", 10, 100, tif="IOC")
+    later = scene.venue.records[-1]["seq"]
+    found = scene.found()
+    named = {ref.seq for f in found for ref in f.evidence_refs}
+    measured = [ref.seq for f in found for ref in f.context_refs]
+    assert measured
+    assert min(measured) > max(named)
+    assert abs(measured[0] - later) <= 1
+    assert found[-1].client_harm == 0.0
+
+
 @pytest.mark.parametrize("account", ["MM", "AFF", "STAFF"])
 def test_every_account_of_the_complex_is_held_to_it(account):
     (hit,) = gate(group=account).found()
@@ -602,6 +616,28 @@ def test_the_other_side_does_not_fire():
     scene.wait(900)
     scene.new("A", "buy", 10, 103, came=1_500)
     assert scene.found() == []
+
+
+@look_alike("a maker's new quote that is hit while its group trades as much the other way")
+def test_a_fresh_quote_that_is_hit_does_not_fire_where_the_group_takes_no_side():
+    def beside(sold):
+        scene = Scene()
+        scene.new("S", "sell", 50, 110)
+        scene.new("XM", "buy", 50, 95)
+        scene.wait(100)
+        scene.new("MM", "buy", 5, 100)
+        scene.new("MM", "sell", 5, 105)
+        for _ in range(3):
+            scene.wait(1_000)
+            scene.new("Q", "buy", 1, 10)
+        scene.new("B", "sell", 5, 90, tif="IOC")
+        scene.new("B", "buy", sold, 105, tif="IOC")
+        scene.wait(1_900)
+        scene.new("A", "buy", 10, 100, came=5_000)
+        return scene
+
+    assert {f.evidence for f in beside(5).found()} == {"weak"}
+    assert beside(4).told(), "it keeps what the client wanted"
 
 
 @look_alike("large client order beside which the group trades at its base rate")
