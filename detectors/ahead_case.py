@@ -91,7 +91,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     if hold.role == Role.UNKNOWN:
         standing = CLIENT_UNKNOWN
     elif later and sure and not doubt:
-        if hold.clear and not _only_met(hold, later):
+        if hold.clear:
             standing = STRONG
         elif rated:
             standing = PATTERN
@@ -110,15 +110,6 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
         chance=chance,
         seqs=_seqs(hold, counted),
     )
-
-
-def _only_met(hold: Hold, later: Sequence[Execution]) -> bool:
-    """Return whether the group was only hit, and bought no more than it sold within the hold.
-
-    A maker's quote that others trade with is no sign that the group meant to go first, unless it
-    comes out of the hold with what the client wanted.
-    """
-    return hold.net <= 0 and not any(each.aggressive for each in later)
 
 
 def _significant(hold: Hold, params: TradingAheadParams, chance: float) -> bool:

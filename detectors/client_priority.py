@@ -48,7 +48,7 @@ class ClientPriority(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_priority",
-        version=1,
+        version=2,
         title="Client priority",
         scope="instrument",
         evidence_class="breach",

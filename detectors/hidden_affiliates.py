@@ -84,7 +84,7 @@ class HiddenAffiliates(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="hidden_affiliates",
-        version=1,
+        version=2,
         title="Hidden affiliates",
         scope="platform",
         evidence_class="indicator",

@@ -93,7 +93,7 @@ class QuoteFading(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="quote_fading",
-        version=1,
+        version=2,
         title="Quote fading",
         scope="instrument",
         evidence_class="indicator",

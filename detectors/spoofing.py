@@ -64,7 +64,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=3,
+        version=4,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",

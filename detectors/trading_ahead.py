@@ -44,7 +44,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=2,
+        version=3,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",
@@ -57,8 +57,7 @@ class TradingAhead(Detector):
             "the same side at a price within the client's limit, aggressively or resting, by an "
             "instruction that came more than δ after the client's; the client was not filled at "
             "once at the same price or better. Where it was held eight times as long as 99 in 100 "
-            "are, that is a case with all its legs, unless the group was only hit there and bought "
-            "no more than it sold. Shorter ones are told by their rate: how often "
+            "are, that is a case with all its legs. Shorter ones are told by their rate: how often "
             "an aggressive instruction of the group overtook, against its usual rate and "
             "against external makers. Executions of all the complex's accounts count together, and "
             "net is told. An untriggered stop is not held. Exceptions, each with its evidence: "
@@ -89,7 +88,6 @@ class TradingAhead(Detector):
             "auction or halt",
             "trade within the complex",
             "hedging on the client's other side",
-            "a maker's new quote that is hit while its group trades as much the other way",
             "large client order beside which the group trades at its base rate",
         ),
         blind_spots=(

@@ -73,7 +73,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=2,
+        version=3,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",

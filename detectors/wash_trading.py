@@ -84,7 +84,7 @@ class WashTrading(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_trading",
-        version=1,
+        version=2,
         title="Wash trading",
         scope="instrument",
         evidence_class="rule",

@@ -618,28 +618,6 @@ def test_the_other_side_does_not_fire():
     assert scene.found() == []
 
 
-@look_alike("a maker's new quote that is hit while its group trades as much the other way")
-def test_a_fresh_quote_that_is_hit_does_not_fire_where_the_group_takes_no_side():
-    def beside(sold):
-        scene = Scene()
-        scene.new("S", "sell", 50, 110)
-        scene.new("XM", "buy", 50, 95)
-        scene.wait(100)
-        scene.new("MM", "buy", 5, 100)
-        scene.new("MM", "sell", 5, 105)
-        for _ in range(3):
-            scene.wait(1_000)
-            scene.new("Q", "buy", 1, 10)
-        scene.new("B", "sell", 5, 90, tif="IOC")
-        scene.new("B", "buy", sold, 105, tif="IOC")
-        scene.wait(1_900)
-        scene.new("A", "buy", 10, 100, came=5_000)
-        return scene
-
-    assert {f.evidence for f in beside(5).found()} == {"weak"}
-    assert beside(4).told(), "it keeps what the client wanted"
-
-
 @look_alike("large client order beside which the group trades at its base rate")
 def test_children_that_are_not_held_do_not_fire():
     scene = Scene()
