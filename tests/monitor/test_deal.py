@@ -338,7 +338,7 @@ def test_a_collection_that_a_platform_detector_holds_is_not_torn_apart(feed, tmp
     rows = [{**row, "kind": "unique", "base": "ITEM"} for row in feed.tape.instruments]
     sections = {
         **Shard(feed, tmp_path / "a", 0).pipeline.snapshot(),
-        "detector/wash_rings/2": DETECTORS["wash_rings"](
+        f"detector/wash_rings/{DETECTORS['wash_rings'].spec.version}": DETECTORS["wash_rings"](
             DETECTORS["wash_rings"].Params(), feed.instruments
         ).snapshot(),
     }
