@@ -91,7 +91,7 @@ class Composer:
             currency=currency,
             counterfactual=harmed.said.counterfactual,
             notify_clock=max((part.said.notify_clock for part in live), key=NOTIFY.index),
-            order_ids=_ids([part.orders for part in cited]),
+            order_ids=_ids([part.named for part in cited]),
             trade_ids=_ids([part.trades for part in cited]),
             features=_features(head, live, parts, cited),
             params_hash=self._params_hashes[head.opening.detector],
@@ -137,10 +137,10 @@ def _claims(live: Sequence[Part]) -> list[Part]:
     strong = [part for part in live if part.said.evidence != "weak"]
     if len(strong) in (0, len(live)):
         return list(live)
-    theirs = {name for part in strong for name in (*part.orders, *part.trades)}
+    theirs = {name for part in strong for name in (*part.named, *part.trades)}
 
     def same(part: Part) -> bool:
-        ids = [*part.orders, *part.trades]
+        ids = [*part.named, *part.trades]
         return 2 * sum(name in theirs for name in ids) >= len(ids)
 
     return [part for part in live if part in strong or same(part)]
@@ -179,7 +179,7 @@ def _features(
         if part.said.coverage != head.said.coverage:
             features.setdefault(f"{scenario}.coverage", Feature(part.said.coverage, "word"))
     counts = {
-        "order_ids_not_listed": len({n for p in cited for n in p.orders}) - MAX_IDS,
+        "order_ids_not_listed": len({n for p in cited for n in p.named}) - MAX_IDS,
         "trade_ids_not_listed": len({n for p in cited for n in p.trades}) - MAX_IDS,
         "evidence_not_kept": sum(part.overflow for part in parts),
         "evidence_not_archived": sum(part.unresolved for part in parts),

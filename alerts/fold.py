@@ -258,7 +258,7 @@ class AlertBook:
         said = statement(finding, self._account_names(finding.accounts))
         for event in part.take(finding, said, evidence):
             self._pins.events.append(PinnedEvent(part.part_id, event, finding.detected_ns))
-            if event.topic is Topic.TRADES:
+            if (event.instrument, event.seq) in part.cited:
                 self._citations.add((event.instrument, event.seq), part)
 
         def who(account: str, at_ns: int) -> Person | None:

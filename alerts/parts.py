@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -87,14 +87,11 @@ class RecordIds(msgspec.Struct, frozen=True):
     buy_account: str | None = None
     sell_account: str | None = None
 
-    def orders_of(self, accounts: Collection[str]) -> list[str]:
-        """Return the order of an order's record; of a trade's those of some accounts."""
-        named = [self.order_id]
-        if self.buy_account in accounts:
-            named.append(self.buy_order_id)
-        if self.sell_account in accounts:
-            named.append(self.sell_order_id)
-        return [order_id for order_id in named if order_id]
+    @property
+    def orders_traded(self) -> list[tuple[str, str]]:
+        """The orders of a trade, each with its account."""
+        sides = ((self.buy_order_id, self.buy_account), (self.sell_order_id, self.sell_account))
+        return [(order_id, account) for order_id, account in sides if order_id and account]
 
 
 _ids = msgspec.json.Decoder(RecordIds)
@@ -127,7 +124,11 @@ class Part(msgspec.Struct, kw_only=True):
     last_ns: int
     people: dict[str, Person] = {}
     orders: dict[str, Place] = {}
-    """Order ids with the place of the first record that names them."""
+    """Order ids with the place of the first record of their own."""
+    traded: dict[str, tuple[Place, str]] = {}
+    """Order ids of trades, with the place of the first one and whose order it is."""
+    context: list[Place] = []
+    """Records that are kept as evidence and not named."""
     trades: dict[str, Place] = {}
     cited: dict[Place, tuple[int, tuple[str, ...]]] = {}
     """Trades cited, each with when (ns) and with which accounts."""
@@ -168,24 +169,41 @@ class Part(msgspec.Struct, kw_only=True):
             elif self.events >= MAX_EVIDENCE:
                 self.overflow += 1
             else:
-                self.add_event(event, finding.detected_ns, said.accounts, named=ref in named)
+                place = (event.instrument, event.seq)
+                if ref not in named and not self._names(place):
+                    self.context.append(place)
+                self.add_event(event, finding.detected_ns, said.accounts)
                 added.append(event)
         return added
 
-    def add_event(
-        self, event: SourceEvent, cited_ns: int, accounts: tuple[str, ...], *, named: bool = True
-    ) -> None:
-        """Count a source event among the evidence; where `named`, with the ids in its record.
+    def _names(self, place: Place) -> bool:
+        """Return whether a record is named already."""
+        return place in self.cited or place in self.orders.values()
 
-        Of a trade these are its own and those of the orders of the episode's accounts: who else
-        traded with them was neither the conduct's nor hurt by it.
+    @property
+    def named(self) -> dict[str, Place]:
+        """Order ids that its alert names, each with the place of the first record that does.
+
+        Of a trade those of the episode's accounts: who else traded with them was neither the
+        conduct's nor hurt by it.
         """
+        found = dict(self.orders)
+        for order_id, (place, account) in self.traded.items():
+            if account in self.said.accounts:
+                _first(found, order_id, place)
+        return found
+
+    def add_event(self, event: SourceEvent, cited_ns: int, accounts: tuple[str, ...]) -> None:
+        """Count a source event among the evidence, with the ids in its record unless context."""
         place = (event.instrument, event.seq)
         self.events += 1
-        if named:
+        if place not in self.context:
             ids = ids_of(event.raw)
-            for order_id in ids.orders_of(accounts):
-                _first(self.orders, order_id, place)
+            if ids.order_id:
+                _first(self.orders, ids.order_id, place)
+            for order_id, account in ids.orders_traded:
+                if order_id not in self.traded or place < self.traded[order_id][0]:
+                    self.traded[order_id] = place, account
             if ids.trade_id:
                 _first(self.trades, ids.trade_id, place)
             if event.topic is Topic.TRADES:

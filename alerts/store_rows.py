@@ -81,7 +81,7 @@ def save_pins(connection: Connection, pins: Pins) -> None:
                     "ordinal": part.ordinal,
                     "state": msgspec.msgpack.encode(
                         msgspec.structs.replace(
-                            part, orders={}, trades={}, cited={}, ranges={}, events=0
+                            part, orders={}, traded={}, trades={}, cited={}, ranges={}, events=0
                         )
                     ),
                 }

@@ -205,9 +205,10 @@ def canonical(
         fields["instrument"] = instruments[finding.instrument].instrument
         for field in ("accounts", "first_accounts"):
             fields[field] = [names.name(code) for code in fields[field]]
-        fields["evidence_refs"] = [
-            (instruments[ref.instrument].instrument, ref.seq) for ref in finding.evidence_refs
-        ]
+        for refs in ("evidence_refs", "context_refs"):
+            fields[refs] = [
+                (instruments[ref.instrument].instrument, ref.seq) for ref in getattr(finding, refs)
+            ]
         for field in ("window_start_ns", "window_end_ns", "detected_ns"):
             fields[field] -= shift_ns
         return fields
