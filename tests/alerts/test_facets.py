@@ -7,6 +7,7 @@ import pytest
 
 from alerts.compose import MERGED_INTO
 from alerts.facets import Merging
+from detectors.base import Ref
 from tests.support.alerts import SECOND_NS
 
 
@@ -68,6 +69,18 @@ def test_a_weak_view_does_not_speak_for_a_supported_one_whatever_its_class(venue
         alert = apply(venue.book(), venue, *[faint, rule][::order])[-1]
         assert (alert.scenario, alert.evidence) == ("rules_scenario", "supported")
         assert alert.facets == ("breaches_scenario",)
+
+
+def test_what_is_only_kept_is_not_named_and_joins_no_other(venue):
+    breach = venue.finding("breaches", seqs=(2, 3), context_refs=(Ref(0, 6),))
+    rule = venue.finding("rules", seqs=(5, 6))
+    alerts = apply(book := venue.book(), venue, breach, rule)
+    assert [alert.trade_ids for alert in alerts] == [("T3",), ("T6",)]
+    (alone,) = apply(venue.book(), venue, venue.finding("breaches", seqs=(2, 3)))
+    assert alone.source[1].last_offset < alerts[0].source[1].last_offset, "it is kept"
+    again = venue.book()
+    again.restore(book.snapshot())
+    assert again.alerts() == book.alerts()
 
 
 def test_another_trade_or_no_common_account_makes_two_alerts(venue):
