@@ -63,8 +63,9 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     instruments: tuple[str, ...]
     """The finding's instrument, then others that it cites."""
     refs: tuple[tuple[int, int], ...]
-    context: tuple[tuple[int, int], ...] = ()
     """Place in `instruments`, and seq."""
+    context: tuple[tuple[int, int], ...] = ()
+    """The same of records that are not named."""
     features: tuple[_Feature, ...]
     events: tuple[SourceEvent, ...]
     detector: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -109,6 +109,9 @@ def ids_of(raw: bytes) -> RecordIds:
         return RecordIds()
 
 
+_Placed = TypeVar("_Placed", Place, tuple[Place, str])
+
+
 class Part(msgspec.Struct, kw_only=True):
     """One detector's episode: its facts so far, and the evidence that they cite.
 
@@ -202,8 +205,7 @@ class Part(msgspec.Struct, kw_only=True):
             if ids.order_id:
                 _first(self.orders, ids.order_id, place)
             for order_id, account in ids.orders_traded:
-                if order_id not in self.traded or place < self.traded[order_id][0]:
-                    self.traded[order_id] = place, account
+                _first(self.traded, order_id, (place, account))
             if ids.trade_id:
                 _first(self.trades, ids.trade_id, place)
             if event.topic is Topic.TRADES:
@@ -253,7 +255,7 @@ def rank_of(finding: Finding) -> tuple[int, int]:
     return CLASS_RANK[finding.evidence_class], EVIDENCE_RANK[finding.evidence]
 
 
-def _first(places: dict[str, Place], name: str, place: Place) -> None:
+def _first(places: dict[str, _Placed], name: str, place: _Placed) -> None:
     known = places.get(name)
     if known is None or place < known:
         places[name] = place
