@@ -14,6 +14,8 @@ from detectors.book_layout import (
     A_BEST_BID,
     A_BID_LOTS,
     A_BUY_ORIGINATOR,
+    A_BUY_SESSION,
+    A_BUY_USER,
     A_CLIENT_AT_PRICE,
     A_CONFLICT,
     A_COVERAGE,
@@ -26,6 +28,8 @@ from detectors.book_layout import (
     A_PHASE,
     A_QUEUE_AHEAD,
     A_SELL_ORIGINATOR,
+    A_SELL_SESSION,
+    A_SELL_USER,
     BIG,
     BOOK_WORDS,
     DOUBT,
@@ -63,9 +67,11 @@ from detectors.book_layout import (
     E_SELL_OWNER,
     E_SELL_ROLE,
     E_SEQ,
+    E_SESSION,
     E_SIDE,
     E_TIF,
     E_TYPE,
+    E_USER,
     END,
     F_FILLS,
     FLIGHT,
@@ -178,6 +184,7 @@ def step(m: Array) -> None:
     m[A_ENTRY_RECEIVED_NS] = m[A_INCOMING_RECEIVED_NS] = m[A_LIFETIME_NS] = _NULL
     m[A_QUEUE_AHEAD] = m[A_LEAVES_BEFORE] = _NULL
     m[A_BUY_ORIGINATOR] = m[A_SELL_ORIGINATOR] = _NO_CODE
+    m[A_BUY_SESSION] = m[A_BUY_USER] = m[A_SELL_SESSION] = m[A_SELL_USER] = _NO_CODE
     gap = continuity(m)
     if kind == _BOOK and m[book + RUN] == 0:
         land(m, book)
@@ -261,6 +268,8 @@ def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
             m[E_ROLE] = rows.role[row]
             m[E_OWNER] = rows.owner[row]
             m[E_ORIGINATOR] = rows.originator[row]
+            m[E_SESSION] = rows.session[row]
+            m[E_USER] = rows.user[row]
         step(m)
         added.best_bid[row] = m[A_BEST_BID]
         added.best_ask[row] = m[A_BEST_ASK]
@@ -279,4 +288,8 @@ def replay(m: Array, rows: Rows, added: Added, start: int) -> int:
         added.sell_originator[row] = m[A_SELL_ORIGINATOR]
         added.conflict[row] = m[A_CONFLICT]
         added.incoming_received_ns[row] = m[A_INCOMING_RECEIVED_NS]
+        added.buy_session[row] = m[A_BUY_SESSION]
+        added.buy_user[row] = m[A_BUY_USER]
+        added.sell_session[row] = m[A_SELL_SESSION]
+        added.sell_user[row] = m[A_SELL_USER]
     return len(rows.seq)

@@ -67,6 +67,8 @@ E_SELL_ACCOUNT: Final = 57
 E_SELL_ROLE: Final = 58
 E_SELL_OWNER: Final = 59
 E_BOOK: Final = 60  # address of its instrument's part
+E_SESSION: Final = 61
+E_USER: Final = 62
 
 # What is said of it: the columns of BOOK, in the vocabulary's order.
 A_BEST_BID: Final = 64
@@ -86,6 +88,10 @@ A_BUY_ORIGINATOR: Final = 77
 A_SELL_ORIGINATOR: Final = 78
 A_CONFLICT: Final = 79
 A_INCOMING_RECEIVED_NS: Final = 80
+A_BUY_SESSION: Final = 81
+A_BUY_USER: Final = 82
+A_SELL_SESSION: Final = 83
+A_SELL_USER: Final = 84
 HEADER: Final = 96
 
 # One live order. The first eight words are what a walk along a queue and a cancel touch.
@@ -111,7 +117,9 @@ ROLE: Final = 18
 ACCOUNT: Final = 19
 OWNER: Final = 20
 ORIGINATOR: Final = 21
-ORDER_FIELDS: Final = 22
+SESSION: Final = 22
+USER: Final = 23
+ORDER_FIELDS: Final = 24
 BIG: Final = 24  # words of an order
 
 # One price level, a node of a skip list; best first.
@@ -214,6 +222,8 @@ class Rows(NamedTuple):
     role: Array
     owner: Array
     originator: Array
+    session: Array
+    user: Array
     buy_account: Array
     buy_role: Array
     buy_owner: Array
@@ -242,6 +252,10 @@ class Added(NamedTuple):
     sell_originator: Array
     conflict: Array
     incoming_received_ns: Array
+    buy_session: Array
+    buy_user: Array
+    sell_session: Array
+    sell_user: Array
 
 
 def new_memory(instruments: int, capacity: int) -> Array:

@@ -41,9 +41,11 @@ from detectors.book_layout import (
     E_REPLACES_LO,
     E_ROLE,
     E_SEQ,
+    E_SESSION,
     E_SIDE,
     E_TIF,
     E_TYPE,
+    E_USER,
     ENTRY_NS,
     ENTRY_RECEIVED,
     ENTRY_SEQ,
@@ -61,10 +63,12 @@ from detectors.book_layout import (
     PHASE,
     PRICE,
     ROLE,
+    SESSION,
     SHOWN,
     SIDE,
     TIF,
     TYPE,
+    USER,
 )
 from detectors.book_passed import (
     judge,
@@ -189,6 +193,7 @@ def enter(m: Array) -> int:
         m[order + TYPE] = released(m[order + TYPE])
     m[order + ROLE], m[order + ACCOUNT] = m[E_ROLE], m[E_ACCOUNT]
     m[order + OWNER], m[order + ORIGINATOR] = m[E_OWNER], m[E_ORIGINATOR]
+    m[order + SESSION], m[order + USER] = m[E_SESSION], m[E_USER]
     place(m, order)
     return conflict
 

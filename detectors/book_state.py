@@ -35,6 +35,7 @@ from detectors.book_layout import (
     PREV,
     PRICE,
     PRIORITY,
+    SESSION,
     SIDE,
     SMALL,
     SMALL_FREE,
@@ -52,7 +53,7 @@ from detectors.book_table import (
 )
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
-from ingest.events import PASSED_MOST, Array
+from ingest.events import NO_CODE, PASSED_MOST, Array
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
@@ -163,6 +164,15 @@ def load_fills(m: Array, saved: Array, instruments: int) -> None:
             row += 1
 
 
+def _with_logins(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot whose orders have a session and a user: older ones have none, unknown."""
+    orders = snapshot.get("orders")
+    if orders is None or orders.ndim != 2 or orders.shape[1] != SESSION:
+        return snapshot
+    unknown = np.full((len(orders), ORDER_FIELDS - SESSION), NO_CODE, np.int64)
+    return {**snapshot, "orders": np.concatenate([orders, unknown], axis=1)}
+
+
 def load(snapshot: Snapshot, instruments: int) -> Array:
     """Return a memory with a snapshot's content.
 
@@ -171,6 +181,7 @@ def load(snapshot: Snapshot, instruments: int) -> Array:
     SnapshotError
         An array is missing or has another shape than this version writes.
     """
+    snapshot = _with_logins(snapshot)
     shapes = {"books": BOOK_FIELDS, "orders": ORDER_FIELDS, "fills": FILL_FIELDS}
     for name, width in shapes.items():
         found = snapshot[name].shape if name in snapshot else "none"

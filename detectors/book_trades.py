@@ -13,10 +13,14 @@ from detectors.book_layout import (
     A_BEST_BID,
     A_BID_LOTS,
     A_BUY_ORIGINATOR,
+    A_BUY_SESSION,
+    A_BUY_USER,
     A_CLIENT_AT_PRICE,
     A_INCOMING_RECEIVED_NS,
     A_INCOMING_SEQ,
     A_SELL_ORIGINATOR,
+    A_SELL_SESSION,
+    A_SELL_USER,
     ACCOUNT,
     CLIENT_LOTS,
     E_BOOK,
@@ -60,6 +64,8 @@ from detectors.book_layout import (
     ORIGINATOR,
     PHASE,
     PRIORITY,
+    SESSION,
+    USER,
 )
 from detectors.book_orders import (
     describe,
@@ -152,11 +158,13 @@ def trade(m: Array, coverage: int) -> int:
     buy = find_order(m, book, m[E_BUY_HI], m[E_BUY_LO])
     if buy != NONE:
         m[A_BUY_ORIGINATOR] = m[buy + ORIGINATOR]
+        m[A_BUY_SESSION], m[A_BUY_USER] = m[buy + SESSION], m[buy + USER]
     elif m[E_BUY_HI] != 0 or m[E_BUY_LO] != 0:
         conflict = _UNKNOWN_ORDER
     sell = find_order(m, book, m[E_SELL_HI], m[E_SELL_LO])
     if sell != NONE:
         m[A_SELL_ORIGINATOR] = m[sell + ORIGINATOR]
+        m[A_SELL_SESSION], m[A_SELL_USER] = m[sell + SESSION], m[sell + USER]
     elif m[E_SELL_HI] != 0 or m[E_SELL_LO] != 0:
         conflict = _UNKNOWN_ORDER
     other_buyer = is_of_another(m, buy, m[E_BUY_ACCOUNT])

@@ -11,8 +11,9 @@ from detectors.base import Detector, Finding, Params, Spec
 from detectors.episodes import Episodes
 from detectors.hidden_episode import busiest, finding, first_ref, note, refs_of
 from detectors.hidden_kernel import forget, index_of, new_day, scan
+from detectors.hidden_logins import Logins, Shared
 from detectors.hidden_measure import leaning
-from detectors.hidden_model import MICRO, Judged, judged
+from detectors.hidden_model import MICRO, Judged, judged, unjudged
 from detectors.hidden_params import HiddenAffiliatesParams
 from detectors.hidden_state import (
     ACCOUNT,
@@ -61,9 +62,9 @@ class HiddenAffiliates(Detector):
     """Clients' accounts whose trading leans on the group's beyond what clients' does by chance.
 
     Time is the batch's watermark. State: about 420 kB an instrument, whatever the traffic: sums of
-    512 accounts a day and what the group and three external makers did lately; one open episode an
-    account told; and the trades that the watermark has not passed. Accounts whose place another
-    took and late trades are counted as overflow.
+    512 accounts a day and what the group and three external makers did lately; the day's `Logins`;
+    one open episode an account told; and the trades that the watermark has not passed. Accounts
+    whose place another took, logins without one and late trades are counted as overflow.
 
     Examples
     --------
@@ -84,7 +85,7 @@ class HiddenAffiliates(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="hidden_affiliates",
-        version=2,
+        version=3,
         title="Hidden affiliates",
         scope="platform",
         evidence_class="indicator",
@@ -107,7 +108,10 @@ class HiddenAffiliates(Detector):
             "the value and the contribution of each. What an account did before it trades as "
             "the complex's is forgotten, and what was told of it is closed. Up to most_told "
             "accounts from told_probability on are leads (low); from sure_probability on an "
-            "account is proposed (medium). One alert an account and day. It proposes and tags "
+            "account is proposed (medium). Proposed without a model is who trades through a "
+            "session or as a user that the complex uses that day, least_shared times or more, "
+            "where no more than most_owners others use it and such names are not commonly "
+            "shared. One alert an account and day. It proposes and tags "
             "nothing: whether an account belongs to the complex is decided by a person, in the "
             "register."
         ),
@@ -127,6 +131,9 @@ class HiddenAffiliates(Detector):
             "a client at the group's side by chance, a dozen times",
             "clients who all react to an outside price move",
             "a client who always takes one side",
+            "a session that many clients and the group come through",
+            "a platform on which owners commonly share sessions",
+            "an order stamped with the group's session once or twice",
             "an account that is registered as the group's",
             "an external maker that hedges its own position",
             "auction or halt",
@@ -136,7 +143,7 @@ class HiddenAffiliates(Detector):
             "an account that acts for the group in another instrument only",
             "accounts that take turns, each a few times a day",
             "an account that acts hours after the group",
-            "an account that shares a session or user with the group and trades unlike it",
+            "a login in common with the group by which either has no fills",
         ),
         runbook=(
             (
@@ -167,12 +174,13 @@ class HiddenAffiliates(Detector):
             ),
         ),
         needs=("buy_account", "sell_account", "aggressor", "quantity", "engine_ns"),
-        wants=("owner", "linked_to", "buy_order_id", "sell_order_id"),
+        wants=("owner", "linked_to", "buy_order_id", "sell_order_id", "session", "user"),
     )
     Params: ClassVar[type[Params]] = HiddenAffiliatesParams
     layout: ClassVar[Layout] = {
         **Episodes.layout,
         **{name: ByCode() for name in shapes()},
+        **Logins.layout,
         "hidden_pending": Rows("hidden_pending", column=P_CODE),
         "hidden_lost": Count(),
     }
@@ -189,6 +197,7 @@ class HiddenAffiliates(Detector):
         self._kept = Kept(
             self.spec.id, fresh(len(instruments)) | {"hidden_lost": np.zeros(2, np.int64)}
         )
+        self._logins = Logins()
         self._index = np.zeros((len(instruments), SLOTS), np.int32)
         self._ours: set[int] = set()  # have no rows, as far as known: found again after a restart
 
@@ -199,8 +208,8 @@ class HiddenAffiliates(Detector):
 
     @property
     def overflow(self) -> int:
-        """Accounts whose place another took, and trades that came late."""
-        return int(self._kept["hidden_lost"].sum())
+        """Accounts whose place another took, logins without one, and trades that came late."""
+        return int(self._kept["hidden_lost"].sum()) + self._logins.lost
 
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next batch; return what the looks that the watermark has passed show."""
@@ -249,6 +258,7 @@ class HiddenAffiliates(Detector):
         for place, account in self._joining(rows):
             self._take(rows[start : place + 1])
             start = place + 1
+            self._logins.forget(account)
             for code in range(len(self._instruments)):
                 forget(
                     kept["hidden"][code], kept["hidden_accounts"][code], kept["hidden_sums"][code],
@@ -282,6 +292,7 @@ class HiddenAffiliates(Detector):
     def _take(self, rows: Array) -> None:
         if len(rows):
             kept = self._kept
+            self._logins.take(rows)
             scan(
                 rows, self._numbers, kept["hidden"], kept["hidden_flow"], kept["hidden_size"],
                 kept["hidden_times"], kept["hidden_now"], kept["hidden_accounts"],
@@ -295,6 +306,7 @@ class HiddenAffiliates(Detector):
         ):
             yield finding(self.spec, self._params, episode, at_ns=at_ns, closed=True)
         kept = self._kept
+        self._logins.clear()
         for code in range(len(self._instruments)):
             new_day(
                 kept["hidden"][code], kept["hidden_accounts"][code], kept["hidden_sums"][code],
@@ -319,26 +331,38 @@ class HiddenAffiliates(Detector):
             usual_runs=params.usual_runs,
         )  # fmt: skip
         told = {episode.key[1] for episode in self._episodes}
-        for each in judged(lean, params):
-            if each.account in told or (
-                each.rank <= params.most_told
-                and each.micro_probability >= MICRO * params.told_probability
-                and self._turns(each.account)
-                >= max(params.least_turns, params.turn_ratio * each.runs)
+        shared = self._logins.shared(params)
+        found = judged(lean, params)
+        found = [
+            *found,
+            *unjudged(self._kept["hidden_accounts"], shared.keys() - {e.account for e in found}),
+        ]
+        for each in found:
+            if (
+                each.account in told
+                or each.account in shared
+                or (
+                    each.rank <= params.most_told
+                    and each.micro_probability >= MICRO * params.told_probability
+                    and self._turns(each.account)
+                    >= max(params.least_turns, params.turn_ratio * each.runs)
+                )
             ):
-                yield from self._tell(each, at_ns)
+                yield from self._tell(each, at_ns, shared.get(each.account))
 
     def _turns(self, account: int) -> int:
         """Return how often an account took on another side than before, that day."""
         about = self._kept["hidden_accounts"]
         return int(about[..., TURNS][about[..., ACCOUNT] == account + 1].sum())
 
-    def _tell(self, each: Judged, at_ns: int) -> Iterator[Finding]:
+    def _tell(self, each: Judged, at_ns: int, shared: Shared | None) -> Iterator[Finding]:
         about = self._kept["hidden_accounts"]
         found = np.argwhere(about[..., ACCOUNT] == each.account + 1).tolist()
         places = [(code, row) for code, row in found]
         key = next((e.key for e in self._episodes if e.key[1] == each.account), None)
         refs = refs_of(about, places)
+        if shared is not None:
+            refs = tuple(sorted({*refs, *shared.refs}))
         code = busiest(about, places) if key is None else key[0]
         if key is None and not any(ref.instrument == code for ref in refs):
             refs = (first_ref(about, places, code), *refs)
@@ -349,7 +373,7 @@ class HiddenAffiliates(Detector):
             accounts=(each.account,),
             incomplete=any(about[place][DOUBT] for place in places),
         )
-        note(episode, each)
+        note(episode, each, shared)
         yield finding(self.spec, self._params, episode, at_ns=at_ns, refs=refs)
 
     def snapshot(self) -> Snapshot:
@@ -358,12 +382,14 @@ class HiddenAffiliates(Detector):
         return {
             **self._episodes.snapshot(),
             **self._kept.snapshot(),
+            **self._logins.snapshot(),
             "hidden_pending": rows[np.argsort(rows[:, P_CODE], kind="stable")],
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._kept.restore(snapshot)
+        self._logins.restore(snapshot)
         self._episodes.restore(snapshot)
         self._pending = [snapshot["hidden_pending"].copy()]
         self._ours = set()

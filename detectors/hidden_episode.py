@@ -7,6 +7,7 @@ from typing import Final
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode
+from detectors.hidden_logins import KINDS, Shared
 from detectors.hidden_measure import FEATURES, LEAST_MAKERS
 from detectors.hidden_model import MICRO, Judged
 from detectors.hidden_params import HiddenAffiliatesParams
@@ -56,9 +57,11 @@ def first_ref(about: Array, places: Sequence[Place], code: int) -> Ref:
     return Ref(code, int(about[code, row][FIRST_SEQ]))
 
 
-def note(episode: Episode, judged: Judged) -> None:
-    """Keep what a look found, in place of what the last one did."""
+def note(episode: Episode, judged: Judged, shared: Shared | None) -> None:
+    """Keep what a look found, in place of what the last one did; a login stays one in common."""
     sums = episode.sums
+    if shared is not None:
+        sums |= {f"{name}_shared": trades for name, trades in shared.trades.items()}
     for name in PLAIN:
         sums[name] = getattr(judged, name)
     for place, name in enumerate(FEATURES):
@@ -79,7 +82,8 @@ def finding(
     """Return the episode as it stands at an event time, with what it newly rests on."""
     sums = episode.sums
     probability = sums["micro_probability"] / MICRO
-    sure = probability >= params.sure_probability
+    shares = any(f"{name}_shared" in sums for name in KINDS)
+    sure = shares or probability >= params.sure_probability
     return Finding(
         detector=spec.id,
         detector_version=spec.version,
@@ -96,7 +100,7 @@ def finding(
         detected_ns=at_ns,
         evidence_refs=refs,
         features=_features(params, episode),
-        score=rounded(probability),
+        score=rounded(max(probability, params.sure_probability if shares else 0.0)),
         significant=sure,
         coverage="incomplete" if episode.incomplete else "complete",
         status="confirmed" if closed and not episode.incomplete else "provisional",
@@ -105,7 +109,14 @@ def finding(
 
 def _features(params: HiddenAffiliatesParams, episode: Episode) -> dict[str, Feature]:
     sums = episode.sums
-    features = {
+    features = {}
+    for name in KINDS:
+        if f"{name}_shared" in sums:
+            features[f"shared_{name}"] = Feature(sums[f"{name}_shared"], "trades", 0)
+    if not sums["rank"]:
+        features["probability"] = Feature("not judged: too few runs or accounts", "text")
+        return features
+    features |= {
         "probability": Feature(
             rounded(sums["micro_probability"] / MICRO), "probability", params.sure_probability
         ),

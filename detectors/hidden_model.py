@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from detectors.hidden_measure import Leaning, surprise
+from detectors.hidden_measure import FEATURES, Leaning, surprise
 from detectors.hidden_params import HiddenAffiliatesParams
+from detectors.hidden_state import ACCOUNT, BEGAN_NS, ENDED_NS, FIRST_SEQ
 from ingest.events import Array
 
 MICRO: Final = 1_000_000
@@ -21,7 +22,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
     account: int
     rank: int
-    """Among the accounts judged, from 1, the likeliest."""
+    """Among the accounts judged, from 1, the likeliest; 0 = the model says nothing of it."""
     crowd: int
     """Accounts judged."""
     micro_base: int
@@ -69,6 +70,41 @@ def base(crowd: int, params: HiddenAffiliatesParams) -> float:
 def _micro(values: Array) -> list[list[int]]:
     found: list[list[int]] = np.rint(MICRO * values).astype(np.int64).tolist()
     return found
+
+
+def unjudged(about: Array, accounts: Collection[int]) -> Sequence[Judged]:
+    """Return accounts of clients of which the model says nothing; who began first comes first.
+
+    Parameters
+    ----------
+    about : (instruments, ACCOUNTS, ACCOUNT_FIELDS) int64
+    accounts : collection of int
+        Those without a row there, as external makers, are left out.
+    """
+    spans = []
+    for account in accounts:
+        mine = about[about[..., ACCOUNT] == account + 1]
+        if len(mine):
+            seq = int(mine[:, FIRST_SEQ].min())
+            spans.append((int(mine[:, BEGAN_NS].min()), seq, int(mine[:, ENDED_NS].max()), account))
+    nothing = (0,) * len(FEATURES)
+    return [
+        Judged(
+            account=account,
+            rank=0,
+            crowd=0,
+            micro_base=0,
+            micro_probability=0,
+            micro_deviations=nothing,
+            micro_parts=nothing,
+            scales=(0, 0),
+            runs=0,
+            began_ns=began_ns,
+            ended_ns=ended_ns,
+            controlled=1,
+        )
+        for began_ns, _, ended_ns, account in sorted(spans)
+    ]
 
 
 def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:

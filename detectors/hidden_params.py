@@ -84,6 +84,40 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "runs are few decisions",
         ),
     ] = 0.25
+    least_shared: Annotated[
+        int,
+        Parameter(
+            "trades of the day by a session or user that the group uses, and of the group's by it, "
+            "from which on it is one login in common",
+            "count",
+            "three: one or two orders may bear a wrong stamp",
+        ),
+    ] = 3
+    most_owners: Annotated[
+        int,
+        Parameter(
+            "owners beside the group up to which a session or user in common says something",
+            "count",
+            "two: what three and more come through is a gateway or a broker's line",
+        ),
+    ] = 2
+    most_common: Annotated[
+        float,
+        Parameter(
+            "share of sessions (or users) that more than one owner uses, above which to have one "
+            "in common with the group says nothing",
+            "ratio",
+            "one in twenty: then the group's being shared by chance is as unlikely",
+        ),
+    ] = 0.05
+    least_names: Annotated[
+        int,
+        Parameter(
+            "sessions (or users) seen that day without which it is not known how common sharing is",
+            "count",
+            "ten: of fewer, one shared is more than one in twenty, none is no custom",
+        ),
+    ] = 10
     least_crowd: Annotated[
         int,
         Parameter(

@@ -29,9 +29,9 @@ CITED: Final = 8
 # A trade that waits for its turn: what happened, then who took and who rested.
 P_CLOCK, P_CODE, P_SEQ, P_SIDE, P_LOTS, P_INCOMING, P_DOUBT = range(7)
 TAKER: Final = 7
-RESTER: Final = 10
-W_ACCOUNT, W_ROLE, W_GROUP = range(3)
-PENDING_FIELDS: Final = 13
+RESTER: Final = 13
+W_ACCOUNT, W_ROLE, W_GROUP, W_OWNER, W_SESSION, W_USER = range(6)
+PENDING_FIELDS: Final = 19
 
 # The instrument's own fields; LOTS are those that the instruction in flight took, and from MAKER
 # on stand the makers' accounts, + 1.
@@ -64,6 +64,9 @@ SUMS: Final = 9
 # Sums of a kind, events by their weight: of the open run; closed runs, their events, and squares.
 RUN_N, RUNS, SUM_N, SUM_NN = range(4)
 COUNTS: Final = 4
+
+_WHO: Final = ("account", "role", "complex", "owner", "session", "user")
+"""What is told of who took and who rested, in the order of the `W_` fields."""
 
 
 def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
@@ -102,7 +105,7 @@ def pending_of(batch: Batch) -> Array:
         taken[:, field] = batch[name][rows]
     taken[:, P_LOTS] = np.maximum(taken[:, P_LOTS], 0)
     buys = batch["side"][rows] > 0
-    for field, name in enumerate(("account", "role", "complex")):
+    for field, name in enumerate(_WHO):
         bought, sold = batch[f"buy_{name}"][rows], batch[f"sell_{name}"][rows]
         taken[:, TAKER + field] = np.where(buys, bought, sold)
         taken[:, RESTER + field] = np.where(buys, sold, bought)

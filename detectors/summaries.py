@@ -31,7 +31,7 @@ class _State(msgspec.Struct, frozen=True):
 class Summariser:
     """Collects trades and hands them on once a boundary of event time has been passed.
 
-    State: the trades since the last boundary, 198 B and the raw record each, and `SMALL_TOTAL`
+    State: the trades since the last boundary, 214 B and the raw record each, and `SMALL_TOTAL`
     rows of small batches. A closing is decided by `close`; its boundary alone, given to `close_at`
     at the same place of the feed, repeats it to the byte.
 
@@ -88,7 +88,7 @@ class Summariser:
     def take(self, batch: Batch) -> None:
         """Take the trades of an enriched batch: each instrument's rows in seq order.
 
-        Small batches are held whole for a while, `SMALL_TOTAL` rows together at most: a copy of 35
+        Small batches are held whole for a while, `SMALL_TOTAL` rows together at most: a copy of 39
         columns costs more than the few trades in them.
         """
         trades = batch["kind"] == Kind.TRADE

@@ -265,6 +265,10 @@ BOOK: Final[Mapping[str, Column]] = {
     "incoming_received_ns": Column(
         *_NULLABLE, "for a trade: received_ns of the instruction in flight, ns"
     ),
+    "buy_session": Column(*_CODE, "for a trade: session that entered the buy order"),
+    "buy_user": Column(*_CODE, "for a trade: user, likewise"),
+    "sell_session": Column(*_CODE, "for a trade: session of the sell order, likewise"),
+    "sell_user": Column(*_CODE, "for a trade: user of the sell order, likewise"),
 }
 """Columns that the book adds."""
 

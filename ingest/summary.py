@@ -22,7 +22,7 @@ _NAMES: Final = (
     # Who stands behind both sides.
     *("buy_account", "buy_owner", "buy_role", "buy_complex", "buy_originator", "buy_hi", "buy_lo"),
     *("sell_account", "sell_owner", "sell_role", "sell_complex", "sell_originator"),
-    *("sell_hi", "sell_lo"),
+    *("sell_hi", "sell_lo", "buy_session", "buy_user", "sell_session", "sell_user"),
     # Which instruction met which order, and when that came in.
     *("incoming_seq", "incoming_received_ns", "entry_seq", "entry_received_ns"),
     # The market before it, and whether that is known whole.
@@ -30,9 +30,8 @@ _NAMES: Final = (
 )
 _ALL: Final = {**WIRE, **TAGS, **ORDERED, **BOOK}
 SUMMARY: Final[Mapping[str, Column]] = {name: _ALL[name] for name in _NAMES}
-"""Columns of a trade in a summary: 198 B a row, the raw record beside them. The mid is
-(best_bid + best_ask) / 2. Session and user stand on order records only, so no summary has them:
-they are reached by `incoming_seq` and `entry_seq`."""
+"""Columns of a trade in a summary: 214 B a row, the raw record beside them. The mid is
+(best_bid + best_ask) / 2."""
 
 _VERSION: Final = 1
 

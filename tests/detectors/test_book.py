@@ -8,8 +8,19 @@ import pytest
 from detectors.book import Books
 from detectors.book_layout import MAX_HEIGHT
 from detectors.book_table import height_of
+from detectors.examples import batch_of, example_instruments, trade
 from ingest.errors import SnapshotError
-from ingest.events import BOOK, PASSED_MOST, PASSED_OVER, Conflict, Coverage, Kind, Phase, Role
+from ingest.events import (
+    BOOK,
+    NO_CODE,
+    PASSED_MOST,
+    PASSED_OVER,
+    Conflict,
+    Coverage,
+    Kind,
+    Phase,
+    Role,
+)
 from tests.support.agreement import crowded, disagreement, faulty, half_ids, queues
 from tests.support.noise import churn, noise
 from tests.support.vectors import batches
@@ -159,10 +170,45 @@ def test_a_snapshot_is_untouched_by_what_follows_and_restores_to_itself(tape):
 def test_a_snapshot_of_another_shape_is_refused_with_what_was_expected(tape):
     books = Books(tape.instruments)
     saved = dict(books.snapshot())
-    with pytest.raises(SnapshotError, match="needs orders of 22 columns, found none"):
+    with pytest.raises(SnapshotError, match="needs orders of 24 columns, found none"):
         books.restore({name: array for name, array in saved.items() if name != "orders"})
     with pytest.raises(SnapshotError, match="holds 2 instruments, the table lists 3"):
         books.restore(saved | {"books": saved["books"][:2]})
+
+
+def entered(order, account, side, **columns):
+    """Return the record of an order of an account, by a login of its own."""
+    return {"kind": Kind.NEW, "order_lo": order, "account": account, "owner": account, "side": side,
+            "type": 1, "tif": 1, "price": 100, "quantity": 5, "leaves": 5, "session": 50 + account,
+            "user": 70 + account} | columns  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_trade_tells_by_which_session_and_user_each_order_came(side):
+    table = example_instruments()
+    ids = {"buy_lo": 1, "sell_lo": 2} if side < 0 else {"buy_lo": 2, "sell_lo": 1}
+    names = {1: 3, 2: 4} if side < 0 else {1: 4, 2: 3}
+    rows = [entered(1, 3, -side), entered(2, 4, side),
+            trade(names[1], names[2], side=side, price=100, quantity=5, **ids)]  # fmt: skip
+    got = Books(table).apply(batch_of(rows, table))
+    told = {name: int(got[name][-1]) for name in ("buy_session", "sell_session", "buy_user",
+                                                  "sell_user")}  # fmt: skip
+    buyer, seller = names[1], names[2]
+    assert told == {"buy_session": 50 + buyer, "sell_session": 50 + seller,
+                    "buy_user": 70 + buyer, "sell_user": 70 + seller}  # fmt: skip
+    assert got["buy_session"][:2].tolist() == [NO_CODE, NO_CODE]
+
+
+def test_orders_of_a_snapshot_from_before_logins_were_kept_have_none():
+    table = example_instruments()
+    books = Books(table)
+    books.apply(batch_of([entered(1, 3, -1)], table))
+    saved = dict(books.snapshot())
+    assert saved["orders"][:, -2:].tolist() == [[53, 73]]
+    again = Books(table)
+    again.restore(saved | {"orders": saved["orders"][:, :-2]})
+    assert again.snapshot()["orders"][:, -2:].tolist() == [[NO_CODE, NO_CODE]]
+    assert np.array_equal(again.snapshot()["orders"][:, :-2], saved["orders"][:, :-2])
 
 
 def test_state_is_as_large_as_what_is_live_and_no_larger():

@@ -46,6 +46,8 @@ class Live:
     account: int
     owner: int
     originator: int
+    session: int
+    user: int
     entry_seq: int = 0
     entry_ns: int = 0
     received: int = NULL
@@ -414,6 +416,8 @@ def _enter(book, event, row, touch):
         event["account"],
         event["owner"],
         event["originator"],
+        event["session"],
+        event["user"],
     )
     book.orders[order.id] = order
     _place(book, order, event, row, touch)
@@ -534,6 +538,8 @@ def _trade(book, event, row, ids, incomplete):
     for side, id_, word in ((Side.BUY, buy_id, "buy"), (Side.SELL, sell_id, "sell")):
         if orders[side] is not None:
             row[f"{word}_originator"] = orders[side].originator
+            row[f"{word}_session"] = orders[side].session
+            row[f"{word}_user"] = orders[side].user
         elif id_ is not None:
             conflict = Conflict.UNKNOWN_ORDER
     others = {
