@@ -24,11 +24,16 @@ ENOUGH: Final = 200
 """Gaps of a class before anything is usual: its 99th percentile then rests on two of them."""
 ENOUGH_TRIGGERS: Final = 20
 """The same of triggers, which are few: their 90th percentile then rests on two of them."""
+FEW_TRIGGERS: Final = 5
+"""Triggers from which on it is known what most of them take, which is usual until there are
+enough; where instructions take longer, that is: an engine is no slower than the gateway."""
 USUAL_TAIL: Final = 0.05
 FAR_TAIL: Final = 0.01
 TRIGGER_TAIL: Final = 0.1
 """Shares of gaps that are longer than usual, than far; a trigger waits for nothing but the engine,
 so that its tail is no queue and must not hide what is in it."""
+FEW_TAIL: Final = 0.4
+"""The same of few triggers: two of five may be late without lateness being usual."""
 
 
 @njit(cache=True)
@@ -46,7 +51,7 @@ def learn(gaps: Array, bin_: int, triggers: bool) -> None:
     gaps[bin_] += 1
     gaps[TOTAL] += 1
     gaps[SINCE] += 1
-    if gaps[SINCE] < REFRESH and gaps[USUAL] > 0:
+    if gaps[SINCE] < REFRESH and gaps[USUAL] > 0 and not triggers:
         return
     gaps[SINCE] = 0
     if gaps[TOTAL] >= ROLLING:
@@ -54,7 +59,9 @@ def learn(gaps: Array, bin_: int, triggers: bool) -> None:
         for b in range(BINS):
             gaps[b] //= 2
             gaps[TOTAL] += gaps[b]
-    usual, far = (TRIGGER_TAIL, TRIGGER_TAIL) if triggers else (USUAL_TAIL, FAR_TAIL)
+    usual, far = USUAL_TAIL, FAR_TAIL
+    if triggers:
+        usual = far = TRIGGER_TAIL if gaps[TOTAL] >= ENOUGH_TRIGGERS else FEW_TAIL
     gaps[FAR] = _beyond(gaps, far)
     gaps[USUAL] = _beyond(gaps, usual)
 
@@ -73,10 +80,12 @@ def _beyond(gaps: Array, tail: float) -> int:
 @njit(cache=True)
 def habit(gaps: Array, kind: int, at: int) -> int:
     """Return what is usual (or far) for a class, for all where that is longer; 0 = not known."""
-    if kind == TRIGGERS:
-        return int(gaps[TRIGGERS, at]) if gaps[TRIGGERS, TOTAL] >= ENOUGH_TRIGGERS else 0
-    if gaps[ALL, TOTAL] < ENOUGH:
+    if kind == TRIGGERS and gaps[TRIGGERS, TOTAL] >= ENOUGH_TRIGGERS:
+        return int(gaps[TRIGGERS, at])
+    if gaps[ALL, TOTAL] < ENOUGH or (kind == TRIGGERS and gaps[TRIGGERS, TOTAL] < FEW_TRIGGERS):
         return 0
+    if kind == TRIGGERS:
+        return int(max(gaps[TRIGGERS, at], gaps[ALL, at]))
     longest = gaps[ALL, at]
     if gaps[kind, TOTAL] >= ENOUGH:
         longest = max(longest, gaps[kind, at])

@@ -44,7 +44,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=3,
+        version=4,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",
@@ -57,9 +57,10 @@ class TradingAhead(Detector):
             "the same side at a price within the client's limit, aggressively or resting, by an "
             "instruction that came more than δ after the client's; the client was not filled at "
             "once at the same price or better. Where it was held eight times as long as 99 in 100 "
-            "are, that is a case with all its legs. Shorter ones are told by their rate: how often "
-            "an aggressive instruction of the group overtook, against its usual rate and "
-            "against external makers. Executions of all the complex's accounts count together, and "
+            "are (triggers: as most of them, as nine in ten once there are twenty), that is a case "
+            "with all its legs. Shorter ones are told by their rate: how often an aggressive "
+            "instruction of the group overtook, against its usual rate and against external "
+            "makers. Executions of all the complex's accounts count together, and "
             "net is told. An untriggered stop is not held. Exceptions, each with its evidence: "
             "nothing of the client's kind passed it although some should have (all were held); "
             "filled in whole, at the same price or better, as soon as is usual (not where the "

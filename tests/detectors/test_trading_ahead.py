@@ -167,9 +167,9 @@ def release(scene, order):
     scene.venue._enter(book, order)
 
 
-def trigger(*, hold=500, group_came=None, crossed=True, habit_ms=0.0, price=400):
+def trigger(*, hold=500, group_came=None, crossed=True, habit_ms=0.0, price=400, count=22):
     """A buy stop at 400 is withheld after the last price reached it; the group buys first."""
-    scene = stops(Scene(), late_ms=habit_ms)
+    scene = stops(Scene(), count, late_ms=habit_ms)
     order = withheld(scene, "A", "buy", 10, 400)
     scene.new("S", "sell", 11, price)
     scene.new("S", "sell", 50, price + 5)
@@ -551,6 +551,17 @@ def test_an_untriggered_stop_is_not_held():
 @look_alike("a venue that triggers stops by another price, late for all")
 def test_stops_that_are_late_for_all_do_not_fire():
     assert trigger(habit_ms=400).told() == []
+
+
+@pytest.mark.parametrize("count", [5, 12])
+def test_a_few_triggers_tell_what_is_usual(count):
+    (hit,) = trigger(count=count).told()
+    assert hit.features["held_at_trigger"].value == 1
+    assert trigger(count=count, habit_ms=400).told() == []
+
+
+def test_before_five_triggers_it_is_not_known_what_is_usual():
+    assert trigger(count=4).told() == []
 
 
 @look_alike("client filled at once at the same price")
