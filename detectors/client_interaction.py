@@ -13,6 +13,7 @@ from detectors.interaction_chance import (
     DRIFT,
     DRIFT_MARKOUT,
     LEAST_PEERS,
+    QUOTES,
     Verdict,
     begun,
     drift_chance,
@@ -54,7 +55,10 @@ from detectors.interaction_state import (
     SLOT_FIELDS,
     SLOTS,
     T_BLOCKS,
+    T_MOVES,
+    T_SUM,
     TALLY_FIELDS,
+    TOLD_UNTIL,
 )
 from detectors.kept import Kept
 from detectors.maker_orders import ORDER_FIELDS
@@ -113,7 +117,7 @@ class ClientInteraction(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_interaction",
-        version=1,
+        version=2,
         title="Client interaction",
         scope="instrument",
         evidence_class="indicator",
@@ -280,14 +284,19 @@ class ClientInteraction(Detector):
     def _passed(self, code: int, bucket: int, passed: Sequence[Verdict]) -> Iterator[Finding]:
         kept = self._kept
         at_ns = bucket * self._bucket_ns
-        best = min(passed, key=lambda one: one.chance)
-        tallies = (kept["interaction_tallies"][code], kept["interaction_fill_tallies"][code])
-        start_ns = at_ns - begun(*tallies, bucket, best) * self._bucket_ns
         key = (code,)
         expired = self._episodes.expire(key, at_ns)
         if expired is not None:
             yield self._closing(expired)
         episode = self._episodes.get(key)
+        told_until = int(kept["interaction"][code, TOLD_UNTIL])
+        since = episode.sums["since"] if episode else told_until
+        passed = [one for one in passed if self._is_news(code, bucket, since, one)]
+        if not passed:
+            return
+        best = min(passed, key=lambda one: one.chance)
+        tallies = (kept["interaction_tallies"][code], kept["interaction_fill_tallies"][code])
+        start_ns = at_ns - begun(*tallies, bucket, best) * self._bucket_ns
         cited = episode.sums["cited"] if episode else 0
         all_fills = self._fills(code, start_ns, at_ns)
         if episode is None and len(all_fills) < self._params.min_fills:
@@ -303,15 +312,28 @@ class ClientInteraction(Detector):
             incomplete=bool(kept["interaction"][code, DOUBT] > bucket - best.buckets),
         )
         sums = episode.sums
+        sums.setdefault("since", told_until)
         sums["cited"] = int(kept["interaction"][code, N_FILLS])
         sums["passed"] = sums.get("passed", 0) + 1
         sums["start_ns"] = min(sums.get("start_ns", start_ns), start_ns)
         sums["end_ns"] = at_ns
+        kept["interaction"][code, TOLD_UNTIL] = bucket
         meet(sums, (row[F_ACCOUNT] for row in fills), MAX_ACCOUNTS)
         yield finding(
             self.spec, self._params, self._instruments, episode, told,
             at_ns=at_ns, refs=tuple(Ref(code, row[F_SEQ]) for row in fills),
         )  # fmt: skip
+
+    def _is_news(self, code: int, bucket: int, since: int, passed: Verdict) -> bool:
+        """Return whether a test of what came since an earlier spell shows one that goes on."""
+        told = self._told.get(code)
+        if passed.buckets > bucket - since:
+            return False
+        if told is None or not passed.by == told.passed.by == QUOTES:
+            return True
+        last = self._kept["interaction_tallies"][code, bucket % KEPT_BUCKETS, passed.nearest]
+        held, moves = (float(last[passed.horizon, place]) for place in (T_SUM, T_MOVES))
+        return moves > 0 and held >= self._params.recent_ratio * told.passed.effect * moves
 
     def _clearest(self, code: int, bucket: int, best: Verdict) -> Told:
         """Return the clearest test of the episode, a bucket's among them."""

@@ -135,6 +135,13 @@ class Episodes:
         episode.facts += 1
         return episode
 
+    def end(self, key: Key) -> Episode | None:
+        """Remove and return the key's episode, `facts` raised by one: what it was of is over."""
+        episode = self._open.pop(key, None)
+        if episode is not None:
+            episode.facts += 1
+        return episode
+
     def close_before(self, batch: Batch) -> Iterator[Episode]:
         """Remove and yield the episodes whose deadline their instrument's clock has passed.
 

@@ -102,7 +102,7 @@ def day_tests(params: QuoteFadingParams) -> int:
 
 
 def verdict(
-    tallies: Array, bucket: int, peers_seen: int, params: QuoteFadingParams
+    tallies: Array, bucket: int, since: int, peers_seen: int, params: QuoteFadingParams
 ) -> Verdict | None:
     """Return the clearest of the tests that pass at the end of a bucket; None when none does.
 
@@ -112,18 +112,20 @@ def verdict(
         Of one instrument; a ring over buckets.
     bucket : int
         Number of the bucket that is over.
+    since : int
+        Number of the last bucket that is of an earlier spell, and in no test.
     peers_seen : int
         External makers that there are.
     """
-    passed = list(_passed(tallies, bucket, peers_seen, params))
+    passed = list(_passed(tallies, bucket, since, peers_seen, params))
     return min(passed, key=lambda each: each.chance, default=None)
 
 
 def _passed(
-    tallies: Array, bucket: int, peers_seen: int, params: QuoteFadingParams
+    tallies: Array, bucket: int, since: int, peers_seen: int, params: QuoteFadingParams
 ) -> Iterator[Verdict]:
     allowed = params.daily_false_alarms / day_tests(params)
-    for buckets in params.scales:
+    for buckets in (scale for scale in params.scales if scale <= bucket - since):
         rows = [(bucket - back) % len(tallies) for back in range(buckets)]
         both = tallies[rows].sum(axis=0)
         for side in SIDES:

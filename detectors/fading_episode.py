@@ -39,6 +39,7 @@ COUNTERFACTUAL: Final = (
     "unfilled is not counted"
 )
 MAX_ACCOUNTS: Final = 6
+SECOND: Final = 1_000_000_000
 SIDE_WORDS: Final = {0: "both", 1: "buy", -1: "sell"}
 
 
@@ -70,6 +71,19 @@ def count(episode: Episode, passed: Verdict, hits: Sequence[Sequence[int]]) -> N
     sums["end_ns"] = max([sums.get("end_ns", 0), *(hit[H_NS] for hit in hits)])
     episode.incomplete |= any(hit[H_DOUBT] for hit in hits) or passed.tally[DOUBTFUL] > 0
     meet(sums, accounts_of(hits), MAX_ACCOUNTS)
+
+
+def pause_of(episode: Episode, params: QuoteFadingParams) -> tuple[int, float]:
+    """Return the silence that ends a spell, and how many withdrawals its rate gives in it.
+
+    Withdrawals come in clusters, so no more are ever asked for than `pause_expected` gives.
+    """
+    sums = episode.sums
+    span_ns = max(sums["end_ns"] - sums["start_ns"], 1)
+    rate = sums["withdrawals"] / span_ns
+    least, most = 2 * params.bucket_s * SECOND, params.episode_gap_s * SECOND
+    pause = min(max(round(params.pause_expected / rate), least), most)
+    return pause, min(rate * pause, params.pause_expected)
 
 
 class Clearest(msgspec.Struct, frozen=True):

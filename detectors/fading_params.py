@@ -131,12 +131,31 @@ class QuoteFadingParams(Params, frozen=True):
             "three times: what is left of a test over hours is its past, not a spell",
         ),
     ] = 3.0
+    pause_expected: Annotated[
+        float,
+        Parameter(
+            "withdrawals that a spell's own rate gives in a time that, without them, ends it; not "
+            "less than two buckets nor more than episode_gap_s",
+            "count",
+            "twelve: were it going on, none of them would come once in 160,000 (Poisson)",
+        ),
+    ] = 12.0
+    pause_ratio: Annotated[
+        float,
+        Parameter(
+            "withdrawals of such a time over those that the spell's rate gives, from which on it "
+            "goes on",
+            "ratio",
+            "a quarter: of twelve, fewer than three come once in 2,000 by chance; clients' orders "
+            "come in clusters, so it is not more",
+        ),
+    ] = 0.25
     episode_gap_s: Annotated[
         int,
         Parameter(
             "time without new withdrawals in a passed test after which an episode is closed",
             "s",
-            "half an hour: a pause of that length ends a spell",
+            "half an hour: a pause of that length ends a spell of any rate",
         ),
     ] = 1_800
 

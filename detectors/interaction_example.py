@@ -41,6 +41,7 @@ def quoted(
     instruments: Instruments,
     *,
     ahead_ms: Sequence[int] = (0, 0, 0, 0),
+    spells_ms: Sequence[tuple[int, int]] = ((0, 2**62),),
     every_ms: Sequence[int] = (250, 250, 250, 250),
     late_ms: Sequence[int] = (10, 50, 90, 130),
     half: Sequence[int] = (12, 12, 12, 12),
@@ -59,6 +60,8 @@ def quoted(
     ahead_ms, every_ms, late_ms, half, skew : four ints, by maker
         How far it sees ahead; time between its looks; how long after a look it acts; half its
         spread, ticks; by how many ticks its quotes are off for a minute in turn each way.
+    spells_ms : sequence of (from, to)
+        When who sees ahead does.
     sides : sequence of int
         On which the group quotes.
     sees : callable, optional
@@ -71,7 +74,8 @@ def quoted(
     rows: list[Array] = []  # ms, maker, side, price, first
     for maker in range(len(MAKERS)):
         looks = np.arange(0, lasts_ms, every_ms[maker])
-        mids = path[(looks + ahead_ms[maker]) // STEP_MS]
+        within = np.any([(looks >= begun) & (looks < over) for begun, over in spells_ms], axis=0)
+        mids = path[(looks + ahead_ms[maker] * within) // STEP_MS]
         if sees is not None and maker:
             mids = sees(mids)
         mids = mids + skew[maker] * np.where(looks // 60_000 % 2, 1, -1)

@@ -92,6 +92,15 @@ class ClientInteractionParams(Params, frozen=True):
             "one in five: what is over stops being told, and a slow bucket does not end a spell",
         ),
     ] = 0.2
+    recent_ratio: Annotated[
+        float,
+        Parameter(
+            "what quotes held in the last bucket, over what they held where the spell was "
+            "clearest, from which on the spell goes on",
+            "ratio",
+            "a half: nearer to the spell than to nothing; one bucket in five passes by chance",
+        ),
+    ] = 0.5
     drift_markout_blocks: Annotated[
         int,
         Parameter(
@@ -121,9 +130,10 @@ class ClientInteractionParams(Params, frozen=True):
         Parameter(
             "time without a passed test after which an episode is closed",
             "s",
-            "forty minutes: what passes again after that is another spell",
+            "twenty-five minutes, five buckets that show nothing: what passes again after "
+            "that, of what came since, is another spell",
         ),
-    ] = 2_400
+    ] = 1_500
 
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""

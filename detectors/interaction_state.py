@@ -48,7 +48,9 @@ DUE_NS: Final = LAST_ASK + 1
 FLIGHT: Final = DUE_NS + 1
 """Key of the order in flight: the last order record was its `new` or `replace`."""
 IN_DOUBT: Final = FLIGHT + 1
-OWN_FIELDS: Final = IN_DOUBT + 1
+TOLD_UNTIL: Final = IN_DOUBT + 1
+"""The last bucket that was told of: what lies before is told."""
+OWN_FIELDS: Final = TOLD_UNTIL + 1
 # Of a slot, behind what `maker_orders` names (of the group the account is the last seen): when its
 # mid last changed.
 S_MOVED: Final = ORDERED_SLOT_FIELDS

@@ -16,6 +16,7 @@ from detectors.fading_episode import (
     accounts_of,
     count,
     finding,
+    pause_of,
     refs_of,
 )
 from detectors.fading_kernel import COLUMNS, scan
@@ -93,7 +94,7 @@ class QuoteFading(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="quote_fading",
-        version=2,
+        version=3,
         title="Quote fading",
         scope="instrument",
         evidence_class="indicator",
@@ -112,7 +113,9 @@ class QuoteFading(Detector):
             "buying and selling clients apart and together, and pass when the exact chance under "
             "the account's own habit is within an equal part of what an instrument's day may "
             "spend, and external makers do not do the same in the same windows. One alert an "
-            "instrument and spell; a single withdrawal is never told."
+            "instrument and spell: it ends where in a time for which its own rate gives a dozen "
+            "withdrawals too few come (pause_expected), ten minutes at least, and no later test "
+            "reaches back into it. A single withdrawal is never told."
         ),
         legal_basis=(
             (
@@ -179,6 +182,7 @@ class QuoteFading(Detector):
         **Episodes.layout,
         **{name: ByCode() for name in SHAPES},
         "fading_cited": ByCode(),
+        "fading_ended": ByCode(),
         "fading_clearest": CLEAREST,
         "fading_lost": Count(),
     }
@@ -206,7 +210,8 @@ class QuoteFading(Detector):
             )
             for name, shape in SHAPES.items()
         }
-        arrays["fading_cited"] = np.zeros(len(instruments), np.int64)
+        for name in ("fading_cited", "fading_ended"):
+            arrays[name] = np.zeros(len(instruments), np.int64)
         self._kept = Kept(self.spec.id, arrays | {"fading_lost": np.zeros(1, np.int64)})
 
     @property
@@ -234,44 +239,81 @@ class QuoteFading(Detector):
         """Judge an instrument's bucket that is over."""
         own = self._kept["fading"][code]
         own[BUCKET_HITS] = 0
-        bucket = int(own[BUCKET])
-        seen = int(own[PEERS_SEEN])
-        passed = verdict(self._kept["fading_tallies"][code], bucket, seen, self._params)
-        if passed is None:
-            return
+        bucket, key = int(own[BUCKET]), (code,)
         at_ns = bucket * self._bucket_ns
-        key = (code,)
         expired = self._episodes.expire(key, at_ns)
         if expired is not None:
             yield self._closing(expired)
         episode = self._episodes.get(key)
-        hits = self._hits(code, passed, at_ns)
-        if not self._goes_on(passed, hits, at_ns):
+        told = self._tested(code, bucket, episode)
+        if told is not None and episode is not None and not self._goes_on(episode, *told, at_ns):
+            if at_ns - episode.sums["end_ns"] < pause_of(episode, self._params)[0]:
+                return
+            self._episodes.end(key)
+            yield self._closing(episode, at_ns)
+            episode, told = None, self._tested(code, bucket, None)
+        if told is None or (episode is None and not self._begins(*told, at_ns)):
             return
+        yield self._told(code, bucket, *told)
+
+    def _tested(
+        self, code: int, bucket: int, episode: Episode | None
+    ) -> tuple[Verdict, list[list[int]]] | None:
+        """Return the clearest test of what came since an earlier spell, and what is new in it."""
+        ended = int(self._kept["fading_ended"][code])
+        since = episode.sums["since"] if episode is not None else ended
+        seen = int(self._kept["fading"][code, PEERS_SEEN])
+        passed = verdict(self._kept["fading_tallies"][code], bucket, since, seen, self._params)
+        if passed is None:
+            return None
+        return passed, self._hits(code, passed, bucket * self._bucket_ns)
+
+    def _told(
+        self, code: int, bucket: int, passed: Verdict, hits: Sequence[Sequence[int]]
+    ) -> Finding:
+        own, ended = self._kept["fading"][code], self._kept["fading_ended"]
+        at_ns = bucket * self._bucket_ns
         episode, _ = self._episodes.fact(
-            key, seq=min(hits[0][H_REF], hits[0][H_SEQ]), at_ns=at_ns,
+            (code,), seq=min(hits[0][H_REF], hits[0][H_SEQ]), at_ns=at_ns,
             accounts=tuple(accounts_of(hits)[:1]),
         )  # fmt: skip
+        episode.sums.setdefault("since", int(ended[code]))
+        ended[code] = bucket
         self._kept["fading_cited"][code] = own[N_HITS]
         count(episode, passed, hits)
         told = self._clearest.get(code)
         if told is None or passed.chance < told.passed.chance:
-            told = self._clearest[code] = Clearest(code, seen, passed)
-        yield finding(
+            told = self._clearest[code] = Clearest(code, int(own[PEERS_SEEN]), passed)
+        return finding(
             self.spec, self._params, self._instruments, episode, told,
             at_ns=at_ns, refs=refs_of(code, hits),
         )  # fmt: skip
 
-    def _goes_on(self, passed: Verdict, hits: Sequence[Sequence[int]], at_ns: int) -> bool:
-        """Return whether the spell goes on, as the fresh withdrawals of late say.
+    def _begins(self, passed: Verdict, hits: Sequence[Sequence[int]], at_ns: int) -> bool:
+        """Return whether a spell begins, as the fresh withdrawals of late say."""
+        span_ns = self._params.episode_gap_s * SECOND
+        late = sum(hit[H_NS] >= at_ns - span_ns for hit in hits)
+        return late >= self._params.least_fresh and late > self._beside(passed, span_ns)
+
+    def _goes_on(
+        self, episode: Episode, passed: Verdict, hits: Sequence[Sequence[int]], at_ns: int
+    ) -> bool:
+        """Return whether a spell goes on, as the withdrawals since its last one say.
 
         A test over hours passes for hours after a spell, and the maker's ordinary withdrawals
         would be told as its continuation.
         """
-        span_ns = self._params.episode_gap_s * SECOND
-        late = sum(hit[H_NS] >= at_ns - span_ns for hit in hits)
-        usual = passed.expected * min(1.0, span_ns / (passed.buckets * self._bucket_ns))
-        return late >= self._params.least_fresh and late > self._params.fresh_ratio * usual
+        pause, usual = pause_of(episode, self._params)
+        last_ns = episode.sums["end_ns"]
+        span_ns = min(pause, at_ns - last_ns)
+        since = sum(last_ns < hit[H_NS] <= last_ns + span_ns for hit in hits)
+        least = max(self._params.pause_ratio * usual, self._params.least_fresh) * span_ns / pause
+        return since > 0 and since >= least and since > self._beside(passed, span_ns)
+
+    def _beside(self, passed: Verdict, span_ns: int) -> float:
+        """Return the placebos' withdrawals in a time, `fresh_ratio` times."""
+        whole_ns = passed.buckets * self._bucket_ns
+        return self._params.fresh_ratio * passed.expected * min(1.0, span_ns / whole_ns)
 
     def _hits(self, code: int, passed: Verdict, at_ns: int) -> list[list[int]]:
         """Return the client orders that a test is about and that no earlier finding cited."""
@@ -289,12 +331,13 @@ class QuoteFading(Detector):
             and passed.side in (0, row[H_SIDE])
         ]
 
-    def _closing(self, episode: Episode) -> Finding:
+    def _closing(self, episode: Episode, at_ns: int | None = None) -> Finding:
+        """Return an episode's end: at its deadline, or where a pause says that it was over."""
         code = episode.key[0]
         told = self._clearest.pop(code)
         return finding(
             self.spec, self._params, self._instruments, episode, told,
-            at_ns=self._episodes.deadline_ns(episode), closed=True,
+            at_ns=self._episodes.deadline_ns(episode) if at_ns is None else at_ns, closed=True,
         )  # fmt: skip
 
     def snapshot(self) -> Snapshot:

@@ -19,7 +19,7 @@ from detectors.interaction_chance import (
     verdicts,
     worse,
 )
-from detectors.interaction_example import MAKERS, START_NS, STEP_MS, quoted, walk
+from detectors.interaction_example import MAKERS, MS, START_NS, STEP_MS, quoted, walk
 from detectors.interaction_state import (
     KEPT_BUCKETS,
     KINDS,
@@ -90,6 +90,21 @@ def test_what_is_foreseen_in_part_is_told_all_the_same():
 def test_quotes_that_nobody_was_filled_at_are_not_told():
     assert found(ahead_ms=SEES, fills=DEALT[:3]) == []
     assert len(found(ahead_ms=SEES, fills=DEALT[:4])) == 1
+
+
+def test_a_spell_that_is_over_is_told_no_further_and_the_next_is_another():
+    """Chance alone lets one bucket in five pass for a sign that it goes on."""
+    spells = ((600_000, 2_400_000), (4_800_000, 6_300_000))
+    fills = [(at, 0, 1) for at in range(20_000, 7_200_000, 20_000)]
+    told = found(ahead_ms=(1_000, 0, 0, 0), spells_ms=spells, fills=fills, lasts_ms=7_800_000)
+    ends = {f.first_seq: f for f in told}.values()
+    windows = [
+        ((f.window_start_ns - START_NS) // MS, (f.window_end_ns - START_NS) // MS) for f in ends
+    ]
+    assert len(windows) == len(spells)
+    for (start, end), (first, last) in zip(windows, spells, strict=True):
+        assert abs(start - first) <= 300_000
+        assert abs(end - last) <= 300_000
 
 
 def chosen(maker, *, worst, every_ms=20_000, lasts_ms=4_500_000):

@@ -159,6 +159,26 @@ def test_two_spells_are_two_alerts_and_what_a_maker_does_anyway_joins_none():
     assert len(refs) == len(set(refs))
 
 
+def test_spells_of_many_withdrawals_are_told_apart_by_a_pause_of_minutes():
+    """Twelve minutes apart: at a spell's own rate some forty withdrawals would have come."""
+    scene = Scene().rounds(30, fade=["MM"])
+    scene.wait(720_000)
+    found = scene.rounds(30, fade=["MM"]).found()
+    first, second = {f.first_seq: f for f in found}.values()
+    assert (first.status, first.features["withdrawals"].value) == ("confirmed", 30)
+    assert second.features["withdrawals"].value == 30
+    assert second.window_start_ns - first.window_end_ns > 700 * SECOND
+    assert first.detected_ns <= second.detected_ns < first.window_end_ns + 1_800 * SECOND
+
+
+def test_a_pause_that_the_spells_rate_makes_likely_does_not_end_it():
+    scene = Scene().rounds(14, fade=["MM"])
+    scene.wait(240_000)
+    found = scene.rounds(14, fade=["MM"]).found()
+    assert len({f.first_seq for f in found}) == 1
+    assert found[-1].features["withdrawals"].value == 28
+
+
 def test_half_an_hour_of_silence_confirms_it():
     scene = Scene().rounds(fade=["MM"])
     scene.wait(6_000_000)
