@@ -39,6 +39,19 @@ class Latest(msgspec.Struct, frozen=True, kw_only=True):
     """Whether orders or fills may be missing in what it rests on."""
 
 
+def stronger(latest: Latest, before: Latest | None) -> Latest:
+    """Return what is told of an episode after a test: by the clearest, up to the last."""
+    if before is None:
+        return latest
+    new, old = (
+        (one.evidence_class == "breach", one.evidence == "supported", one.score)
+        for one in (latest, before)
+    )
+    if new >= old:
+        return latest
+    return msgspec.structs.replace(before, end_ns=latest.end_ns, incomplete=latest.incomplete)
+
+
 def under(latest: Latest, code: int) -> Latest:
     """Return it under another instrument code."""
     return msgspec.structs.replace(latest, code=code)

@@ -105,6 +105,9 @@ def leading(ours: Array, bucket: int, buckets: int, params: UnequalAccessParams)
 def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | None:
     """Return the shortest window in which the affiliate was faster than external makers, or None.
 
+    The shortest with two to compare with; one in which only one had as many pairs has no control,
+    and counts where no longer one has.
+
     Two instructions of one action that came within seconds of one another are a pair; under equal
     access either is as likely to be the slower one by the margin, whatever the load: a sign test,
     exact. It passes when at least two external makers lose too often, and all others lose as well;
@@ -120,6 +123,7 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
     if not _leads(peers[bucket % KEPT], params):
         return None
     allowed = params.daily_false_alarms / day_tests(params)
+    alone = None
     for buckets in WINDOWS:
         of = peers[_places(bucket, buckets)]
         tally = of.sum(axis=0)
@@ -137,7 +141,7 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
         if len(chances) < needed or chances[needed - 1] > allowed:
             continue
         begun = next(n for n in range(buckets) if _leads(of[n], params))
-        return Verdict(
+        found = Verdict(
             last=bucket,
             buckets=buckets - begun,
             chance=chances[needed - 1],
@@ -148,7 +152,10 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
             others=int(compared[:, P_LOSSES].sum()),
             other_hits=0,
         )
-    return None
+        if found.controlled:
+            return found
+        alone = alone or found
+    return alone
 
 
 def _leads(tally: Array, params: UnequalAccessParams) -> bool:

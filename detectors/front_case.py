@@ -289,8 +289,8 @@ def _features(
 
 
 def mark(case: Case, horizon_s: int, bid: int, ask: int) -> None:
-    """Note how far the price has gone the way of who executed; nothing where there is no mid."""
-    if NULL not in (bid, ask):
+    """Note how far the price has gone the way of who executed, if one did and a mid is known."""
+    if case.all_lots and NULL not in (bid, ask):
         case.marks[horizon_s] = case.side * ((bid + ask) / 2 - case.mean_price)
 
 

@@ -72,7 +72,7 @@ class FrontRunning(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="front_running",
-        version=2,
+        version=3,
         title="Front running",
         scope="instrument",
         evidence_class="indicator",

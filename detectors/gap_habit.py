@@ -23,13 +23,13 @@ REFRESH: Final = 32
 ENOUGH: Final = 200
 """Gaps of a class before anything is usual: its 99th percentile then rests on two of them."""
 ENOUGH_TRIGGERS: Final = 20
-"""The same of triggers, which are few: their 90th percentile then rests on two of them."""
+"""The same of triggers, which are few: their third quartile then rests on five of them."""
 FEW_TRIGGERS: Final = 5
 """Triggers from which on it is known what most of them take, which is usual until there are
 enough; where instructions take longer, that is: an engine is no slower than the gateway."""
 USUAL_TAIL: Final = 0.05
 FAR_TAIL: Final = 0.01
-TRIGGER_TAIL: Final = 0.1
+TRIGGER_TAIL: Final = 0.25
 """Shares of gaps that are longer than usual, than far; a trigger waits for nothing but the engine,
 so that its tail is no queue and must not hide what is in it."""
 FEW_TAIL: Final = 0.4

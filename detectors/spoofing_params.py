@@ -115,10 +115,10 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "p of the rate above which cycles are told as weak, where it could have been `chance`",
             "ratio",
-            "one in ten: size that goes no more often after fills than else is a maker's that "
-            "comes and goes, however rarely others' does",
+            "one in four: size that goes no more often after fills than else is a maker's that "
+            "comes and goes, however rarely others' does; nearer to one half it says neither",
         ),
-    ] = 0.1
+    ] = 0.25
     rate_level: Annotated[
         float,
         Parameter(

@@ -57,7 +57,7 @@ class TradingAhead(Detector):
             "the same side at a price within the client's limit, aggressively or resting, by an "
             "instruction that came more than δ after the client's; the client was not filled at "
             "once at the same price or better. Where it was held eight times as long as 99 in 100 "
-            "are (triggers: as most of them, as nine in ten once there are twenty), that is a case "
+            "are (triggers: as most of them, as three in four of twenty and more), that is a case "
             "with all its legs. Shorter ones are told by their rate: how often an aggressive "
             "instruction of the group overtook, against its usual rate and against external "
             "makers. Executions of all the complex's accounts count together, and "

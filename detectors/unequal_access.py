@@ -18,6 +18,7 @@ from detectors.access_case import (
     of_facts,
     of_refusals,
     of_times,
+    stronger,
 )
 from detectors.access_chance import Verdict, below, faster, leading, margin_of, quantiles, spared
 from detectors.access_kernel import COLUMNS, scan
@@ -395,7 +396,7 @@ class UnequalAccess(Detector):
         before = self._latest.get((code, way))
         buckets = passed.buckets + int(self._kept["access"][code, BUCKET]) - passed.last
         until_ns = (passed.last + 1) * self._bucket_ns
-        self._latest[code, way] = Latest(
+        latest = Latest(
             code=code,
             way=way,
             accounts=accounts,
@@ -410,6 +411,7 @@ class UnequalAccess(Detector):
             score=rounded(0.4 + 0.4 * (1 - passed.chance / passed.allowed)),
             features={"way": Feature(WAYS[way], "way"), **features, **said},
         )
+        self._latest[code, way] = stronger(latest, before)
         newest = tallies[passed.last % KEPT, [B_SEQ, cited]]
         refs = tuple(sorted({Ref(code, int(seq)) for seq in newest if seq}))
         yield self._told_of(episode, end_ns, refs)

@@ -204,6 +204,25 @@ def test_an_order_that_rests_and_is_large_for_the_group_is_an_entry():
     assert hit.features["p_alike"].value <= 0.01
 
 
+def test_before_anything_is_executed_nothing_is_marked():
+    """Nor is it a gain that the price of nothing is nought."""
+    scene = Scene()
+    for _ in range(30):
+        scene.new("MM", "buy", 2, 98, tif="GTC")
+        scene.wait(3_000)
+    scene.wait(5)
+    scene.new("MM", "buy", 60, 99, tif="GTC")
+    scene.wait(15)
+    scene.new("BIG", "buy", 600, 120, came=19.9)
+    scene.wait(2_000)
+    scene.new("C1", "sell", 60, 99)
+    scene.later()
+    last = scene.found()[-1]
+    assert last.features["executed"].value == 60
+    assert "markout_1s" not in last.features
+    assert abs(last.features["markout_30s"].value) < 60
+
+
 def test_an_order_beside_more_than_the_group_has_is_an_entry():
     scene = Scene()
     quote = scene.new("MM", "buy", 60, 98, tif="GTC")

@@ -769,6 +769,17 @@ def test_blind_a_tier_of_its_own():
     assert fees(0.1, tier=8).found()
 
 
+def test_what_was_shown_against_two_makers_stays_so_when_one_goes_on_alone():
+    scene = Scene().races({MM: 0, X1: 200, X2: 300}, every_ms=3_000)
+    scene.wait(max(0, (START + 301 * SECOND - scene.now_ns) // 1_000_000))
+    scene.races({MM: 0, X1: 200}, every_ms=3_000)
+    told = scene.found(until_s=600)
+    assert [(f.evidence, f.significant) for f in told] == [("supported", True)] * len(told)
+    assert len(told) == 2
+    assert told[-1].window_end_ns > told[0].window_end_ns
+    assert told[-1].features["external_makers"].value == 2
+
+
 @blind_spot("fewer than two external makers, which leaves alerts weak")
 @pytest.mark.xfail(strict=True)
 def test_blind_without_external_makers():
