@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from detectors.matched_chance import Chance
+from detectors.matched_runs import Turn, joined
 from ingest.axes import Entries
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
@@ -42,6 +43,8 @@ class Sums(msgspec.Struct, kw_only=True):
     """When the first order was entered."""
     last_ns: int = 0
     """When the last two traded."""
+    turns: list[Turn] = []
+    """The latest, one by one."""
     incomplete: bool = False
 
     def add(self, other: Sums) -> None:
@@ -52,6 +55,7 @@ class Sums(msgspec.Struct, kw_only=True):
         self.lots += other.lots
         self.notional += other.notional
         self.gap_ns += other.gap_ns
+        self.turns = joined(self.turns, other.turns)
         self.incomplete |= other.incomplete
         for party, net in other.nets.items():
             self.nets[party] = self.nets.get(party, 0) + net
@@ -99,6 +103,8 @@ class Day(msgspec.Struct, kw_only=True):
     circles: list[Circle] = []
     open: list[int] = []
     """Numbers of the episodes that the day's meetings may still join."""
+    turns: dict[int, list[Turn]] = {}
+    """The latest of each open episode, by its number."""
     waiting: list[Meetings] = []
     """Those of told pairs that no episode has taken up."""
 
@@ -137,6 +143,16 @@ class Day(msgspec.Struct, kw_only=True):
         """Return the oldest circle that one of the parties is in."""
         wanted = set(parties)
         return next((c for c in self.circles if not wanted.isdisjoint(c.members)), None)
+
+    def go_on(self, numbers: Iterable[int]) -> None:
+        """Let these episodes be the open ones."""
+        self.open = list(numbers)
+        self.turns = {number: self.turns[number] for number in self.open}
+
+    def took_turns(self, number: int, new: Sequence[Turn]) -> list[Turn]:
+        """Take in turns of an open episode; return its latest, these among them."""
+        self.turns[number] = joined(self.turns.get(number, []), new)
+        return self.turns[number]
 
     def await_another(self, one: Meetings, gap_ns: int) -> list[Meetings]:
         """Return a meeting and those that waited for one of a party of it; it waits if alone."""
@@ -182,7 +198,8 @@ class Days:
     """The open days.
 
     State: about 400 B a pair whose orders met alike in an instrument that day, with at most
-    `MAX_REFS` seqs until it is told; the circles.
+    `MAX_REFS` seqs until it is told, and its latest `MAX_TURNS` meetings, of 60 B; as many of each
+    open episode; the circles.
     """
 
     layout: ClassVar[Layout] = {

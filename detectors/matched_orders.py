@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
@@ -12,7 +13,8 @@ from detectors.matched_circles import Circle, Day, Days, Meetings, Pair, Sums, a
 from detectors.matched_kernel import DAY_NS
 from detectors.matched_params import MatchedOrdersParams
 from detectors.matched_parties import Met, Parties
-from detectors.statistics import spent
+from detectors.matched_runs import came_back, passed_on
+from detectors.statistics import log_odds_uneven, spent
 from detectors.trades import money, quantity
 from ingest.events import Batch, Coverage
 from ingest.instruments import Instruments
@@ -53,7 +55,7 @@ class MatchedOrders(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="matched_orders",
-        version=1,
+        version=2,
         title="Matched orders",
         scope="instrument",
         evidence_class="rule",
@@ -75,10 +77,12 @@ class MatchedOrders(Detector):
             "circle and episode, with the orders and trades of meetings alike; the first of a day "
             "cites those from before it was told, each further one begins with a second meeting "
             "within episode_gap_s; who met one of an episode within joining_gap_s belongs to it. "
-            "Where after ring_turns meetings a party every party's position is back within "
-            "balance_ratio of the mean size, it shows wash_ring too (facet). A party is an "
-            "account, or an originator where the order names one. Accounts of one owner, or both "
-            "of the complex, are wash_trading's and do not count here. Only the continuous phase. "
+            "Where a run of its meetings, ring_turns a party or more and begun anywhere, brings "
+            "the position of all who are linked in it back within balance_ratio of the mean size, "
+            "and who bought last sells next more often than chance gives (ring_chance), it shows "
+            "wash_ring too (facet). A party is an account, or an originator where the "
+            "order names one. Accounts of one owner, or both of the complex, are wash_trading's "
+            "and do not count here. Only the continuous phase. "
             "A bust takes nothing back: the orders had been entered. Order is that of seq, gaps "
             "are by the engine's clock: no gateway clock decides, so δ does not bear on it."
         ),
@@ -176,6 +180,7 @@ class MatchedOrders(Detector):
         cell = {name: int(batch[name][met.row]) for name in _TRADED}
         at_ns, side, lots = cell["clock_ns"], cell["side"], cell["quantity"]
         seqs = (cell["entry_seq"], cell["incoming_seq"], cell["seq"])
+        seller, buyer = (met.rested, met.took) if side > 0 else (met.took, met.rested)
         sums = Sums(
             meetings=1,
             lots=lots,
@@ -184,6 +189,7 @@ class MatchedOrders(Detector):
             nets={met.took: side * lots, met.rested: -side * lots},
             first_ns=at_ns - cell["lifetime_ns"],
             last_ns=at_ns,
+            turns=[(cell["seq"], seller, buyer, lots)],
             incomplete=cell["coverage"] == Coverage.INCOMPLETE,
         )
         day = self._days.of(code, at_ns // DAY_NS)
@@ -253,6 +259,7 @@ class MatchedOrders(Detector):
             incomplete=any(each.sums.incomplete for each in new),
         )
         told = episode.sums
+        turns = sorted(turn for each in new for turn in each.sums.turns)
         for each in new:
             episode.first_ns = min(episode.first_ns, each.sums.first_ns)
             meet(told, accounts_of(each.parties), MAX_ACCOUNTS)
@@ -261,8 +268,12 @@ class MatchedOrders(Detector):
                 told[f"{AT}{party}"] = max(told.get(f"{AT}{party}", 0), each.sums.last_ns)
             for name, amount in _amounts(each.sums):
                 told[name] = told.get(name, 0) + amount
-        if self._came_back(told):
+        latest = day.took_turns(number, turns)
+        if came_back(latest, turns, self._params.ring_turns, self._params.balance_ratio):
             told["back"] = 1
+        theirs, sold = passed_on(latest)
+        if log_odds_uneven(sold, theirs) >= -math.log(self._params.ring_chance):
+            told["passed_on"] = 1
         chance = circle.chance
         told |= {
             "met": chance.meetings,
@@ -282,7 +293,7 @@ class MatchedOrders(Detector):
         recent_ns = at_ns - self._params.joining_gap_s * SECOND
         held = {n: self._episodes.get((day.instrument, n)) for n in day.open}
         alive = {n: e.sums for n, e in held.items() if e and at_ns - e.last_ns <= gap_ns}
-        day.open = list(alive)
+        day.go_on(alive)
         pairs = [f"{PAIR}{min(each.parties)}-{max(each.parties)}" for each in new]
         parties = [f"{AT}{party}" for each in new for party in each.parties]
         for number, sums in alive.items():
@@ -292,13 +303,6 @@ class MatchedOrders(Detector):
             if any(sums.get(name, recent_ns - 1) >= recent_ns for name in parties):
                 return number
         return None
-
-    def _came_back(self, sums: Mapping[str, int]) -> bool:
-        """Return whether, after some turns, every party's position is what it was before."""
-        nets = [abs(sums[name]) for name in sums if name.startswith(NET)]
-        mean = sums["lots"] / sums["meetings"]
-        turned = sums["meetings"] >= self._params.ring_turns * len(nets)
-        return turned and max(nets) <= self._params.balance_ratio * mean
 
     def _closing(self, episode: Episode) -> Finding:
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
@@ -315,7 +319,7 @@ class MatchedOrders(Detector):
             detector=self.spec.id,
             detector_version=self.spec.version,
             scenario="matched_orders",
-            facets=("wash_ring",) if "back" in sums else (),
+            facets=("wash_ring",) if "back" in sums and "passed_on" in sums else (),
             evidence_class="rule",
             evidence="supported",
             instrument=code,

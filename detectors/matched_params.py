@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
+
 from detectors.base import Parameter, Params
 
 
@@ -86,6 +88,15 @@ class MatchedOrdersParams(Params, frozen=True):
             "once there and back may undo a mistake",
         ),
     ] = 2
+    ring_chance: Annotated[
+        float,
+        Parameter(
+            "chance that a circle whose directions are random is ever called a ring too",
+            "probability",
+            "one in a hundred, as of sizes: nine turns in a row in which who bought last sells",
+        ),
+        msgspec.Meta(gt=0, lt=1),
+    ] = 0.01
     balance_ratio: Annotated[
         float,
         Parameter(

@@ -129,6 +129,20 @@ def spent(level: float, look: int) -> float:
     return level / (look * (look + 1))
 
 
+def log_odds_uneven(hits: int, trials: int) -> float:
+    """Return ln of the odds that a coin shows more heads than tails, against a fair one.
+
+    Its chance of heads is taken to lie anywhere between a half and one. With a fair coin the odds
+    ever reach 1 / p with probability p at most, however often one looks (Ville 1939; Robbins 1970).
+    In closed form: sum over k <= hits of C(trials + 1, k), by (trials + 1) C(trials, hits).
+
+    >>> round(math.exp(log_odds_uneven(9, 9)), 1), round(math.exp(log_odds_uneven(6, 9)), 1)
+    (102.3, 1.0)
+    """
+    ways = sum(math.comb(trials + 1, k) for k in range(hits + 1))
+    return math.log(ways) - math.log((trials + 1) * math.comb(trials, hits))
+
+
 def benjamini_hochberg(p_values: Sequence[float] | Array, rate: float) -> Array:
     """Return the q-values' verdict: which tests of a family pass at a false-discovery rate.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from detectors import matched_kernel as k
@@ -14,7 +17,8 @@ from detectors.examples import COLUMNS, batch_of, example_instruments
 from detectors.matched_example import PAUSE_NS, crowd, meeting, played
 from detectors.matched_orders import MatchedOrders, MatchedOrdersParams
 from detectors.matched_parties import Parties
-from detectors.statistics import randomised, uniform
+from detectors.matched_runs import MAX_TURNS, comes_back, passed_on
+from detectors.statistics import log_odds_uneven, randomised, uniform
 from ingest.events import Batch, Coverage, Kind, Phase, Side, TimeInForce, empty
 from tests.support.claims import claims
 
@@ -171,6 +175,85 @@ def test_a_circle_whose_positions_came_back_is_a_ring_too():
     assert hit.facets == ("wash_ring",), "it came back before"
     (hit,) = last(find(played(mixed(*pairs()))))
     assert hit.facets == ()
+
+
+def test_a_ring_is_seen_beside_a_chance_meeting_and_beside_other_circles():
+    laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * (n // 3)) for n in range(24)]
+    turns = [(*turn, turn[-1]) for turn in laps]
+    (hit,) = last(find(played(mixed((2, 1, 91, 91), *turns, others=20))))
+    assert hit.facets == ("wash_ring",), "they met once before"
+    beside = [
+        turn for pair in zip(turns, pairs(24, one=8, other=9, off=0), strict=True) for turn in pair
+    ]
+    ring, two = sorted(last(find(played(mixed(*beside, others=20)))), key=lambda f: f.accounts)
+    assert (set(ring.accounts), ring.facets) == ({1, 2, 3}, ("wash_ring",))
+    assert (set(two.accounts), two.facets) == ({8, 9}, ())
+
+
+def test_parcels_that_are_handed_on_in_two_pieces_are_a_ring_too():
+    laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * (n // 3)) for n in range(18)]
+    pieces = [(one, by, part) for one, by, lots in laps for part in (lots // 2, lots - lots // 2)]
+    (hit,) = last(find(played(mixed(*((*turn, turn[-1]) for turn in pieces), others=15))))
+    assert (set(hit.accounts), hit.facets) == ({1, 2, 3}, ("wash_ring",))
+
+
+def test_positions_that_do_not_come_back_are_no_ring():
+    laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * n) for n in range(21)]
+    (hit,) = last(find(played(mixed(*((*turn, turn[-1]) for turn in laps), others=20))))
+    assert (set(hit.accounts), hit.facets) == ({1, 2, 3}, ()), "each hand another size"
+
+
+def shuffled(count, draw):
+    """Return meetings of two in one size, the seller drawn anew each time."""
+    return [(*draw.sample((1, 2), 2), 900, 900) for _ in range(count)]
+
+
+def test_two_whose_positions_come_back_by_chance_are_no_ring():
+    turns = shuffled(24, random.Random(4))
+    (hit,) = last(find(played(mixed(*turns, others=20))))
+    assert hit.features["net_ratio"].value < 0.1, "they came back"
+    assert (set(hit.accounts), hit.facets) == ({1, 2}, ())
+    turns = [(1 + n % 2, 2 - n % 2, 900, 900) for n in range(24)]
+    (hit,) = last(find(played(mixed(*turns, others=20))))
+    assert hit.facets == ("wash_ring",), "turn and turn about"
+
+
+def test_random_directions_look_passed_on_no_more_often_than_said():
+    draw, level = random.Random(1), MatchedOrdersParams().ring_chance
+    called = 0
+    for run in range(2_000):
+        parties = range(2 + run % 4)
+        turns = [(n, *draw.sample(parties, 2), 700) for n in range(100)]
+        odds = [
+            log_odds_uneven(*passed_on(turns[max(0, end - MAX_TURNS) : end])[::-1])
+            for end in range(2, len(turns))
+        ]
+        called += max(odds) >= -math.log(level)
+    assert called <= 2_000 * level
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(99, 101)),
+        min_size=1,
+        max_size=14,
+    )
+)
+def test_runs_that_come_back_are_those_that_the_definition_names(drawn):
+    turns = [(n, one, (one + by - 1) % 5 + 1, lots) for n, (one, by, lots) in enumerate(drawn)]
+    assert comes_back(turns, 2, 0.01) == any(
+        _is_balanced(turns[start:]) for start in range(len(turns))
+    )
+
+
+def _is_balanced(run):
+    members = set(run[-1][1:3])
+    for _ in run:
+        members |= {party for turn in run if members & set(turn[1:3]) for party in turn[1:3]}
+    inside = [turn for turn in run if turn[1] in members]
+    net = [sum(t[3] * ((t[2] == p) - (t[1] == p)) for t in inside) for p in members]
+    mean = sum(turn[3] for turn in inside) / len(inside)
+    return len(inside) >= 2 * len(members) and max(map(abs, net)) <= 0.01 * mean
 
 
 def test_silence_closes_the_alert_and_two_more_meetings_open_another():
