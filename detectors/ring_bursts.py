@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
 from detectors.ring_tallies import KINDS
 from ingest.compiled import njit
 from ingest.events import Array
+
+_HALVINGS: Final = 60
+_ROUNDING: Final = 1e-9
+"""What a product may be off by, far more than it is: what passes is looked at exactly."""
 
 
 @njit(cache=True)
@@ -32,6 +37,38 @@ def longest_burst(log_p: float, least_ratio: float) -> int:
     96
     """
     return math.ceil(-log_p / (math.log(least_ratio) - 1.0 + 1.0 / least_ratio))
+
+
+@njit(cache=True)
+def _most_by_chance(met: int, log_p: float) -> float:
+    """Return how many meetings chance may give for so many to be past a surprise."""
+    low, high = 0.0, float(met)
+    for _ in range(_HALVINGS):
+        by_chance = 0.5 * (low + high)
+        if excess(float(met), by_chance) <= log_p:
+            low = by_chance
+        else:
+            high = by_chance
+    return high
+
+
+@njit(cache=True)
+def _may_burst(did: Array, met_so_far: Array, starts: int, met: int, ratio: float) -> bool:
+    """Return whether a row of meetings is at least `ratio` times chance; see `bursts`.
+
+    Without branches or divisions, for nearly all rows are not.
+    """
+    rest, take, rest_too, take_too = did[0, met:], did[1, met:], did[2, met:], did[3, met:]
+    time, rested = met_so_far[0, met:], met_so_far[1, met:]
+    found = 0
+    for k in range(starts):
+        x = rested[k] - met_so_far[1, k]
+        y = met - x
+        ways = (rest[k] - did[0, k] - x + 1.0) * (take_too[k] - did[3, k] - x + 1.0) + (
+            take[k] - did[1, k] - y + 1.0
+        ) * (rest_too[k] - did[2, k] - y + 1.0)
+        found += met * (time[k] - met_so_far[0, k] - met + 2.0) >= ratio * ways
+    return found > 0
 
 
 @njit(cache=True)
@@ -82,7 +119,13 @@ def bursts(  # noqa: PLR0917 - a kernel
     found = np.empty((256, 4), np.int64)
     surprise = np.empty(256, np.float64)
     count = 0
-    rested = np.zeros(len(src) + 1, np.int32)  # meetings so far in which the first one rested
+    at_least = np.empty(most + 1, np.float64)  # meetings over those by chance, by meetings
+    for met in range(1, most + 1):
+        at_least[met] = max(ratio, met / _most_by_chance(met, log_p)) * (1.0 - _ROUNDING)
+    room = np.diff(begin).max() if len(begin) > 1 else 0
+    rested = np.zeros(room + 1, np.int32)  # meetings so far in which the first one rested
+    did = np.empty((KINDS, room), np.float64)  # the pair's rests and takes so far; exact
+    met_so_far = np.empty((2, room), np.float64)  # meetings: all, and in which one rested
     for p in range(len(begin) - 1):
         if begin[p + 1] - begin[p] < least:
             continue
@@ -92,22 +135,28 @@ def bursts(  # noqa: PLR0917 - a kernel
         for k in range(len(of_pair)):
             t = of_pair[k]
             rested[k + 1] = rested[k] + (bought[t] == (src[t] == one))
+            a, b = (0, KINDS) if src[t] == one else (KINDS, 0)
+            did[0, k], did[1, k] = so_far[t, a], so_far[t, a + 1]
+            did[2, k], did[3, k] = so_far[t, b], so_far[t, b + 1]
+            met_so_far[0, k], met_so_far[1, k] = t, rested[k + 1]
         size = least
         while size <= min(len(of_pair), most):
             met = size - 1  # the first one opens it
+            starts = len(of_pair) - met
+            if not _may_burst(did, met_so_far, starts, met, at_least[met]):
+                size += max(1, size // 2)
+                continue
             k = -1
-            while k + 1 < len(of_pair) - met:
+            while k + 1 < starts:
                 k += 1
                 i, j = of_pair[k], of_pair[k + met]
-                a, b = (0, KINDS) if src[i] == one else (KINDS, 0)
-                c, d = (0, KINDS) if src[j] == one else (KINDS, 0)
                 x = rested[k + size] - rested[k + 1]
                 y = met - x
                 by_chance = (
-                    (so_far[j, c] - so_far[i, a] - x + 1.0)
-                    * (so_far[j, d + 1] - so_far[i, b + 1] - x + 1.0)
-                    + (so_far[j, c + 1] - so_far[i, a + 1] - y + 1.0)
-                    * (so_far[j, d] - so_far[i, b] - y + 1.0)
+                    (did[0, k + met] - did[0, k] - x + 1.0)
+                    * (did[3, k + met] - did[3, k] - x + 1.0)
+                    + (did[1, k + met] - did[1, k] - y + 1.0)
+                    * (did[2, k + met] - did[2, k] - y + 1.0)
                 ) / (j - i - met + 2.0)
                 if met < ratio * by_chance:
                     continue

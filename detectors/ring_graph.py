@@ -15,7 +15,7 @@ from ingest.compiled import njit
 from ingest.events import Array
 
 _EMPTY: Final = -1
-_START: Final = 1024
+_FEW: Final = 1024
 _SPREAD: Final = 16
 """Codes up to so many times the ends of trades are looked up by place."""
 _HALF: Final = 32
@@ -95,40 +95,24 @@ def _place(key: int, mask: int) -> int:
 
 
 @njit(cache=True)
-def _grown(table: Array, keys: Array) -> Array:
-    """Return a table twice as large; `keys` holds the key of each entry."""
-    wider = np.full(2 * len(table), _EMPTY, np.int64)
-    mask = len(wider) - 1
-    for entry in range(len(keys)):
-        at = _place(keys[entry], mask)
-        while wider[at] != _EMPTY:
-            at = (at + 1) & mask
-        wider[at] = entry
-    return wider
-
-
-@njit(cache=True)
 def _numbered(keys: Array) -> tuple[Array, Array, Array]:
     """Return the number of each key by first appearance, the distinct keys, and their table."""
-    table = np.full(_START, _EMPTY, np.int64)
-    distinct = np.empty(_START, np.int64)
+    room = 2
+    while room < 2 * len(keys):
+        room *= 2
+    table = np.full(room, _EMPTY, np.int32)
+    distinct = np.empty(len(keys), np.int64)
     number = np.empty(len(keys), np.int64)
     count = 0
     for i in range(len(keys)):
-        mask = len(table) - 1
-        at = _place(keys[i], mask)
+        at = _place(keys[i], room - 1)
         while table[at] != _EMPTY and distinct[table[at]] != keys[i]:
-            at = (at + 1) & mask
+            at = (at + 1) & (room - 1)
         if table[at] == _EMPTY:
             table[at] = count
             distinct[count] = keys[i]
-            number[i] = count
             count += 1
-            if 2 * count >= len(table):  # small tables stay in cache: grow with what is distinct
-                table = _grown(table, distinct[:count])
-                distinct = np.concatenate((distinct, np.empty(len(distinct), np.int64)))
-        else:
-            number[i] = table[at]
+        number[i] = table[at]
     return number, distinct[:count].copy(), table
 
 
@@ -155,7 +139,7 @@ def edges_of(seller: Array, buyer: Array) -> tuple[Array, Array, Array, Array, A
     ends = np.empty(2 * trades, np.int64)
     ends[0::2] = seller
     ends[1::2] = buyer
-    if trades and ends.min() >= 0 and ends.max() < _SPREAD * len(ends) + _START:
+    if trades and ends.min() >= 0 and ends.max() < _SPREAD * len(ends) + _FEW:
         node, codes = _placed(ends)
     else:
         node, codes, _ = _numbered(ends)

@@ -109,9 +109,11 @@ class Lane:
             merged = merged.take(np.lexsort((merged["seq"], by_name, merged["time_ns"])))
         kept = self._start + tail
         if kept + len(merged) > len(self._rows):
-            wider = Trades.room(2 * (tail + len(merged)))
-            wider.put(0, self.trades.part(0, tail))
-            self._rows, self._start, kept = wider, 0, tail
+            room, before = 2 * (tail + len(merged)), self.trades.part(0, tail)
+            if room > len(self._rows):  # else more than half is free at the front
+                self._rows = Trades.room(room)
+            self._rows.put(0, before)
+            self._start, kept = 0, tail
         self._end = kept + len(merged)
         self._rows.put(kept, merged)
 
