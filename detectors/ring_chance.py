@@ -17,7 +17,7 @@ _HALVINGS: Final = 40
 
 
 @njit(cache=True)
-def _surprise(met: float, trades: float, by_chance: float) -> float:
+def too_often(met: float, trades: float, by_chance: float) -> float:
     """Return the Chernoff bound of the log probability to meet so often or more; 0 if no more."""
     x, q = met / trades, by_chance / trades
     if x <= q:
@@ -113,7 +113,7 @@ def beyond_chance(  # noqa: PLR0917
             others = outer - (n - inner[i])
             q = (others + 1.0) / (others + outsiders + 2.0)
             expected[s] += 0.5 * n * q
-            if _surprise(inner[i], n, n * q) > log_probability:
+            if too_often(inner[i], n, n * q) > log_probability:
                 beyond[s] = False
     return beyond, expected
 
@@ -179,8 +179,8 @@ def chance_by_hour(who: Array, src: Array, dst: Array, hour: Array) -> tuple[flo
                 tried += hits + outside[h]
             n += here
             met += inner[i, h]
-        worst = max(worst, _surprise(met, n, by_chance))
+        worst = max(worst, too_often(met, n, by_chance))
         more = at_most(seen, tried) * (tried + 2.0) / (seen + 1.0)
-        in_doubt = max(in_doubt, _surprise(met, n, min(float(n), by_chance * max(1.0, more))))
+        in_doubt = max(in_doubt, too_often(met, n, min(float(n), by_chance * max(1.0, more))))
         expected += 0.5 * by_chance
     return worst, expected, in_doubt

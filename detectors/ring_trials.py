@@ -11,10 +11,12 @@ from detectors.ring_bursts import excess
 from detectors.ring_graph import edges_inside
 from detectors.ring_laps import passed, returns
 from detectors.ring_tallies import KINDS, Market, done
+from detectors.ring_turns import take_turns
 from ingest.compiled import njit
 from ingest.events import Array
 
 _LOG_2: Final = math.log(2.0)
+_LOG_3: Final = math.log(3.0)
 
 
 class Tests(NamedTuple):
@@ -187,11 +189,15 @@ def circle(
     by_chance, _, surprise, handed = chance(who, rows, first, end, market)
     if surprise > tests.log_member or len(covered) < tests.min_excess_ratio * by_chance:
         return none, none, 0, 0, 0.0, 0.0
-    # Two questions that do not depend on each other: their surprises are joined (Fisher), or the
-    # first speaks alone; the better of two counts half (Bonferroni).
+    # Questions that do not depend on each other: their surprises are joined (Fisher), or the first
+    # speaks alone; the best of so many counts so much less (Bonferroni).
     alone = excess(float(len(covered)), by_chance)
     both = alone + handed
-    log_p = min(alone, both + math.log(1.0 - both)) + _LOG_2
+    log_p = _LOG_2 + min(alone, both + math.log(1.0 - both))
+    if len(who) > 2:  # two who come back take turns by that alone
+        three = both + take_turns(who, rows, first, end, market)
+        joined = three + math.log(1.0 - three + 0.5 * three * three)
+        log_p = min(log_p - _LOG_2, joined) + _LOG_3
     if log_p > tests.log_probability:
         return none, none, 0, 0, 0.0, 0.0
     met = np.searchsorted(rows, end) - np.searchsorted(rows, first)

@@ -73,7 +73,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=3,
+        version=4,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",
@@ -90,7 +90,9 @@ class WashRings(Detector):
             "they are looked for in bursts of an hour or less: pairs that meet far more often than "
             "both are then active, or parcels of one size that go round, and at least three laps "
             "of their trades, more than chance gives of the circle as a whole: that members meet "
-            "so often, and hand on whole what they bought of members more than other purchases. "
+            "so often, hand on whole what they bought of members more than other purchases, and, "
+            "of three or more, sell to a member next where they bought of one last more than they "
+            "do with others. "
             "One there-and-back is weak evidence, and so is a set that leaves too few others to "
             "tell chance by (feature few_outsiders)."
         ),

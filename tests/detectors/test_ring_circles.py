@@ -8,7 +8,15 @@ import random
 import numpy as np
 import pytest
 
-from detectors import ring_bursts, ring_circles, ring_laps, ring_tallies, ring_trials
+from detectors import (
+    ring_bursts,
+    ring_chance,
+    ring_circles,
+    ring_laps,
+    ring_tallies,
+    ring_trials,
+    ring_turns,
+)
 from detectors.ring_graph import graph_of, trades_by_edge
 from detectors.ring_params import WashRingsParams
 from tests.support import circle_reference as plain
@@ -141,6 +149,50 @@ def test_chance_of_a_set_is_that_of_counting_one_by_one(seed):
         )
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_turns_are_those_of_looking_back_from_each_meeting(seed):
+    meetings = random_meetings(seed, accounts=7, count=90, sizes=(1, 2))
+    market, node = market_of(meetings)
+    draw = random.Random(seed)
+    first, end = sorted(draw.sample(range(91), 2))
+    accounts = draw.sample(range(7), 2 + seed % 4)
+    who = np.array(sorted(node[a] for a in accounts))
+    rows = ring_trials.among(who, 0, 90, market, 1000)
+    for account in accounts:
+        often = ring_turns.habit(node[account], who, first, end, market)
+        assert often == pytest.approx(plain.habit(meetings, account, accounts, first, end))
+    told, sold, by_chance = plain.take_turns(meetings, accounts, first, end)
+    expected = ring_chance.too_often(sold, told, by_chance) if told else 0.0
+    assert ring_turns.take_turns(who, rows, first, end, market) == pytest.approx(expected)
+
+
+def turning(seed, *, accounts, count, often):
+    """Meetings in which the buyer of each account's last one sells so often."""
+    draw, last, made = random.Random(seed), {}, []
+    while len(made) < count:
+        one, other = draw.sample(range(accounts), 2)
+        weight = 1.0
+        for me, sells in ((one, True), (other, False)):
+            if me in last:
+                weight *= often / (1 - often) if last[me] == sells else (1 - often) / often
+        if draw.random() >= weight / (1 + weight):
+            one, other = other, one
+        last[one], last[other] = False, True
+        made.append((one, other, draw.randint(1, 900), draw.random() < 0.5))
+    return made
+
+
+@pytest.mark.parametrize("often", [0.3, 0.5, 0.7, 0.9])
+def test_who_turns_round_with_everybody_takes_no_turns_with_anybody(often):
+    told = 0
+    for seed in range(60):
+        market, node = market_of(turning(seed, accounts=10, count=600, often=often))
+        who = np.array(sorted(node[a] for a in random.Random(seed).sample(range(10), 4)))
+        rows = ring_trials.among(who, 0, 600, market, 1000)
+        told += ring_turns.take_turns(who, rows, 0, 600, market) <= math.log(0.01)
+    assert told <= 2
+
+
 def test_a_circle_is_told_with_its_laps_and_without_a_stranger_who_met_it():
     params = WashRingsParams()
     meetings = random_meetings(3, accounts=40, count=600, sizes=range(1, 900))
@@ -164,6 +216,29 @@ def test_a_circle_is_told_with_its_laps_and_without_a_stranger_who_met_it():
     assert sorted(graph.codes[list(best.who)].tolist()) == [90, 91, 92, 93]
     assert (len(best.rows), best.laps, left_out) == (32, 8, False)
     assert best.log_p <= ring_circles.tests_of(params).log_probability
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_three_laps_of_members_who_also_meet_by_chance_are_told_by_their_turns(seed):
+    draw, meetings, hops = random.Random(seed), [], 0
+    while len(meetings) < 400:
+        meetings.append((*draw.sample(range(20), 2), draw.randint(1, 400), draw.random() < 0.5))
+        if len(meetings) > 100 and len(meetings) % 3 == 0 and hops < 18:
+            size = 150 + 37 * (hops // 12)
+            meetings.append((hops % 6, (hops + 1) % 6, size, draw.random() < 0.5))
+            hops += 1
+    src, dst, lots, bought = columns(meetings)
+    graph, params = graph_of(src, dst), WashRingsParams()
+    src, dst = graph.src[graph.edge_of], graph.dst[graph.edge_of]
+    made = ring_circles.Meetings(graph=graph, src=src, dst=dst, bought=bought, lots=lots)
+    ((best, *_), _), (market, _) = ring_circles.circles_of(made, params), market_of(meetings)
+    who, end = np.array(best.who), best.rows[-1] + 1
+    assert sorted(graph.codes[who].tolist()) == list(range(6))
+    rows = ring_trials.among(who, 0, len(meetings), market, 1000)
+    by_chance, _, _, handed = ring_trials.chance(who, rows, best.rows[0], end, market)
+    both = ring_bursts.excess(len(best.rows), by_chance) + handed
+    most = ring_circles.tests_of(params).log_probability
+    assert best.log_p <= most < both + math.log(1 - both), "without its turns it is not"
 
 
 def test_sets_past_the_bound_are_left_out_and_said_so():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 
 def excess(met, by_chance):
@@ -60,6 +61,37 @@ def chance(meetings, handed, who, first, end):
         share = (sum(handed[t] for t in bought_out) + 1) / (len(bought_out) + 2)
         expected_in += len(bought_in) * share
     return by_chance, max(surprises), excess(into, expected_in)
+
+
+def habit(meetings, me, who, first, end):
+    """How often an account turns round with others than members, at least one half."""
+    own = [m[:2] for m in meetings[first:end] if me in m[:2] and not set(m[:2]) <= set(who)]
+    steps = [(a, b) for a, b in pairwise(own) if set(a) != set(b)]
+    return max(0.5, (sum((a[0] == me) != (b[0] == me) for a, b in steps) + 1) / (len(steps) + 2))
+
+
+def take_turns(meetings, who, first, end):
+    """Meetings that tell who is to sell, in how many it does, and in how many by chance."""
+    inside = [m[:2] for m in meetings[first:end] if set(m[:2]) <= set(who)]
+    told, sold, by_chance = 0, 0, 0.0
+    for place, (seller, buyer) in enumerate(inside):
+        before = {
+            me: next((m for m in reversed(inside[:place]) if me in m), None)
+            for me in (seller, buyer)
+        }
+        says = {before[seller] and before[seller][1] == seller,
+                before[buyer] and before[buyer][0] == buyer} - {None}  # fmt: skip
+        again = len(who) > 2 and set(before[seller] or ()) == set(before[buyer] or ()) != set()
+        if len(says) != 1 or again:
+            continue
+        against = for_it = 1.0
+        for me, meeting in before.items():
+            if meeting:
+                often = habit(meetings, me, who, first, end)
+                for_it, against = for_it * often, against * (1 - often)
+        told, sold = told + 1, sold + (says == {True})
+        by_chance += for_it / (for_it + against)
+    return told, sold, by_chance
 
 
 def bursts(meetings, log_p, least, most, ratio):
