@@ -34,6 +34,8 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     """That it takes as much of what triggers, when others run stops."""
     fresh: float = 1.0
     """That it does so by an order just entered, when it takes any."""
+    turned: float = 1.0
+    """That it takes most of it by orders that come for what rests, when others run stops."""
     size: float = 1.0
     """Of a client's run: that other clients' pushes are as large."""
     beside: float = 1.0
@@ -41,8 +43,9 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     joint: float = 1.0
     """That what is seen of all of them is as rare: a p-value."""
     case: float = 1.0
-    """That it is as rare and the group had added orders at all; 1 where it had not, and where what
-    was caught was not worth the push."""
+    """That it is as rare and the group had added orders, or that it is and the group turned on
+    what rested: the lesser, each judged by itself. 1 where it did neither, and where what was
+    caught was not worth the push."""
 
 
 def as_rare(seen: Sequence[float], tails: Sequence[Sequence[float]]) -> float:
@@ -84,27 +87,33 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
         (RUNS * usual * (1 - least / 4) + as_much) / runs for least, as_much in enumerate(caught)
     ]
     new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / (RUNS * usual + caught[0])
+    turned = (RUNS * usual**3 + sum(t.turned for t in rest)) / runs
     many = [(1 + seen) / (MOMENTS + run.seen) for seen in run.many]
     sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
     often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs
+    added = many[run.added - 1] if run.added else 1.0
+    took = turned if run.turned else 1.0
     legs = [
-        many[run.added - 1] if run.added else 1.0,
         shares[quarter(run.caught / run.filled)],
         new if run.fresh(lead_ns) else 1.0,
         sizes[min(run.lots.bit_length(), len(sizes) - 1)],
         often if run.beside else 1.0,
     ]
-    rest_of = [[1.0, new], sizes, [1.0, often]]
+    others = [[1.0, new], sizes, [1.0, often]]
+    case = 1.0
+    if run.caught >= params.worth_ratio * run.pushed:
+        for there, way, tail in ((run.added > 0, added, many), (run.turned, took, [turned])):
+            case = min(case, as_rare([way, *legs], [tail, shares, *others]) if there else 1.0)
+    all_tails = [[1.0, *many], [1.0, turned], [1.0, *shares], *others]
+    joint = as_rare([added, took, *legs], all_tails)
     weight = min(1.0, max(run.reverted / params.reverted_ratio, params.lasting_weight))
-    joint = as_rare(legs, [[1.0, *many], [1.0, *shares], *rest_of])
-    worth = run.caught >= params.worth_ratio * run.pushed
-    case = as_rare(legs, [many, shares, *rest_of]) if run.added and worth else 1.0
     return Chance(
-        added=legs[0],
-        caught=legs[1],
-        fresh=legs[2],
-        size=legs[3],
-        beside=legs[4],
+        added=added,
+        caught=legs[0],
+        fresh=legs[1],
+        turned=took,
+        size=legs[2],
+        beside=legs[3],
         joint=min(1.0, joint / weight),
         case=min(1.0, case / weight),
     )

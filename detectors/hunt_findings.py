@@ -31,19 +31,22 @@ def legs_of(run: Run) -> list[int]:
     seqs = {push.seq for push in run.pushes} | {push.last_trade_seq for push in run.pushes}
     for stop in run.stops:
         seqs |= {stop.trigger_seq, stop.entry_seq}
-    for catch in run.catches:
+    for catch in (*run.catches, *run.takes):
         seqs |= {catch.trade_seq, catch.order_seq}
     return sorted(seqs - {0})
 
 
+def movers_of(run: Run) -> list[int]:
+    """Return the accounts that pushed and that caught, in that order."""
+    pushed = [push.account for push in run.pushes]
+    caught = [catch.account for catch in (*run.catches, *run.takes)]
+    accounts = dict.fromkeys([run.account, *pushed, *caught])
+    return [account for account in accounts if account >= 0]
+
+
 def people_of(run: Run) -> list[int]:
     """Return the accounts of a run: who pushed, who caught, whose stops; in that order."""
-    accounts = dict.fromkeys(
-        [run.account]
-        + [push.account for push in run.pushes]
-        + [catch.account for catch in run.catches]
-        + [stop.account for stop in run.stops]
-    )
+    accounts = dict.fromkeys([*movers_of(run), *(stop.account for stop in run.stops)])
     return [account for account in accounts if account >= 0][:MAX_ACCOUNTS]
 
 
@@ -79,7 +82,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
     share = run.caught / run.filled if run.filled else 0.0
     measured = run.touch is not None and run.filled > 0
     others = tally.others_hits / tally.others if tally.others else 0.0
-    last_ns = max([run.last_ns, *(catch.at_ns for catch in run.catches)])
+    last_ns = max([run.last_ns, *(catch.at_ns for catch in (*run.catches, *run.takes))])
     return Finding(
         detector=spec.id,
         detector_version=spec.version,
@@ -109,6 +112,8 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
             "chance_added": Feature(rounded(chance.added), "probability"),
             "chance_caught": Feature(rounded(chance.caught), "probability"),
             "chance_fresh": Feature(rounded(chance.fresh), "probability"),
+            "taken": quantity(instruments, code, run.taken),
+            "chance_turned": Feature(rounded(chance.turned), "probability"),
             "chance_size": Feature(rounded(chance.size), "probability"),
             "chance_beside": Feature(rounded(chance.beside), "probability"),
             "chance": Feature(rounded(chance.case), "probability", limit),
@@ -167,7 +172,7 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
         first_accounts=(tally.first_account,),
         # A first strange run by the group has been told as weak: that alert becomes this one.
         revision=tally.told + tally.weak,
-        accounts=tuple(tally.accounts),
+        accounts=tuple(tally.people),
         window_start_ns=tally.first_ns,
         window_end_ns=tally.last_ns,
         detected_ns=detected_ns,

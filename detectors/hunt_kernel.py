@@ -19,6 +19,7 @@ from detectors.hunt_quotes import (
     Q_MADE,
     added_to,
     as_many,
+    away,
     come,
     gone,
     less,
@@ -56,11 +57,12 @@ H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(HEAD_OW
 H_LAST, H_COME_SEQ, H_COME_ADDED, H_SEEN_BUY, H_SEEN_SELL = range(HEAD_OWN + 7, HEAD_OWN + 12)
 HEAD_FIELDS: Final = HEAD_OWN + 12
 
-# A flight. F_RUN: run of the stop that it is, 0 = none. F_ADDED: orders that the group had just
+# A flight. F_RUN: run of the stop that it is, 0 = none; F_MET: of the resting stop-limit that its
+# latest trade filled. F_ADDED: orders that the group had just
 # added on the side that it meets.
 F_SEQ, F_NS, F_SIDE, F_ACCOUNT, F_COMPLEX, F_LOTS, F_BID, F_ASK = range(8)
-F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_ADDED, F_ROLE = range(8, 15)
-FLIGHT_FIELDS: Final = 15
+F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_ADDED, F_ROLE, F_MET = range(8, 16)
+FLIGHT_FIELDS: Final = 16
 
 # A stop that triggered; S_RUN 0 = by nobody's push. S_COST: half ticks times lots beyond the price
 # before the push.
@@ -69,10 +71,10 @@ STOP_FIELDS: Final = 10
 
 # A leg of a run. PUSH: seq, first and last trade; of another's run also the group's beside it.
 # CATCH: trade seq, entry seq, when it was entered (0: it was moved since, or it took a stop-limit
-# that rests).
+# that rests). TAKE: the same of one that took a stop-limit within the longest push of the trigger.
 L_RUN, L_KIND, L_SEQ, L_FIRST, L_LAST, L_ACCOUNT, L_LOTS, L_PRICE, L_NS = range(9)
 LEG_FIELDS: Final = 9
-PUSH, CATCH, STOP, NEAR = 1, 2, 3, 4
+PUSH, CATCH, STOP, NEAR, TAKE = range(1, 6)
 """Kinds of legs; STOP and NEAR (a stop of that side and time that others triggered) are made on
 writing out."""
 
@@ -177,10 +179,13 @@ def _initiated(  # noqa: PLR0917
     if made == 0:
         return -1
     newest = flights[(made - 1) % FLIGHTS]
-    if newest[F_SIDE] != side or now_ns - newest[F_NS] > pause_ns:
+    number, met = newest[F_RUN], _run(runs, newest[F_MET])
+    if met >= 0 and runs[met, R_SIDE] == side and now_ns - runs[met, R_FIRST_NS] <= push_ns:
+        number = newest[F_MET]
+    elif newest[F_SIDE] != side or now_ns - newest[F_NS] > pause_ns:
         return -1
-    if newest[F_RUN] != 0:
-        return int(_run(runs, newest[F_RUN]))
+    if number != 0:
+        return int(_run(runs, number))
     party, since, beside = -1, -1, 0
     first, orders, lots, against, ticks, total = _chain(
         flights, made, now_ns, side, party, pause_ns, push_ns
@@ -371,9 +376,9 @@ def scan(  # noqa: PLR0917
                     at = quote_at(own, quotes[x], np.int64(resting))
                     made = quotes[x, at, Q_MADE] if at >= 0 else np.int64(0)
                 if buy_complex[i] != 0:
-                    less(own, quotes[x], np.int64(buy_id[i]), quantity[i])
+                    less(own, quotes[x], np.int64(buy_id[i]), quantity[i], clock[i])
                 if sell_complex[i] != 0:
-                    less(own, quotes[x], np.int64(sell_id[i]), quantity[i])
+                    less(own, quotes[x], np.int64(sell_id[i]), quantity[i], clock[i])
             if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0 or phase[i] != _CONTINUOUS:
                 continue
             buying = side[i] > 0
@@ -387,7 +392,7 @@ def scan(  # noqa: PLR0917
                 newest[F_ROLE] = buy_role[i] if buying else sell_role[i]
                 newest[F_LOTS], newest[F_EXTREME], newest[F_FIRST] = 0, price[i], seq[i]
                 newest[F_BID], newest[F_ASK] = best_bid[i], best_ask[i]
-                newest[F_RUN], newest[F_DOUBT] = 0, 0
+                newest[F_RUN], newest[F_DOUBT], newest[F_MET] = 0, 0, 0
                 if flying == own[H_COME_SEQ]:
                     newest[F_ADDED] = own[H_COME_ADDED]
                 else:
@@ -412,6 +417,7 @@ def scan(  # noqa: PLR0917
             hunted, mine = side[i], flying
             if flying != own[H_TRIGGER]:
                 hunted, mine = -side[i], entry[i]  # perhaps a stop-limit that rests since
+            newest[F_MET] = 0
             if mine < oldest:
                 continue
             at = place_of_seq(stops[x], own[H_STOPS], S_SEQ, mine)
@@ -422,6 +428,7 @@ def scan(  # noqa: PLR0917
             if here < 0:
                 continue
             run = runs[x, here]
+            newest[F_MET] = run[R_NUMBER] if flying != mine else 0
             run[R_FILLED] += quantity[i]
             if hunted * (price[i] - run[R_PEAK]) > 0:
                 run[R_PEAK] = price[i]
@@ -435,11 +442,12 @@ def scan(  # noqa: PLR0917
                 run[R_CAUGHT] += quantity[i]
                 stop[S_CAUGHT] += quantity[i]
                 rested = flying == mine
+                taken = not rested and clock[i] - run[R_LAST_NS] <= push_ns
                 from_ns = np.int64(0)
                 if rested and made == entry[i] and lifetime[i] != _NULL:
                     from_ns = clock[i] - lifetime[i]
                 _leg(
-                    own, legs[x], runs[x], lost, run[R_NUMBER], CATCH, seq[i],
+                    own, legs[x], runs[x], lost, run[R_NUMBER], TAKE if taken else CATCH, seq[i],
                     entry[i] if rested else flying, from_ns, other, quantity[i], price[i],
                     clock[i],
                 )  # fmt: skip
@@ -489,7 +497,7 @@ def scan(  # noqa: PLR0917
                     )
             if k in (_NEW, _BOOK):
                 if k == _NEW:
-                    gone(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])))
+                    away(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])), clock[i])
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
                     come(own, quotes[x], lane, order, side[i], lots, seq[i], clock[i])
@@ -497,7 +505,7 @@ def scan(  # noqa: PLR0917
                 if at >= 0 and leaves[i] != _NULL:
                     quotes[x, at, Q_LOTS] = leaves[i]
             elif k in (_CANCEL, _EXPIRE):
-                gone(own, quotes[x], at)
+                away(own, quotes[x], at, clock[i])
             elif k == _REJECT and own[H_LAST] == order:
                 gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
             noted(own, past[x], clock[i], lead_ns)

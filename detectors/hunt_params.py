@@ -21,8 +21,8 @@ class StopHuntingParams(Params, frozen=True):
     push_s: Annotated[
         float,
         Parameter(
-            "longest time from a push's first order to the trigger, and over which a run's stops "
-            "trigger",
+            "longest time from a push's first order to the trigger, over which a run's stops "
+            "trigger, and from the last to an order that comes for what rests of them",
             "s",
             "makers quote again within seconds: a push that takes longer has to begin anew",
         ),
@@ -90,7 +90,8 @@ class StopHuntingParams(Params, frozen=True):
             "share of others' runs that the group takes the other side of, taken for usual until a "
             "day has shown what is",
             "ratio",
-            "a maker among a handful; by an order just entered, its square",
+            "a maker among a handful; by an order just entered, its square; by orders that come "
+            "for what rests of it, its cube: in 8 of 1,900 runs on tapes without a hunt",
         ),
     ] = 0.2
     case_chance: Annotated[
@@ -99,7 +100,8 @@ class StopHuntingParams(Params, frozen=True):
             "chance of the legs of a run by the group together, up to which it is a case",
             "probability",
             "hedges of a maker run two or three clusters an hour and instrument, and most revert: "
-            "one in a thousand is about one a day on thirty instruments",
+            "one in a thousand is about one a day on thirty instruments; with orders added and by "
+            "a turn alike, so that of both it is at most two",
         ),
     ] = 0.001
     client_chance: Annotated[

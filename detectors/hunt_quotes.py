@@ -3,7 +3,9 @@
 A maker has about as many orders on a side whatever happens: it moves them, and enters anew what was
 filled. Who is about to run stops has more of them on one side, for seconds. How many were added is
 counted beyond what there were some seconds before, beyond the habit, and beyond what was added on
-the other side; how often that is so at all is a habit too.
+the other side; how often that is so at all is a habit too. Who withdraws all quotes, so as not to
+be hit by its own push, and then waits on one side only has fewer orders there than before: these
+count as added all the same.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ MEMORY: Final = 16_384
 """Moments after which what was seen of the group's habit counts half: some hours."""
 
 # Head of an instrument: how many slots were made; how many orders there are, in the order of
-# `place_of`; the place after the last that is taken. The kernel's own fields follow.
-H_PAST, H_LIVE, H_TOP, HEAD_OWN = 0, 1, 5, 6
+# `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
+# in that order too. The kernel's own fields follow.
+H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS, HEAD_OWN = 0, 1, 5, 6, 10, 14
 
 # A resting order of the group: Q_ID 0 = a free place.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE = range(6)
@@ -88,10 +91,19 @@ def come(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def less(own: Array, quotes: Array, order: np.int64, lots: int) -> None:
+def away(own: Array, quotes: Array, at: int, now_ns: int) -> None:
+    """Forget a resting order that the group, or the venue for it, took away."""
+    if at >= 0:
+        own[H_AWAY_NS + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] = now_ns
+        gone(own, quotes, at)
+
+
+@njit(cache=True)
+def less(own: Array, quotes: Array, order: np.int64, lots: int, now_ns: int) -> None:
     """Take a fill of an order of the group into account."""
     at = quote_at(own, quotes, order)
     if at >= 0:
+        own[H_HIT_NS + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] = now_ns
         quotes[at, Q_LOTS] -= lots
         if quotes[at, Q_LOTS] <= 0:
             gone(own, quotes, at)
@@ -120,6 +132,22 @@ def _median(usual: Array) -> int:
 
 
 @njit(cache=True)
+def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> int:
+    """Return how many orders one of the group has on a side that were entered since a time."""
+    fresh = 0
+    for at in range(own[H_TOP]):
+        quote = quotes[at]
+        if (
+            quote[Q_ID] != 0
+            and quote[Q_LANE] == lane
+            and quote[Q_SIDE] == side
+            and quote[Q_NS] >= since_ns
+        ):
+            fresh += 1
+    return fresh
+
+
+@njit(cache=True)
 def _extra(  # noqa: PLR0917
     own: Array, quotes: Array, usual: Array, then: Array, lane: int, side: int, since_ns: int
 ) -> int:
@@ -134,17 +162,23 @@ def _extra(  # noqa: PLR0917
         more = min(more, live - _median(usual[place]))
     if more <= 0:
         return 0
-    fresh = 0
-    for at in range(own[H_TOP]):
-        quote = quotes[at]
-        if (
-            quote[Q_ID] != 0
-            and quote[Q_LANE] == lane
-            and quote[Q_SIDE] == side
-            and quote[Q_NS] >= since_ns
-        ):
-            fresh += 1
-    return int(min(more, fresh))
+    return int(min(more, _fresh(own, quotes, lane, side, since_ns)))
+
+
+@njit(cache=True)
+def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> int:
+    """Return how many orders one of the group has on a side alone, all of them entered lately.
+
+    0 unless it withdrew the last on the other lately, and none was filled there meanwhile: who has
+    been hit is on one side alone by what others did.
+    """
+    away = place_of(lane, -side)
+    live = own[H_LIVE + place_of(lane, side)]
+    if live == 0 or own[H_LIVE + away] > 0:
+        return 0
+    if own[H_AWAY_NS + away] < since_ns or own[H_HIT_NS + away] >= since_ns:
+        return 0
+    return int(min(live, ADDED)) if _fresh(own, quotes, lane, side, since_ns) == live else 0
 
 
 @njit(cache=True)
@@ -166,6 +200,7 @@ def added_to(  # noqa: PLR0917
                 if extra > most:
                     extra -= _extra(own, quotes, usual, then, lane, -side, since_ns)
                     most = max(most, extra)
+                most = max(most, _alone(own, quotes, lane, side, since_ns))
             return most
     return 0
 

@@ -48,6 +48,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """Runs in which the group took the other side of what triggered, by quarters of it."""
     fresh: int = 0
     """Those in which it did so by an order just entered."""
+    turned: int = 0
+    """Those in which it turned on what triggered: took it by orders that came for it."""
     beside: int = 0
     """Of another party than the group: runs with which the group pushed."""
     client: bool = False
@@ -87,7 +89,10 @@ class Tally(msgspec.Struct, kw_only=True):
     """Runs and hits of others at the last look."""
     passed: bool = False
     """Its rate passed a look."""
+    movers: list[int] = []
+    """Accounts that pushed or caught in the runs told, at most `MAX_ACCOUNTS`."""
     accounts: list[int] = []
+    """All of those runs, likewise."""
     refs: list[int] = []
     """Seqs of the runs caught that no finding has cited yet, at most `MAX_REFS`."""
 
@@ -105,10 +110,13 @@ class Tally(msgspec.Struct, kw_only=True):
             self.together = gamma_tail(self.runs, self.surprise)
             self.systematic |= self.together <= spent(alpha, self.looks)
 
-    def ran(self, lots: int, caught_share: float, *, fresh: bool, beside: bool) -> None:
+    def ran(
+        self, lots: int, caught_share: float, *, fresh: bool, turned: bool, beside: bool
+    ) -> None:
         """Count a run."""
         self.runs += 1
         self.fresh += fresh
+        self.turned += turned
         self.beside += beside
         if caught_share > 0:
             place = quarter(caught_share)
@@ -132,7 +140,13 @@ class Tally(msgspec.Struct, kw_only=True):
         self.incomplete |= run.incomplete
         self.measured &= run.measured
         self.refs = [*self.refs, *run.refs][:MAX_REFS]
+        self.movers = list(dict.fromkeys([*self.movers, *run.movers]))[:MAX_ACCOUNTS]
         self.accounts = list(dict.fromkeys([*self.accounts, *run.people]))[:MAX_ACCOUNTS]
+
+    @property
+    def people(self) -> list[int]:
+        """Whom an alert names: those that moved in any of its runs before the others."""
+        return list(dict.fromkeys([*self.movers, *self.accounts]))[:MAX_ACCOUNTS]
 
     def threshold(self, alpha: float) -> float:
         """Return the probability at or below which this look passes."""

@@ -108,6 +108,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     incomplete: bool
     pushes: tuple[Push, ...]
     catches: tuple[Catch, ...]
+    takes: tuple[Catch, ...]
+    """Catches by orders that came for a stop-limit, within the longest push of the last trigger."""
     stops: tuple[Stop, ...]
     near: tuple[int, ...]
     """When stops of that side triggered by no push of the party, shortly before the push or during
@@ -149,6 +151,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def harm(self) -> int:
         """What clients paid beyond the mid before the push, half ticks times lots; gains apart."""
         return sum(max(0, stop.cost) for stop in self.stops)
+
+    @property
+    def taken(self) -> int:
+        """Lots that the group took by orders that came for what had triggered."""
+        return sum(take.lots for take in self.takes)
+
+    @property
+    def turned(self) -> bool:
+        """Whether these are half of what it caught or more."""
+        return bool(self.takes) and 2 * self.taken >= self.caught
 
     def fresh(self, lead_ns: int) -> list[Catch]:
         """Return the catches by orders that the group entered within a time before the push's last.
@@ -284,6 +296,7 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             incomplete=bool(run[k.R_DOUBT]),
             pushes=tuple(Push(*leg) for leg in kept.get((place, k.PUSH), ())),
             catches=tuple(Catch(*leg) for leg in kept.get((place, k.CATCH), ())),
+            takes=tuple(Catch(*leg) for leg in kept.get((place, k.TAKE), ())),
             stops=tuple(Stop(*leg) for leg in kept.get((place, k.STOP), ())),
             near=tuple(leg[0] for leg in kept.get((place, k.NEAR), ())),
         )

@@ -48,6 +48,8 @@ class Strange(msgspec.Struct, frozen=True, kw_only=True):
     incomplete: bool
     measured: bool
     """The price before the push is known."""
+    movers: tuple[int, ...]
+    """Accounts that pushed or caught."""
     people: tuple[int, ...]
     refs: tuple[int, ...]
     """Seqs, at most `MAX_REFS`."""
@@ -87,20 +89,23 @@ class Family(msgspec.Struct, kw_only=True):
         return 0.0
 
 
-def strange_of(run: Run, chance: float, refs: list[int], people: list[int]) -> Strange:
+def strange_of(
+    run: Run, chance: float, refs: list[int], movers: list[int], people: list[int]
+) -> Strange:
     """Return what is kept of a run until it is told."""
     return Strange(
         chance=chance,
         group=run.group,
         first_seq=run.first_seq,
         account=run.account,
-        catcher=run.catches[0].account if run.catches else run.account,
+        catcher=next((catch.account for catch in (*run.catches, *run.takes)), run.account),
         from_ns=run.from_ns,
         last_ns=run.last_ns,
         harm=run.harm,
         caught=run.caught,
         incomplete=run.incomplete,
         measured=run.touch is not None,
+        movers=tuple(movers[:MAX_ACCOUNTS]),
         people=tuple(people),
         refs=tuple(refs[:MAX_REFS]),
     )

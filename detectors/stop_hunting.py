@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.hunt_chance import chance_of
-from detectors.hunt_findings import legs_of, of_run, of_tally, people_of
+from detectors.hunt_findings import legs_of, movers_of, of_run, of_tally, people_of
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import GROUP, Day, HuntRates, Tally
 from detectors.hunt_runs import Run, Runs
@@ -45,39 +45,41 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=3,
+        version=4,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
         scenarios=("stop_hunting",),
         looks_for=(
             "A push by the group (affiliated_mm, affiliated, house, staff and whoever shares an "
-            "owner or a link, net over their accounts; one order or several, with pauses of up "
-            "to pause_s, within push_s) moves the last price through a cluster of clients' "
-            "stops; orders of the group trade with what triggers; the touch gives back some of "
-            "the move within horizon_s. A stop belongs to whoever gained most ticks on its side "
-            "up to its trigger; what the fills of a stop trigger belongs to the same run. A run "
-            "is of min_stops or more, by the push and by others since the group prepared; the "
-            "push is the group's own and net; where another finishes it, the run is the other's, "
-            "and that the group pushed beside is a leg of it. What is judged is how often all "
-            "would be met without a hunt: that the group had so many orders added, within "
-            "prepared_s, on the side that the stops were to meet, beyond its habit and what it "
-            "added on the other (against the moments at which anybody's order came); that it "
-            "takes as much of what triggers; that it does so by an order just entered; that it "
-            "pushes beside (against others' runs of the instrument and UTC day). The chance that "
-            "all are as rare is exact, over all that might be seen; up to case_chance, with "
-            "orders added and worth_ratio of the push caught, a run is a case; a price that "
-            "comes back by less than reverted_ratio weakens it in proportion, down to "
-            "lasting_weight, and leaves a leg out. Strange runs that are no case by themselves "
-            "are told together, one alert a party, instrument and day, once all its runs have "
-            "passed: of the group's and of others', for whom it may have pushed, those that are so "
-            "strange among all their runs that at one look false_share of them are chance, also "
-            "those that caught less than worth_ratio of the push or with no order added, once "
-            "pattern_runs of the group's are strange. Caught by standing quotes alone a run is "
-            "weak; the share of such runs in the group's others is tested against that of others' "
-            "runs. A run by an account registered as a client is judged likewise, also by its size "
-            "against other clients' pushes, up to client_chance; so is one by an external maker "
-            "that the group pushed beside."
+            "owner or a link, net over their accounts; one order or several, with pauses of up to "
+            "pause_s, within push_s) moves the last price through a cluster of clients' stops; "
+            "orders of the group trade with what triggers; the touch gives back some of the move "
+            "within horizon_s. A stop belongs to whoever gained most ticks on its side up to its "
+            "trigger; what the fills of a stop trigger belongs to the same run. A run is of "
+            "min_stops or more, by the push and by others since the group prepared; the push is "
+            "the group's own and net; where another finishes it, the run is the other's, and that "
+            "the group pushed beside is a leg of it. What is judged is how often all would be met "
+            "without a hunt: that the group had so many orders added, within prepared_s, on the "
+            "side that the stops were to meet, beyond its habit and what it added on the other, "
+            "or has them there alone, having withdrawn all others (against the moments at which "
+            "anybody's order came); that it takes as much of what triggers; that it does so by an "
+            "order just entered; that it turns on it: takes half of what it caught or more by "
+            "orders that come, within push_s, for stop-limits that rest; that it pushes beside "
+            "(against others' runs of the instrument and UTC day). The chance that all are as "
+            "rare is exact, over all that might be seen; up to case_chance, with orders added or "
+            "a turn, and worth_ratio of the push caught, a run is a case; a price that comes back "
+            "by less than reverted_ratio weakens it in proportion, down to lasting_weight, and "
+            "leaves a leg out. Strange runs that are no case by themselves are told together, one "
+            "alert a party, instrument and day, once all its runs have passed: of the group's and "
+            "of others', for whom it may have pushed, those that are so strange among all their "
+            "runs that at one look false_share of them are chance, also those that caught less "
+            "than worth_ratio of the push or with none added and no turn, once pattern_runs of "
+            "the group's are strange. Caught by standing quotes alone a run is weak; the share of "
+            "such runs in the group's others is tested against that of others' runs. A run by an "
+            "account registered as a client is judged likewise, also by its size against other "
+            "clients' pushes, up to client_chance; so is one by an external maker that the group "
+            "pushed beside."
         ),
         legal_basis=(
             (
@@ -103,6 +105,8 @@ class StopHunting(Detector):
             "one stop in the way of an order",
             "large push that catches next to nothing",
             "group's fills against stops that an external maker's hedge ran",
+            "quotes withdrawn, and entered again on both sides, or on one where the other was hit",
+            "what rests of stops and is taken later, or by others, or beside more that was met",
             "auction or halt",
         ),
         blind_spots=(
@@ -211,7 +215,13 @@ class StopHunting(Detector):
         tally = open_.tally(GROUP if run.group else run.account)
         tally.client = run.client and not run.group
         share = run.caught / run.filled if run.filled else 0.0
-        tally.ran(run.lots, share, fresh=bool(run.fresh(lead_ns)), beside=run.beside > 0)
+        tally.ran(
+            run.lots,
+            share,
+            fresh=bool(run.fresh(lead_ns)),
+            turned=run.turned,
+            beside=run.beside > 0,
+        )
         limit = params.case_chance if run.group else params.client_chance
         alone = run.group or run.client or run.beside > 0
         strange = alone and chance.case <= limit
@@ -242,7 +252,7 @@ class StopHunting(Detector):
         params, told = self._params, False
         if chance > max(params.false_share, params.strange_chance):
             return
-        kept = strange_of(run, chance, legs_of(run), people_of(run))
+        kept = strange_of(run, chance, legs_of(run), movers_of(run), people_of(run))
         if not run.group and chance <= params.strange_chance:
             tally.remember(kept)
             if tally.systematic:
