@@ -222,7 +222,7 @@ def test_orders_added_behind_the_quotes_that_catch_are_as_good():
 def withdrawn(*, again=False, hit=False):
     """The maker withdraws all quotes and waits with one order beyond the stops.
 
-    `again`: it quotes on the other side again; `hit`: there one was filled, and it withdrew the rest.
+    `again`: it quotes on the other side again; `hit`: there one was filled, and the rest withdrawn.
     """
     scene = Scene()
     scene.book()
