@@ -92,7 +92,9 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
     often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs
     added = many[run.added - 1] if run.added else 1.0
-    took = turned if run.turned else 1.0
+    # Of a push of its own: on what a client's push triggers anybody may come seconds later.
+    turns = run.turned and run.group
+    took = turned if turns else 1.0
     legs = [
         shares[quarter(run.caught / run.filled)],
         new if run.fresh(lead_ns) else 1.0,
@@ -102,7 +104,7 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     others = [[1.0, new], sizes, [1.0, often]]
     case = 1.0
     if run.caught >= params.worth_ratio * run.pushed:
-        for there, way, tail in ((run.added > 0, added, many), (run.turned, took, [turned])):
+        for there, way, tail in ((run.added > 0, added, many), (turns, took, [turned])):
             case = min(case, as_rare([way, *legs], [tail, shares, *others]) if there else 1.0)
     all_tails = [[1.0, *many], [1.0, turned], [1.0, *shares], *others]
     joint = as_rare([added, took, *legs], all_tails)

@@ -253,7 +253,7 @@ def test_an_order_that_waits_where_all_other_quotes_were_withdrawn_is_added():
     )
 
 
-def turned(*, after_ms=300, taker="MM", met=0):
+def turned(*, after_ms=300, taker="MM", met=0, pusher="MM"):
     """The maker pushes through stop-limits that rest then, and sells to them.
 
     `met`: lots of another stop that meet the maker's standing quotes.
@@ -267,7 +267,7 @@ def turned(*, after_ms=300, taker="MM", met=0):
         options = {"kind": "stop_limit", "stop_price": scene.price(7 + n)}
         scene.new(client, True, 5, 8 + n, **options)
     scene.wait(1_000)
-    scene.new("MM", True, 150, 10, tif="IOC")
+    scene.new(pusher, True, 150, 10, tif="IOC")
     scene.wait(after_ms)
     scene.new(taker, False, 10, 8, tif="IOC")
     scene.back()
@@ -521,6 +521,8 @@ def test_what_rests_of_stops_may_be_taken_for_other_reasons():
         (hit,) = turned(**options).found()
         assert (hit.evidence, hit.features["chance_turned"].value) == ("weak", 1.0)
     assert turned(taker="X2").found() == []
+    for hit in turned(pusher="NOM").found():
+        assert (hit.evidence, hit.features["chance_turned"].value) == ("weak", 1.0)
 
 
 @look_alike("hedging burst that triggers stops and trades with none of them")
