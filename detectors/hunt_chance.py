@@ -92,8 +92,9 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
     often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs
     added = many[run.added - 1] if run.added else 1.0
-    # Of a push of its own: on what a client's push triggers anybody may come seconds later.
-    turns = run.turned and run.group
+    # Of a push of its own that moved the price: on what a client's triggers, or an order at the
+    # touch, anybody may come seconds later.
+    turns = run.turned and run.group and run.push_ticks > 0
     took = turned if turns else 1.0
     legs = [
         shares[quarter(run.caught / run.filled)],

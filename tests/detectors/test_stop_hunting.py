@@ -525,6 +525,12 @@ def test_what_rests_of_stops_may_be_taken_for_other_reasons():
         assert (hit.evidence, hit.features["chance_turned"].value) == ("weak", 1.0)
 
 
+def test_an_order_that_went_no_further_than_the_touch_turns_on_nothing(monkeypatch):
+    monkeypatch.setattr(Run, "push_ticks", 0)
+    for hit in turned().found():
+        assert (hit.evidence, hit.features["chance_turned"].value) == ("weak", 1.0)
+
+
 @look_alike("hedging burst that triggers stops and trades with none of them")
 def test_a_hedging_burst_that_catches_nothing_is_nothing():
     assert hunt(catch=0).found() == []
