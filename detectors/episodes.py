@@ -131,9 +131,7 @@ class Episodes:
         episode = self._open.get(key)
         if episode is None or at_ns - episode.last_ns <= self._gap_ns:
             return None
-        del self._open[key]
-        episode.facts += 1
-        return episode
+        return self.end(key)
 
     def end(self, key: Key) -> Episode | None:
         """Remove and return the key's episode, `facts` raised by one: what it was of is over."""

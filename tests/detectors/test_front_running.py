@@ -188,7 +188,8 @@ def test_the_parent_may_grow_large_later():
     assert len(strong(found)) == 1
 
 
-def test_an_order_that_rests_and_is_large_for_the_group_is_an_entry():
+def rests(*, filled_after_ms=0):
+    """The group has small quotes, then one large order that rests before a large client's."""
     scene = Scene()
     for _ in range(30):
         scene.new("MM", "buy", 2, 98, tif="GTC")
@@ -197,8 +198,14 @@ def test_an_order_that_rests_and_is_large_for_the_group_is_an_entry():
     scene.new("MM", "buy", 60, 99, tif="GTC")
     scene.wait(15)
     scene.new("BIG", "buy", 600, 120, came=19.9)
+    scene.wait(filled_after_ms)
     scene.new("C1", "sell", 60, 99)
     scene.later()
+    return scene
+
+
+def test_an_order_that_rests_and_is_large_for_the_group_is_an_entry():
+    scene = rests()
     (hit,) = strong(scene.found())
     assert hit.features["executed"].value == 60
     assert hit.features["p_alike"].value <= 0.01
@@ -206,18 +213,7 @@ def test_an_order_that_rests_and_is_large_for_the_group_is_an_entry():
 
 def test_before_anything_is_executed_nothing_is_marked():
     """Nor is it a gain that the price of nothing is nought."""
-    scene = Scene()
-    for _ in range(30):
-        scene.new("MM", "buy", 2, 98, tif="GTC")
-        scene.wait(3_000)
-    scene.wait(5)
-    scene.new("MM", "buy", 60, 99, tif="GTC")
-    scene.wait(15)
-    scene.new("BIG", "buy", 600, 120, came=19.9)
-    scene.wait(2_000)
-    scene.new("C1", "sell", 60, 99)
-    scene.later()
-    last = scene.found()[-1]
+    last = rests(filled_after_ms=2_000).found()[-1]
     assert last.features["executed"].value == 60
     assert "markout_1s" not in last.features
     assert abs(last.features["markout_30s"].value) < 60
