@@ -19,6 +19,9 @@ from detectors.hunt_runs import Run
 
 RUNS: Final = 10
 """Runs, and hits, that what is taken for usual counts as, until the day has shown what is."""
+TURNS: Final = 250
+"""Runs that the share in which it turns counts as likewise: of so rare a thing a few dozen of them
+say little."""
 MOMENTS: Final = 100
 """Moments that count as seen before any was; at one of them the group had added orders."""
 ROUNDING: Final = 1e-9
@@ -31,9 +34,11 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     added: float = 1.0
     """That the group has as many orders added on that side, when anybody's order comes."""
     caught: float = 1.0
-    """That it takes as much of what triggers, when others run stops."""
+    """That it takes as much of what triggers, when others run stops; where it had orders added, or
+    turned, when it takes any: who has an order there catches, so the two are one fact."""
     fresh: float = 1.0
-    """That it does so by an order just entered, when it takes any."""
+    """That it does so by an order just entered, when it takes any, had none added and did not
+    turn: an order added is one just entered."""
     turned: float = 1.0
     """That it takes most of it by orders that come for what rests, when others run stops."""
     size: float = 1.0
@@ -83,11 +88,12 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
         return Chance()
     rest, usual = day.rest(run.account), params.usual_caught_ratio
     runs, caught = RUNS + sum(t.runs for t in rest), day.caught(run.account)
+    hits = RUNS * usual + caught[0]
     shares = [
         (RUNS * usual * (1 - least / 4) + as_much) / runs for least, as_much in enumerate(caught)
     ]
-    new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / (RUNS * usual + caught[0])
-    turned = (RUNS * usual**3 + sum(t.turned for t in rest)) / runs
+    new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / hits
+    turned = (TURNS * usual**3 + sum(t.turned for t in rest)) / (TURNS - RUNS + runs)
     many = [(1 + seen) / (MOMENTS + run.seen) for seen in run.many]
     sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
     often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs
@@ -96,27 +102,31 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     # touch, anybody may come seconds later.
     turns = run.turned and run.group and run.push_ticks > 0
     took = turned if turns else 1.0
+    # Who has an order there or comes for what rests does catch: how much is all that it says more.
+    came = run.added > 0 or turns
+    if came:
+        shares = [share * runs / hits for share in shares]
+    fresh = new if run.fresh(lead_ns) and not came else 1.0
     legs = [
         shares[quarter(run.caught / run.filled)],
-        new if run.fresh(lead_ns) else 1.0,
         sizes[min(run.lots.bit_length(), len(sizes) - 1)],
         often if run.beside else 1.0,
     ]
-    others = [[1.0, new], sizes, [1.0, often]]
+    tails = [shares, sizes, [1.0, often]]
     case = 1.0
     if run.caught >= params.worth_ratio * run.pushed:
         for there, way, tail in ((run.added > 0, added, many), (turns, took, [turned])):
-            case = min(case, as_rare([way, *legs], [tail, shares, *others]) if there else 1.0)
-    all_tails = [[1.0, *many], [1.0, turned], [1.0, *shares], *others]
-    joint = as_rare([added, took, *legs], all_tails)
+            case = min(case, as_rare([way, *legs], [tail, *tails]) if there else 1.0)
+    all_tails = [[1.0, *many], [1.0, turned], [1.0] if came else [1.0, new], *tails]
+    joint = as_rare([added, took, fresh, *legs], all_tails)
     weight = min(1.0, max(run.reverted / params.reverted_ratio, params.lasting_weight))
     return Chance(
         added=added,
         caught=legs[0],
-        fresh=legs[1],
+        fresh=fresh,
         turned=took,
-        size=legs[2],
-        beside=legs[3],
+        size=legs[1],
+        beside=legs[2],
         joint=min(1.0, joint / weight),
         case=min(1.0, case / weight),
     )

@@ -109,10 +109,11 @@ class StopHuntingParams(Params, frozen=True):
         Parameter(
             "the same of a run by an account registered as a client, and of all its runs together",
             "probability",
-            "of a run that the group pushed beside likewise; others run some twenty times as many "
-            "clusters as the group, hardly any with orders added and one just entered caught",
+            "of a run that the group pushed beside likewise; where clients leave many stops others "
+            "run some sixty clusters an hour and instrument: one in fifty thousand is about one a "
+            "day on thirty instruments",
         ),
-    ] = 0.0001
+    ] = 0.00002
     strange_chance: Annotated[
         float,
         Parameter(

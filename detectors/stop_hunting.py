@@ -45,7 +45,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=4,
+        version=5,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -63,11 +63,12 @@ class StopHunting(Detector):
             "without a hunt: that the group had so many orders added, within prepared_s, on the "
             "side that the stops were to meet, beyond its habit and what it added on the other, "
             "or has them there alone, having withdrawn all others (against the moments at which "
-            "anybody's order came); that it takes as much of what triggers; that it does so by an "
-            "order just entered; that, after a push of its own beyond the touch, it turns on it: "
-            "takes half of what it caught or more by orders that come, within push_s, for "
-            "stop-limits that rest; that it pushes beside (against others' runs of the instrument "
-            "and UTC day). The chance that all are as "
+            "anybody's order came); that it takes as much of what triggers, when it takes any; "
+            "with none added and no turn, that it takes any, and by an order just entered (who "
+            "has an order there catches: one fact, counted once); that, after a push of its own "
+            "beyond the touch, it turns on it: takes half of what it caught or more by orders "
+            "that come, within push_s, for stop-limits that rest; that it pushes beside (against "
+            "others' runs of the instrument and UTC day). The chance that all are as "
             "rare is exact, over all that might be seen; up to case_chance, with orders added or "
             "a turn, and worth_ratio of the push caught, a run is a case; a price that comes back "
             "by less than reverted_ratio weakens it in proportion, down to lasting_weight, and "
@@ -108,10 +109,11 @@ class StopHunting(Detector):
             "group's fills against stops that an external maker's hedge ran",
             "quotes withdrawn, and entered again on both sides, or on one where the other was hit",
             "what rests of stops and is taken later, or by others, or beside more that was met",
+            "a client's run that meets an order which the group happened to enter just before",
             "auction or halt",
         ),
         blind_spots=(
-            "a single hunt by a nominee before clients have run many clusters that day",
+            "a single hunt by a nominee whose push is not larger than almost all other clients'",
             "hunts in the first seconds of a feed, when what was added is not known",
             "orders that wait in place of quotes that were away",
             "a push that lasts longer than push_s, or pauses longer than pause_s",

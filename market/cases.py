@@ -175,6 +175,7 @@ class Cases:
         further = [port.engine.name for port in case.further]
         if len(named) != 1:
             named, further = [""], named + further
+        lost = self._losses(case)
         self.truths.append(
             Truth(
                 scenario=case.what.scenario,
@@ -186,14 +187,15 @@ class Cases:
                 severity=self._severity,
                 order_ids=tuple(case.order_ids),
                 trade_ids=tuple(case.trade_ids),
-                client_harm=self._harmed(case),
+                client_harm=_harm(case, lost),
                 instruments=tuple(further),
                 evasion=case.what.evasion,
+                client_loss=None if lost is None else _money(sum(lost)),
             )
         )
 
-    def _harmed(self, case: Case) -> float | None:
-        """Return the sum of clients' losses: nobody's gain makes up for another's loss."""
+    def _losses(self, case: Case) -> list[float] | None:
+        """Return what each client wronged lost, below 0 where it gained; None = not measured."""
         if not self._harm or not case.is_measured:
             return None
         by_client: dict[str, float] = defaultdict(float)
@@ -201,12 +203,7 @@ class Cases:
             for tag in part.wronged:
                 account, lost = part.losses.get(tag, ("", 0.0))
                 by_client[account] += lost
-        losses = by_client.values()
-        if case.what.listing == "nothing":
-            # Where everybody is dealt with by a rule, each client's loss is mostly luck: its sum
-            # over all is what the rule costs, the sum of the losers' would be luck alone.
-            return float(f"{max(0.0, sum(losses)):.9g}")
-        return float(f"{sum(max(0.0, lost) for lost in losses):.9g}")
+        return list(by_client.values())
 
     # --- what the engines tell ----------------------------------------------------------------
 
@@ -229,3 +226,18 @@ class Cases:
             for case in self._open[order.instrument]:
                 if order.tag in case.wronged and case.what.listing != "nothing":
                     case.order_ids[order.id] = None
+
+
+def _harm(case: Case, losses: Sequence[float] | None) -> float | None:
+    """Return the sum of clients' losses: nobody's gain makes up for another's loss."""
+    if losses is None:
+        return None
+    if case.what.listing == "nothing":
+        # Where everybody is dealt with by a rule, each client's loss is mostly luck: its sum
+        # over all is what the rule costs, the sum of the losers' would be luck alone.
+        return _money(max(0.0, sum(losses)))
+    return _money(sum(max(0.0, lost) for lost in losses))
+
+
+def _money(amount: float) -> float:
+    return float(f"{amount:.9g}")

@@ -58,6 +58,9 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """Further instruments that it used, such as a perpetual; beyond the wire contract."""
     evasion: str = "none"
     """How it was hidden; beyond the wire contract."""
+    client_loss: float | None = None
+    """As `client_harm`, but gains of those wronged count too, so it may be below 0: luck in what
+    came after evens out in a sum over many cases; beyond the wire contract."""
 
 
 def write_truth(folder: Path, truths: Sequence[Truth]) -> None:

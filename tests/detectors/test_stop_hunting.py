@@ -23,6 +23,7 @@ from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
 SECOND, MS = 10**9, 10**6
+MOMENTS = 1_500
 START = 1_763_900_000 * SECOND
 ROLES = {
     "MM": "affiliated_mm",
@@ -72,12 +73,20 @@ class Scene:
 
     def habit(self, orders=1):
         """Have the maker quote, beyond all that happens, and move its quotes for a while."""
+        self.passes(MOMENTS)
         quotes = [self.new("MM", False, 20, 60 + n) for n in range(orders)]
         for move in range(8):
             self.wait(1_000)
             for n, quote in enumerate(quotes):
                 self.venue.replace("X-USD", quote, price=self.price(60 + n + move % 2 * 3))
         return quotes
+
+    def passes(self, trades):
+        """Let clients trade with each other within the spread, with nothing added before."""
+        for _ in range(trades):
+            self.wait(1_000)
+            self.new("C8", False, 1, -5)
+            self.new("C9", True, 1, -5, tif="IOC")
 
     def book(self, far=30):
         """Fill the book: 50 lots at 0, 5 and 10 ticks, more at `far`."""
@@ -204,14 +213,14 @@ def test_orders_added_behind_the_quotes_that_catch_are_as_good():
     for move in range(8):
         scene.wait(1_000)
         scene.venue.replace("X-USD", quote, price=scene.price(11 + move % 2))
-    moments(scene)
+    scene.passes(MOMENTS)
     scene.stop("C1", 7)
     scene.stop("C2", 8)
     for ticks in (13, 14):
         scene.new("MM", False, 15, ticks, tif="POST_ONLY")
     scene.wait(50)
     scene.new("X2", False, 50, 0)
-    scene.new("MM", True, 150, 10, tif="IOC")
+    scene.new("MM", True, 200, 10, tif="IOC")
     scene.back()
     hit = scene.found()[-1]
     assert (hit.evidence, hit.all_legs) == ("supported", True)
@@ -275,13 +284,16 @@ def turned(*, after_ms=300, taker="MM", met=0, pusher="MM"):
 
 
 def test_a_push_that_turns_and_takes_the_stop_limits_it_triggered_is_a_case():
+    """Where it takes of others' runs so seldom that turning on one is rare too."""
     scene = turned()
-    (hit,) = scene.found()
+    (hit,) = scene.found(usual_caught_ratio=0.1)
     assert (hit.evidence, hit.all_legs) == ("supported", True)
     assert scene.people(hit) == ["MM", "C1", "C2"]
     values = {name: feature.value for name, feature in hit.features.items()}
     assert (values["caught"], values["taken"], values["orders_added"]) == (10.0, 10.0, 0)
-    assert (values["chance_turned"], values["chance_fresh"]) == (0.008, 1.0)
+    assert (values["chance_turned"], values["chance_fresh"]) == (0.001, 1.0)
+    (hit,) = scene.found()
+    assert (hit.evidence, hit.features["chance_turned"].value) == ("weak", 0.008)
     cited = {ref.seq for ref in hit.evidence_refs}
     (take,) = [
         r["seq"]
@@ -303,7 +315,7 @@ def test_a_stop_that_the_fill_of_a_resting_stop_limit_triggers_belongs_to_the_sa
     scene.wait(300)
     scene.new("MM", False, 10, 12, tif="IOC")
     scene.back()
-    (hit,) = scene.found()
+    (hit,) = scene.found(usual_caught_ratio=0.1)
     assert (hit.all_legs, hit.features["stops"].value) == (True, 2)
 
 
@@ -362,20 +374,12 @@ def test_orders_added_on_both_sides_are_no_preparation():
     assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
 
 
-def moments(scene, number=120):
-    """Let others trade at moments at which the group has added nothing."""
-    for n in range(number):
-        scene.new(f"C{3 + n % 6}", True, 1, 0, tif="IOC")
-        scene.wait(1_500)
-
-
 def finished(beside):
     """A client takes the last of what stands before the stops; the group, perhaps, the first."""
     scene = Scene()
     scene.book()
-    scene.new("X1", False, 200, 0)
+    scene.new("X1", False, 80, 0)
     scene.habit()
-    moments(scene)
     scene.stop("C1", 7)
     scene.stop("C2", 8)
     scene.new("MM", False, 20, 12, tif="POST_ONLY")
@@ -390,27 +394,25 @@ def finished(beside):
 
 def test_a_run_that_another_finishes_is_a_case_where_the_group_pushed_beside():
     scene = finished(beside=True)
-    (hit,) = scene.found()
+    (hit,) = scene.found(client_chance=1e-4)
     assert (hit.evidence, hit.all_legs) == ("supported", True)
     assert scene.people(hit)[:3] == ["C5", "AFF", "MM"]
     values = {name: feature.value for name, feature in hit.features.items()}
     assert (values["pushed_beside"], values["chance_beside"]) == (130.0, 0.2)
-    assert finished(beside=False).found() == []
+    assert finished(beside=False).found(client_chance=1e-4) == []
 
 
 def test_legs_rare_enough_make_a_case_though_the_price_stays():
     scene = Scene()
     scene.book()
-    scene.new("X1", False, 200, 0)
     scene.habit()
-    moments(scene, 200)
     scene.stop("C1", 7)
     scene.stop("C2", 8)
     scene.new("MM", False, 20, 12, tif="POST_ONLY")
     scene.wait(50)
     scene.new("MM", True, 150, 10, tif="IOC")
     scene.back(30)
-    (hit,) = scene.found()
+    (hit,) = scene.found(lasting_weight=0.2)
     assert (hit.evidence, hit.all_legs, hit.significant) == ("supported", False, True)
     assert hit.features["reverted"].value <= 0
 
@@ -635,11 +637,6 @@ def test_a_client_for_whom_the_group_waits_again_and_again_is_one_alert():
     assert chance.value <= chance.baseline
 
 
-def test_a_single_run_by_a_nominee_is_a_case_once_clients_have_run_many():
-    (hit,) = nominee(1).found()
-    assert (hit.all_legs, hit.features["chance_size"].value > 0.5) == (True, True)
-
-
 def test_a_client_s_run_is_a_case_where_its_push_is_larger_than_other_clients_too():
     scene = nominee(1, lots=600)
     (hit,) = scene.found()
@@ -777,12 +774,11 @@ def test_looks_after_every_run_are_not_paid_for():
     assert last / 1_000 == pytest.approx(0.05, abs=0.02)
 
 
-@pytest.mark.parametrize("found_before", [2, 3])
+@pytest.mark.parametrize("found_before", [1, 2])
 def test_pushes_that_catch_next_to_nothing_are_told_where_the_group_hunts_besides(found_before):
     """A run like any of its hunts, but for the size of the push."""
     scene = Scene()
     scene.habit()
-    moments(scene)
     for number in range(found_before + 1):
         scene.book()
         before, lots = (0, 10) if number < found_before else (60, 1)
@@ -800,7 +796,7 @@ def test_pushes_that_catch_next_to_nothing_are_told_where_the_group_hunts_beside
                 scene.venue.cancel("X-USD", order.id)
         scene.wait(5_000)
     told = [f for f in scene.found() if "runs_strange" in f.features]
-    assert bool(told) == (found_before == 3)
+    assert bool(told) == (found_before == 2)
 
 
 def test_the_rate_of_the_group_is_held_against_that_of_all_others():
@@ -906,9 +902,16 @@ def test_more_stops_than_are_kept_are_counted_and_mark_coverage():
 # --- registries -----------------------------------------------------------------------------------
 
 
-@blind_spot("a single hunt by a nominee before clients have run many clusters that day")
+@look_alike("a client's run that meets an order which the group happened to enter just before")
+def _an_order_by_chance():
+    """Entered, and there, and filled: one fact, however seldom the group does so."""
+    scene = nominee(1, pusher="C3")
+    assert not any(finding.all_legs for finding in scene.found())
+
+
+@blind_spot("a single hunt by a nominee whose push is not larger than almost all other clients'")
 def _single_nominee():
-    assert nominee(1, others=8).found()
+    assert nominee(1).found()
 
 
 @blind_spot("hunts in the first seconds of a feed, when what was added is not known")

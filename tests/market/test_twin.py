@@ -92,7 +92,8 @@ class Taker(Injector):
 def test_what_a_client_pays_more_because_of_a_case_is_its_harm(monkeypatch):
     truths, _ = run(monkeypatch, Taker)
     assert truths
-    assert all(truth.client_harm >= 0 for truth in truths)
+    assert all(truth.client_harm >= max(0.0, truth.client_loss) for truth in truths)
+    assert any(truth.client_harm == truth.client_loss for truth in truths)
     assert sum(truth.client_harm for truth in truths) > 0
     assert all(truth.order_ids and truth.trade_ids for truth in truths)
 
@@ -145,7 +146,7 @@ def test_measuring_harm_changes_no_byte_of_the_tape(monkeypatch):
     with_harm, written = run(monkeypatch, Taker)
     without, same = run(monkeypatch, Taker, harm=False)
     assert written == same
-    assert {truth.client_harm for truth in without} == {None}
+    assert {(truth.client_harm, truth.client_loss) for truth in without} == {(None, None)}
     assert [t.order_ids for t in with_harm] == [t.order_ids for t in without]
 
 
