@@ -64,7 +64,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=4,
+        version=5,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",

@@ -97,10 +97,11 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "p up to which it agrees: of the cycles and of its own rate, by Fisher's method",
             "ratio",
-            "one in ten thousand: of some twenty episodes an instrument's day, one in fifteen days "
-            "of thirty instruments; cycles of several desks come in clusters, so it is not more",
+            "one in a hundred thousand: the cycles are in the rate too and those of several desks "
+            "come in clusters, so chance gives it more often than that; a tenfold greater p told "
+            "one in some hundred hours without abuse, an instrument",
         ),
-    ] = 1e-4
+    ] = 1e-5
     early: Annotated[
         float,
         Parameter(
