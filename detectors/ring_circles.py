@@ -13,8 +13,8 @@ import math
 import msgspec
 import numpy as np
 
-from detectors.ring_bursts import bursts, excess, longest_burst, sets_of
-from detectors.ring_graph import Graph, edge_between, edges_inside, trades_by_edge
+from detectors.ring_bursts import bursts, excess, longest_burst, put, sets_of
+from detectors.ring_graph import Graph, edges_inside, trades_by_edge
 from detectors.ring_laps import handed_on, parcels
 from detectors.ring_params import WashRingsParams
 from detectors.ring_tallies import Market, tallied
@@ -88,7 +88,7 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
     )  # fmt: skip
     tests = tests_of(params)
     levels = np.log(np.array(params.burst_probabilities))
-    by_pair = trades_by_edge(_pair_of(market, params.min_burst)[graph.edge_of], len(graph.src))
+    by_pair = trades_by_edge(graph.pair[graph.edge_of], len(graph.src))
     found, surprise = bursts(
         src, dst, meetings.bought, so_far, *by_pair, levels[0], params.min_burst,
         longest_burst(levels[-1], params.min_excess_ratio), params.min_excess_ratio,
@@ -116,24 +116,6 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
             )
         )
     return sorted(circles, key=lambda one: (one.log_p, len(one.who), one.who)), left_out
-
-
-@njit(cache=True)
-def _pair_of(market: Market, least: int) -> Array:
-    """Return for each edge the lower of it and the one that goes the other way.
-
-    Edges of nodes with fewer than `least` meetings stand alone: no pair of theirs meets so often.
-    """
-    pair = np.arange(len(market.edge_src))
-    for e in range(len(pair)):
-        a, b = market.edge_src[e], market.edge_dst[e]
-        busy = min(market.begin[a + 1] - market.begin[a], market.begin[b + 1] - market.begin[b])
-        if busy < least:
-            continue
-        back = edge_between(market.table, market.edge_src, market.edge_dst, b, a)
-        if 0 <= back < e:
-            pair[e] = back
-    return pair
 
 
 @njit(cache=True)
@@ -166,8 +148,9 @@ def _passing(  # noqa: PLR0917 - a kernel
     sets = np.full((laps, max_members), -1, np.int64)
     key = np.zeros(laps, np.int64)
     for lap in range(laps):
-        size = begin[lap + 1] - begin[lap]
-        sets[lap, :size] = np.sort(market.src[rows[begin[lap] : begin[lap + 1]]])
+        size = 0
+        for row in rows[begin[lap] : begin[lap + 1]]:
+            size = put(sets[lap], size, market.src[row])
         for node in sets[lap, :size]:
             key[lap] = (key[lap] + node + 1) * 6364136223846793005
             key[lap] ^= key[lap] >> 29
@@ -182,11 +165,13 @@ def _passing(  # noqa: PLR0917 - a kernel
         while k < laps and (sets[order[k]] == sets[lap]).all():
             end = max(end, rows[begin[order[k] + 1] - 1] + 1)
             k += 1
+        if k - start < 2:
+            continue
         nodes = sets[lap, : begin[lap + 1] - begin[lap]]
         met = 0
         for edge in edges_inside(nodes, market.table, market.edge_src, market.edge_dst):
             met += market.edge_begin[edge + 1] - market.edge_begin[edge]
-        if k - start < 2 or met < min_turns * len(nodes) or met > most:
+        if met < min_turns * len(nodes) or met > most:
             continue
         meets = among(nodes, 0, len(market.src), market, met)
         if _stays(market, nodes, meets, k - start, first, end) <= log_p:

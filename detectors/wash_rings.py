@@ -234,13 +234,14 @@ class WashRings(Detector):
         cut = last - first > self._params.max_trades
         self._overflow += cut
         here = lane.trades.part(max(first, last - self._params.max_trades), last)
-        alive = np.flatnonzero(here["dead"] == 0)
+        dead = here["dead"].any()
+        alive = np.flatnonzero(here["dead"] == 0) if dead else np.arange(len(here))
         for ring in rings_of(
-            here.take(alive) if len(alive) < len(here) else here,
+            here.take(alive) if dead else here,
             unique=lane.unique,
             limits=self._limits(unique=lane.unique),
             params=self._params,
-            rings=lambda: here["ring"][alive],
+            rings=lambda rows: here["ring"][alive[rows]],
             members_of=lambda number: self._keys[group, number][1:],
             peels=size_ns in self._sizes,
             circles=not lane.unique and size_ns <= max(min(self._sizes), self._burst_ns),
