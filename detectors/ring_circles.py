@@ -18,7 +18,7 @@ from detectors.ring_graph import Graph, edges_inside, trades_by_edge
 from detectors.ring_laps import handed_on, parcels
 from detectors.ring_params import WashRingsParams
 from detectors.ring_tallies import Market, tallied
-from detectors.ring_trials import Tests, among, sides, tried
+from detectors.ring_trials import Tests, among, chance, least_meetings, sides, tried
 from detectors.ring_variants import variants
 from ingest.compiled import njit
 from ingest.events import Array
@@ -97,7 +97,7 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
     rows, lap_begin = parcels(src, dst, following, params.max_members)
     passing = _passing(
         market, rows, lap_begin, params.max_members, params.min_turns, params.max_long,
-        tests.log_member,
+        tests.log_member, tests.log_burst,
     )  # fmt: skip
     seeds = np.concatenate([passing[0], joined[0]]), np.concatenate([passing[1], joined[1]])
     sets, spans, left_out = variants(market, *seeds, tests)
@@ -127,6 +127,7 @@ def _passing(  # noqa: PLR0917 - a kernel
     min_turns: int,
     most: int,
     log_p: float,
+    log_often: float,
 ) -> tuple[Array, Array]:
     """Return the sets that pass parcels round twice or more, and the meetings that their laps span.
 
@@ -171,10 +172,13 @@ def _passing(  # noqa: PLR0917 - a kernel
         met = 0
         for edge in edges_inside(nodes, market.table, market.edge_src, market.edge_dst):
             met += market.edge_begin[edge + 1] - market.edge_begin[edge]
-        if met < min_turns * len(nodes) or met > most:
+        if met < least_meetings(len(nodes), min_turns) or met > most:
             continue
         meets = among(nodes, 0, len(market.src), market, met)
-        if _stays(market, nodes, meets, k - start, first, end) <= log_p:
+        by_chance, _, _, _ = chance(nodes, meets, first, end, market)
+        inside = np.searchsorted(meets, end) - np.searchsorted(meets, first)
+        often = excess(float(inside), by_chance) <= log_often
+        if often or _stays(market, nodes, meets, k - start, first, end) <= log_p:
             who[count] = sets[lap]
             span[count, 0], span[count, 1] = first, end
             count += 1

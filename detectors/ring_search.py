@@ -21,6 +21,7 @@ from detectors.ring_graph import (
 from detectors.ring_lane import Trades
 from detectors.ring_params import WashRingsParams
 from detectors.ring_runs import covered_runs
+from detectors.ring_trials import least_meetings
 from ingest.events import Array
 
 
@@ -214,7 +215,9 @@ def _circling(  # noqa: PLR0917 - one window
         rows = rows[np.isin(taken, numbers)]
         ends = np.stack([graph.seller[rows], graph.buyer[rows]], axis=1)
         order = list(dict.fromkeys(ends.ravel().tolist()))
-        if len(order) < len(same) or int(own[rows].sum()) < params.min_turns * len(same):
+        if len(order) < len(same) or int(own[rows].sum()) < least_meetings(
+            len(same), params.min_turns
+        ):
             continue
         yield Ring(
             accounts=tuple(graph.codes[order].tolist()),

@@ -73,7 +73,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=4,
+        version=5,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",
@@ -89,7 +89,8 @@ class WashRings(Detector):
             "for at least three turns. Members who also trade with everybody never stand alone; "
             "they are looked for in bursts of an hour or less: pairs that meet far more often than "
             "both are then active, or parcels of one size that go round, and at least three laps "
-            "of their trades, more than chance gives of the circle as a whole: that members meet "
+            "of their trades, of three or more also where the venue swapped some or one was not "
+            "seen, more than chance gives of the circle as a whole: that members meet "
             "so often, hand on whole what they bought of members more than other purchases, and, "
             "of three or more, sell to a member next where they bought of one last more than they "
             "do with others. "
