@@ -223,7 +223,7 @@ def sets_of(
                 one = by_root[k]
                 for side in range(2):
                     if size <= max_members:
-                        size = _put(members, size, found[one, side])
+                        size = put(members, size, found[one, side])
                 first, end = min(first, found[one, 2]), max(end, found[one, 3] + 1)
                 k += 1
             if size > max_members:
@@ -238,7 +238,7 @@ def sets_of(
 
 
 @njit(cache=True)
-def _put(members: Array, size: int, node: int) -> int:
+def put(members: Array, size: int, node: int) -> int:
     """Put a node in its place in a sorted row unless it is there; return the new size."""
     at = size
     while at > 0 and members[at - 1] >= node:

@@ -13,12 +13,12 @@ import math
 import msgspec
 import numpy as np
 
-from detectors.ring_bursts import bursts, excess, longest_burst, sets_of
-from detectors.ring_graph import Graph, edge_between, edges_inside, trades_by_edge
+from detectors.ring_bursts import bursts, excess, longest_burst, put, sets_of
+from detectors.ring_graph import Graph, edges_inside, trades_by_edge
 from detectors.ring_laps import handed_on, parcels
 from detectors.ring_params import WashRingsParams
 from detectors.ring_tallies import Market, tallied
-from detectors.ring_trials import Tests, among, sides, tried
+from detectors.ring_trials import Tests, among, chance, least_meetings, sides, tried
 from detectors.ring_variants import variants
 from ingest.compiled import njit
 from ingest.events import Array
@@ -88,7 +88,7 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
     )  # fmt: skip
     tests = tests_of(params)
     levels = np.log(np.array(params.burst_probabilities))
-    by_pair = trades_by_edge(_pair_of(market, params.min_burst)[graph.edge_of], len(graph.src))
+    by_pair = trades_by_edge(graph.pair[graph.edge_of], len(graph.src))
     found, surprise = bursts(
         src, dst, meetings.bought, so_far, *by_pair, levels[0], params.min_burst,
         longest_burst(levels[-1], params.min_excess_ratio), params.min_excess_ratio,
@@ -97,7 +97,7 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
     rows, lap_begin = parcels(src, dst, following, params.max_members)
     passing = _passing(
         market, rows, lap_begin, params.max_members, params.min_turns, params.max_long,
-        tests.log_member,
+        tests.log_member, tests.log_burst,
     )  # fmt: skip
     seeds = np.concatenate([passing[0], joined[0]]), np.concatenate([passing[1], joined[1]])
     sets, spans, left_out = variants(market, *seeds, tests)
@@ -119,24 +119,6 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
 
 
 @njit(cache=True)
-def _pair_of(market: Market, least: int) -> Array:
-    """Return for each edge the lower of it and the one that goes the other way.
-
-    Edges of nodes with fewer than `least` meetings stand alone: no pair of theirs meets so often.
-    """
-    pair = np.arange(len(market.edge_src))
-    for e in range(len(pair)):
-        a, b = market.edge_src[e], market.edge_dst[e]
-        busy = min(market.begin[a + 1] - market.begin[a], market.begin[b + 1] - market.begin[b])
-        if busy < least:
-            continue
-        back = edge_between(market.table, market.edge_src, market.edge_dst, b, a)
-        if 0 <= back < e:
-            pair[e] = back
-    return pair
-
-
-@njit(cache=True)
 def _passing(  # noqa: PLR0917 - a kernel
     market: Market,
     rows: Array,
@@ -145,6 +127,7 @@ def _passing(  # noqa: PLR0917 - a kernel
     min_turns: int,
     most: int,
     log_p: float,
+    log_often: float,
 ) -> tuple[Array, Array]:
     """Return the sets that pass parcels round twice or more, and the meetings that their laps span.
 
@@ -166,8 +149,9 @@ def _passing(  # noqa: PLR0917 - a kernel
     sets = np.full((laps, max_members), -1, np.int64)
     key = np.zeros(laps, np.int64)
     for lap in range(laps):
-        size = begin[lap + 1] - begin[lap]
-        sets[lap, :size] = np.sort(market.src[rows[begin[lap] : begin[lap + 1]]])
+        size = 0
+        for row in rows[begin[lap] : begin[lap + 1]]:
+            size = put(sets[lap], size, market.src[row])
         for node in sets[lap, :size]:
             key[lap] = (key[lap] + node + 1) * 6364136223846793005
             key[lap] ^= key[lap] >> 29
@@ -182,14 +166,19 @@ def _passing(  # noqa: PLR0917 - a kernel
         while k < laps and (sets[order[k]] == sets[lap]).all():
             end = max(end, rows[begin[order[k] + 1] - 1] + 1)
             k += 1
+        if k - start < 2:
+            continue
         nodes = sets[lap, : begin[lap + 1] - begin[lap]]
         met = 0
         for edge in edges_inside(nodes, market.table, market.edge_src, market.edge_dst):
             met += market.edge_begin[edge + 1] - market.edge_begin[edge]
-        if k - start < 2 or met < min_turns * len(nodes) or met > most:
+        if met < least_meetings(len(nodes), min_turns) or met > most:
             continue
         meets = among(nodes, 0, len(market.src), market, met)
-        if _stays(market, nodes, meets, k - start, first, end) <= log_p:
+        by_chance, _, _, _ = chance(nodes, meets, first, end, market)
+        inside = np.searchsorted(meets, end) - np.searchsorted(meets, first)
+        often = excess(float(inside), by_chance) <= log_often
+        if often or _stays(market, nodes, meets, k - start, first, end) <= log_p:
             who[count] = sets[lap]
             span[count, 0], span[count, 1] = first, end
             count += 1

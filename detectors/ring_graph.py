@@ -19,21 +19,25 @@ _FEW: Final = 1024
 _SPREAD: Final = 16
 """Codes up to so many times the ends of trades are looked up by place."""
 _HALF: Final = 32
-_LOW: Final = 2**32 - 1
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Seller→buyer multigraph of n trades; nodes and edges numbered by first appearance.
 
-    `codes` (nodes) account code of a node · `src`, `dst`, `weight` (edges) int64 · `edge_of`
-    (trades) edge of each trade · `table` open-addressing table of edges by node pair.
+    `codes` (nodes) account code of a node · `src`, `dst`, `weight` (edges) int64 · `pair` (edges)
+    the lower of an edge and the one that goes the other way · `seller`, `buyer`, `edge_of`
+    (trades) int64 nodes and edge of each trade · `table` open-addressing table of edges by node
+    pair, both ways in one place.
     """
 
     codes: Array
     src: Array
     dst: Array
     weight: Array
+    pair: Array
+    seller: Array
+    buyer: Array
     edge_of: Array
     table: Array
 
@@ -53,10 +57,19 @@ def graph_of(seller: Array, buyer: Array) -> Graph:
     >>> graph.codes.tolist(), graph.weight.tolist()
     ([7, 9], [2, 1])
     """
-    codes, src, dst, weight, edge_of, table = edges_of(
-        seller.astype(np.int64), buyer.astype(np.int64)
+    codes, node = nodes_of(seller.astype(np.int64), buyer.astype(np.int64))
+    src, dst, weight, pair, edge_of, table = edges_of(node)
+    return Graph(
+        codes=codes,
+        src=src,
+        dst=dst,
+        weight=weight,
+        pair=pair,
+        seller=node[0],
+        buyer=node[1],
+        edge_of=edge_of,
+        table=table,
     )
-    return Graph(codes=codes, src=src, dst=dst, weight=weight, edge_of=edge_of, table=table)
 
 
 @njit(cache=True)
@@ -95,8 +108,14 @@ def _place(key: int, mask: int) -> int:
 
 
 @njit(cache=True)
-def _numbered(keys: Array) -> tuple[Array, Array, Array]:
-    """Return the number of each key by first appearance, the distinct keys, and their table."""
+def _place_of_pair(a: int, b: int, mask: int) -> int:
+    """Return where the edges between two nodes are looked for, whichever way they go."""
+    return _place((min(a, b) << _HALF) | max(a, b), mask)
+
+
+@njit(cache=True)
+def _numbered(keys: Array) -> tuple[Array, Array]:
+    """Return the number of each key by first appearance, and the distinct keys."""
     room = 2
     while room < 2 * len(keys):
         room *= 2
@@ -113,12 +132,12 @@ def _numbered(keys: Array) -> tuple[Array, Array, Array]:
             distinct[count] = keys[i]
             count += 1
         number[i] = table[at]
-    return number, distinct[:count].copy(), table
+    return number, distinct[:count].copy()
 
 
 @njit(cache=True)
 def _placed(keys: Array) -> tuple[Array, Array]:
-    """As `_numbered` without the table, of keys that are not far more than there are."""
+    """As `_numbered`, of keys that are not far more than there are."""
     known = np.full(keys.max() + 1, _EMPTY, np.int32)
     distinct = np.empty(len(keys), np.int64)
     number = np.empty(len(keys), np.int64)
@@ -133,28 +152,65 @@ def _placed(keys: Array) -> tuple[Array, Array]:
 
 
 @njit(cache=True)
-def edges_of(seller: Array, buyer: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return codes, src, dst, weight, edge of each trade, and the table of edges; see `Graph`."""
+def nodes_of(seller: Array, buyer: Array) -> tuple[Array, Array]:
+    """Return the code of each node, and sellers' and buyers' nodes, (2, trades) int64."""
     trades = len(seller)
     ends = np.empty(2 * trades, np.int64)
     ends[0::2] = seller
     ends[1::2] = buyer
     if trades and ends.min() >= 0 and ends.max() < _SPREAD * len(ends) + _FEW:
-        node, codes = _placed(ends)
+        number, codes = _placed(ends)
     else:
-        node, codes, _ = _numbered(ends)
-    edge_of, pairs, table = _numbered((node[0::2] << _HALF) | node[1::2])
-    weight = np.zeros(len(pairs), np.int64)
-    for edge in edge_of:
-        weight[edge] += 1
-    return codes, pairs >> _HALF, pairs & _LOW, weight, edge_of, table
+        number, codes = _numbered(ends)
+    node = np.empty((2, trades), np.int64)
+    node[0] = number[0::2]
+    node[1] = number[1::2]
+    return codes, node
+
+
+@njit(cache=True)
+def edges_of(node: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return src, dst, weight, pair, edge of each trade, and the table of edges; see `Graph`."""
+    trades = node.shape[1]
+    room = 2
+    while room < 2 * trades:
+        room *= 2
+    table = np.full(room, _EMPTY, np.int32)
+    # Both ends and the weight of an edge in one row: a trade touches one line of memory.
+    held = np.empty((trades, 4), np.int32)
+    edge_of = np.empty(trades, np.int64)
+    count = 0
+    for t in range(trades):
+        a, b = node[0, t], node[1, t]
+        at, back = _place_of_pair(a, b, room - 1), _EMPTY
+        while table[at] != _EMPTY:
+            one = table[at]
+            if held[one, 0] == a and held[one, 1] == b:
+                break
+            if held[one, 0] == b and held[one, 1] == a:
+                back = one
+            at = (at + 1) & (room - 1)
+        if table[at] == _EMPTY:
+            table[at] = count
+            held[count, 0], held[count, 1], held[count, 2] = a, b, 0
+            held[count, 3] = count if back == _EMPTY else back
+            count += 1
+        edge = table[at]
+        held[edge, 2] += 1
+        edge_of[t] = edge
+    src, dst = np.empty(count, np.int64), np.empty(count, np.int64)
+    weight, pair = np.empty(count, np.int64), np.empty(count, np.int64)
+    for edge in range(count):
+        src[edge], dst[edge] = held[edge, 0], held[edge, 1]
+        weight[edge], pair[edge] = held[edge, 2], held[edge, 3]
+    return src, dst, weight, pair, edge_of, table
 
 
 @njit(cache=True)
 def edge_between(table: Array, src: Array, dst: Array, a: int, b: int) -> int:
     """Return the edge from node a to node b, or -1."""
     mask = len(table) - 1
-    at = _place((a << _HALF) | b, mask)
+    at = _place_of_pair(a, b, mask)
     while table[at] != _EMPTY and (src[table[at]] != a or dst[table[at]] != b):
         at = (at + 1) & mask
     edge: int = table[at]
@@ -219,6 +275,16 @@ def _components(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def _longer(array: Array, least: int) -> Array:
+    """Return an array of a length at least, zeros behind what it holds."""
+    if len(array) >= least:
+        return array
+    longer = np.zeros(max(least, 2 * len(array)), np.int64)
+    longer[: len(array)] = array
+    return longer
+
+
+@njit(cache=True)
 def layered_sets(  # noqa: PLR0917
     nodes: int, src: Array, dst: Array, weight: Array, max_members: int, max_edges: int
 ) -> tuple[Array, Array, Array, int]:
@@ -253,13 +319,12 @@ def layered_sets(  # noqa: PLR0917
     skipped = 0
     if len(src) > max_edges:
         skipped = np.sort(weight)[len(src) - max_edges - 1]
-    order = np.argsort(src, kind="mergesort")
+    order, _ = trades_by_edge(src, nodes)
     keep = order[weight[order] > skipped]
     src, dst, weight = src[keep], dst[keep], weight[keep]
-    # A node lies in at most max_members - 1 nested small sets.
-    members = np.empty(nodes * (max_members - 1) + 1, np.int64)
-    offsets = np.zeros(nodes * (max_members - 1) + 2, np.int64)
-    seen = np.zeros(nodes * (max_members - 1) + 1, np.int64)
+    members = np.empty(_FEW, np.int64)
+    offsets = np.zeros(_FEW, np.int64)
+    seen = np.zeros(_FEW, np.int64)
     sets = 0
     row = np.zeros(nodes, np.int64)
     end = np.zeros(nodes, np.int64)
@@ -297,6 +362,12 @@ def layered_sets(  # noqa: PLR0917
         if not len(src_left):
             break
         step = weight_left.min() - level
+        # A set has two members or more, so no more are new than half of the nodes.
+        members = _longer(members, offsets[sets] + count)
+        offsets, seen = (
+            _longer(offsets, sets + count // 2 + 2),
+            _longer(seen, sets + count // 2 + 1),
+        )
         for k in range(count):
             s = starts[k]
             if size[label[s]] < 2:

@@ -196,14 +196,25 @@ class Runs(NamedTuple):
 
 
 @njit(cache=True)
-def _runs(seller: Array, buyer: Array, lots: Array, members: int, pieces: int) -> Runs:
-    """Return all runs of at most `pieces` meetings."""
-    onward = np.full(len(lots), _NONE, np.int64)
+def next_of_pair(seller: Array, buyer: Array, members: int) -> Array:
+    """Return for each meeting the pair's next one that way, nothing between the other way, or -1.
+
+    >>> next_of_pair(np.array([0, 0, 1, 0]), np.array([1, 1, 0, 1]), 2).tolist()
+    [1, -1, -1, -1]
+    """
+    onward = np.full(len(seller), _NONE, np.int64)
     later = np.full((members, members), _NONE, np.int64)  # the pair's next one, that way
-    for t in range(len(lots) - 1, -1, -1):
+    for t in range(len(seller) - 1, -1, -1):
         onward[t] = later[seller[t], buyer[t]]
         later[seller[t], buyer[t]] = t
         later[buyer[t], seller[t]] = _NONE
+    return onward
+
+
+@njit(cache=True)
+def _runs(seller: Array, buyer: Array, lots: Array, members: int, pieces: int) -> Runs:
+    """Return all runs of at most `pieces` meetings."""
+    onward = next_of_pair(seller, buyer, members)
     run = np.empty((4, pieces * len(lots)), np.int64)
     count = 0
     for t in range(len(lots)):

@@ -135,11 +135,11 @@ class WashRingsParams(Params, frozen=True):
             "probabilities at most that a pair meets so often by chance, where bursts are joined "
             "to sets, falling",
             "probability",
-            "where to look, not a finding: strangers have a burst in a thousand, and what these "
+            "where to look, not a finding: strangers have a burst in a hundred, and what these "
             "join is parted again at the rarer ones",
         ),
         msgspec.Meta(min_length=1),
-    ] = (1e-3, 1e-4, 1e-6, 1e-8)
+    ] = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
     join_probability: Annotated[
         float,
         Parameter(

@@ -21,6 +21,7 @@ from detectors.ring_graph import (
 from detectors.ring_lane import Trades
 from detectors.ring_params import WashRingsParams
 from detectors.ring_runs import covered_runs
+from detectors.ring_trials import least_meetings
 from ingest.events import Array
 
 
@@ -68,7 +69,7 @@ def rings_of(
     unique: bool,
     limits: Limits,
     params: WashRingsParams,
-    rings: Callable[[], Array],
+    rings: Callable[[Array], Array],
     members_of: Callable[[int], tuple[int, ...]],
     peels: bool = True,
     circles: bool = False,
@@ -88,8 +89,8 @@ def rings_of(
         those members of the set who traded the item. Otherwise all members must take part.
     limits : Limits
     rings : callable
-        Returns the number of the ring that has each trade, 0 = none, as it stands when called:
-        the caller writes it down between two yields.
+        Returns the number of the ring that has each of some trades, 0 = none, as it stands when
+        called: the caller writes it down between two yields.
     members_of : callable
         Returns the sorted accounts of a ring's number.
     peels, circles : bool
@@ -114,13 +115,14 @@ def _peeled(
     *,
     unique: bool,
     limits: Limits,
-    rings: Callable[[], Array],
+    rings: Callable[[Array], Array],
     members_of: Callable[[int], tuple[int, ...]],
 ) -> Iterator[Ring]:
     again = first != np.arange(len(first))
-    graph = msgspec.structs.replace(
-        graph, weight=np.bincount(graph.edge_of[~again], minlength=len(graph.src))
-    )
+    if again.any():
+        graph = msgspec.structs.replace(
+            graph, weight=np.bincount(graph.edge_of[~again], minlength=len(graph.src))
+        )
     members, offsets, seen, skipped = layered_sets(
         len(graph.codes), graph.src, graph.dst, graph.weight, limits.max_members, limits.max_edges
     )
@@ -135,7 +137,7 @@ def _peeled(
         return
     hour = trades["time_ns"] // limits.hour_ns
     hour -= hour[0]
-    met_src, met_dst = graph.src[graph.edge_of[~again]], graph.dst[graph.edge_of[~again]]
+    met_src, met_dst = graph.seller[~again], graph.buyer[~again]
     position, begin = trades_by_edge(graph.edge_of, len(graph.src))
     found = []
     for s in np.flatnonzero(kept).tolist():
@@ -147,7 +149,7 @@ def _peeled(
     for size, _, s, rows in sorted(found, key=lambda each: each[:2]):
         who = members[offsets[s] : offsets[s + 1]]
         same = tuple(sorted(graph.codes[who].tolist()))
-        taken = rings()[rows]
+        taken = rings(rows)
         numbers = [n for n in np.unique(taken).tolist() if n == 0 or members_of(n) == same]
         if 0 not in numbers:
             continue
@@ -186,34 +188,36 @@ def _circling(  # noqa: PLR0917 - one window
     graph: Graph,
     first: Array,
     params: WashRingsParams,
-    rings: Callable[[], Array],
+    rings: Callable[[Array], Array],
     members_of: Callable[[int], tuple[int, ...]],
 ) -> Iterator[Ring]:
     own = first == np.arange(len(first))
-    met = np.flatnonzero(own)
-    place = np.cumsum(own) - 1
-    meeting = place[first]
-    edge_of = graph.edge_of[met]
+    seller, buyer, edge_of, bought = graph.seller, graph.buyer, graph.edge_of, trades["side"] >= 0
+    meeting, lots = first, trades["lots"]
+    if not own.all():
+        met = np.flatnonzero(own)
+        meeting = (np.cumsum(own) - 1)[first]
+        seller, buyer, edge_of, bought = seller[met], buyer[met], edge_of[met], bought[met]
+        lots = np.bincount(meeting, weights=lots, minlength=len(met)).astype(np.int64)
     meetings = Meetings(
         graph=msgspec.structs.replace(graph, edge_of=edge_of),
-        src=graph.src[edge_of],
-        dst=graph.dst[edge_of],
-        bought=trades["side"][met] >= 0,
-        lots=np.bincount(meeting, weights=trades["lots"], minlength=len(met)).astype(np.int64),
+        src=seller,
+        dst=buyer,
+        bought=bought,
+        lots=lots,
     )
     circles, left_out = circles_of(meetings, params)
     for circle in circles:
-        rows = (
-            np.flatnonzero(np.isin(meeting, circle.rows)) if len(met) < len(first) else circle.rows
-        )
+        rows = circle.rows if own.all() else np.flatnonzero(np.isin(meeting, circle.rows))
         same = tuple(sorted(graph.codes[list(circle.who)].tolist()))
-        taken = rings()[rows]
+        taken = rings(rows)
         numbers = [n for n in np.unique(taken).tolist() if n == 0 or members_of(n) == same]
         rows = rows[np.isin(taken, numbers)]
-        edges = graph.edge_of[rows]
-        ends = np.stack([graph.src[edges], graph.dst[edges]], axis=1)
+        ends = np.stack([graph.seller[rows], graph.buyer[rows]], axis=1)
         order = list(dict.fromkeys(ends.ravel().tolist()))
-        if len(order) < len(same) or int(own[rows].sum()) < params.min_turns * len(same):
+        if len(order) < len(same) or int(own[rows].sum()) < least_meetings(
+            len(same), params.min_turns
+        ):
             continue
         yield Ring(
             accounts=tuple(graph.codes[order].tolist()),
@@ -234,8 +238,7 @@ def _covered(
     """Yield the accounts and trades of the balanced stretches, those of one set together."""
     if len(rows) < 2:
         return
-    edges = graph.edge_of[rows]
-    ends = np.stack([graph.src[edges], graph.dst[edges]], axis=1)
+    ends = np.stack([graph.seller[rows], graph.buyer[rows]], axis=1)
     nodes, local = np.unique(ends, return_inverse=True)
     local = local.reshape(ends.shape)
     stretch = covered_runs(

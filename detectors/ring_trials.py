@@ -10,6 +10,7 @@ import numpy as np
 from detectors.ring_bursts import excess
 from detectors.ring_graph import edges_inside
 from detectors.ring_laps import passed, returns
+from detectors.ring_rounds import handed_round
 from detectors.ring_tallies import KINDS, Market, done
 from detectors.ring_turns import take_turns
 from ingest.compiled import njit
@@ -117,6 +118,16 @@ def chance(
 
 
 @njit(cache=True)
+def least_meetings(members: int, min_turns: int) -> int:
+    """Return the meetings of a circle at least: of three or more one may not have been seen.
+
+    >>> least_meetings(2, 3), least_meetings(4, 3)
+    (6, 11)
+    """
+    return min_turns * members - (members > 2)
+
+
+@njit(cache=True)
 def among(who: Array, first: int, end: int, market: Market, most: int) -> Array:
     """Return the meetings of a set's members with each other in a while, the last `most`."""
     edges = edges_inside(who, market.table, market.edge_src, market.edge_dst)
@@ -162,7 +173,7 @@ def circle(
         rows = among(who, 0, len(market.src), market, tests.max_set_trades)
         if len(rows) > tests.max_long:
             rows = among(who, 2 * since - until, 2 * until - since, market, tests.max_set_trades)
-        if len(rows) < tests.min_turns * len(who):
+        if len(rows) < least_meetings(len(who), tests.min_turns):
             return none, none, 0, 0, 0.0, 0.0
         seller = np.searchsorted(who, market.src[rows])
         buyer = np.searchsorted(who, market.dst[rows])
@@ -173,6 +184,10 @@ def circle(
         round_, times = passed(seller, buyer, lots, len(who), tests.max_pieces)
         inside |= round_
         laps = max(laps, times)
+        handed_on, times = handed_round(seller, buyer, lots, len(who), tests.max_pieces)
+        if times >= tests.min_laps:
+            inside |= handed_on
+            laps = max(laps, times)
         takes_part = np.zeros(len(who), np.bool_)
         for t in range(len(rows)):
             if inside[t]:
@@ -183,7 +198,7 @@ def circle(
         if takes_part.sum() < 2:
             return none, none, 0, 0, 0.0, 0.0
         who = who[takes_part]
-    if laps < tests.min_laps or len(covered) < tests.min_turns * len(who):
+    if laps < tests.min_laps or len(covered) < least_meetings(len(who), tests.min_turns):
         return none, none, 0, 0, 0.0, 0.0
     first, end = covered[0], covered[-1] + 1
     by_chance, _, surprise, handed = chance(who, rows, first, end, market)

@@ -73,7 +73,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=4,
+        version=5,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",
@@ -89,7 +89,8 @@ class WashRings(Detector):
             "for at least three turns. Members who also trade with everybody never stand alone; "
             "they are looked for in bursts of an hour or less: pairs that meet far more often than "
             "both are then active, or parcels of one size that go round, and at least three laps "
-            "of their trades, more than chance gives of the circle as a whole: that members meet "
+            "of their trades, of three or more also where the venue swapped some or one was not "
+            "seen, more than chance gives of the circle as a whole: that members meet "
             "so often, hand on whole what they bought of members more than other purchases, and, "
             "of three or more, sell to a member next where they bought of one last more than they "
             "do with others. "
@@ -234,13 +235,14 @@ class WashRings(Detector):
         cut = last - first > self._params.max_trades
         self._overflow += cut
         here = lane.trades.part(max(first, last - self._params.max_trades), last)
-        alive = np.flatnonzero(here["dead"] == 0)
+        dead = here["dead"].any()
+        alive = np.flatnonzero(here["dead"] == 0) if dead else np.arange(len(here))
         for ring in rings_of(
-            here.take(alive) if len(alive) < len(here) else here,
+            here.take(alive) if dead else here,
             unique=lane.unique,
             limits=self._limits(unique=lane.unique),
             params=self._params,
-            rings=lambda: here["ring"][alive],
+            rings=lambda rows: here["ring"][alive[rows]],
             members_of=lambda number: self._keys[group, number][1:],
             peels=size_ns in self._sizes,
             circles=not lane.unique and size_ns <= max(min(self._sizes), self._burst_ns),

@@ -57,6 +57,13 @@ def test_a_large_component_is_peeled_until_small_ones_show():
     assert kernel_sets(graph_of(sales))[0] == {frozenset({3, 4}): 3}
 
 
+def test_there_may_be_thousands_of_small_sets():
+    pairs = [(2 * n, 2 * n + 1) for n in range(1_500)]
+    sales = [Sale(i, "X", i + 1, a, b, 1) for i, (a, b) in enumerate(pairs)]
+    sales += [Sale(i, "X", i + 1, b, a, 1) for i, (a, b) in enumerate(pairs, len(pairs))]
+    assert kernel_sets(graph_of(sales))[0] == {frozenset(pair): 1 for pair in pairs}
+
+
 def test_past_the_edge_bound_the_lightest_layers_are_skipped():
     sales = random_sales(5, accounts=6, trades=400)
     weights = Counter((s.seller, s.buyer) for s in sales)
@@ -151,6 +158,14 @@ def test_a_lookup_of_edges_survives_growing_tables():
         zip(zip(graph.src.tolist(), graph.dst.tolist(), strict=True), graph.weight.tolist(),
             strict=True)
     ) == dict(weights)  # fmt: skip
+    number = {ends: e for e, ends in enumerate(zip(graph.src, graph.dst, strict=True))}
+    back = [
+        number.get((b, a), e) for e, (a, b) in enumerate(zip(graph.src, graph.dst, strict=True))
+    ]
+    assert (graph.pair == np.minimum(np.arange(len(back)), back)).all()
+    assert (np.array(back) != np.arange(len(back))).sum() > 10, "some go both ways"
+    assert (graph.seller == graph.src[graph.edge_of]).all()
+    assert (graph.buyer == graph.dst[graph.edge_of]).all()
     position, begin = ring_graph.trades_by_edge(graph.edge_of, len(graph.src))
     assert (np.diff(begin) == graph.weight).all()
     assert (graph.edge_of[position] == np.repeat(np.arange(len(graph.src)), graph.weight)).all()

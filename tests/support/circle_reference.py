@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from collections import Counter
+from itertools import pairwise, product
 
 
 def excess(met, by_chance):
@@ -149,8 +150,8 @@ def returns(meetings, members, tolerance, longest):
     return inside, laps
 
 
-def passed(meetings, members, pieces):
-    """Meetings that pass a parcel round among members, and the laps."""
+def runs_of(meetings, pieces):
+    """Runs of a pair's meetings one way, with nothing of the pair the other way between them."""
     runs = []
     for t, (seller, buyer, _, _) in enumerate(meetings):
         run = [t]
@@ -161,6 +162,41 @@ def passed(meetings, members, pieces):
                 break
             if meetings[u][:2] == (seller, buyer):
                 run.append(u)
+    return runs
+
+
+def handed_round(meetings, members, pieces):
+    """Meetings that hand a parcel on among three members or more, and the laps they make."""
+    runs = runs_of(meetings, pieces)
+    lots = {run: sum(meetings[t][2] for t in run) for run in runs}
+    bought_on, sold_on, handed = set(), set(), Counter()
+    sizes = product(range(1, pieces + 1), repeat=2)
+    for here, there in sorted(sizes, key=lambda size: (sum(size), size)):
+        for bought in [run for run in runs if len(run) == here]:
+            one, by = meetings[bought[0]][:2]
+            fits = [
+                sold
+                for sold in runs
+                if len(sold) == there
+                and meetings[sold[0]][0] == by
+                and meetings[sold[0]][1] != one
+                and lots[sold] == lots[bought]
+                and -members <= sold[0] - bought[0] <= 2 * members
+                and not sold_on & set(sold)
+            ]
+            if not fits or bought_on & set(bought):
+                continue
+            nearest = min(fits, key=lambda s: (abs(s[0] - bought[0]), s[0] < bought[0]))
+            bought_on |= set(bought)
+            sold_on |= set(nearest)
+            handed[by] += 1
+    laps = min((handed.total() + 3) // members, min(handed[m] for m in range(members)) + 1)
+    return bought_on | sold_on, laps
+
+
+def passed(meetings, members, pieces):
+    """Meetings that pass a parcel round among members, and the laps."""
+    runs = runs_of(meetings, pieces)
     lots = {run: sum(meetings[t][2] for t in run) for run in runs}
     inside, laps = set(), 0
     for start in runs:
