@@ -10,6 +10,7 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
 from detectors.kept import Kept
+from detectors.leak_bets import settle, won
 from detectors.leak_chance import Rate, Tallies, verdicts
 from detectors.leak_episode import (
     SUREST,
@@ -22,9 +23,9 @@ from detectors.leak_episode import (
     is_of_one,
     refs_of,
 )
-from detectors.leak_kernel import new_day, over, scan
+from detectors.leak_kernel import over, scan
 from detectors.leak_params import InformationLeakParams
-from detectors.leak_release import release
+from detectors.leak_release import new_day, release
 from detectors.leak_state import (
     ACCOUNT,
     COMPLEX,
@@ -35,13 +36,15 @@ from detectors.leak_state import (
     H_SEQ,
     HITS,
     N_HITS,
+    NUMBER,
     P_CLOCK,
     P_CODE,
     P_SEQ,
     PENDING_FIELDS,
-    RELATED,
+    SPANS,
     SUSPECTED,
     fresh,
+    kin_of,
     shapes,
 )
 from ingest.axes import ByCode, Count, Rows
@@ -51,6 +54,7 @@ from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 SECOND: Final = 1_000_000_000
+SPAN_NS: Final = DAY_NS // SPANS
 
 
 class InformationLeak(Detector):
@@ -96,18 +100,19 @@ class InformationLeak(Detector):
             "received_ns of the first child that takes, L of 1, 7 and 50 s, in that instrument and "
             "in others on its underlying. A parent episode is one owner's taking orders on one "
             "side with gaps below parent_gap_s, large from large_ratio times the median on. No "
-            "single case is told. Of all episodes of clients in the same three quarters of an "
-            "hour, on the same side and with the market taking the same way over L, the large ones "
-            "are taken as drawn blindly: how many of them the complex as one, and each of its "
-            "accounts, was ahead of is held against its rate before clients' ordinary orders by an "
-            "exact hypergeometric tail over the day so far. q-values (Benjamini and Hochberg) over "
-            "units, instruments and L; the day's looks spend one level. It passes only where "
+            "single case is told. Of all episodes of clients in the same quarter of an hour, on "
+            "the same side and with the market taking the same way over L, the large ones are "
+            "taken as drawn blindly: how many of them the complex as one, and each of its "
+            "accounts, was ahead of is then hypergeometric, and a bet on higher odds pays one on "
+            "average. A day's stake is spread over units, instruments and L, and what is won is "
+            "bet again each quarter of an hour: that it ever comes to n times the stake has a "
+            "chance of 1/n at most, however often one looks (Ville 1939). It passes only where "
             "external makers did not do the same. One alert an instrument and day: accounts that "
             "act, their leading executions and the orders that followed. Accounts of clients are "
             "looked at as well, unlabelled: one that is ahead of other owners' and originators' "
             "large orders more often, for its runs of executions, than other clients are "
             "(`suspect_chance`, from `least_suspected` runs on) is suspected, at most four at once "
-            "an instrument, and from then on tested in the same way, in each instrument and over "
+            "an instrument, and from then on bet on in the same way, in each instrument and over "
             "all on the underlying, on episodes that begin later only: so choosing it costs "
             "nothing; those of whom nothing is seen make room for others at the looks. It passes "
             "only where other clients, as one or suspected, did not do the same (`alike_ratio`) "
@@ -182,7 +187,7 @@ class InformationLeak(Detector):
     Params: ClassVar[type[Params]] = InformationLeakParams
     layout: ClassVar[Layout] = {
         **Episodes.layout,
-        **{name: ByCode() for name in shapes(1)},
+        **{name: ByCode() for name in shapes()},
         "leak_pending": Rows("leak_pending", column=P_CODE),
         "leak_surest": SUREST,
         "leak_lost": Count(),
@@ -194,19 +199,19 @@ class InformationLeak(Detector):
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._surest: dict[tuple[int, int], Surest] = {}
         self._look_ns = params.look_s * SECOND
-        if DAY_NS % self._look_ns:
-            raise ValueError(f"look_s must divide a day, was {params.look_s}")
+        if SPAN_NS % self._look_ns:
+            raise ValueError(f"look_s must divide {SPAN_NS // SECOND}, was {params.look_s}")
         self._numbers = np.array(
             [
-                params.clock_uncertainty_ns, params.parent_gap_s * SECOND, self._look_ns,
+                params.clock_uncertainty_ns, params.parent_gap_s * SECOND,
                 round(1_000 * params.large_ratio), round(1_000 * params.most_ratio),
                 params.least_suspected, round(1_000_000 * params.suspect_chance), *params.leads_s,
             ],
             np.int64,
         )  # fmt: skip
-        self._kin = _kin(instruments)
+        self._kin = kin_of(instruments)
         self._pending: list[Array] = []
-        arrays = fresh(len(instruments), DAY_NS // self._look_ns)
+        arrays = fresh(len(instruments))
         self._kept = Kept(self.spec.id, arrays | {"leak_lost": np.zeros(1, np.int64)})
 
     @property
@@ -243,6 +248,10 @@ class InformationLeak(Detector):
             for name in ("account", "owner", "originator", "role", "complex")
         ]
         columns += [batch[n][rows] for n in ("incoming_received_ns", "incoming_seq", "coverage")]
+        columns += [
+            np.where(buys, batch[f"sell_{name}"][rows], batch[f"buy_{name}"][rows])
+            for name in ("account", "role")
+        ]
         taken = np.empty((len(rows), PENDING_FIELDS), np.int64)
         for field, column in enumerate(columns):
             taken[:, field] = column
@@ -300,20 +309,22 @@ class InformationLeak(Detector):
         kept = self._kept
         for code in range(len(self._instruments)):
             new_day(
-                kept["leak"][code], kept["leak_open"][code], kept["leak_tallies"][code],
-                kept["leak_slots"][code], kept["leak_clients"][code], kept["leak_screen"][code],
-                kept["leak_suspects"][code],
+                kept["leak"][code], kept["leak_open"][code], kept["leak_day"][code],
+                kept["leak_bets"][code], kept["leak_slots"][code], kept["leak_clients"][code],
+                kept["leak_screen"][code], kept["leak_suspects"][code],
             )  # fmt: skip
 
     def _looked(self, at_ns: int) -> Iterator[Finding]:
         """Make the look at an event time: test each instrument that has anything new."""
-        look = (at_ns - 1) % DAY_NS // self._look_ns + 1
         yield from self._closings(at_ns)
         fresh_codes = np.flatnonzero(self._kept["leak"][:, FRESH]).tolist()
+        kept = self._kept
+        span = (at_ns - 1) % DAY_NS // SPAN_NS
+        settle(kept["leak_tallies"], kept["leak_day"][:, :, span], kept["leak_bets"])
         for code in fresh_codes:
             self._kept["leak"][code, FRESH] = 0
             others = [self._tallies(int(n)) for n in self._kin[code, 1:] if n >= 0]
-            for rate in verdicts(self._tallies(code), others, look, self._params):
+            for rate in verdicts(self._tallies(code), others, self._params):
                 yield from self._tell(code, rate, at_ns)
         for code in fresh_codes:
             release(
@@ -325,9 +336,15 @@ class InformationLeak(Detector):
             )
 
     def _tallies(self, code: int) -> Tallies:
-        kept = self._kept
-        accounts = kept["leak_suspects"][self._kin[code], :, ACCOUNT] - 1
-        return Tallies(kept["leak_tallies"][code], kept["leak"][code], accounts)
+        kept, kin = self._kept, self._kin[code]
+        suspects = np.where((kin >= 0)[:, None, None], kept["leak_suspects"][kin], 0)
+        return Tallies(
+            kept["leak_day"][code],
+            kept["leak"][code],
+            suspects[..., ACCOUNT] - 1,
+            suspects[..., NUMBER],
+            won(kept["leak_bets"][code]),
+        )
 
     def _tell(self, code: int, rate: Rate, at_ns: int) -> Iterator[Finding]:
         account = self._account(code, rate)
@@ -401,13 +418,3 @@ class InformationLeak(Detector):
         self._pending = [snapshot["leak_pending"].copy()]
         kept = unpack_exact(snapshot["leak_surest"], list[Surest])
         self._surest = {told.key: told for told in kept}
-
-
-def _kin(instruments: Instruments) -> Array:
-    """Return each instrument's code and those of others on its underlying, by name; -1 = none."""
-    kin = np.full((len(instruments), RELATED), -1, np.int64)
-    for code, row in enumerate(instruments.rows):
-        same = [n for n, other in enumerate(instruments.rows) if other.collection == row.collection]
-        family = [code, *(n for n in same if n != code)][:RELATED]
-        kin[code, : len(family)] = family
-    return kin

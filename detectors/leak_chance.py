@@ -1,9 +1,11 @@
 """Whether one is ahead of large client orders more often than before clients' other orders.
 
-Of all client episodes of one look, side and market state, large ones are taken as drawn blindly:
+Of all client episodes of one span, side and market state, large ones are taken as drawn blindly:
 the number of them that a unit was ahead of is then hypergeometric, whatever the unit's habits in
-that hour and state. Strata are independent, so their sum has an exact tail. A suspected account of
-a client is tested on episodes that began when it was one already: how it was chosen costs nothing.
+that hour and state. `leak_bets` says how sure it is that they are not; how many were expected, and
+what others did, is said from the day's strata, which are independent: their sum has an exact tail.
+A suspected account of a client is tested on episodes that began when it was one already: how it was
+chosen costs nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +25,7 @@ from detectors.leak_state import (
     GROUP_SLOTS,
     HIT_BITS,
     MAKER_B,
-    N_LET_GO,
     PEERS,
-    RELATED,
     SCALES,
     SUSPECTED,
     SUSPECTS,
@@ -35,18 +35,18 @@ from detectors.leak_state import (
     T_LARGE,
     UNITS,
 )
-from detectors.statistics import q_values, spent
 from detectors.strata import tails
 from ingest.events import Array
 
-FAR: Final = 2.0
-"""Deviations above expectation below which a test cannot pass, and its exact tail is not taken."""
-LIKELY: Final = 0.5
-"""What stands for the probability of those."""
+GROUPS_PART: Final = 0.75
+"""Part of a day's stake that is on the group's accounts; the rest is on those of clients."""
+OWN_PART: Final = 0.75
+"""Part of that which is on executions in the order's own instrument, where the underlying has
+others: there the price moves most."""
+GROUPS: Final = range(COMPLEX, GROUP_SLOTS + 1)
+MOST: Final = 1e300
 Strata = tuple[Array, Array, Array, int]
 """Of each stratum: episodes, those hit, large ones; and how many large ones were hit in all."""
-TESTED: Final = (COMPLEX, *range(1, GROUP_SLOTS + 1), *range(SUSPECTED, SUSPECTED + SUSPECTS))
-"""Units that are no control."""
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,9 +60,13 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     hits: int
     expected: float
     p: float
-    q: float
-    allowed: float
-    tests: int
+    """Chance ever to win as much on this bet, at most."""
+    q: float = 1.0
+    """Of all bets on this unit, or the group, and with the part of the day's stake that they have,
+    likewise."""
+    allowed: float = 0.0
+    tests: int = 0
+    """Bets on it."""
     peer_hits: int = 0
     peer_expected: float = 0.0
     peer_p: float = 1.0
@@ -91,7 +95,7 @@ def strata(tallies: Array, unit: int) -> Strata:
 
     Parameters
     ----------
-    tallies : (looks, STRATA, TALLY_FIELDS) uint16
+    tallies : (SPANS, STRATA, TALLY_FIELDS) uint16
         Of one instrument related and one scale.
     """
     flat = tallies.reshape(-1, tallies.shape[-1]).astype(np.int64)
@@ -114,11 +118,15 @@ class Tallies(msgspec.Struct, frozen=True):
     """The day so far of one instrument."""
 
     counts: Array
-    """(RELATED, looks, SCALES, STRATA, TALLY_FIELDS) uint16."""
+    """(RELATED, SPANS, SCALES, STRATA, TALLY_FIELDS) uint16."""
     own: Array
     """(OWN_FIELDS,) int64."""
     accounts: Array
-    """(RELATED, SUSPECTS) int64: suspected accounts, by instrument related and slot."""
+    """(RELATED, SUSPECTS) int64: suspected accounts, by instrument related and slot; -1 = none."""
+    numbers: Array
+    """(RELATED, SUSPECTS) int64: which of that instrument's suspects of the day each is, from 1."""
+    won: Array
+    """(RELATED, SCALES, UNITS) float64: what the bets have won."""
 
     def unit_of(self, account: int) -> int:
         """Return the unit that a suspected account is here; -1 = it is none."""
@@ -126,68 +134,113 @@ class Tallies(msgspec.Struct, frozen=True):
         return SUSPECTED + int(slots[0]) if len(slots) else -1
 
 
-def verdicts(
-    day: Tallies, others: Sequence[Tallies], look: int, params: InformationLeakParams
-) -> list[Rate]:
+def verdicts(day: Tallies, others: Sequence[Tallies], params: InformationLeakParams) -> list[Rate]:
     """Return the surest tests that pass of an instrument's day so far: the group's, and suspects'.
 
-    The family is every unit of the group, suspect, instrument related and length of time whose
-    margins could show anything, for suspects the instruments of the underlying together as well,
-    and those let go in the day as if they showed nothing;
-    q-values are by Benjamini and Hochberg, and the n-th look of the day may spend
-    `spent(daily_false_alarms, n)`.
+    A stake for the day is spread over every unit, instrument related and length of time:
+    `GROUPS_PART` of it over those of the group, the rest over suspects, by how many the day had
+    before, for whom the instruments of the underlying together are bet on as well. One passes while
+    its part comes to 1 / `daily_false_alarms` of the whole; told is the bet that won most of those
+    that would pass alone, are of enough large orders, and of enough of them.
 
     Parameters
     ----------
     others : sequence of Tallies
         Of the other instruments on the underlying.
-    look : int
-        Its number in the UTC day, from 1.
     """
-    level = spent(params.daily_false_alarms, look)
+    level = params.daily_false_alarms
     controlled = bool(day.own[MAKER_B])
     level *= 1.0 if controlled else params.uncontrolled_ratio
-    found = list(_tests(day, others, params))
-    gone = int(sum(each.own[N_LET_GO] for each in (day, *others)))
-    q = q_values([rate.p for rate in found] + [LIKELY] * (2 * SCALES * gone))
-    surest: dict[int, Rate] = {}
-    for n in sorted(range(len(found)), key=lambda n: (found[n].p, n)):
-        rate = msgspec.structs.replace(
-            found[n], q=float(q[n]), allowed=level, tests=len(found), controlled=controlled
+    passed: list[Rate] = []
+    for bets, fortune in _fortunes(day, others, level):
+        surest = (
+            _rate(day, others, bet, params)
+            for bet in sorted(bets, reverse=True)
+            if bet[0] * level >= 1.0
         )
-        slot = rate.unit - SUSPECTED
-        surest.setdefault(int(day.accounts[rate.related, slot]) if slot >= 0 else -1, rate)
-    passed = [
-        _controlled(rate, day.counts[rate.related], params)
-        for rate in surest.values()
-        if rate.q <= level and rate.hits >= params.least_hits and rate.effect >= params.least_effect
-    ]
-    return [rate for rate in passed if rate is not None]
+        rate = next((each for each in surest if each is not None), None)
+        if rate is not None:
+            passed.append(
+                msgspec.structs.replace(
+                    rate, q=min(1.0, 1.0 / fortune), allowed=level, tests=len(bets),
+                    controlled=controlled,
+                )
+            )  # fmt: skip
+    found = [_controlled(rate, day.counts[rate.related], params) for rate in passed]
+    return [rate for rate in found if rate is not None]
 
 
-def _tests(
-    day: Tallies, others: Sequence[Tallies], params: InformationLeakParams
-) -> Iterator[Rate]:
-    for related in range(RELATED):
-        for scale in range(SCALES):
-            for unit in TESTED:
-                parts = [strata(day.counts[related, :, scale], unit)]
-                here = _test(parts, params.least_hits)
-                if here is not None:
-                    yield msgspec.structs.replace(here, related=related, scale=scale, unit=unit)
-                if unit < SUSPECTED or related:
-                    continue
-                account = int(day.accounts[0, unit - SUSPECTED])
-                units = [(other, other.unit_of(account)) for other in others]
-                parts += [strata(o.counts[0, :, scale], n) for o, n in units if n >= 0]
-                over_all = _test(parts, params.least_hits) if len(parts) > 1 else None
-                if over_all is not None:
-                    part = _test(parts[:1], 1)
-                    is_part = part is not None and part.p <= params.part_chance
-                    yield msgspec.structs.replace(
-                        over_all, scale=scale, unit=unit, over_all=True,
-                        p=over_all.p if is_part else LIKELY,
-                    )  # fmt: skip
+_Bet = tuple[float, int, int, int, int]
+"""What was won, instrument related, scale, unit, and whether over all on the underlying."""
+
+
+def _rate(
+    day: Tallies, others: Sequence[Tallies], bet: _Bet, params: InformationLeakParams
+) -> Rate | None:
+    """Return what a bet was on; None where that was too few orders, or too small a part of them."""
+    gain, related, scale, unit, over_all = bet
+    parts = [strata(day.counts[related, :, scale], unit)]
+    if over_all:
+        if _tail(parts) > params.part_chance:
+            return None
+        account = int(day.accounts[0, unit - SUSPECTED])
+        units = [(other, other.unit_of(account)) for other in others]
+        parts += [strata(o.counts[0, :, scale], n) for o, n in units if n >= 0]
+    every, marked, drawn, hits = _joined(parts)
+    rate = Rate(
+        related=related, unit=unit, scale=scale, large=int(drawn.sum()), hits=hits,
+        expected=_moments(every, marked, drawn)[0], p=1.0 / gain, over_all=bool(over_all),
+    )  # fmt: skip
+    return rate if hits >= params.least_hits and rate.effect >= params.least_effect else None
+
+
+def _fortunes(
+    day: Tallies, others: Sequence[Tallies], level: float
+) -> Iterator[tuple[list[_Bet], float]]:
+    """Yield the bets on the group, and on each suspect, whose part has come to 1 / `level`."""
+    parts = [OWN_PART, *((1.0 - OWN_PART) / len(others) for _ in others)] if others else [1.0]
+    fortune = GROUPS_PART * sum(
+        part * float(day.won[n, :, GROUPS.start : GROUPS.stop].mean())
+        for n, part in enumerate(parts)
+    )
+    if fortune * level >= 1.0:
+        bets: list[_Bet] = [
+            (float(day.won[n, scale, unit]), n, scale, unit, 0)
+            for n in range(len(parts)) for scale in range(SCALES) for unit in GROUPS
+        ]  # fmt: skip
+        yield bets, fortune
+    places: dict[int, list[tuple[int, int]]] = {}
+    for n in range(len(parts)):
+        for slot in np.flatnonzero(day.accounts[n] >= 0).tolist():
+            places.setdefault(int(day.accounts[n, slot]), []).append((n, slot))
+    for account, at in sorted(places.items()):
+        every: list[_Bet] = []
+        fortune = 0.0
+        for n, slot in at:
+            unit = SUSPECTED + slot
+            here = [(float(day.won[n, scale, unit]), n, scale, unit, 0) for scale in range(SCALES)]
+            if n == 0:
+                there = [(other, other.unit_of(account)) for other in others]
+                for scale in range(SCALES) if any(unit >= 0 for _, unit in there) else ():
+                    gain = math.prod(float(o.won[0, scale, u]) for o, u in there if u >= 0)
+                    here.append((min(here[scale][0] * gain, MOST), 0, scale, unit, 1))
+            fortune += _part_of(int(day.numbers[n, slot])) * parts[n] * _mean(here)
+            every += here
+        if fortune * level >= 1.0:
+            yield every, fortune
+
+
+def _mean(bets: Sequence[_Bet]) -> float:
+    return math.fsum(bet[0] / len(bets) for bet in bets)
+
+
+def _part_of(number: int) -> float:
+    """Return the part of the stake on the day's n-th suspect: all come to what is not the group's.
+
+    >>> sum(_part_of(n) for n in range(1, 100_000)) < 1 - GROUPS_PART
+    True
+    """
+    return (1.0 - GROUPS_PART) * SUSPECTS / ((number + SUSPECTS - 1) * (number + SUSPECTS))
 
 
 def strength(tallies: Sequence[Array], unit: int) -> float:
@@ -195,7 +248,7 @@ def strength(tallies: Sequence[Array], unit: int) -> float:
 
     Parameters
     ----------
-    tallies : sequence of (looks, SCALES, STRATA, TALLY_FIELDS) uint16
+    tallies : sequence of (SPANS, SCALES, STRATA, TALLY_FIELDS) uint16
         Of the instruments whose orders its executions are held against.
     """
     most = -math.inf
@@ -207,20 +260,14 @@ def strength(tallies: Sequence[Array], unit: int) -> float:
     return most
 
 
-def _test(parts: Sequence[Strata], least_hits: int) -> Rate | None:
-    """Return the test over some strata; None where the margins alone decide it: it is no test."""
+def _joined(parts: Sequence[Strata]) -> Strata:
     every, marked, drawn = (np.concatenate([part[n] for part in parts]) for n in range(3))
-    hits = sum(part[3] for part in parts)
-    if int(np.minimum(marked, drawn).sum()) < least_hits:
-        return None
-    mean, deviation = _moments(every, marked, drawn)
-    p = LIKELY
-    if hits - mean > FAR * deviation:
-        p = tails(every, marked, drawn, hits).p
-    return Rate(
-        related=0, unit=0, scale=0, large=int(drawn.sum()), hits=hits, expected=mean, p=p, q=1.0,
-        allowed=0.0, tests=0,
-    )  # fmt: skip
+    return every, marked, drawn, sum(part[3] for part in parts)
+
+
+def _tail(parts: Sequence[Strata]) -> float:
+    every, marked, drawn, hits = _joined(parts)
+    return tails(every, marked, drawn, hits).p if len(every) else 1.0
 
 
 def _controlled(rate: Rate, tallies: Array, params: InformationLeakParams) -> Rate | None:

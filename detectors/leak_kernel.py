@@ -15,7 +15,6 @@ from detectors.leak_screen import (
     GAP,
     LARGE,
     LEADS,
-    LOOK,
     MOST,
     SECOND,
     ahead_by_clients,
@@ -34,8 +33,6 @@ from detectors.leak_state import (
     A_SLOT,
     ACTS,
     COMPLEX,
-    CROWD,
-    DAY_NS,
     E_ACT,
     E_BEGAN,
     E_COUNTED,
@@ -50,6 +47,7 @@ from detectors.leak_state import (
     EVERY_SCALE,
     FLOWS,
     FRESH,
+    FULL,
     GROUP_SLOTS,
     H_ACCOUNT,
     H_ACT_RECEIVED,
@@ -74,7 +72,6 @@ from detectors.leak_state import (
     N_GROUP,
     N_HITS,
     N_PEERS,
-    N_RUNS,
     N_SIZES,
     OPEN,
     P_ACCOUNT,
@@ -87,6 +84,8 @@ from detectors.leak_state import (
     P_ORIGINATOR,
     P_OWNER,
     P_RECEIVED,
+    P_RESTING,
+    P_RESTING_ROLE,
     P_ROLE,
     P_SEQ,
     P_SIDE,
@@ -112,9 +111,6 @@ FEW: Final = 16
 """Client orders below which none is large."""
 _NULL: Final = int(NULL)
 _CLIENT, _MAKER = int(Role.CLIENT), int(Role.EXTERNAL_MM)
-_FULL: Final = 65_535
-_LASTING: Final = ((1 << HIT_BITS) - 1) | sum(EVERY_SCALE << n for n in (COMPLEX, PEERS, CROWD))
-"""What a new day keeps of an episode's state: flow, and hits of units that are there each day."""
 
 
 @njit(cache=True)
@@ -169,6 +165,15 @@ def _execute(row: Array, own: Array, acts: Array, slots: Array, group: bool) -> 
 
 
 @njit(cache=True)
+def _maker(own: Array, account: int) -> None:
+    """Note that an external maker trades."""
+    if own[MAKER_A] == 0:
+        own[MAKER_A] = account + 1
+    elif own[MAKER_B] == 0 and own[MAKER_A] != account + 1:
+        own[MAKER_B] = account + 1
+
+
+@njit(cache=True)
 def _ahead(  # noqa: PLR0917
     numbers: Array, own: Array, acts: Array, flow: Array, side: int, began: int
 ) -> tuple[int, int]:
@@ -209,17 +214,16 @@ def _ahead(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _count(numbers: Array, episode: Array, tallies: Array, at_ns: int, large: bool) -> None:
-    """Add a client's episode to the tallies of the look in which a time lies."""
-    look = at_ns % DAY_NS // numbers[LOOK]
+def _count(episode: Array, tallies: Array, large: bool) -> None:
+    """Add a client's episode to the tallies of the look that is going on."""
     for related in range(RELATED):
         state = episode[E_STATE + related]
         if state < 0:
             continue
         for scale in range(SCALES):
             flow = state >> (2 * scale) & 3
-            tally = tallies[related, look, scale, (FLOWS if episode[E_SIDE] < 0 else 0) + flow]
-            if tally[T_ALL] == _FULL:
+            tally = tallies[related, scale, (FLOWS if episode[E_SIDE] < 0 else 0) + flow]
+            if tally[T_ALL] == FULL:
                 continue
             tally[T_ALL] += 1
             if large:
@@ -290,38 +294,13 @@ def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int
         episode = episodes[n]
         if episode[E_SIDE] == 0:
             continue
-        ends_ns = episode[E_LAST] + numbers[GAP]
-        if ends_ns < before_ns:
+        if episode[E_LAST] + numbers[GAP] < before_ns:
             if not episode[E_COUNTED]:
-                _count(numbers, episode, tallies, ends_ns, False)
+                _count(episode, tallies, False)
             episode[E_SIDE] = 0
         else:
             left += 1
     return left
-
-
-@njit(cache=True)
-def new_day(  # noqa: PLR0917
-    own: Array,
-    episodes: Array,
-    tallies: Array,
-    slots: Array,
-    clients: Array,
-    screen: Array,
-    suspects: Array,
-) -> None:
-    """Forget the day's tallies, which account has which slot, and who is suspected."""
-    tallies[:] = 0
-    slots[:] = 0
-    screen[:] = 0
-    suspects[:] = 0
-    own[N_RUNS:] = 0
-    clients[:, A_SLOT] = 0
-    for n in range(len(episodes)):
-        for related in range(RELATED):
-            state = episodes[n, E_STATE + related]
-            if state > 0:
-                episodes[n, E_STATE + related] = state & _LASTING
 
 
 @njit(cache=True)
@@ -352,15 +331,15 @@ def scan(  # noqa: PLR0917
     for i in range(len(rows)):
         row = rows[i]
         x, side, clock = row[P_CODE], row[P_SIDE], row[P_CLOCK]
+        if row[P_ROLE] == _MAKER:
+            _maker(own[x], row[P_ACCOUNT])
+        if row[P_RESTING_ROLE] == _MAKER:
+            _maker(own[x], row[P_RESTING])
         if row[P_GROUP]:
             if row[P_RECEIVED] != _NULL:
                 _execute(row, own[x], acts[x, 0], slots[x], True)
             continue
         if row[P_ROLE] == _MAKER:
-            if own[x, MAKER_A] == 0:
-                own[x, MAKER_A] = row[P_ACCOUNT] + 1
-            elif own[x, MAKER_B] == 0 and own[x, MAKER_A] != row[P_ACCOUNT] + 1:
-                own[x, MAKER_B] = row[P_ACCOUNT] + 1
             if row[P_RECEIVED] != _NULL:
                 _execute(row, own[x], acts[x, 1], slots[x], False)
         elif row[P_ROLE] == _CLIENT and row[P_RECEIVED] != _NULL:
@@ -371,8 +350,7 @@ def scan(  # noqa: PLR0917
                 episode = episodes[x, n]
                 if episode[E_SIDE] != 0 and episode[E_LAST] + numbers[GAP] < clock:
                     if not episode[E_COUNTED]:
-                        ends_ns = episode[E_LAST] + numbers[GAP]
-                        _count(numbers, episode, tallies[x], ends_ns, False)
+                        _count(episode, tallies[x], False)
                     episode[E_SIDE] = 0
                 if episode[E_SIDE] == 0:
                     free = n
@@ -388,7 +366,7 @@ def scan(  # noqa: PLR0917
             if found < 0:
                 if free < 0:
                     if not episodes[x, oldest, E_COUNTED]:
-                        _count(numbers, episodes[x, oldest], tallies[x], clock, False)
+                        _count(episodes[x, oldest], tallies[x], False)
                     free = oldest
                     lost[0] += 1
                 found = free
@@ -410,7 +388,7 @@ def scan(  # noqa: PLR0917
             episode[E_LOTS] += row[P_LOTS]
             large = own[x, USUAL] > 0 and 1_000 * episode[E_LOTS] >= numbers[LARGE] * own[x, USUAL]
             if large and not episode[E_COUNTED]:
-                _count(numbers, episode, tallies[x], clock, True)
+                _count(episode, tallies[x], True)
                 _note(clock, numbers, episode, x, own, hits[x], acts, clients, kin[x])
                 for related in range(RELATED):
                     y = kin[x, related]

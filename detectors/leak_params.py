@@ -57,11 +57,13 @@ class InformationLeakParams(Params, frozen=True):
     look_s: Annotated[
         int,
         Parameter(
-            "distance of the event times at which tests are made, from 00:00 UTC",
+            "distance of the event times at which bets are settled and told of, from 00:00 UTC",
             "s",
-            "three quarters of an hour, 32 looks a day: what an hour shows is told within two",
+            "a quarter of an hour: looks cost nothing, but the large orders of each are held "
+            "against its ordinary ones, of which there must be some; divides three quarters of an "
+            "hour",
         ),
-    ] = 2_700
+    ] = 900
     daily_false_alarms: Annotated[
         float,
         Parameter(

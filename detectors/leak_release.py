@@ -1,8 +1,9 @@
-"""Suspects of whom nothing is seen are let go, so that there is a place for others in the day."""
+"""What is forgotten: all of a day at its end, and in it suspects of whom nothing is seen."""
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -12,17 +13,52 @@ from detectors.leak_screen import forget
 from detectors.leak_state import (
     A_SLOT,
     ACCOUNT,
+    COMPLEX,
+    CROWD,
     E_STATE,
     EVERY_SCALE,
+    HIT_BITS,
     KNOWN_BITS,
-    N_LET_GO,
+    N_RUNS,
+    PEERS,
+    RELATED,
     S_ACCOUNT,
     SUSPECTED,
     SUSPECTS,
     T_HITS,
     T_KNOWN,
 )
+from ingest.compiled import njit
 from ingest.events import Array
+
+_LASTING: Final = ((1 << HIT_BITS) - 1) | sum(EVERY_SCALE << n for n in (COMPLEX, PEERS, CROWD))
+"""What a new day keeps of an episode's state: flow, and hits of units that are there each day."""
+
+
+@njit(cache=True)
+def new_day(  # noqa: PLR0917
+    own: Array,
+    episodes: Array,
+    day: Array,
+    bets: Array,
+    slots: Array,
+    clients: Array,
+    screen: Array,
+    suspects: Array,
+) -> None:
+    """Forget the day's tallies and bets, which account has which slot, and who is suspected."""
+    day[:] = 0
+    bets[:] = 0.0
+    slots[:] = 0
+    screen[:] = 0
+    suspects[:] = 0
+    own[N_RUNS:] = 0
+    clients[:, A_SLOT] = 0
+    for n in range(len(episodes)):
+        for related in range(RELATED):
+            state = episodes[n, E_STATE + related]
+            if state > 0:
+                episodes[n, E_STATE + related] = state & _LASTING
 
 
 def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> None:
@@ -42,7 +78,7 @@ def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> No
     if not suspects[:, ACCOUNT].all():
         return
     places = [(int(x), int(related)) for x, related in np.argwhere(kin == code)]
-    parts = [kept["leak_tallies"][x, related] for x, related in places]
+    parts = [kept["leak_day"][x, related] for x, related in places]
     met = [
         sum(int(part[:, 0, :, T_KNOWN + 2 * n + 1].sum()) for part in parts)
         for n in range(SUSPECTS)
@@ -57,6 +93,8 @@ def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> No
     for part in parts:
         part[..., unit : unit + 2] = 0
         part[..., known : known + 2] = 0
+    for x, related in places:
+        kept["leak_bets"][x, related, :, SUSPECTED + slot] = 0.0
     mine = (EVERY_SCALE << (SUSPECTED + slot)) | (1 << (KNOWN_BITS + slot))
     for x, related in places:
         states = kept["leak_open"][x, :, E_STATE + related]
@@ -66,4 +104,3 @@ def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> No
     for place in np.flatnonzero(screen[:, S_ACCOUNT] == suspects[slot, ACCOUNT]):
         forget(own, screen[place])
     suspects[slot] = 0
-    own[N_LET_GO] += 1

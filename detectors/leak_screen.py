@@ -36,6 +36,8 @@ from detectors.leak_state import (
     N_CLIENTS,
     N_FOLLOWED,
     N_RUNS,
+    N_SUSPECTED,
+    NUMBER,
     OWNER,
     P_ACCOUNT,
     P_DOUBT,
@@ -63,7 +65,7 @@ from detectors.leak_state import (
 from ingest.compiled import njit
 from ingest.events import Array
 
-DELTA, GAP, LOOK, LARGE, MOST, LEAST, CHANCE, LEADS = range(8)
+DELTA, GAP, LARGE, MOST, LEAST, CHANCE, LEADS = range(7)
 """Places in the numbers that a pass is given; ratios are in thousandths, the chance in millionths.
 The leads come last."""
 SECOND: Final = 1_000_000_000
@@ -227,7 +229,7 @@ def _suspicious(numbers: Array, own: Array, entry: Array, way: int) -> bool:
 
 
 @njit(cache=True)
-def _suspect(suspects: Array, account: int, owner: int) -> None:
+def _suspect(own: Array, suspects: Array, account: int, owner: int) -> None:
     """Suspect an account that is not suspected yet, where there is a place."""
     place: int = -1
     for n in range(SUSPECTS):
@@ -236,7 +238,9 @@ def _suspect(suspects: Array, account: int, owner: int) -> None:
         if suspects[n, ACCOUNT] == 0 and place < 0:
             place = n
     if place >= 0:
+        own[N_SUSPECTED] += 1
         suspects[place, ACCOUNT], suspects[place, OWNER] = account, owner
+        suspects[place, NUMBER] = own[N_SUSPECTED]
 
 
 @njit(cache=True)
@@ -277,4 +281,4 @@ def screen_leaders(  # noqa: PLR0917
             entry[S_FOLLOWED + way] += 1
             own[N_FOLLOWED + way] += 1
             if _suspicious(numbers, own, entry, way):
-                _suspect(suspects, entry[S_ACCOUNT], act[A_OWNER])
+                _suspect(own, suspects, entry[S_ACCOUNT], act[A_OWNER])

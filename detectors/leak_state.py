@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from ingest.events import Array
+from ingest.instruments import Instruments
 
 DAY_NS: Final = 86_400 * 1_000_000_000
 RELATED: Final = 3
@@ -28,9 +29,19 @@ SUSPECTED: Final = GROUP_SLOTS + 3
 SUSPECTS: Final = 4
 """Clients' accounts suspected at once, an instrument and day: the first."""
 UNITS: Final = SUSPECTED + SUSPECTS
+TESTED: Final = (COMPLEX, *range(1, GROUP_SLOTS + 1), *range(SUSPECTED, UNITS))
+"""Units that are no control."""
 FLOWS: Final = 3
 """Net taking by others in the window: against the client's side, none, with it."""
 STRATA: Final = 2 * FLOWS
+SPANS: Final = 32
+"""Parts of a UTC day, of three quarters of an hour, of each of which its tallies are kept."""
+ODDS: Final = (1.5, 2.5, 5.0, 12.0)
+"""What being ahead of large orders is bet to be as odds, over those before others: from long times,
+over which one is ahead of many by chance, to short ones, in which one is of hardly any."""
+RESERVE: Final = len(ODDS)
+"""The field of a bet that is not put in yet."""
+BET_FIELDS: Final = RESERVE + 1
 
 ACTS: Final = 96
 """Executions kept of the group, and as many of external makers, an instrument."""
@@ -49,21 +60,24 @@ CLIENT_ACTS: Final = 512
 SCREENED: Final = 128
 """Clients' accounts of which it is kept how often large orders followed, an instrument and day."""
 
+FULL: Final = 65_535
+"""Most that a tally can hold."""
+
 # A trade that waits for its turn.
 P_CLOCK, P_CODE, P_SEQ, P_SIDE, P_LOTS, P_ACCOUNT, P_OWNER, P_ORIGINATOR = range(8)
-P_ROLE, P_GROUP, P_RECEIVED, P_INCOMING, P_DOUBT = range(8, 13)
-PENDING_FIELDS: Final = 13
+P_ROLE, P_GROUP, P_RECEIVED, P_INCOMING, P_DOUBT, P_RESTING, P_RESTING_ROLE = range(8, 15)
+PENDING_FIELDS: Final = 15
 # The instrument's own fields.
 N_SIZES, USUAL, LAST_INCOMING, LAST_LOTS, N_HITS, FRESH, N_GROUP, N_PEERS = range(8)
 MAKER_A, MAKER_B = range(8, 10)
-"""The first two external makers seen taking, account + 1."""
+"""The first two external makers that were seen to trade, account + 1."""
 N_CLIENTS, N_RUNS, N_FOLLOWED = range(10, 13)
 """Executions of clients' accounts; their runs; and from there on, a way each, runs followed."""
 WAYS: Final = 2 * SCALES
 """Ways to be followed: by a large order in the same instrument or in another, a scale each."""
-N_LET_GO: Final = N_FOLLOWED + WAYS
-"""The day's suspects whose place another may have."""
-OWN_FIELDS: Final = N_LET_GO + 1
+N_SUSPECTED: Final = N_FOLLOWED + WAYS
+"""Suspects of the day so far, those let go included."""
+OWN_FIELDS: Final = N_SUSPECTED + 1
 # Of an execution; the account's slot is 0 where it has none.
 A_RECEIVED, A_SIDE, A_LOTS, A_SLOT, A_SEQ, A_INCOMING, A_ACCOUNT, A_DOUBT = range(8)
 A_OWNER, A_ORIGINATOR, A_RUN, A_WAYS = range(8, 12)
@@ -74,8 +88,9 @@ ACT_FIELDS: Final = 12
 # executions on one side without a pause.
 S_ACCOUNT, S_SINCE, S_SIDE, S_LAST, S_RUN, S_RUNS, S_FOLLOWED = range(7)
 SCREEN_FIELDS: Final = S_FOLLOWED + WAYS
-# Of a suspect: account + 1, 0 = a free place; and owner, as in E_OWNER.
-ACCOUNT, OWNER = range(2)
+# Of a suspect: account + 1, 0 = a free place; owner, as in E_OWNER; and which of the day's it is,
+# from 1.
+ACCOUNT, OWNER, NUMBER = range(3)
 # Of an open episode; a free place has E_SIDE 0. From E_STATE on there is one field an instrument
 # related: flow a scale, then hits a scale and unit, two bits and one bit each; then a bit for each
 # suspect that there was, unless the episode is its own.
@@ -99,14 +114,8 @@ T_KNOWN: Final = T_HITS + 2 * UNITS
 TALLY_FIELDS: Final = T_KNOWN + 2 * SUSPECTS
 
 
-def shapes(looks: int) -> dict[str, tuple[tuple[int, ...], type]]:
-    """Return, by name, the part of one instrument of each array kept, and its kind.
-
-    Parameters
-    ----------
-    looks : int
-        Looks a day.
-    """
+def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
+    """Return, by name, the part of one instrument of each array kept, and its kind."""
     return {
         "leak": ((OWN_FIELDS,), np.int64),
         "leak_until": ((), np.int64),
@@ -115,17 +124,29 @@ def shapes(looks: int) -> dict[str, tuple[tuple[int, ...], type]]:
         "leak_acts": ((2, ACTS, ACT_FIELDS), np.int64),
         "leak_clients": ((CLIENT_ACTS, ACT_FIELDS), np.int64),
         "leak_screen": ((SCREENED, SCREEN_FIELDS), np.int64),
-        "leak_suspects": ((SUSPECTS, 2), np.int64),
+        "leak_suspects": ((SUSPECTS, 3), np.int64),
         "leak_flow": ((SECONDS, 2), np.int64),
         "leak_open": ((OPEN, EPISODE_FIELDS), np.int64),
         "leak_hits": ((HITS, HIT_FIELDS), np.int64),
-        "leak_tallies": ((RELATED, looks, SCALES, STRATA, TALLY_FIELDS), np.uint16),
+        "leak_tallies": ((RELATED, SCALES, STRATA, TALLY_FIELDS), np.uint16),
+        "leak_day": ((RELATED, SPANS, SCALES, STRATA, TALLY_FIELDS), np.uint16),
+        "leak_bets": ((RELATED, SCALES, UNITS, BET_FIELDS), np.float64),
     }
 
 
-def fresh(instruments: int, looks: int) -> dict[str, Array]:
+def fresh(instruments: int) -> dict[str, Array]:
     """Return the arrays of instruments of which nothing was seen."""
     made: dict[str, Array] = {}
-    for name, (shape, kind) in shapes(looks).items():
+    for name, (shape, kind) in shapes().items():
         made[name] = np.zeros((instruments, *shape), kind)
     return made
+
+
+def kin_of(instruments: Instruments) -> Array:
+    """Return each instrument's code and those of others on its underlying, by name; -1 = none."""
+    kin = np.full((len(instruments), RELATED), -1, np.int64)
+    for code, row in enumerate(instruments.rows):
+        same = [n for n, other in enumerate(instruments.rows) if other.collection == row.collection]
+        family = [code, *(n for n in same if n != code)][:RELATED]
+        kin[code, : len(family)] = family
+    return kin
