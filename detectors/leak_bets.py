@@ -39,31 +39,58 @@ FOLLOWS: Final = 1 / 16
 _MOST: Final = 1e300
 _LOG_MOST: Final = 690.0
 _ODDS: Final = np.array(ODDS)
+_LOG_ODDS: Final = np.log(_ODDS)
+_LARGE: Final = 1e200
+_LOG_LARGE: Final = math.log(_LARGE)
+_SMALL: Final = 1e-18
 _TESTED: Final = np.array(TESTED, np.int64)
 
 
 @njit(cache=True)
-def log_pay(every: int, marked: int, drawn: int, hits: int, odds: float) -> float:
-    """Return the logarithm of what a bet on a stratum pays.
+def pay(every: int, marked: int, drawn: int, hits: int, pays: Array) -> None:
+    """Add the logarithm of what a bet on a stratum pays, at each of the odds.
 
     Fisher's noncentral hypergeometric probability of the hits at an odds ratio, over the central.
+    Terms are products of ratios from the central mode outward, relative to it.
 
     Parameters
     ----------
     every, marked, drawn, hits : int
         How many there are, how many of them are marked, how many are drawn, and how many are both.
-    odds : float
-        Of being marked among those drawn, over those of the others.
+    pays : (odds,) float64
+        Of being marked among those drawn, over those of the others: `ODDS`.
     """
     least, most = max(0, drawn + marked - every), min(drawn, marked)
-    gain = math.log(odds)
-    log, central, shifted = 0.0, 0.0, least * gain
-    for k in range(least, most):
-        ways = (marked - k) * (drawn - k) / ((k + 1.0) * (every - marked - drawn + k + 1.0))
-        log += math.log(ways)
-        central = np.logaddexp(central, log)
-        shifted = np.logaddexp(shifted, log + (k + 1) * gain)
-    return hits * gain - shifted + central
+    mode = max(least, min(most, (drawn + 1) * (marked + 1) // (every + 2)))
+    neither = every - marked - drawn
+    up, down = np.empty(most - mode), np.empty(mode - least)
+    for k in range(mode, most):
+        up[k - mode] = (marked - k) * (drawn - k) / ((k + 1.0) * (neither + k + 1.0))
+    for k in range(mode, least, -1):
+        down[mode - k] = k * (neither + k) / ((marked - k + 1.0) * (drawn - k + 1.0))
+    central = _log_sum(up, down, 1.0)
+    for n in range(len(pays)):
+        pays[n] += (hits - mode) * _LOG_ODDS[n] - _log_sum(up, down, _ODDS[n]) + central
+
+
+@njit(cache=True)
+def _log_sum(up: Array, down: Array, odds: float) -> float:
+    """Return the logarithm of the sum of all terms, the mode's 1, each step up times the odds."""
+    total, term, folded = 1.0, 1.0, 0
+    for ratio in up:
+        term *= ratio * odds
+        total += term
+        if total > _LARGE:
+            total, term, folded = total / _LARGE, term / _LARGE, folded + 1
+        elif term < _SMALL * total and ratio * odds < 1.0:
+            break
+    term = _LARGE ** -float(folded)
+    for ratio in down:
+        term *= ratio / odds
+        total += term
+        if term < _SMALL * total:
+            break
+    return math.log(total) + folded * _LOG_LARGE
 
 
 @njit(cache=True)
@@ -95,8 +122,7 @@ def play(tallies: Array, bets: Array) -> None:
                     if 0 < drawn < every and 0 < marked < every:
                         some = True
                         hits = int(tally[T_HITS + 2 * unit + 1])
-                        for n in range(len(_ODDS)):
-                            pays[n] += log_pay(every, marked, drawn, hits, _ODDS[n])
+                        pay(every, marked, drawn, hits, pays)
                 if some:
                     _settle(bets[related, scale, unit], pays)
 
