@@ -100,10 +100,10 @@ class StopHuntingParams(Params, frozen=True):
             "chance of the legs of a run by the group together, up to which it is a case",
             "probability",
             "hedges of a maker run two or three clusters an hour and instrument, and most revert: "
-            "one in a thousand is about one a day on thirty instruments; with orders added and by "
-            "a turn alike, so that of both it is at most two",
+            "three in ten thousand are one in two days on thirty instruments; with orders added "
+            "and by a turn alike, so that of both it is at most one a day",
         ),
-    ] = 0.001
+    ] = 0.0003
     client_chance: Annotated[
         float,
         Parameter(

@@ -87,9 +87,11 @@ class WashRingsParams(Params, frozen=True):
     min_excess_ratio: Annotated[
         float,
         Parameter(
-            "meetings in laps over those that members' activity would give, of a circle in a burst",
+            "meetings of a set, or in laps of a circle in a burst, over those that members' "
+            "activity would give",
             "ratio",
-            "activity that changes within a circle's time gives a half more; twice, it does not",
+            "activity that changes within a circle's time gives a half more, and makers who quote "
+            "at unequal speed cross each other a quarter more often; twice, neither does",
         ),
         msgspec.Meta(gt=1),
     ] = 2.0

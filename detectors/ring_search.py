@@ -26,12 +26,16 @@ from ingest.events import Array
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a ring; `min_turns` and `max_probability` hold for fungible instruments only."""
+    """What makes a ring.
+
+    `min_turns`, `min_excess_ratio` and `max_probability` hold for fungible instruments only.
+    """
 
     max_members: int
     tolerance_ratio: float
     min_layers: int
     min_turns: int
+    min_excess_ratio: float
     max_probability: float
     hour_ns: int
     """Within which activity is taken to be even: the shortest window."""
@@ -162,12 +166,13 @@ def _peeled(
                 trades, graph, of_item[-limits.max_set_trades :], limits
             ):
                 by_chance, sure = 0.0, True
+                met = len(rows) - int(again[rows].sum())
                 if not unique:
                     meetings = len(covered) - int(again[covered].sum())
                     if len(accounts) < size or meetings < limits.min_turns * size:
                         continue
                     log_p, by_chance, in_doubt = chance_by_hour(who, met_src, met_dst, hour[~again])
-                    if log_p > surprise:
+                    if log_p > surprise or met < limits.min_excess_ratio * by_chance:
                         continue
                     sure = in_doubt <= surprise
                 yield Ring(
@@ -176,7 +181,7 @@ def _peeled(
                     again=again[covered],
                     layers=int(seen[s]),
                     laps=0,
-                    met=len(rows) - int(again[rows].sum()),
+                    met=met,
                     by_chance=by_chance,
                     sure=sure,
                     cut=cut or skipped > 0,

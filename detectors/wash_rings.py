@@ -84,11 +84,12 @@ class WashRings(Detector):
             "among them after which every member's position is back within 1 % of the mean size. "
             "Of unique items the same item must come back. Prints of one instruction against one "
             "account are one meeting. Each trade counts for the smallest set "
-            "that explains it. In fungible instruments members must meet more often than chance "
-            "gives by everyone's activity, hour by hour (feature window_trades and its baseline), "
-            "for at least three turns. Members who also trade with everybody never stand alone; "
-            "they are looked for in bursts of an hour or less: pairs that meet far more often than "
-            "both are then active, or parcels of one size that go round, and at least three laps "
+            "that explains it. In fungible instruments members must meet min_excess_ratio times as "
+            "often as chance gives by everyone's activity, hour by hour (feature window_trades and "
+            "its baseline), and surely so, for at least three turns. Members who also trade with "
+            "everybody never stand alone; they are looked for in bursts of an hour or less: pairs "
+            "that meet far more often than both are then active, or parcels of one size that go "
+            "round, and at least three laps "
             "of their trades, of three or more also where the venue swapped some or one was not "
             "seen, more than chance gives of the circle as a whole: that members meet "
             "so often, hand on whole what they bought of members more than other purchases, and, "
@@ -262,6 +263,7 @@ class WashRings(Detector):
             tolerance_ratio=params.tolerance_ratio,
             min_layers=params.min_layers_unique if unique else params.min_layers,
             min_turns=params.min_turns,
+            min_excess_ratio=params.min_excess_ratio,
             max_probability=params.max_probability,
             hour_ns=min(self._sizes),
             max_edges=params.max_edges,

@@ -331,7 +331,7 @@ def test_stops_that_others_run_after_the_group_prepared_belong_to_the_cluster():
     scene.wait(20)
     scene.new("MM", True, 150, 10, tif="IOC")
     scene.back()
-    (hit,) = scene.found()
+    (hit,) = scene.found(case_chance=1e-3)
     assert (hit.all_legs, hit.features["stops"].value, hit.features["cluster"].value) == (
         True,
         1,
@@ -412,7 +412,7 @@ def test_legs_rare_enough_make_a_case_though_the_price_stays():
     scene.wait(50)
     scene.new("MM", True, 150, 10, tif="IOC")
     scene.back(30)
-    (hit,) = scene.found(lasting_weight=0.2)
+    (hit,) = scene.found(case_chance=1e-3, lasting_weight=0.2)
     assert (hit.evidence, hit.all_legs, hit.significant) == ("supported", False, True)
     assert hit.features["reverted"].value <= 0
 
@@ -427,7 +427,7 @@ def test_a_push_that_takes_the_touch_alone_is_one_where_others_had_swept_the_res
     scene.stop("C2", 10)
     scene.new("MM", True, 50, 10, tif="IOC")
     scene.back()
-    (hit,) = scene.found()
+    (hit,) = scene.found(case_chance=1e-3)
     assert (hit.all_legs, hit.features["push"].value, hit.features["stops"].value) == (True, 0, 2)
 
 

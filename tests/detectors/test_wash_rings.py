@@ -157,6 +157,23 @@ def test_two_external_makers_crossing_at_a_tight_spread_are_no_ring():
     assert alerts(trades) == []
 
 
+@pytest.mark.parametrize(("ratio", "found"), [(2.0, 0), (1.01, 1)])
+def test_makers_who_cross_somewhat_more_often_than_they_meet_others_are_no_ring(ratio, found):
+    """Surely more than activity gives, but two in five more: one is slower to move its quotes."""
+    draw = random.Random(5)
+    trades = []
+    for _ in range(4000):
+        kind = draw.random()
+        clients = draw.sample(range(100, 160), 2)
+        met = clients if kind > 0.55 else [draw.choice((1, 2)), clients[0]]
+        pair = [1, 2] if kind < 0.15 else met
+        draw.shuffle(pair)
+        trades.append((BORDER + draw.randrange(HOUR), "BTC-USD", *pair, 100))
+    told = alerts(trades, params=WashRingsParams(min_excess_ratio=ratio))
+    alone = [f for f in told if f.features["layers"].value and set(f.accounts) == {1, 2}]
+    assert len(alone) == found
+
+
 def test_busy_accounts_that_trade_both_ways_with_everyone_are_no_ring():
     for seed in range(3):
         assert alerts(crowd(seed, accounts=6, trades=1500, span=DAY)) == []
