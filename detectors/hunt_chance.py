@@ -24,6 +24,8 @@ TURNS: Final = 250
 say little."""
 MOMENTS: Final = 100
 """Moments that count as seen before any was; at one of them the group had added orders."""
+LEAST: Final = 1e-300
+"""A p-value above 0: its logarithm is summed."""
 ROUNDING: Final = 1e-9
 """Share by which products of the same factors may differ by the order of multiplication."""
 
@@ -104,21 +106,20 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     took = turned if turns else 1.0
     # Who has an order there or comes for what rests does catch: how much is all that it says more.
     came = run.added > 0 or turns
-    if came:
-        shares = [share * runs / hits for share in shares]
+    given = [share * runs / hits for share in shares]
+    legs_of_it = given if came else shares
     fresh = new if run.fresh(lead_ns) and not came else 1.0
     legs = [
-        shares[quarter(run.caught / run.filled)],
+        legs_of_it[quarter(run.caught / run.filled)],
         sizes[min(run.lots.bit_length(), len(sizes) - 1)],
         often if run.beside else 1.0,
     ]
-    tails = [shares, sizes, [1.0, often]]
+    alike = [sizes, [1.0, often]]
     case = 1.0
     if run.caught >= params.worth_ratio * run.pushed:
         for there, way, tail in ((run.added > 0, added, many), (turns, took, [turned])):
-            case = min(case, as_rare([way, *legs], [tail, *tails]) if there else 1.0)
-    all_tails = [[1.0, *many], [1.0, turned], [1.0] if came else [1.0, new], *tails]
-    joint = as_rare([added, took, fresh, *legs], all_tails)
+            case = min(case, as_rare([way, *legs], [tail, given, *alike]) if there else 1.0)
+    joint = _together([added, took, fresh, *legs], many, turned, new, shares, given, alike)
     weight = min(1.0, max(run.reverted / params.reverted_ratio, params.lasting_weight))
     return Chance(
         added=added,
@@ -130,3 +131,23 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
         joint=min(1.0, joint / weight),
         case=min(1.0, case / weight),
     )
+
+
+def _together(  # noqa: PLR0917 - the legs, and what each could be
+    seen: Sequence[float],
+    many: Sequence[float],
+    turned: float,
+    new: float,
+    shares: Sequence[float],
+    given: Sequence[float],
+    alike: Sequence[Sequence[float]],
+) -> float:
+    """Return how often all legs seen are as rare, whether or not orders were added or it turned.
+
+    Where neither, the order just entered is a leg and how much is caught is not known to be any.
+    """
+    neither = (1.0 - many[0]) * (1.0 - turned)
+    joint = as_rare(seen, [[1.0, *many], [1.0, turned], given, *alike])
+    joint -= neither * as_rare(seen, [given, *alike])
+    joint += neither * as_rare(seen, [[1.0, new], shares, *alike])
+    return min(1.0, max(joint, LEAST))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
+
 from detectors.base import Parameter, Params
 
 
@@ -93,6 +95,7 @@ class StopHuntingParams(Params, frozen=True):
             "a maker among a handful; by an order just entered, its square; by orders that come "
             "for what rests of it, its cube: in 8 of 1,900 runs on tapes without a hunt",
         ),
+        msgspec.Meta(gt=0, lt=1),
     ] = 0.2
     case_chance: Annotated[
         float,

@@ -77,7 +77,7 @@ class InformationLeak(Detector):
     >>> instruments = example_instruments()
     >>> def found(batch):
     ...     return InformationLeak(InformationLeakParams(), instruments).step(batch)
-    >>> hit, = found(led(instruments))
+    >>> *_, hit = found(led(instruments))
     >>> hit.scenario, hit.evidence, hit.features["n"].value, hit.features["hits"].value
     ('information_leak', 'supported', 30, 24)
 
@@ -89,7 +89,7 @@ class InformationLeak(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="information_leak",
-        version=2,
+        version=3,
         title="Information leak",
         scope="platform",
         evidence_class="indicator",
@@ -107,8 +107,10 @@ class InformationLeak(Detector):
             "average. A day's stake is spread over units, instruments and L, and what is won is "
             "bet again each quarter of an hour: that it ever comes to n times the stake has a "
             "chance of 1/n at most, however often one looks (Ville 1939). It passes only where "
-            "external makers did not do the same. One alert an instrument and day: accounts that "
-            "act, their leading executions and the orders that followed. Accounts of clients are "
+            "external makers did not do the same (one who only rests could have). Over all on the "
+            "underlying what was won in its instruments is multiplied: orders there are taken as "
+            "independent. One alert an instrument and day: accounts that act, their leading "
+            "executions and the orders that followed. Accounts of clients are "
             "looked at as well, unlabelled: one that is ahead of other owners' and originators' "
             "large orders more often, for its runs of executions, than other clients are "
             "(`suspect_chance`, from `least_suspected` runs on) is suspected, at most four at once "

@@ -172,9 +172,10 @@ def _peeled(
                     if len(accounts) < size or meetings < limits.min_turns * size:
                         continue
                     log_p, by_chance, in_doubt = chance_by_hour(who, met_src, met_dst, hour[~again])
-                    if log_p > surprise or met < limits.min_excess_ratio * by_chance:
-                        continue
                     sure = in_doubt <= surprise
+                    little = sure and met < limits.min_excess_ratio * by_chance
+                    if log_p > surprise or little:
+                        continue
                 yield Ring(
                     accounts=accounts,
                     rows=covered,

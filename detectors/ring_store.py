@@ -110,12 +110,7 @@ class TradeStore:
         }
         none = np.zeros(len(kept), np.int8)
         self._pending.append(
-            Trades(
-                {
-                    name: known.get(name, none).astype(kind, copy=False)
-                    for name, kind in TRADE.items()
-                }
-            )
+            Trades({name: known.get(name, none).astype(kind) for name, kind in TRADE.items()})
         )
         return int(late.sum())
 

@@ -411,7 +411,9 @@ def test_facts_are_those_of_the_plain_reference(seed):
                        draw.choice([100, 200, 299])))  # fmt: skip
     sales = sales_of(trades)
     instruments = market("BTC-USD", "ITEM-1", "ITEM-2", "ITEM-3")
-    params = WashRingsParams(min_layers=1, min_turns=1, max_probability=0.9)
+    params = WashRingsParams(
+        min_layers=1, min_turns=1, max_probability=0.9, min_excess_ratio=1.0001
+    )
     rules = Rules(SIZES, layers=1, turns=1, probability=0.9)
     collections = dict.fromkeys(("ITEM-1", "ITEM-2", "ITEM-3"), "ITEM")
     expected = Reference(rules, collections).run(sales, BORDER + 3 * WEEK)

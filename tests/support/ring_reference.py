@@ -30,7 +30,6 @@ class Rules:
     layers: int = 3
     turns: int = 3
     probability: float = 1e-6
-    excess: float = 2.0
 
 
 @dataclass
@@ -77,7 +76,7 @@ class Reference:
                 hour = min(rules.sizes_ns)
                 if not beyond_chance(sales, members, rules.probability):
                     continue
-                if not beyond_chance(sales, members, rules.probability, hour, rules.excess):
+                if not beyond_chance(sales, members, rules.probability, hour):
                     continue
             sets.append((len(members), rows[0], members, rows))
         for size, _, members, rows in sorted(sets, key=lambda each: each[:2]):
@@ -160,11 +159,8 @@ def covered_runs(sales, tolerance):
     return [*stretches, current] if current else stretches
 
 
-def beyond_chance(sales, members, probability, hour_ns=None, excess=0.0):
-    """Whether for each member meeting the others so often is less likely than the limit.
-
-    And all of them together have met at least `excess` times as often as is likely.
-    """
+def beyond_chance(sales, members, probability, hour_ns=None):
+    """Whether for each member meeting the others so often is less likely than the limit."""
 
     def parts(hour):
         here = [s for s in sales if hour is None or s.time_ns // hour_ns == hour]
@@ -173,7 +169,6 @@ def beyond_chance(sales, members, probability, hour_ns=None, excess=0.0):
         return inside, crossing, len(here) - len(inside) - len(crossing)
 
     hours = [None] if hour_ns is None else sorted({s.time_ns // hour_ns for s in sales})
-    all_met = all_expected = 0.0
     for member in members:
         n = met = expected = 0
         for inside, crossing, outside in map(parts, hours):
@@ -183,7 +178,6 @@ def beyond_chance(sales, members, probability, hour_ns=None, excess=0.0):
             n += with_others + with_outsiders
             met += with_others
             expected += (with_others + with_outsiders) * (hits + 1) / (hits + outside + 2)
-        all_met, all_expected = all_met + met, all_expected + expected
         x, q = met / n, expected / n
         if x <= q:
             return False
@@ -192,4 +186,4 @@ def beyond_chance(sales, members, probability, hour_ns=None, excess=0.0):
             divergence += (1 - x) * math.log((1 - x) / (1 - q))
         if -n * divergence > math.log(probability):
             return False
-    return all_met >= excess * all_expected
+    return True
