@@ -59,11 +59,11 @@ class InformationLeakParams(Params, frozen=True):
         Parameter(
             "distance of the event times at which bets are settled and told of, from 00:00 UTC",
             "s",
-            "a quarter of an hour: looks cost nothing, but the large orders of each are held "
-            "against its ordinary ones, of which there must be some; divides three quarters of an "
-            "hour",
+            "a quarter of the three quarters of an hour of which tallies are kept: looks cost "
+            "nothing, but the large orders of each are held against its ordinary ones, of which "
+            "there must be some",
         ),
-    ] = 900
+    ] = 675
     daily_false_alarms: Annotated[
         float,
         Parameter(
