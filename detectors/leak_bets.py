@@ -36,7 +36,8 @@ BEGUN: Final = 0.75
 later, which would else have to win back what was lost before."""
 FOLLOWS: Final = 1 / 16
 """Part of the rest that is put in at each look: half of it within the first three hours."""
-_MOST: Final = 1e300
+MOST: Final = 1e300
+"""What a fortune comes to at most."""
 _LOG_MOST: Final = 690.0
 _ODDS: Final = np.array(ODDS)
 _LOG_ODDS: Final = np.log(_ODDS)
@@ -135,7 +136,7 @@ def _settle(bet: Array, pays: Array) -> None:
     bet[RESERVE] = 1.0 - BEGUN if begins else bet[RESERVE] - put_in
     for n in range(RESERVE):
         stake = bet[n] + put_in / RESERVE
-        bet[n] = min(stake * math.exp(min(pays[n], _LOG_MOST)), _MOST)
+        bet[n] = min(stake * math.exp(min(pays[n], _LOG_MOST)), MOST)
 
 
 def settle(look: Array, span: Array, bets: Array) -> None:

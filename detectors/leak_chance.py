@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from detectors.leak_bets import MOST
 from detectors.leak_params import InformationLeakParams
 from detectors.leak_state import (
     COMPLEX,
@@ -44,7 +45,6 @@ OWN_PART: Final = 0.75
 """Part of that which is on executions in the order's own instrument, where the underlying has
 others: there the price moves most."""
 GROUPS: Final = range(COMPLEX, GROUP_SLOTS + 1)
-MOST: Final = 1e300
 Strata = tuple[Array, Array, Array, int]
 """Of each stratum: episodes, those hit, large ones; and how many large ones were hit in all."""
 

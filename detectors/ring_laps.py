@@ -259,6 +259,15 @@ def _next_runs(seller: Array, buyer: Array, runs: Runs) -> Array:
 
 
 @njit(cache=True)
+def use(start: int, pieces: int, onward: Array, used: Array) -> None:
+    """Mark a run of meetings of one pair, from its first on, as used."""
+    at = start
+    for _ in range(pieces):
+        used[at] = True
+        at = onward[at]
+
+
+@njit(cache=True)
 def passed(
     seller: Array, buyer: Array, lots: Array, members: int, pieces: int
 ) -> tuple[Array, int]:
@@ -308,8 +317,5 @@ def passed(
             continue
         laps += 1
         for k in range(steps):
-            at = runs.first[path[k]]
-            for _ in range(runs.pieces[path[k]]):
-                inside[at] = True
-                at = runs.onward[at]
+            use(runs.first[path[k]], runs.pieces[path[k]], runs.onward, inside)
     return inside, laps

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.ring_laps import next_of_pair
+from detectors.ring_laps import next_of_pair, use
 from ingest.compiled import njit
 from ingest.events import Array
 
@@ -25,14 +25,6 @@ def _held(start: int, pieces: int, lots: Array, onward: Array, used: Array) -> i
         held += lots[at]
         at = onward[at]
     return held
-
-
-@njit(cache=True)
-def _use(start: int, pieces: int, onward: Array, used: Array) -> None:
-    at = start
-    for _ in range(pieces):
-        used[at] = True
-        at = onward[at]
 
 
 @njit(cache=True)
@@ -97,8 +89,8 @@ def handed_round(
                         ):
                             found = u
                     if found != _NONE:
-                        _use(t, here, onward, bought_on)
-                        _use(found, there, onward, sold_on)
+                        use(t, here, onward, bought_on)
+                        use(found, there, onward, sold_on)
                         handed[buyer[t]] += 1
                         break
     laps = (handed.sum() + _MAY_MISS) // members
