@@ -16,8 +16,8 @@ import numpy as np
 
 from detectors.fading_params import QuoteFadingParams
 from detectors.fading_state import (
+    COMPLEX,
     DOUBTFUL,
-    GROUP_SLOTS,
     LEVEL,
     LEVELS,
     PEERS,
@@ -52,6 +52,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     expected: float
     tally: tuple[int, ...]
     peers: tuple[int, ...]
+    peer_buckets: int
+    """Span of `peers`: that of the test, or a longer one where the test's has too few."""
+    units: int
+    """Units that were tested beside this one, itself included."""
 
 
 def tails(levels: Sequence[int] | Array, hits: int) -> tuple[float, float]:
@@ -92,13 +96,13 @@ def _binomial(trials: int, chance: float) -> Array:
     return mass
 
 
-def day_tests(params: QuoteFadingParams) -> int:
-    """Return how many tests an instrument's day holds, at most.
+def day_tests(params: QuoteFadingParams, units: int) -> int:
+    """Return how many tests an instrument's day holds, with so many units in each.
 
-    >>> day_tests(QuoteFadingParams())
-    24192
+    >>> day_tests(QuoteFadingParams(), 1)
+    3456
     """
-    return DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * (GROUP_SLOTS + 1)
+    return DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * units
 
 
 def verdict(
@@ -124,15 +128,15 @@ def verdict(
 def _passed(
     tallies: Array, bucket: int, since: int, peers_seen: int, params: QuoteFadingParams
 ) -> Iterator[Verdict]:
-    allowed = params.daily_false_alarms / day_tests(params)
     for buckets in (scale for scale in params.scales if scale <= bucket - since):
-        rows = [(bucket - back) % len(tallies) for back in range(buckets)]
-        both = tallies[rows].sum(axis=0)
         for side in SIDES:
-            sums = both.sum(axis=1) if not side else both[:, 0 if side > 0 else 1]
-            controlled = peers_seen > 1 and sums[PEERS, WINDOWS] >= params.least_peer_windows
+            sums = _sums(tallies, bucket, buckets, side)
+            peers, peer_buckets = _peers_of(tallies, bucket, buckets, side, params)
+            controlled = peers_seen > 1 and peers[WINDOWS] >= params.least_peer_windows
             least = params.min_withdrawals if controlled else params.min_alone
-            for unit in range(GROUP_SLOTS + 1):
+            units = _units(sums)
+            allowed = params.daily_false_alarms / day_tests(params, len(units))
+            for unit in units:
                 tally = sums[unit]
                 hits = int(tally[WITHDRAWN])
                 if hits < least:
@@ -142,7 +146,7 @@ def _passed(
                 if hits <= expected:
                     continue
                 chance = tails(levels, hits)[0]
-                peer_chance = _over_peers(tally, sums[PEERS], expected) if controlled else 1.0
+                peer_chance = _over_peers(tally, peers, expected) if controlled else 1.0
                 if chance > allowed or (controlled and peer_chance > params.peer_chance):
                     continue
                 yield Verdict(
@@ -155,8 +159,37 @@ def _passed(
                     peer_chance=peer_chance,
                     expected=expected,
                     tally=tuple(tally[: DOUBTFUL + 1].tolist()),
-                    peers=tuple(sums[PEERS, : DOUBTFUL + 1].tolist()),
+                    peers=tuple(peers[: DOUBTFUL + 1].tolist()),
+                    peer_buckets=peer_buckets,
+                    units=len(units),
                 )
+
+
+def _sums(tallies: Array, bucket: int, buckets: int, side: int) -> Array:
+    """Return the sums of the latest buckets, of clients on one side or (0) on both."""
+    both: Array = tallies[[(bucket - back) % len(tallies) for back in range(buckets)]].sum(axis=0)
+    return both.sum(axis=1) if not side else both[:, 0 if side > 0 else 1]
+
+
+def _units(sums: Array) -> list[int]:
+    """Return what is tested: the complex, and its accounts where more than one had a window."""
+    accounts = [unit for unit in range(COMPLEX + 1, PEERS) if sums[unit, WINDOWS]]
+    return [COMPLEX, *accounts] if len(accounts) > 1 else [COMPLEX]
+
+
+def _peers_of(
+    tallies: Array, bucket: int, buckets: int, side: int, params: QuoteFadingParams
+) -> tuple[Array, int]:
+    """Return the tally of external makers, and over how many buckets it is.
+
+    Where they had too few windows in the test's own span, what they do over a longer one stands
+    for it; the longest if none has enough.
+    """
+    for longer in sorted({each for each in params.scales if each > buckets} | {buckets}):
+        peers = _sums(tallies, bucket, longer, side)[PEERS]
+        if peers[WINDOWS] >= params.least_peer_windows:
+            break
+    return peers, longer
 
 
 def _over_peers(ours: Array, peers: Array, expected: float) -> float:

@@ -110,7 +110,7 @@ def features_of(told: Clearest, params: QuoteFadingParams) -> dict[str, Feature]
     ours, habit = rates(passed.tally)
     theirs, their_habit = rates(passed.peers)
     hits = passed.tally[WITHDRAWN]
-    tests = day_tests(params)
+    tests = day_tests(params, passed.units)
     features = {
         "tested_withdrawals": Feature(hits, "count", rounded(passed.expected)),
         "tested_windows": Feature(passed.tally[WINDOWS], "count"),
@@ -130,6 +130,7 @@ def features_of(told: Clearest, params: QuoteFadingParams) -> dict[str, Feature]
         features["peer_chance"] = Feature(
             rounded(passed.peer_chance), "probability", params.peer_chance
         )
+        features["peer_span"] = Feature(passed.peer_buckets * params.bucket_s, "s")
     else:
         features["no_peer_control"] = Feature(peers_seen, "external makers", 2)
     return features

@@ -101,7 +101,8 @@ class QuoteFadingParams(Params, frozen=True):
     least_peer_windows: Annotated[
         int,
         Parameter(
-            "clients' windows with an external maker at the touch without which there is no peer",
+            "clients' windows with an external maker at the touch without which a longer span is "
+            "looked at, and in the longest of which there is no peer",
             "count",
             "fewer than four can never show that a rate of one in two is another's",
         ),

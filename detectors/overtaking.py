@@ -46,11 +46,13 @@ def octave(gap_ns: int) -> int:
     >>> octave(20_000), octave(100_000), octave(10_000), octave(40_000_000)
     (0, 2, -1, -1)
     """
-    found, left = -FIRST_OCTAVE, gap_ns
+    if not 1 << FIRST_OCTAVE <= gap_ns < 1 << (FIRST_OCTAVE + OCTAVES):
+        return -1  # most pairs
+    found, left = 0, gap_ns >> FIRST_OCTAVE
     while left > 1:
         left >>= 1
         found += 1
-    return found if 0 <= found < OCTAVES else -1
+    return found
 
 
 @njit(cache=True)

@@ -194,6 +194,26 @@ def test_without_external_makers_more_is_asked_and_it_is_said():
     assert hit.features["no_peer_control"].value == 0
 
 
+def alone_at_the_touch(before):
+    """Twelve rounds of everybody, `before` fading; then six of a maker that stands alone."""
+    scene = Scene().rounds(12, fade=before)
+    scene.wait(300_000 - (scene.venue.now_ns - START) // MS)
+    scene.behind |= {"X1": 3, "X2": 3}
+    scene.quote()
+    return scene.rounds(6, fade=["MM"]).found()
+
+
+def test_where_external_makers_are_behind_the_touch_their_windows_before_are_compared_with():
+    (hit,) = alone_at_the_touch([])
+    assert hit.features["withdrawals"].value == 6
+    assert (hit.features["span"].value, hit.features["peer_span"].value) == (300, 600)
+    assert hit.features["peer_rate"].value == 0
+
+
+def test_and_if_they_faded_then_it_is_no_choice_of_the_group():
+    assert alone_at_the_touch(["X1", "X2"]) == []
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_cuts_change_nothing(size):
     whole = Scene().rounds(fade=["MM"]).found()
