@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
@@ -23,6 +23,7 @@ from detectors.spoofing_rate import (
 )
 from detectors.statistics import gamma_tail, poisson_tail, spent
 from detectors.trades import quantity, shown
+from detectors.untold import Untold
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
@@ -43,7 +44,7 @@ class Spoofing(Detector):
     """Layers of the complex that go once its orders on the other side are filled.
 
     State: 250 kB an instrument of live orders, habits and tallies; open episodes, one at most an
-    instrument.
+    instrument, and 64 of the last day that ended as weak.
 
     Examples
     --------
@@ -64,7 +65,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=5,
+        version=6,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
@@ -86,9 +87,10 @@ class Spoofing(Detector):
             "fill on the other side) against P(net withdrawal | no fill) of the complex and "
             "against external makers' after a fill, among what stood about as long (Fisher's exact "
             "test in strata, in the clearer measure of two, at each cycle, a UTC day's level spent "
-            "as 1/(k(k+1))). "
-            "Size against habit, delay, dwell and distance are features. A lone cycle is told as "
-            "weak. mmp, disconnect and kill cancels are no withdrawal. Only the continuous phase. "
+            "as 1/(k(k+1))). Once it passes every cycle is of a pattern: a lone one is told, "
+            "and with it those of the day before; until then it is told as weak. "
+            "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
+            "cancels are no withdrawal. Only the continuous phase. "
             "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
             "not bear on it."
         ),
@@ -118,7 +120,7 @@ class Spoofing(Detector):
         blind_spots=(
             "layers by an account registered as a client's (hidden_affiliates)",
             "layers in another instrument than the fill",
-            "one cycle an hour: each is told as weak, their number is not added up",
+            "a few cycles a day, hours apart: each is told as weak",
             "two cycles among an instrument's first filled surges of a day: mostly told as weak",
             "one order a cycle that is small beside the sizes its maker shows",
         ),
@@ -148,12 +150,13 @@ class Spoofing(Detector):
         wants=("reason", "display", "tif", "replaces"),
     )
     Params: ClassVar[type[Params]] = SpoofingParams
-    layout: ClassVar[Layout] = {**Episodes.layout, **Layers.layout}
+    layout: ClassVar[Layout] = {**Episodes.layout, **Untold.layout, **Layers.layout}
 
     def __init__(self, params: SpoofingParams, instruments: Instruments) -> None:
         self._params = params
         self._instruments = instruments
         self._episodes = Episodes(params.episode_gap_s * SECOND)
+        self._untold = Untold(params.window_s * SECOND)
         self._layers = Layers(len(instruments), params)
 
     @property
@@ -192,6 +195,10 @@ class Spoofing(Detector):
         self._judge(sums, cycle)
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
+        if sums["significant"]:
+            for earlier in self._untold.take(cycle.instrument, episode.last_ns):
+                earlier.sums |= {name: sums[name] for name in _OF_THE_DAY}
+                yield self._finding(earlier, episode.last_ns, (), closed=True)
 
     def _judge(self, sums: dict[str, int], cycle: Cycle) -> None:
         """Hold the episode so far against external makers, and the fills against no fill."""
@@ -224,17 +231,23 @@ class Spoofing(Detector):
         }
 
     def _closing(self, episode: Episode) -> Finding:
+        if not self._is_case(episode.sums):
+            self._untold.keep(episode)
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
+
+    def _is_case(self, sums: Mapping[str, int]) -> bool:
+        """Return whether cycles are rare by themselves, or of a pattern that the day shows."""
+        params, early = self._params, sums["trials"] < self._params.least_trials
+        limit = params.early if early else params.chance
+        rare = sums["cycles"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
+        agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
+        return bool(sums["significant"]) or (rare and agreed and not sums["refuted"])
 
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
-        sums, code, params = episode.sums, episode.key[0], self._params
-        cycles, early = sums["cycles"], sums["trials"] < params.least_trials
-        limit = params.early if early else params.chance
-        rare = cycles >= params.fewest_cycles and sums["chance"] <= limit * PARTS
-        agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
-        case = rare and agreed and not sums["refuted"]
+        sums, code = episode.sums, episode.key[0]
+        cycles, case = sums["cycles"], self._is_case(sums)
         evidence: Evidence = "supported" if case else "weak"
         return Finding(
             detector=self.spec.id,
@@ -293,14 +306,21 @@ class Spoofing(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
-        return {**self._episodes.snapshot(), **self._layers.snapshot()}
+        return {
+            **self._episodes.snapshot(),
+            **self._untold.snapshot(),
+            **self._layers.snapshot(),
+        }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._layers.restore(snapshot)
         self._episodes.restore(snapshot)
+        self._untold.restore(snapshot)
 
 
+_OF_THE_DAY: Final = ("p", "significant", "own", "others", "trials", "peer_cycles", "peer_hours")
+"""What an episode's sums say of the day and not of it."""
 _PLACES: Final = {"buy": "bought", "sell": "sold"}
 _FEWEST_PEERS: Final = 2
 

@@ -129,6 +129,45 @@ def test_two_are_where_external_makers_had_none_for_long():
     assert scene.cases()[-1].features["cycles"].value == 2
 
 
+def apart(rounds, *, cycles=True):
+    """Size that is sold into twice, and then a cycle (or size withdrawn without a fill)."""
+    scene = Scene()
+    for _ in range(rounds):
+        for _ in range(2):
+            scene.layers(price=103)
+            scene.wait(2.5)
+            scene.new("B", SELL, 30, 101, tif="IOC")
+            scene.wait(400)
+        scene.cycle(buyer="A" if cycles else None)
+        scene.wait(600)
+    return scene
+
+
+def test_lone_cycles_are_told_once_the_day_shows_a_pattern_and_those_before_with_them():
+    findings = apart(8).findings()
+    cases = [f for f in findings if f.all_legs]
+    assert all(each.features["cycles"].value == 1 and each.significant for each in cases)
+    latest = {f.first_seq: f for f in findings}
+    assert len(latest) == 8
+    assert all(each.all_legs and each.evidence == "supported" for each in latest.values())
+    (at_ns,) = {each.detected_ns for each in cases[:7]}
+    assert [each.first_seq for each in cases[1:7]] == sorted(latest)[: len(cases[1:7])]
+    assert at_ns > cases[1].window_end_ns + 3_600 * SECOND
+    for seq in latest:
+        mine = [f.revision for f in findings if f.first_seq == seq]
+        assert mine == sorted(set(mine))
+
+
+def test_a_few_lone_cycles_stay_weak():
+    assert apart(3).findings()
+    assert apart(3).cases() == []
+
+
+@pytest.mark.parametrize("size", [1, 50])
+def test_cuts_do_not_change_what_the_day_shows(size):
+    assert apart(8).findings(size) == apart(8).findings()
+
+
 def test_the_layers_their_withdrawal_and_the_fill_are_cited():
     scene = Scene()
     layers = scene.layers()
@@ -585,7 +624,7 @@ def test_layers_elsewhere():
     assert scene.cases()
 
 
-@blind_spot("one cycle an hour: each is told as weak, their number is not added up")
+@blind_spot("a few cycles a day, hours apart: each is told as weak")
 @pytest.mark.xfail(strict=True)
 def test_cycles_far_apart():
     scene = Scene()

@@ -1,4 +1,7 @@
-"""The act of spoofing: two cycles of layers, a fill on the other side, and their withdrawal."""
+"""The act of spoofing: two cycles of layers, a fill on the other side, and their withdrawal.
+
+The last record, much later, finds them over.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,5 @@ def play(stage: Stage) -> None:
             venue.cancel(name, layer)
         venue.now_ns += 5 * SECOND
         venue.new(name, client, "buy", 1, 9_000)
+    venue.now_ns += 500 * SECOND
+    venue.new(name, client, "buy", 1, 9_000)

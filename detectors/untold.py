@@ -1,0 +1,57 @@
+"""Episodes that ended as weak: told once the pattern that they turn out to be of is shown."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from detectors.episodes import EPISODES, Episode, code_of
+from ingest.sections import Layout
+from ingest.state import Snapshot, pack_exact, unpack_exact
+
+MOST: Final = 64
+"""Episodes kept an instrument, the latest: the others stay as they were told."""
+
+
+class Untold:
+    """The latest weak episodes of each instrument.
+
+    State: at most `MOST` episodes an instrument.
+
+    Parameters
+    ----------
+    span_ns : int
+        How long after its last fact an episode may be told, event time, ns.
+    """
+
+    layout: ClassVar[Layout] = {"untold": EPISODES}
+
+    def __init__(self, span_ns: int) -> None:
+        self._span_ns = span_ns
+        self._held: dict[int, list[Episode]] = {}
+
+    def keep(self, episode: Episode) -> None:
+        """Keep an episode that has ended."""
+        held = self._held.setdefault(code_of(episode), [])
+        held.append(episode)
+        del held[:-MOST]
+
+    def take(self, code: int, now_ns: int) -> list[Episode]:
+        """Forget what is kept of an instrument; return what is recent enough, in order.
+
+        `facts` of each has been raised by one: what is told of it now is a revision of its own.
+        """
+        held = self._held.pop(code, [])
+        recent = [episode for episode in held if now_ns - episode.last_ns <= self._span_ns]
+        for episode in recent:
+            episode.facts += 1
+        return recent
+
+    def snapshot(self) -> Snapshot:
+        """Return what is kept; of an instrument together, in order."""
+        return {"untold": pack_exact([e for code in sorted(self._held) for e in self._held[code]])}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot."""
+        self._held = {}
+        for episode in unpack_exact(snapshot["untold"], list[Episode]):
+            self.keep(episode)
