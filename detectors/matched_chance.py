@@ -4,12 +4,16 @@ Meetings: in each quarter of an hour, who rested and who took are two margins of
 they independent, the parties of a set would meet as often as the margins say. Where their orders of
 unlike sizes meet more often than that, by whatever cause, those alike may do so as well. Sizes: two
 meeting orders are alike as often as a member's orders are with others', or as a member's other
-orders have the sizes at hand, or as all orders are, whichever is most. Neither needs to know what
-is usual on a venue, in an instrument, at an hour or of an account.
+orders have the sizes at hand, or as all orders are, whichever is most. Gaps: the second order comes
+as soon as a share of those of other meetings did. None needs to know what is usual on a venue, in
+an instrument, at an hour or of an account.
 """
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -17,16 +21,17 @@ import numpy as np
 
 from detectors import matched_kernel as k
 from detectors.matched_kernel import ONE, P_ALIKE, P_KEY, P_MET, P_NOTED, SIZES, alike, pair_key
-from detectors.statistics import binomial_tail, poisson_tail
+from detectors.statistics import binomial_tail, gamma_tail
 from detectors.wash_kernel import slot
 from ingest.compiled import njit
 from ingest.events import Array
 
-E_MET, E_ALIKE, E_EXPECTED, E_SHARE = range(4)
-EXPECTED: Final = 4
+E_MET, E_ALIKE, E_EXPECTED, E_SHARE, E_MOST = range(5)
+PARTS: Final = 10**12
+"""Numbers expected are kept in an episode as integers of so many parts."""
 
 
-class Chance(msgspec.Struct, frozen=True):
+class Chance(msgspec.Struct, frozen=True, kw_only=True):
     """What chance says of a set of parties in an instrument and day."""
 
     meetings: int
@@ -36,21 +41,78 @@ class Chance(msgspec.Struct, frozen=True):
     """Meetings of orders alike that chance would give."""
     share: float
     """Of their meetings, those that would be alike by chance."""
+    most: int
+    """Meetings that there could be, by how often each rested and took."""
+    soon: float
+    """How surprisingly soon the second orders of meetings alike came: the sum of -ln of chances."""
 
     @property
     def p(self) -> float:
-        """P(so many alike or more): Poisson, with the expected mean."""
-        return poisson_tail(self.alike, self.expected)
+        """P(as much against chance as this): twice the lesser of the number's, and both together.
+
+        How many there are and how soon each came are independent, so that Fisher's method joins
+        them; by number alone they are told who take their time.
+        """
+        number, gaps = self.by_number, self.by_gaps
+        both = gamma_tail(2, -math.log(max(number * gaps, sys.float_info.min)))
+        return min(1.0, 2.0 * min(number, both))
+
+    @property
+    def by_number(self) -> float:
+        """P(so many alike or more)."""
+        return self._tail(self.alike)
 
     @property
     def beyond(self) -> float:
         """P(more alike)."""
-        return poisson_tail(self.alike + 1, self.expected)
+        return self._tail(self.alike + 1)
+
+    @property
+    def by_gaps(self) -> float:
+        """P(so many came so soon): each chance is uniform, so that -ln of it is exponential."""
+        return gamma_tail(self.alike, self.soon)
 
     @property
     def of_sizes(self) -> float:
         """P(so many alike or more, of so many meetings): binomial."""
         return binomial_tail(self.alike, self.meetings, self.share)
+
+    def sums(self) -> dict[str, int]:
+        """Return all of it in integers, for an episode's sums.
+
+        >>> chance = Chance(meetings=4, alike=3, expected=0.25, share=0.5, most=9, soon=1.5)
+        >>> Chance.of(chance.sums()) == chance
+        True
+        """
+        return {
+            "met": self.meetings,
+            "alike": self.alike,
+            "expected": round(self.expected * PARTS),
+            "share": round(self.share * PARTS),
+            "most": self.most,
+            "soon": round(self.soon * PARTS),
+        }
+
+    @classmethod
+    def of(cls, sums: Mapping[str, int]) -> Chance:
+        """Return what an episode's sums hold."""
+        return cls(
+            meetings=sums["met"],
+            alike=sums["alike"],
+            expected=sums["expected"] / PARTS,
+            share=sums["share"] / PARTS,
+            most=sums["most"],
+            soon=sums["soon"] / PARTS,
+        )
+
+    def _tail(self, hits: int) -> float:
+        """P(so many or more): binomial, of as many trials as there could be meetings.
+
+        Given the margins, the number of meetings of two is a sum of independent trials, as many as
+        the lesser margin (Vatutin, Mikhailov 1982); above its mean no such sum has a heavier tail
+        than the binomial of that mean (Hoeffding 1956).
+        """
+        return binomial_tail(hits, self.most, min(1.0, self.expected / max(1, self.most)))
 
 
 @njit(cache=True)
@@ -115,7 +177,7 @@ def expected(  # noqa: PLR0917
     pairs: Array,
     pair_counts: Array,
 ) -> Array:
-    """Return meetings of a set, those alike, those that chance would give, and the chance of one.
+    """Return meetings of a set, those alike, by chance, the chance of one, and how many could be.
 
     Parameters
     ----------
@@ -150,7 +212,7 @@ def expected(  # noqa: PLR0917
         like = max(0, parties[rows[i], P_ALIKE] - both[i].sum())
         own[i] = max(usual, (like + weight * usual) / (outside + weight))
     left = 1.0 - head[k.H_SELF] / max(1.0, float(head[k.H_MET])) ** 2
-    by_chance, ordinary, shares = 0.0, 0.0, 0.0
+    by_chance, ordinary, shares, most = 0.0, 0.0, 0.0, 0
     for i in range(members):
         for j in range(i):
             a, b = rows[i], rows[j]
@@ -163,6 +225,8 @@ def expected(  # noqa: PLR0917
             by_chance += mean * share * left
             ordinary += mean * (1.0 - share) * left
             shares += between[i, j] * share
+            most += np.minimum(bins[a, 0], bins[b, 1]).sum()
+            most += np.minimum(bins[b, 0], bins[a, 1]).sum()
     if ordinary > 0.0:
         by_chance *= max(1.0, (meetings - hits) / ordinary)
-    return np.array([meetings, hits, by_chance, shares / max(1, meetings)])
+    return np.array([meetings, hits, by_chance, shares / max(1, meetings), most])

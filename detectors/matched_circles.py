@@ -37,6 +37,8 @@ class Sums(msgspec.Struct, kw_only=True):
     """Ticks times lots."""
     gap_ns: int = 0
     """From the one order's entry to the trade."""
+    soon: int = 0
+    """How surprisingly soon the second orders came, in `NATS`."""
     nets: dict[int, int] = {}
     """Lots bought less sold, by party."""
     first_ns: int = 0
@@ -55,6 +57,7 @@ class Sums(msgspec.Struct, kw_only=True):
         self.lots += other.lots
         self.notional += other.notional
         self.gap_ns += other.gap_ns
+        self.soon += other.soon
         self.turns = joined(self.turns, other.turns)
         self.incomplete |= other.incomplete
         for party, net in other.nets.items():
@@ -124,6 +127,15 @@ class Day(msgspec.Struct, kw_only=True):
         if not pair.circle and len(pair.refs) < MAX_REFS:
             pair.refs = [*pair.refs, *seqs]
         return pair
+
+    def soon(self, parties: Sequence[int]) -> int:
+        """Return how surprisingly soon the second orders of all meetings of parties came."""
+        return sum(
+            pair.sums.soon
+            for place, one in enumerate(parties)
+            for other in parties[:place]
+            if (pair := self.pair(one, other)) is not None
+        )
 
     def third(self, pair: Pair, least: int) -> int | None:
         """Return the party that met the two most often alike, the first of several.

@@ -8,6 +8,7 @@ or an originator behind it) did in its meetings of the UTC day, and how often ea
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -31,7 +32,11 @@ BIN_NS: Final = DAY_NS // BINS
 OFFERS: Final = 1024
 """Fresh offers kept an instrument; older ones are met by nobody."""
 SIZES: Final = 32
-"""Latest sizes kept of each party."""
+"""Latest sizes kept of each party, and gaps."""
+GAPS: Final = 128
+"""Latest gaps kept of an instrument: how soon orders are taken is of the hour."""
+NATS: Final = 10**6
+"""How surprising gaps are is kept in integers: so many to one in e."""
 
 # Head of an instrument: end of its UTC day, ns (0 = nothing seen yet); fresh offers so far; the
 # order in flight: seq, lots, whether it traded, whether its size was what it found, the offer met;
@@ -58,9 +63,10 @@ PLACES: Final = 4
 """Places of an index a party that there is room for."""
 
 # What is told of a meeting of orders alike: row, keys of who rested and who took, lots of both,
-# meetings of the pair. R_ROW alone and R_RESTED 0: a new day of the row's instrument begins.
-R_ROW, R_RESTED, R_TOOK, R_OFFERED, R_TAKEN = range(5)
-ROW: Final = 5
+# how surprisingly soon (see `NATS`). R_ROW alone and R_RESTED 0: a new day of the row's instrument
+# begins.
+R_ROW, R_RESTED, R_TOOK, R_OFFERED, R_TAKEN, R_SOON = range(6)
+ROW: Final = 6
 
 ONE: Final = (1 << 32) - 1
 """Of a pair's count: the lower half is its meetings, the upper half those alike."""
@@ -143,10 +149,12 @@ def _party(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _note(party: Array, sizes: Array, partners: Array, lots: int, partner: int) -> None:
-    """Count an order of a party, and note its size and whom it met."""
+def _note(  # noqa: PLR0917
+    party: Array, sizes: Array, partners: Array, gaps: Array, lots: int, partner: int, gap_ns: int
+) -> None:
+    """Count an order of a party, and note its size, whom it met, and the gap (-1 = no meeting)."""
     at = party[P_NOTED] % SIZES
-    sizes[at], partners[at] = lots, partner
+    sizes[at], partners[at], gaps[at] = lots, partner, gap_ns
     party[P_NOTED] += 1
     party[P_MET] += 1
 
@@ -155,6 +163,29 @@ def _note(party: Array, sizes: Array, partners: Array, lots: int, partner: int) 
 def alike(lots: int, others: int, ratio: float) -> bool:
     """Return whether two sizes differ by no more than a share of the larger."""
     return bool(abs(lots - others) / max(lots, others, 1) <= ratio)
+
+
+@njit(cache=True)
+def _as_soon(gap_ns: int, latest: Array, meetings: int) -> float:
+    """Return the share of gaps that were as short: of an instrument's latest, and this one."""
+    kept = min(meetings, GAPS)
+    shorter = 0
+    for at in range(kept):
+        shorter += latest[at] <= gap_ns
+    return (1.0 + shorter) / (1.0 + kept)
+
+
+@njit(cache=True)
+def _as_usual(  # noqa: PLR0917
+    gap_ns: int, share: float, weight: float, party: Array, gaps: Array, partners: Array, other: int
+) -> float:
+    """Return how often a party's gaps with others are as short, or the share if that is more."""
+    outside, shorter = 0, 0
+    for at in range(min(SIZES, party[P_NOTED])):
+        if gaps[at] >= 0 and partners[at] != other:
+            outside += 1
+            shorter += gaps[at] <= gap_ns
+    return max(share, (shorter + weight * share) / (outside + weight))
 
 
 @njit(cache=True)
@@ -170,17 +201,20 @@ def scan(  # noqa: PLR0917
     first: int,
     within_ns: int,
     ratio: float,
+    weight: float,
     repeated: int,
     most_parties: int,
     most_pairs: int,
     head: Array,
     offers: Array,
+    latest: Array,
     met: Array,
     tables: Array,
     all_parties: Array,
     all_bins: Array,
     all_sizes: Array,
     all_partners: Array,
+    all_gaps: Array,
     all_index: Array,
     all_pairs: Array,
     all_counts: Array,
@@ -200,12 +234,14 @@ def scan(  # noqa: PLR0917
         The `COLUMNS` of the batch.
     head : (instruments, HEAD) int64
     offers : (instruments, OFFERS, OFFER) int64
+    latest : (instruments, GAPS) int64
+        From the resting order's entry to its taker's, ns, of the latest meetings.
     met : (instruments, BINS) int64
         Meetings by quarter of an hour.
     tables : (instruments, TABLE) int64
         Where each instrument's part of what follows is.
-    all_parties, all_bins, all_sizes, all_partners
-        (rows, PARTY) int64, (rows, 2, BINS) int32, and twice (rows, SIZES) int64: what each party
+    all_parties, all_bins, all_sizes, all_partners, all_gaps
+        (rows, PARTY) int64, (rows, 2, BINS) int32, and thrice (rows, SIZES) int64: what each party
         did; bins are of meetings in which it rested, and in which it took.
     all_index : (PLACES * rows,) int64
         Row in its instrument's part, plus one, of parties, by hash.
@@ -282,7 +318,7 @@ def scan(  # noqa: PLR0917
             return i, written
         at, end = table[T_AT], table[T_AT] + table[T_ROOM]
         parties, bins = all_parties[at:end], all_bins[at:end]
-        sizes, partners = all_sizes[at:end], all_partners[at:end]
+        sizes, partners, gaps = all_sizes[at:end], all_partners[at:end], all_gaps[at:end]
         index = all_index[PLACES * at : PLACES * end]
         at, end = table[T_PAIRS_AT], table[T_PAIRS_AT] + table[T_PAIRS_ROOM]
         pairs, pair_counts = all_pairs[at:end], all_counts[at:end]
@@ -292,7 +328,8 @@ def scan(  # noqa: PLR0917
             continue
         lots = own[H_LOTS]
         if opens:
-            _note(parties[taker], sizes[taker], partners[taker], lots, rested)
+            gap = lifetime[i] if offered else -1
+            _note(parties[taker], sizes[taker], partners[taker], gaps[taker], lots, rested, gap)
             if alike(lots, shown, ratio) or alike(lots, leaves_before[i], ratio):
                 parties[taker, P_ALIKE] += 1
                 own[H_WHOLE] = 1
@@ -315,11 +352,18 @@ def scan(  # noqa: PLR0917
         parties[rester, P_RESTS] += 1
         parties[taker, P_TAKES] += 1
         own[H_SELF] += parties[rester, P_TAKES] + parties[taker, P_RESTS]
+        gap = lifetime[i]
+        soon = _as_soon(gap, latest[x], own[H_MET])
+        latest[x, own[H_MET] % GAPS] = gap
         own[H_MET] += 1
         pair_counts[at] += 1
-        _note(parties[rester], sizes[rester], partners[rester], offered, took)
+        _note(parties[rester], sizes[rester], partners[rester], gaps[rester], offered, took, gap)
         if not alike(lots, offered, ratio):
             continue
+        soon = max(
+            _as_usual(gap, soon, weight, parties[taker], gaps[taker], partners[taker], rested),
+            _as_usual(gap, soon, weight, parties[rester], gaps[rester], partners[rester], took),
+        )
         own[H_ALIKE] += 1
         pair_counts[at] += ONE + 1
         parties[rester, P_ALIKE] += 1
@@ -328,6 +372,7 @@ def scan(  # noqa: PLR0917
             own[H_WHOLE] = 1
         out[written, R_ROW], out[written, R_RESTED], out[written, R_TOOK] = i, rested, took
         out[written, R_OFFERED], out[written, R_TAKEN] = offered, lots
+        out[written, R_SOON] = int(-NATS * math.log(soon))
         written += 1
         if pair_counts[at] >> 32 >= repeated:
             return i + 1, written

@@ -22,8 +22,6 @@ from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
-PARTS: Final = 10**12
-"""Numbers expected are kept in an episode as integers of so many parts."""
 MAX_ACCOUNTS: Final = 32
 NET, PAIR, AT = "net", "pair", "at"
 """In an episode's sums, before a party's or a pair's keys: net lots; it is in; when it last met."""
@@ -55,7 +53,7 @@ class MatchedOrders(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="matched_orders",
-        version=2,
+        version=3,
         title="Matched orders",
         scope="instrument",
         evidence_class="rule",
@@ -71,9 +69,14 @@ class MatchedOrders(Detector):
             "most of: the share of all other meetings, the share of each party's with others (a "
             "taker that always takes all that is shown is like everyone), and how often each "
             "party's other orders have the sizes at hand (who always enters one size meets it "
-            "often). The Poisson tail of the number, over all pairs or threes of the parties of "
-            "the day, must pass; so must the binomial one of sizes alike among their meetings "
-            "(size_chance). Whoever then meets one of a circle likewise joins it. One alert a "
+            "often). How soon the second order of each comes is ranked among the instrument's "
+            "latest meetings, and among those of each of the two with others (who always takes at "
+            "once is like itself): the larger share counts. The tail of the number, or number and "
+            "gaps by Fisher's method, must pass, doubled, over all pairs or threes of the parties "
+            "of the day; so must the binomial tail of sizes alike among their meetings, and the "
+            "number's by itself (size_chance). The number's is binomial, of as many trials as "
+            "there could be meetings by how often each rested and took. "
+            "Whoever then meets one of a circle likewise joins it. One alert a "
             "circle and episode, with the orders and trades of meetings alike; the first of a day "
             "cites those from before it was told, each further one begins with a second meeting "
             "within episode_gap_s; who met one of an episode within joining_gap_s belongs to it. "
@@ -105,6 +108,9 @@ class MatchedOrders(Detector):
             "round sizes that everybody enters",
             "maker and taker that both always enter one size",
             "taker that takes exactly what is shown, of everybody",
+            "taker that takes all within milliseconds",
+            "maker whose offers are all taken at once",
+            "minutes in which everybody trades at once",
             "two busy accounts that meet often",
             "two external makers crossing at a tight spread",
             "two accounts active in the same minutes only",
@@ -127,7 +133,8 @@ class MatchedOrders(Detector):
             ),
             (
                 "Read `features.told_on` against its baseline, and `features.alike_share` against "
-                "its: meetings alike of the day that chance would give, and sizes alike."
+                "its: meetings alike of the day that chance would give, and sizes alike; "
+                "`gap_chance`: of second orders that came so soon."
             ),
             (
                 "Compare session, user, algo_id and client_order_id of order_ids over the episode: "
@@ -186,6 +193,7 @@ class MatchedOrders(Detector):
             lots=lots,
             notional=lots * cell["price"],
             gap_ns=cell["lifetime_ns"],
+            soon=met.soon,
             nets={met.took: side * lots, met.rested: -side * lots},
             first_ns=at_ns - cell["lifetime_ns"],
             last_ns=at_ns,
@@ -213,7 +221,7 @@ class MatchedOrders(Detector):
         count = self._parties.count(day.instrument)
         circle = day.circle_of(two)
         beside = [one for one in circle.members if one not in two] if circle else []
-        chance = self._parties.chance(day.instrument, two, beside)
+        chance = self._parties.chance(day.instrument, two, beside, day.soon(two))
         if circle is not None:
             inside = set(two) <= set(circle.members)
             if inside or self._passes(chance, params.joining_meetings, count):
@@ -223,7 +231,7 @@ class MatchedOrders(Detector):
         third = day.third(pair, params.joining_meetings)
         if circle is None and third is not None:
             three = (*two, third)
-            chance = self._parties.chance(day.instrument, three)
+            chance = self._parties.chance(day.instrument, three, soon=day.soon(three))
             family = count * (count - 1) * (count - 2) / 6
             if self._passes(chance, params.least_meetings, family):
                 return three, chance
@@ -232,7 +240,7 @@ class MatchedOrders(Detector):
     def _passes(self, chance: Chance, least: int, family: float) -> bool:
         """Return whether a look at a set passes, one of a family of as many sets."""
         look = chance.alike - least + 1
-        if look < 1 or chance.of_sizes > self._params.size_chance:
+        if look < 1 or max(chance.of_sizes, chance.by_number) > self._params.size_chance:
             return False
         return chance.p * max(1.0, family) <= spent(self._params.alpha / WAYS, look)
 
@@ -274,13 +282,7 @@ class MatchedOrders(Detector):
         theirs, sold = passed_on(latest)
         if log_odds_uneven(sold, theirs) >= -math.log(self._params.ring_chance):
             told["passed_on"] = 1
-        chance = circle.chance
-        told |= {
-            "met": chance.meetings,
-            "alike": chance.alike,
-            "expected": round(chance.expected * PARTS),
-            "share": round(chance.share * PARTS),
-        }
+        told |= circle.chance.sums()
         refs = sorted({seq for each in new for seq in each.seqs})
         yield self._finding(episode, at_ns, tuple(Ref(day.instrument, seq) for seq in refs))
 
@@ -314,7 +316,7 @@ class MatchedOrders(Detector):
         meetings, lots = sums["meetings"], sums["lots"]
         accounts = tuple(accounts_in(sums))
         turned = sum(abs(sums[name]) for name in sums if name.startswith(NET)) / 2
-        chance = Chance(sums["met"], sums["alike"], sums["expected"] / PARTS, sums["share"] / PARTS)
+        chance = Chance.of(sums)
         return Finding(
             detector=self.spec.id,
             detector_version=self.spec.version,
@@ -339,6 +341,7 @@ class MatchedOrders(Detector):
                     rounded(chance.alike / max(1, chance.meetings)), "ratio", rounded(chance.share)
                 ),
                 "gap": Feature(rounded(sums["gap_ns"] / meetings / SECOND), "s"),
+                "gap_chance": Feature(rounded(chance.by_gaps), "p"),
                 "volume": quantity(self._instruments, code, lots),
                 "notional": money(self._instruments, code, sums["notional"]),
                 "net_ratio": Feature(rounded(turned / lots), "ratio"),

@@ -74,10 +74,11 @@ class MatchedOrdersParams(Params, frozen=True):
     size_chance: Annotated[
         float,
         Parameter(
-            "chance of so many sizes alike among the accounts' meetings, up to which a circle is "
-            "told",
+            "chance of so many sizes alike among the accounts' meetings, and of so many meetings "
+            "alike, up to which a circle is told",
             "probability",
-            "one in a hundred, whoever they were: that they met often is not enough",
+            "one in a hundred, whoever they were: that they met often is not enough, nor that they "
+            "met fast",
         ),
     ] = 0.01
     ring_turns: Annotated[
@@ -109,7 +110,7 @@ class MatchedOrdersParams(Params, frozen=True):
         int,
         Parameter(
             "meetings with others that weigh as much as all accounts' habits in what is taken for "
-            "an account's own",
+            "an account's own, of sizes and of gaps",
             "count",
             "few: a habit that two or three meetings show already speaks for an account",
         ),
@@ -119,7 +120,7 @@ class MatchedOrdersParams(Params, frozen=True):
         Parameter(
             "accounts followed in an instrument that day",
             "count",
-            "for each instrument apart, so that none takes another's room; 1.3 kB each: 11 MB",
+            "for each instrument apart, so that none takes another's room; 1.6 kB each: 13 MB",
         ),
     ] = 8_000
     max_pairs: Annotated[

@@ -11,7 +11,15 @@ import numpy as np
 from detectors import matched_kernel as k
 from detectors.kept import Kept
 from detectors.matched_blocks import Blocks
-from detectors.matched_chance import E_ALIKE, E_EXPECTED, E_MET, E_SHARE, Chance, expected
+from detectors.matched_chance import (
+    E_ALIKE,
+    E_EXPECTED,
+    E_MET,
+    E_MOST,
+    E_SHARE,
+    Chance,
+    expected,
+)
 from detectors.matched_params import MatchedOrdersParams
 from detectors.wash_kernel import by_key, filled
 from ingest.axes import ByCode, Count, Rows
@@ -40,15 +48,17 @@ class Met(msgspec.Struct, frozen=True):
     """Lots of the order that rested, as entered."""
     taken: int
     """Lots of the order that took it, as entered."""
+    soon: int
+    """How surprisingly soon it was entered, in `NATS`."""
 
 
 class Parties:
     """Who met whom in each instrument's UTC day.
 
-    State: 16 kB an instrument of fresh offers; and of each instrument's last day 1.3 kB, times 1 to
-    2, a party that met another, at most `max_parties`, and 16 B, times 2 to 4, a pair that met, at
-    most `max_pairs`. No instrument's tables bear on another's. What is beyond is counted in
-    `overflow`.
+    State: 17 kB an instrument of fresh offers and gaps; and of each instrument's last day 1.6 kB,
+    times 1 to 2, a party that met another, at most `max_parties`, and 16 B, times 2 to 4, a pair
+    that met, at most `max_pairs`. No instrument's tables bear on another's. What is beyond is
+    counted in `overflow`.
 
     Parameters
     ----------
@@ -60,12 +70,14 @@ class Parties:
     layout: ClassVar[Layout] = {
         "head": ByCode(),
         "offers": ByCode(),
+        "latest": ByCode(),
         "met": ByCode(),
         "unfollowed": Count(),
         "parties": Rows("parties", column=k.P_CODE),
         "bins": Rows("parties", column=k.P_CODE),
         "sizes": Rows("parties", column=k.P_CODE),
         "partners": Rows("parties", column=k.P_CODE),
+        "gaps": Rows("parties", column=k.P_CODE),
         "pairs": Rows("pairs", column=0),
     }
 
@@ -76,6 +88,7 @@ class Parties:
             {
                 "head": np.zeros((instruments, k.HEAD), np.int64),
                 "offers": np.zeros((instruments, k.OFFERS, k.OFFER), np.int64),
+                "latest": np.zeros((instruments, k.GAPS), np.int64),
                 "met": np.zeros((instruments, k.BINS), np.int64),
                 "unfollowed": np.zeros(1, np.int64),
             },
@@ -99,13 +112,14 @@ class Parties:
         row = 0
         while row < len(batch):
             self._make_room(int(batch["instrument"][row]))
-            parties, bins, sizes, partners, index = self._parties.arrays
+            parties, bins, sizes, partners, gaps, index = self._parties.arrays
             pairs, pair_counts = self._pairs.arrays
             row, written = k.scan(
                 columns, row, int(params.within_s * SECOND), params.alike_ratio,
-                params.joining_meetings, params.max_parties, params.max_pairs, kept["head"],
-                kept["offers"], kept["met"], self._tables, parties, bins, sizes, partners,
-                index.reshape(-1), pairs, pair_counts, kept["unfollowed"], self._out,
+                float(params.habit_meetings), params.joining_meetings, params.max_parties,
+                params.max_pairs, kept["head"], kept["offers"], kept["latest"], kept["met"],
+                self._tables, parties, bins, sizes, partners, gaps, index.reshape(-1), pairs,
+                pair_counts, kept["unfollowed"], self._out,
             )  # fmt: skip
             for told in self._out[:written].tolist():
                 met = Met(*told)
@@ -117,17 +131,29 @@ class Parties:
         """Return how many parties met another in an instrument today."""
         return int(self._kept["head"][code, k.H_PARTIES])
 
-    def chance(self, code: int, keys: Sequence[int], beside: Sequence[int] = ()) -> Chance:
-        """Return what chance says of a set of parties; `beside` are no outsiders to them."""
+    def chance(
+        self, code: int, keys: Sequence[int], beside: Sequence[int] = (), soon: int = 0
+    ) -> Chance:
+        """Return what chance says of a set of parties; `beside` are no outsiders to them.
+
+        `soon` is what `Met.soon` of their meetings adds up to.
+        """
         params, kept = self._params, self._kept
-        parties, bins, sizes, partners, index = self._parties_of(code)
+        parties, bins, sizes, partners, _, index = self._parties_of(code)
         rows = [k.place_of(index, parties, key) for key in (*keys, *beside)]
         told = expected(
             index[rows] - 1, len(keys), params.alike_ratio, float(params.habit_meetings),
             kept["head"][code], kept["met"][code], parties, bins, sizes, partners,
             *self._pairs_of(code),
         ).tolist()  # fmt: skip
-        return Chance(int(told[E_MET]), int(told[E_ALIKE]), told[E_EXPECTED], told[E_SHARE])
+        return Chance(
+            meetings=int(told[E_MET]),
+            alike=int(told[E_ALIKE]),
+            expected=told[E_EXPECTED],
+            share=told[E_SHARE],
+            most=int(told[E_MOST]),
+            soon=soon / k.NATS,
+        )
 
     def _empty(self) -> None:
         """Hold no party."""
@@ -137,15 +163,14 @@ class Parties:
             [
                 np.zeros((0, k.PARTY), np.int64),
                 np.zeros((0, 2, k.BINS), np.int32),
-                np.zeros((0, k.SIZES), np.int64),
-                np.zeros((0, k.SIZES), np.int64),
+                *(np.zeros((0, k.SIZES), np.int64) for _ in range(3)),
                 np.zeros((0, k.PLACES), np.int64),
             ]
         )
         self._pairs = Blocks([np.zeros(0, np.int64), np.zeros(0, np.int64)])
 
     def _parties_of(self, code: int) -> list[Array]:
-        """Return an instrument's parties, bins, sizes, partners and index."""
+        """Return an instrument's parties, bins, sizes, partners, gaps and index."""
         at, room = self._tables[code, [k.T_AT, k.T_ROOM]].tolist()
         *rows, index = (each[at : at + room] for each in self._parties.arrays)
         return [*rows, index.reshape(-1)]
@@ -193,6 +218,7 @@ class Parties:
         """Begin an instrument's next day."""
         self._kept["head"][code, [k.H_UNTIL, *_OF_THE_DAY]] = 0
         self._kept["met"][code] = 0
+        self._kept["latest"][code] = 0
         table = self._tables[code]
         self._parties.give_back(int(table[k.T_AT]), int(table[k.T_ROOM]))
         self._pairs.give_back(int(table[k.T_PAIRS_AT]), int(table[k.T_PAIRS_ROOM]))
@@ -217,13 +243,14 @@ class Parties:
         places = [np.arange(starts[code], starts[code] + self.count(code)) for code in codes]
         rows = np.concatenate([np.zeros(0, np.int64), *places])
         pairs = [self._named_pairs(code) for code in codes]
-        parties, bins, sizes, partners, _ = self._parties.arrays
+        parties, bins, sizes, partners, gaps, _ = self._parties.arrays
         return {
             **self._kept.snapshot(),
             "parties": parties[rows],
             "bins": bins[rows],
             "sizes": sizes[rows],
             "partners": partners[rows],
+            "gaps": gaps[rows],
             "pairs": np.concatenate([np.zeros((0, PAIR), np.int64), *pairs]),
         }
 
@@ -231,7 +258,7 @@ class Parties:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._kept.restore(snapshot)
         self._empty()
-        held = [snapshot[name] for name in ("parties", "bins", "sizes", "partners")]
+        held = [snapshot[name] for name in ("parties", "bins", "sizes", "partners", "gaps")]
         for code, part in _parts(held[0][:, k.P_CODE]):
             self._take_parties(code, [each[part] for each in held])
         for code, part in _parts(snapshot["pairs"][:, 0]):

@@ -25,6 +25,7 @@ from tests.support.claims import claims
 SECOND = 10**9
 DAY = 86_400 * SECOND
 TABLE = example_instruments()
+ROUND = (100, 200, 500, 1_000, 2_000)
 LOOK_ALIKES, look_alike = claims()
 BLIND_SPOTS, blind_spot = claims()
 
@@ -45,6 +46,15 @@ def pairs(count=8, one=1, other=2, off=3):
 
 def find(rows, table=TABLE, **params):
     return MatchedOrders(MatchedOrdersParams(**params), table).step(batch_of(rows, table))
+
+
+def timed(turns):
+    """Return the rows of meetings that name the gap between their orders, in ms, last."""
+    rows = []
+    for place, (*turn, gap_ms) in enumerate(turns):
+        gap_ns = int(gap_ms * 10**6)
+        rows += meeting(*turn, seq=1 + 3 * place, at_ns=place * PAUSE_NS, gap_ns=gap_ns)
+    return rows
 
 
 def last(found):
@@ -127,6 +137,34 @@ def test_a_pair_that_also_trades_with_everybody_ten_times_as_often_is_told():
         turns.append(pair)
     (hit,) = last(find(played(turns)))
     assert hit.accounts == (1, 2)
+    assert hit.features["meetings"].value == 8
+
+
+def busy(arranged, gaps, draw):
+    """Return meetings of a crowd, and as many arranged by two of it in sizes that many enter."""
+    turns = cross(draw, 600, lambda _: draw.choice((*ROUND, *range(110, 1_900, 130))), first=1)
+    turns = [(*turn, draw.uniform(50, 4_000)) for turn in turns if set(turn[:2]) != {1, 2}]
+    for place in range(arranged):
+        lots = draw.choice(ROUND)
+        turns.insert(420 + 6 * place, (*draw.sample((1, 2), 2), lots, lots, draw.uniform(*gaps)))
+    return timed(turns)
+
+
+def test_four_meetings_of_busy_accounts_are_told_by_how_soon_the_second_order_came():
+    told = Counter()
+    for gaps in ((1, 40), (50, 4_000)):
+        for seed in range(8):
+            for hit in last(find(busy(4, gaps, random.Random(seed)))):
+                assert set(hit.accounts) == {1, 2}
+                told[gaps] += 1
+                assert gaps != (1, 40) or hit.features["gap_chance"].value < 0.001
+    assert told[1, 40] == 8
+    assert told[50, 4_000] < 8
+
+
+def test_who_takes_time_is_told_by_number_alone():
+    (hit,) = last(find(timed((*turn, 9_000 if turn[0] == 1 else 90) for turn in mixed(*pairs()))))
+    assert hit.features["gap_chance"].value > 0.5
     assert hit.features["meetings"].value == 8
 
 
@@ -294,6 +332,43 @@ def test_a_gap_marks_the_alert_incomplete():
 # --- innocent look-alikes -------------------------------------------------------------------------
 
 
+def habitual(draw, first, second):
+    """Return meetings of 1, fast, with 2 and others, at its own hand or theirs, among a crowd."""
+    turns = cross(draw, 600, lambda _: draw.choice(ROUND), people=12)
+    turns = [(*turn, draw.uniform(50, 4_000)) for turn in turns]
+    for n in range(0, 700, 4):
+        lots, gap = draw.choices(ROUND, k=2), draw.uniform(1, 5)
+        turns.insert(n, (first(draw), second(draw), *lots, gap))
+    return timed(turns)
+
+
+def somebody(draw):
+    """Return 2, or one of those whom 1 meets as well."""
+    return draw.choice((2, 2, *range(100, 108)))
+
+
+@look_alike("taker that takes all within milliseconds")
+def test_a_taker_that_takes_all_within_milliseconds_is_nothing():
+    for seed in range(6):
+        assert find(habitual(random.Random(seed), somebody, lambda _: 1)) == []
+
+
+@look_alike("maker whose offers are all taken at once")
+def test_a_maker_whose_offers_all_are_taken_at_once_is_nothing():
+    for seed in range(6):
+        assert find(habitual(random.Random(seed), lambda _: 1, somebody)) == []
+
+
+@look_alike("minutes in which everybody trades at once")
+def test_a_rush_in_which_everything_is_taken_at_once_is_nothing():
+    draw = random.Random(9)
+    calm = cross(draw, 600, lambda _: draw.choice(ROUND), first=1)
+    rush = cross(draw, 60, lambda _: draw.choice(ROUND), first=1, people=6)
+    turns = [(*turn, draw.uniform(50, 4_000)) for turn in calm]
+    turns[400:400] = [(*turn, draw.uniform(1, 5)) for turn in rush]
+    assert find(timed(turns)) == []
+
+
 def cross(draw, count, size, *, first=100, people=30):
     """Return meetings of people drawn at random, each order of a size drawn by its account."""
     turns = []
@@ -441,7 +516,7 @@ def p_values(days, sizes):
         parties = Parties(1, MatchedOrdersParams(joining_meetings=10**9))
         list(parties.scan(null_day(np.random.default_rng(day), sizes=sizes)))
         chance = parties.chance(0, [k.party_key(0, -1), k.party_key(1 + day % 3, -1)])
-        found.append(randomised(chance.p, chance.beyond, uniform(day)))
+        found.append(randomised(chance.by_number, chance.beyond, uniform(day)))
     return found
 
 
@@ -454,6 +529,24 @@ def test_no_p_value_is_smaller_than_a_uniform_one_where_sizes_are_alike_by_chanc
     """The chance of a size is the most of several estimates: it errs on the side of innocence."""
     found = p_values(240, [100, 130, 170, 220, 300, 400, 520])
     assert stats.kstest(found, "uniform", alternative="greater").pvalue > 0.01
+
+
+def test_no_p_value_of_gaps_is_smaller_than_a_uniform_one_where_nobody_hurries():
+    found = []
+    for day in range(120):
+        draw = np.random.default_rng(day)
+        batch = null_day(draw, sizes=[100, 130])
+        trade = np.flatnonzero(batch["kind"] == Kind.TRADE)
+        batch["lifetime_ns"][trade] = 10 ** draw.uniform(6, 9.9, len(trade))
+        parties, soon = Parties(1, MatchedOrdersParams(joining_meetings=10**9)), Counter()
+        for met in parties.scan(batch):
+            soon[frozenset((met.rested, met.took))] += met.soon
+        two = [k.party_key(0, -1), k.party_key(1 + day % 3, -1)]
+        found.append(parties.chance(0, two, soon=soon[frozenset(two)]))
+    gaps = [chance.by_gaps for chance in found]
+    assert stats.kstest(gaps, "uniform", alternative="greater").pvalue > 0.01
+    both = [chance.p for chance in found]
+    assert stats.kstest(both, "uniform", alternative="greater").pvalue > 0.01
 
 
 def test_clean_days_are_quiet():
