@@ -7,17 +7,35 @@ from typing import Final
 
 import msgspec
 
-from detectors.access_chance import SHARES, Verdict, day_tests, quantiles
+from detectors.access_chance import LEAST_PEERS, SHARES, Verdict, day_tests, quantiles
 from detectors.access_params import UnequalAccessParams
-from detectors.access_state import FEE, PROTECTION
+from detectors.access_state import (
+    FEE,
+    PREVENTION,
+    PROTECTION,
+    RATE,
+    TOLD_LATENCY,
+    TOLD_LOTS,
+    TOLD_MAKER,
+    TOLD_RATE,
+    TOLD_TAKER,
+)
 from detectors.base import Evidence, EvidenceClass, Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode
 from ingest.axes import Entries
 from ingest.events import Array
 
-WAYS: Final = ("fee", "protection", "stp", "latency", "reject")
-"""By their numbers in an episode's key; the first three as in `access_state`."""
-LATENCY, REJECT = 3, 4
+WAYS: Final = ("fee", "protection", "stp", "rate", "latency", "reject")
+"""By their numbers in an episode's key; the first four as in `access_state`."""
+LATENCY, REJECT = 4, 5
+TOLD_OF: Final[Mapping[int, tuple[int, ...]]] = {
+    FEE: (TOLD_MAKER, TOLD_TAKER),
+    PROTECTION: (TOLD_LOTS,),
+    RATE: (TOLD_RATE,),
+    LATENCY: (TOLD_LATENCY,),
+}
+"""By way: the kinds of value that clients may be told of it."""
+NO_TIER: Final = "the feed tells no fee tier: a volume discount may be the cause"
 SHOWN: Final = {"fee": (1e-6, "bps"), "protection": (1.0, "lots")}
 """What a unit of a fact's least value is, and is called."""
 
@@ -108,8 +126,14 @@ def of_refusals(verdict: Verdict, params: UnequalAccessParams) -> dict[str, Feat
 def of_facts(way: int, sums: Mapping[str, int], quote: str) -> dict[str, Feature]:
     """Return what facts say: how many, the plainest, and money where it is of fees."""
     facts = sums["facts"]
-    if way not in (FEE, PROTECTION):
+    if way == PREVENTION:
         return {"quotes_left_standing": Feature(facts, "count", 0)}
+    if way == RATE:
+        return {
+            "runs_beyond": Feature(facts, "count", 0),
+            "instructions": Feature(sums["got"], "count", sums["due"]),
+            "most_in_a_second": Feature(-sums["least"], "count", sums["told"]),
+        }
     name = WAYS[way]
     scale, unit = SHOWN[name]
     least = Feature(rounded(sums["least"] * scale), unit, rounded(sums["told"] * scale))
@@ -122,6 +146,16 @@ def of_facts(way: int, sums: Mapping[str, int], quote: str) -> dict[str, Feature
         "paid": Feature(rounded(sums["got"] * 1e-9), quote, rounded(sums["due"] * 1e-9)),
         "short": Feature(rounded(short * 1e-9), quote, 0.0),
     }
+
+
+def of_payers(peers: int, *, sure: bool) -> dict[str, Feature]:
+    """Return whom an episode's fees were compared with, and what is not known of them."""
+    features = {"external_makers": Feature(peers, "count")}
+    if peers < LEAST_PEERS:
+        features["no_peer_control"] = Feature(peers, "external makers", LEAST_PEERS)
+    if not sure:
+        features["no_tier_known"] = Feature(NO_TIER, "word")
+    return features
 
 
 def finding(

@@ -6,6 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from detectors.access_facts import paid, prevented, stands, tripped
+from detectors.access_rate import asked, taken_back
 from detectors.access_rules import (
     BUCKET_NS,
     BURST_NS,
@@ -14,12 +16,8 @@ from detectors.access_rules import (
     begin,
     compare,
     in_line,
-    paid,
-    prevented,
     slot_of,
-    stands,
-    tripped,
-)  # fmt: skip
+)
 from detectors.access_state import (
     AFMM,
     AMEND,
@@ -52,6 +50,7 @@ from detectors.access_state import (
     PREVENTION,
     PROTECTION,
     QUANTUM,
+    RATE,
     RESTED,
     S_ENGINE,
     S_FILLS,
@@ -77,6 +76,8 @@ _AT_ONCE: Final = (int(TimeInForce.IOC), int(TimeInForce.FOK))
 _BY_THE_VENUE: Final = (
     int(Reason.MMP), int(Reason.DISCONNECT), int(Reason.KILL), int(Reason.STP), int(Reason.EXPIRY),
 )  # fmt: skip
+_ASKED_FOR: Final = (int(Reason.NONE), int(Reason.USER), int(Reason.SPEED_BUMP))
+"""Reasons of an amendment or a cancel that its account asked for."""
 
 
 @njit(cache=True)
@@ -195,6 +196,14 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                     all_measured[code], told, code, seqs[i], at_ns, numbers,
                 )  # fmt: skip
             continue
+        if came_ns != NULL and not faults[i]:
+            if kind == Kind.NEW or (kind <= Kind.CANCEL and reason in _ASKED_FOR):
+                asked(
+                    slots, s, all_facts[code, RATE], all_measured[code], told, code, seqs[i], at_ns,
+                    came_ns, shares,
+                )  # fmt: skip
+            elif kind == Kind.REJECT:
+                taken_back(slots, s, came_ns)
         if came_ns == NULL or not continuous:
             continue
         peers, tally = all_peers[code, bucket % kept], all_tallies[code, bucket % kept]

@@ -23,6 +23,7 @@ from detectors.access_state import (
     M_BASE,
     M_COUNT,
     M_LEAST,
+    M_MOST,
     M_SUM,
     P_LOSSES,
     P_ORDERS,
@@ -31,9 +32,12 @@ from detectors.access_state import (
     P_WINS,
     PREVENTION,
     PROTECTION,
+    RATE,
+    RATES,
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
+    TOLD_RATE,
     TRIPS,
 )
 from detectors.base import Feature, rounded
@@ -41,7 +45,7 @@ from detectors.statistics import fisher_tail
 from ingest.events import Array
 from ingest.instruments import Instrument
 
-Word = Literal["compliant", "breach", "undisclosed", "no_peer_control", "not_seen"]
+Word = Literal["compliant", "breach", "undisclosed", "no_peer_control", "not_compared", "not_seen"]
 Said = Callable[[Sequence[int]], Mapping[str, Feature]]
 """Returns what clients were told of some kinds of value, as features."""
 LIQUIDITIES: Final = ("maker", "taker")
@@ -57,7 +61,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str
     way: str
     count: int
-    """Pairs, orders, fees, acts or prevented self-trades of the affiliate."""
+    """Pairs, orders, fees, acts, instructions or prevented self-trades of the affiliate."""
     ours: float | None
     others: float | None
     unit: str
@@ -67,7 +71,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     document: str
     verdict: Word
     """breach: better than disclosed; undisclosed: better than external makers, and nobody was told;
-    no_peer_control: fewer than two external makers to compare with."""
+    no_peer_control: fewer than two external makers to compare with; not_compared: nobody was told,
+    and what others do says nothing of it."""
 
 
 def measured(
@@ -80,7 +85,7 @@ def measured(
     kept : mapping of name to Array
         The instrument's part of what `unequal_access` keeps.
     """
-    for way in (_times, _refusals, _fees, _protection, _prevention):
+    for way in (_times, _refusals, _fees, _protection, _rate, _prevention):
         yield from way(instrument.instrument, kept, said, params)
 
 
@@ -211,6 +216,30 @@ def _protection(
         others=None,
         unit="lots, least",
         verdict=verdict if count else "not_seen",
+        disclosed=_value(told),
+        document=_document(told),
+    )
+
+
+def _rate(
+    name: str,
+    kept: Mapping[str, Array],
+    said: Said,
+    params: UnequalAccessParams,  # noqa: ARG001
+) -> Iterator[Measured]:
+    told = said((TOLD_RATE,))
+    ours, others = kept["access_measured"][[RATES, RATES + 1]]
+    verdict: Word = "compliant" if "document" in told else "not_compared"
+    if kept["access_told"][RATE, 0]:
+        verdict = "breach"
+    yield Measured(
+        instrument=name,
+        way="rate",
+        count=int(ours[M_COUNT]),
+        ours=float(ours[M_MOST]) if ours[M_COUNT] else None,
+        others=float(others[M_MOST]) if others[M_COUNT] else None,
+        unit="in a second, most",
+        verdict=verdict if ours[M_COUNT] else "not_seen",
         disclosed=_value(told),
         document=_document(told),
     )

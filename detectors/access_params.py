@@ -139,6 +139,16 @@ class UnequalAccessParams(Params, frozen=True):
             "the disclosure names no time: any length up to this one is granted to the maker",
         ),
     ] = 3.0
+    rate_burst_s: Annotated[
+        float,
+        Parameter(
+            "seconds of a disclosed rate that a limiter may let through at once, beside the rate",
+            "s",
+            "windows of a second that begin between ours, or a bucket of a second's tokens, let "
+            "twice the rate into one second: enter tokens over rate, or twice a longer window "
+            "less 1",
+        ),
+    ] = 1.0
     least_prevented: Annotated[
         int,
         Parameter(
@@ -158,7 +168,7 @@ class UnequalAccessParams(Params, frozen=True):
     systematic_facts: Annotated[
         int,
         Parameter(
-            "fees, trips or prevented self-trades in an episode that make it systematic",
+            "fees, trips, prevented self-trades or runs in an episode that make it systematic",
             "count",
             "a hundred are a rule in a system, not a slip",
         ),

@@ -31,8 +31,9 @@ follows; `PENDING_SEQ`, `PENDING_NS`: of that."""
 # --- of a slot ----------------------------------------------------------------------------------
 (
     S_ACCOUNT, S_PARTY, S_TIER, S_RECEIVED, S_ENGINE, S_RULE, S_TRIP_NS, S_FILLS, S_SEEN_NS,
-    S_PAIRED,
-) = range(10)  # fmt: skip
+    S_ASKED_NS, S_ASKED_SEQ, S_DONE_NS, S_SECOND, S_IN_SECOND, S_LIMIT, S_RUN_NS, S_RUN, S_RUN_SEQ,
+    S_RUN_MOST, S_BEYOND, S_PAIRED,
+) = range(21)  # fmt: skip
 WHOSE: Final = 2
 PAIRED_FIELDS: Final = 5
 S_PAID: Final = S_PAIRED + PAIRED_FIELDS * ACTIONS
@@ -42,7 +43,13 @@ SLOT_FIELDS: Final = S_PAID + 2 * LIQUIDITY
 `S_RULE`: own resting orders that self-trade prevention took away as it came in with another.
 `S_PAIRED`, by action: time and latency of its last instruction, and of the affiliate's, that wait
 for one to be compared with, and `WHOSE` fields on the affiliate's slot + 1. `S_SEEN_NS`: when its
-last record came."""
+last record came.
+`S_ASKED_NS`, `S_ASKED_SEQ`, `S_DONE_NS`: receipt, record and engine time of an instruction that is
+not counted yet, for it may be refused in its next record; 0 = none. `S_SECOND`, `S_IN_SECOND`: the
+last second with one that was counted, and how many came and were done in it. `S_LIMIT`: the rate
+disclosed; `S_RUN_NS`: when the run of seconds that is held against it begins; `S_RUN`: its
+instructions, `S_RUN_SEQ` the first, `S_RUN_MOST` the most in a second; `S_BEYOND`: the second in
+which it was told; 0 = not yet."""
 AFMM, OUTSIDE, GROUP = 1, 2, 3
 """Parties: affiliated market maker, external maker, other account of the group."""
 
@@ -74,7 +81,7 @@ BINS: Final = 44
 """Of latencies: half octaves from 1 µs, so up to 4 s."""
 
 # --- facts of the bucket that is filling, by way ------------------------------------------------
-FEE, PROTECTION, PREVENTION, FACT_WAYS = range(4)
+FEE, PROTECTION, PREVENTION, RATE, FACT_WAYS = range(5)
 REFS: Final = 8
 """Records that a bucket's fact cites: its first."""
 (
@@ -83,16 +90,18 @@ REFS: Final = 8
 ) = range(14)  # fmt: skip
 FACT_FIELDS: Final = F_REFS + REFS
 """`F_COUNT`: facts; `F_BETTER`: of them, better than was disclosed. `F_ACCOUNTS`: slots, as bits.
-`F_LEAST`: least rate paid, 1e-6 bps, or least lots; `F_TOLD`: what was disclosed beside it.
-`F_GOT`, `F_DUE`: fees paid and due, 1e-9 quote. `F_PEERS`: most external makers compared with.
-`F_SURE`, `F_PROVED`: facts that support, and those that prove."""
+`F_LEAST`: least rate paid, 1e-6 bps, or least lots, or the most instructions in a second, less than
+0; `F_TOLD`: what was disclosed beside it. `F_GOT`, `F_DUE`: fees paid and due, 1e-9 quote, or
+instructions of runs, and the most that a limiter lets through in them. `F_PEERS`: most external
+makers compared with. `F_SURE`, `F_PROVED`: facts that support, and those that prove."""
 
 # --- what was measured, from the start (float64) ------------------------------------------------
 M_COUNT, M_SUM, M_BASE, M_LEAST, M_MOST, MEASURED_FIELDS = range(6)
-MEASURES: Final = 5
-"""Fees of the affiliate as maker and taker, of external makers likewise; trips of protection.
-`M_SUM` fees and `M_BASE` notional, quote currency; `M_LEAST`, `M_MOST` the rate in bps, or lots."""
-TRIPS: Final = 4
+MEASURES: Final = 7
+"""Fees of the affiliate as maker and taker, of external makers likewise; trips of protection;
+instructions of the affiliate, and of external makers. `M_SUM` fees and `M_BASE` notional, quote
+currency; `M_LEAST`, `M_MOST` the rate in bps, or lots; of instructions `M_MOST` in a second."""
+TRIPS, RATES = 4, 5
 
 KEPT: Final = 288
 """Buckets: a day of five minutes."""
@@ -114,5 +123,6 @@ so far, and those of them that were better than disclosed."""
 
 # --- disclosed values, as a kernel takes them (float64) -----------------------------------------
 D_ACCOUNT, D_INSTRUMENT, D_KIND, D_VALUE, D_FROM, D_TO, D_ROW, TOLD_FIELDS = range(8)
-TOLD_LATENCY, TOLD_MAKER, TOLD_TAKER, TOLD_LOTS = range(4)
-"""Kinds of value that can be compared: ns, bps of a maker and of a taker, lots."""
+TOLD_LATENCY, TOLD_MAKER, TOLD_TAKER, TOLD_LOTS, TOLD_RATE = range(5)
+"""Kinds of value that can be compared: ns, bps of a maker and of a taker, lots, instructions a
+second."""

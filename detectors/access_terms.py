@@ -16,6 +16,7 @@ from detectors.access_state import (
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
+    TOLD_RATE,
     TOLD_TAKER,
 )
 from detectors.base import Feature
@@ -23,12 +24,15 @@ from ingest.events import Array
 from ingest.instruments import Instruments
 from ingest.terms import Disclosure, Party, Terms
 
+MOST_RATE: Final = 10**9
+"""Of instructions a second: more than one a nanosecond is no limit."""
 UNDISCLOSED: Final = "undisclosed"
 MEASURED: Final[Mapping[tuple[str, str], int]] = {
     ("latency", "ns"): TOLD_LATENCY,
     ("fee", "maker_bps"): TOLD_MAKER,
     ("fee", "taker_bps"): TOLD_TAKER,
     ("protection", "lots"): TOLD_LOTS,
+    ("rate_limit", "per_second"): TOLD_RATE,
 }
 """Kinds and units that are compared; a fee's tier is told by its rates."""
 
@@ -42,6 +46,8 @@ def value_of(row: Disclosure) -> float | None:
     ...         unit=unit, document="", valid_from_ns=ALWAYS, valid_to_ns=FOREVER))
     >>> said("0.5", "maker_bps"), said("low", "maker_bps"), said("maker", "tier")
     (0.5, None, None)
+
+    A rate limit is a whole number of instructions, from one to a billion.
     """
     if (row.kind, row.unit) not in MEASURED:
         return None
@@ -49,7 +55,11 @@ def value_of(row: Disclosure) -> float | None:
         value = Decimal(row.value)
     except InvalidOperation:
         return None
-    return float(value) if value.is_finite() else None
+    if not value.is_finite():
+        return None
+    if row.kind == "rate_limit" and not (1 <= value <= MOST_RATE and value == int(value)):
+        return None
+    return float(value)
 
 
 def unread(terms: Terms, parties: Mapping[str, Party]) -> Sequence[Disclosure]:

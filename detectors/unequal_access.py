@@ -12,10 +12,12 @@ from detectors.access_case import (
     LATENCY,
     LATEST,
     REJECT,
+    TOLD_OF,
     WAYS,
     Latest,
     finding,
     of_facts,
+    of_payers,
     of_refusals,
     of_times,
     stronger,
@@ -24,6 +26,7 @@ from detectors.access_chance import Verdict, below, faster, leading, margin_of, 
 from detectors.access_kernel import COLUMNS, scan
 from detectors.access_measured import Measured, measured
 from detectors.access_params import UnequalAccessParams
+from detectors.access_spec import SPEC
 from detectors.access_state import (
     AFMM,
     B_PEER_BENT,
@@ -52,13 +55,12 @@ from detectors.access_state import (
     KEPT,
     PREVENTION,
     PROTECTION,
+    RATE,
     S_ACCOUNT,
     S_PARTY,
     SHAPES,
     SLOTS,
     TOLD_LATENCY,
-    TOLD_LOTS,
-    TOLD_MAKER,
 )
 from detectors.access_terms import Disclosed
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
@@ -71,18 +73,15 @@ from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 from ingest.terms import NO_TERMS
 
-NO_TIER: Final = "the feed tells no fee tier: a volume discount may be the cause"
 SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
-
-
 USUAL: Final = 0.25
 """Quantile of others' times, over all that is kept, that stands for what they usually have: a
 spell in which they wait must not count as usual."""
 
 
 class UnequalAccess(Detector):
-    """Times, refusals, fees, protection and self-trade prevention of the affiliate and of others.
+    """Times, refusals, rates, fees, protection, self-trade prevention: the affiliate's and others'.
 
     State: about 490 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
     makers and accounts of the group, 64 fills of each, 8,192 ids touched last, one open episode
@@ -105,99 +104,7 @@ class UnequalAccess(Detector):
     []
     """
 
-    spec: ClassVar[Spec] = Spec(
-        id="unequal_access",
-        version=1,
-        title="Unequal access",
-        scope="instrument",
-        evidence_class="indicator",
-        scenarios=("unequal_access",),
-        looks_for=(
-            "One rule of access that is kept for others and bent for the affiliated market maker, "
-            "way by way, every 5 minutes. latency: of two instructions of one action, the "
-            "affiliate's and an external maker's, that came within 1.5 s of one another (orders "
-            "that cannot rest with their like), which took longer from gateway to engine; sign "
-            "tests over the last 5 minutes to a day, each "
-            "within an equal part of what an instrument's day may spend, against two external "
-            "makers at least. reject: new limit orders refused in continuous trading though no "
-            "rule that the feed shows may refuse them (a post-only order inside the spread or "
-            "through it, an amendment of an order that is gone), external makers' against the "
-            "affiliate's. fee: every fee of the affiliate against the rate disclosed, and what "
-            "external makers of its tier pay. "
-            "protection: lots filled before maker protection takes its quotes away, against the "
-            "lots disclosed. stp: the group's incoming order is taken away and its quote stands, "
-            "where the venue takes the resting order of everybody else, and took the group's. "
-            "Better than disclosed is a breach (proved for a fee, and for protection disclosed of "
-            "the instrument by name), each account by its own disclosure; different from "
-            "others and undisclosed is an alert, weak where clocks or an unknown fee tier may be "
-            "the cause; with fewer than two external makers to compare "
-            "with there is no control, and the alert is weak and says no_peer_control."
-        ),
-        legal_basis=(
-            (
-                "SFC circular 26EC6 para 7(g): disclose any preferential treatment in pre-trade "
-                "transparency, order placing and execution [V]"
-            ),
-            (
-                "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders "
-                "at the same price level [V]"
-            ),
-            "VATP Guidelines 7.18-7.21: orders handled promptly, fairly, in the order received [V]",
-        ),
-        look_alikes=(
-            "clients that come by slower gates than makers",
-            "an engine under load, slow for all",
-            "one external maker with a slow gate, while others are as fast as the affiliate",
-            "external makers that come second in a race and wait for the affiliate to be done",
-            "takers that a speed bump holds, all alike",
-            "orders that leave on a disconnect, by a kill switch or at expiry",
-            "post-only orders that would trade, also with a hidden order",
-            "amendments of orders that are gone",
-            "refusals that hit all alike",
-            "a fee tier with lower fees, disclosed or paid by others of it too",
-            "fees rounded to the cent",
-            "maker protection that each maker sets for itself, undisclosed",
-            "maker protection after several fills in short order",
-            "an account of the group that always gives up its incoming order",
-            "self-trade prevention that takes both orders",
-            "self-trade prevention in auctions",
-        ),
-        blind_spots=(
-            "a difference of time below least_difference_ns",
-            "times that differ by clock_uncertainty_ns at most, which leaves alerts weak",
-            "an advantage before the gateway stamps, or in the stamps themselves",
-            "rate limits that are not enforced on the affiliate",
-            "maker protection counted over several instruments",
-            "a fee tier of the affiliate's own that was not disclosed",
-            "fewer than two external makers, which leaves alerts weak",
-        ),
-        runbook=(
-            (
-                "Read `features.way`, then `features.disclosed` and `features.document` against "
-                "the disclosure in force at window_start_ns (disclosures.csv): is it what clients "
-                "were told?"
-            ),
-            (
-                "latency: compare engine_ns less received_ns of order_ids with those of external "
-                "makers, 1500 ms on each side, by session: which gateway, which queue, since when?"
-            ),
-            (
-                "reject: list reject records of external makers, window_start_ns to "
-                "window_end_ns, by reason, session and type: which check refused them, and why "
-                "not the affiliate?"
-            ),
-            (
-                "fee: recompute buy_fee or sell_fee of trade_ids by fee_tier over the episode; "
-                "`features.short` is what the affiliate did not pay."
-            ),
-            (
-                "protection, stp: ask for the change log of risk and matching parameters from a "
-                "day before window_start_ns; reason is mmp or stp in the orders topic."
-            ),
-        ),
-        needs=("account", "received_ns", "engine_ns", "order_id"),
-        wants=("buy_fee", "sell_fee", "fee_tier", "reason", "replaces"),
-    )  # fmt: skip
+    spec: ClassVar[Spec] = SPEC
     Params: ClassVar[type[Params]] = UnequalAccessParams
     layout: ClassVar[Layout] = {
         **Episodes.layout,
@@ -221,7 +128,9 @@ class UnequalAccess(Detector):
             ],
             np.int64,
         )  # fmt: skip
-        self._shares = np.array([params.least_difference_ratio, params.fee_tolerance_ratio])
+        self._shares = np.array(
+            [params.least_difference_ratio, params.fee_tolerance_ratio, params.rate_burst_s]
+        )
         self._units = np.array(
             [float(row.tick_size * row.lot_size) * 1e9 for row in instruments.rows]
         )
@@ -259,7 +168,7 @@ class UnequalAccess(Detector):
     def _judge(self, code: int) -> Iterator[Finding]:
         """Judge an instrument's bucket that is over."""
         facts = self._kept["access_facts"][code]
-        for way in (FEE, PROTECTION, PREVENTION):
+        for way in (FEE, PROTECTION, PREVENTION, RATE):
             if facts[way, F_COUNT] and (way != PREVENTION or self._has_rule(code)):
                 yield from self._fact(code, way, facts[way])
         bucket = int(self._kept["access"][code, BUCKET])
@@ -307,14 +216,8 @@ class UnequalAccess(Detector):
         quote = self._instruments[code].quote
         features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
         if way == FEE:
-            peers = int(row[F_PEERS])
-            features["external_makers"] = Feature(peers, "count")
-            if peers < 2:
-                features["no_peer_control"] = Feature(peers, "external makers", 2)
-            if not sure:
-                features["no_tier_known"] = Feature(NO_TIER, "word")
-        kinds = {FEE: (TOLD_MAKER, TOLD_MAKER + 1), PROTECTION: (TOLD_LOTS,)}.get(way, ())
-        features |= self._disclosed.features(code, accounts, kinds, end_ns)
+            features |= of_payers(int(row[F_PEERS]), sure=sure)
+        features |= self._disclosed.features(code, accounts, TOLD_OF.get(way, ()), end_ns)
         self._latest[code, way] = Latest(
             code=code,
             way=way,
@@ -391,8 +294,7 @@ class UnequalAccess(Detector):
         episode, _ = self._episodes.fact(
             (code, way), seq=int(seqs[seqs > 0][0]), at_ns=end_ns, accounts=accounts[:1]
         )
-        kinds = (TOLD_LATENCY,) if way == LATENCY else ()
-        said = self._disclosed.features(code, accounts, kinds, end_ns)
+        said = self._disclosed.features(code, accounts, TOLD_OF.get(way, ()), end_ns)
         before = self._latest.get((code, way))
         buckets = passed.buckets + int(self._kept["access"][code, BUCKET]) - passed.last
         until_ns = (passed.last + 1) * self._bucket_ns

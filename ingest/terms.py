@@ -61,7 +61,8 @@ class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: in every instrument."""
     value: str
     unit: str
-    """What `value` counts in, as the document has it: ns, maker_bps, taker_bps, tier, lots …"""
+    """What `value` counts in, as the document has it: ns, maker_bps, taker_bps, tier, lots,
+    per_second …"""
     document: str
     valid_from_ns: int
     valid_to_ns: int

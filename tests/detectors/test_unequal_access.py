@@ -28,92 +28,33 @@ from detectors.access_state import (
 )
 from detectors.access_terms import told as numbers_of
 from detectors.access_terms import unread
-from detectors.examples import batch_of, example_instruments
+from detectors.examples import batch_of
 from detectors.unequal_access import UnequalAccess
-from ingest.events import Coverage, Kind, OrderType, Phase, Reason, Role, Side, TimeInForce
+from ingest.events import Coverage, Kind, Phase, Reason, Role, TimeInForce
 from ingest.terms import Party, Terms
+from tests.detectors import test_access_rate
+from tests.support.access_scene import (
+    AFF,
+    C1,
+    C2,
+    MM,
+    PARAMS,
+    ROLES,
+    SECOND,
+    START,
+    TABLE,
+    US,
+    X1,
+    X2,
+    Scene,
+    way_of,
+)
 from tests.support.claims import claims
-from tests.support.vectors import batches
 
-SECOND, MS, US = 10**9, 10**6, 10**3
-START = 1_763_900_100 * SECOND
-"""A full five minutes."""
-TABLE = example_instruments()
-MM, X1, X2, X3, AFF, C1, C2, C3 = 1, 2, 3, 4, 5, 11, 12, 13
-ROLES = {MM: Role.AFFILIATED_MM, X1: Role.EXTERNAL_MM, X2: Role.EXTERNAL_MM, X3: Role.EXTERNAL_MM,
-         AFF: Role.AFFILIATED}  # fmt: skip
 LOOK_ALIKES, look_alike = claims()
 BLIND_SPOTS, blind_spot = claims()
-PARAMS = UnequalAccessParams()
 UNSURE = UnequalAccessParams(clock_uncertainty_ns=100_000)
 """Gateways with clocks of their own."""
-
-
-class Scene:
-    """Rows of one instrument, as the book hands them on, from a full five minutes on."""
-
-    def __init__(self, roles=ROLES):
-        self.rows, self.now_ns, self.roles, self.ids = [], START, roles, 0
-        self.rng = random.Random(5)
-
-    def wait(self, ms):
-        self.now_ns += int(ms * MS)
-
-    def act(self, account, kind=Kind.NEW, *, wait_us=12, fresh=True, **columns):
-        """Have an account's instruction reach the engine after a wait; return its id."""
-        if fresh:
-            self.ids += 1
-        role = self.roles.get(account, Role.CLIENT)
-        row = {
-            "kind": kind, "engine_ns": self.now_ns, "account": account, "role": role,
-            "in_complex": int(role in (Role.AFFILIATED_MM, Role.AFFILIATED)),
-            "received_ns": self.now_ns - int(wait_us * US), "side": Side.BUY, "price": 100,
-            "quantity": 10, "leaves": 10, "type": OrderType.LIMIT, "tif": TimeInForce.GTC,
-            "order_lo": self.ids, "best_bid": 100, "best_ask": 104, "fee_tier": 9,
-        }  # fmt: skip
-        self.rows.append({**row, **columns})
-        return row["order_lo"]
-
-    def engine(self, account, kind, reason, **columns):
-        """Have the engine act by itself on an account's order."""
-        self.act(account, kind, reason=reason, **{"received_ns": -(2**63), **columns})
-
-    def trade(self, buyer, seller, lots=10, *, aggressor=Side.BUY, **columns):
-        """Have two accounts trade."""
-        roles = {"buy": self.roles.get(buyer, Role.CLIENT)}
-        roles["sell"] = self.roles.get(seller, Role.CLIENT)
-        self.rows.append(
-            {
-                "kind": Kind.TRADE, "engine_ns": self.now_ns, "side": aggressor, "price": 100,
-                "quantity": lots, "buy_account": buyer, "sell_account": seller,
-                "buy_role": roles["buy"], "sell_role": roles["sell"], **columns,
-            }
-        )  # fmt: skip
-
-    def races(self, waits_us, count=60, *, apart_ms=10, every_ms=1_000, kind=Kind.NEW, **columns):
-        """Have accounts give an instruction each, in an order of chance, round by round."""
-        for _ in range(count):
-            for account in self.rng.sample(sorted(waits_us), len(waits_us)):
-                wait_us = waits_us[account]
-                noise = self.rng.uniform(8, 16)
-                self.act(account, kind, wait_us=wait_us() if callable(wait_us) else wait_us + noise,
-                         **columns)  # fmt: skip
-                self.wait(apart_ms)
-            self.wait(every_ms)
-        return self
-
-    def found(self, *disclosures, size=None, until_s=300, params=PARAMS):
-        """Let the tests fall due; return findings over the feed cut every `size` rows."""
-        ends_ns = START + until_s * SECOND
-        assert self.now_ns < ends_ns
-        rows = [*self.rows, {"kind": Kind.STATUS, "engine_ns": ends_ns, "phase": Phase.CONTINUOUS}]
-        batch = with_terms(batch_of(rows, TABLE), *disclosures)
-        detector = UnequalAccess(params, TABLE)
-        return [f for part in batches(batch, size) for f in detector.step(part)]
-
-
-def way_of(finding):
-    return finding.features["way"].value
 
 
 # --- latency --------------------------------------------------------------------------------------
@@ -743,20 +684,6 @@ def test_blind_before_the_gateway():
     assert Scene().races({MM: 0, X1: 0, X2: 0}, apart_ms=50).found()
 
 
-@blind_spot("rate limits that are not enforced on the affiliate")
-@pytest.mark.xfail(strict=True)
-def test_blind_rate_limits():
-    scene = Scene()
-    for _ in range(250):
-        for account in (X1, X2):
-            scene.act(account)
-            scene.act(account, Kind.REJECT, reason=Reason.SPEED_BUMP, fresh=False)
-        for _ in range(4):
-            scene.act(MM)
-        scene.wait(1_000)
-    assert scene.found()
-
-
 @blind_spot("maker protection counted over several instruments")
 @pytest.mark.xfail(strict=True)
 def test_blind_protection_without_a_fill_here():
@@ -795,8 +722,9 @@ def test_without_external_makers_it_is_said_that_there_is_no_control():
 
 
 def test_every_look_alike_and_blind_spot_has_its_test():
-    assert set(LOOK_ALIKES) == set(UnequalAccess.spec.look_alikes)
-    assert set(BLIND_SPOTS) == set(UnequalAccess.spec.blind_spots)
+    by_rate = test_access_rate.LOOK_ALIKES, test_access_rate.BLIND_SPOTS
+    assert {*LOOK_ALIKES, *by_rate[0]} == set(UnequalAccess.spec.look_alikes)
+    assert {*BLIND_SPOTS, *by_rate[1]} == set(UnequalAccess.spec.blind_spots)
 
 
 # --- cuts and bounds ------------------------------------------------------------------------------

@@ -1,0 +1,117 @@
+"""What unequal_access says of itself: what it looks for, where it errs, what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from detectors.base import Spec
+
+SPEC: Final = Spec(
+    id="unequal_access",
+    version=2,
+    title="Unequal access",
+    scope="instrument",
+    evidence_class="indicator",
+    scenarios=("unequal_access",),
+    looks_for=(
+        "One rule of access that is kept for others and bent for the affiliated market maker, "
+        "way by way, every 5 minutes. latency: of two instructions of one action, the "
+        "affiliate's and an external maker's, that came within 1.5 s of one another (orders "
+        "that cannot rest with their like), which took longer from gateway to engine; sign "
+        "tests over the last 5 minutes to a day, each "
+        "within an equal part of what an instrument's day may spend, against two external "
+        "makers at least. reject: new limit orders refused in continuous trading though no "
+        "rule that the feed shows may refuse them (a post-only order inside the spread or "
+        "through it, an amendment of an order that is gone), external makers' against the "
+        "affiliate's. fee: every fee of the affiliate against the rate disclosed, and what "
+        "external makers of its tier pay. "
+        "protection: lots filled before maker protection takes its quotes away, against the "
+        "lots disclosed. rate: instructions accepted of an account of the affiliate that came and "
+        "were done within seconds in a row, against the most that any limiter of the rate "
+        "disclosed lets through in them. stp: the group's incoming order is taken away and its "
+        "quote stands, where the venue takes the resting order of everybody else, and took the "
+        "group's. "
+        "Better than disclosed is a breach (proved for a fee, for a rate, and for protection "
+        "disclosed of the instrument by name), each account by its own disclosure; different from "
+        "others and undisclosed is an alert, weak where clocks or an unknown fee tier may be "
+        "the cause; with fewer than two external makers to compare "
+        "with there is no control, and the alert is weak and says no_peer_control."
+    ),
+    legal_basis=(
+        (
+            "SFC circular 26EC6 para 7(g): disclose any preferential treatment in pre-trade "
+            "transparency, order placing and execution [V]"
+        ),
+        (
+            "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders "
+            "at the same price level [V]"
+        ),
+        "VATP Guidelines 7.18-7.21: orders handled promptly, fairly, in the order received [V]",
+    ),
+    look_alikes=(
+        "clients that come by slower gates than makers",
+        "an engine under load, slow for all",
+        "one external maker with a slow gate, while others are as fast as the affiliate",
+        "external makers that come second in a race and wait for the affiliate to be done",
+        "takers that a speed bump holds, all alike",
+        "orders that leave on a disconnect, by a kill switch or at expiry",
+        "post-only orders that would trade, also with a hidden order",
+        "amendments of orders that are gone",
+        "refusals that hit all alike",
+        "a fee tier with lower fees, disclosed or paid by others of it too",
+        "fees rounded to the cent",
+        "maker protection that each maker sets for itself, undisclosed",
+        "maker protection after several fills in short order",
+        "an account of the group that always gives up its incoming order",
+        "self-trade prevention that takes both orders",
+        "self-trade prevention in auctions",
+        "a burst that a limiter lets through after a quiet time",
+        "one instruction for many orders, as after a reconnect",
+        "instructions refused for their rate, or held back before the engine",
+        "amendments and cancels that the venue makes by itself",
+        "several accounts of the affiliate, each within its rate",
+    ),
+    blind_spots=(
+        "a difference of time below least_difference_ns",
+        "times that differ by clock_uncertainty_ns at most, which leaves alerts weak",
+        "an advantage before the gateway stamps, or in the stamps themselves",
+        "a rate limit that was not disclosed, unless new orders of others are refused for it",
+        "a rate that is passed by less than a limiter may let through at once",
+        "a rate limit over several instruments, or several accounts together",
+        "maker protection counted over several instruments",
+        "a fee tier of the affiliate's own that was not disclosed",
+        "fewer than two external makers, which leaves alerts weak",
+    ),
+    runbook=(
+        (
+            "Read `features.way`, then `features.disclosed` and `features.document` against "
+            "the disclosure in force at window_start_ns (disclosures.csv): is it what clients "
+            "were told?"
+        ),
+        (
+            "latency: compare engine_ns less received_ns of order_ids with those of external "
+            "makers, 1500 ms on each side, by session: which gateway, which queue, since when?"
+        ),
+        (
+            "reject: list reject records of external makers, window_start_ns to "
+            "window_end_ns, by reason, session and type: which check refused them, and why "
+            "not the affiliate?"
+        ),
+        (
+            "fee: recompute buy_fee or sell_fee of trade_ids by fee_tier over the episode; "
+            "`features.short` is what the affiliate did not pay."
+        ),
+        (
+            "rate: count new, replace and cancel records of the account by second of "
+            "received_ns from window_start_ns to window_end_ns, records of one received_ns once, "
+            "against `features.disclosed`: which limiter did its sessions pass, with what burst, "
+            "and who set it?"
+        ),
+        (
+            "protection, stp: ask for the change log of risk and matching parameters from a "
+            "day before window_start_ns; reason is mmp or stp in the orders topic."
+        ),
+    ),
+    needs=("account", "received_ns", "engine_ns", "order_id"),
+    wants=("buy_fee", "sell_fee", "fee_tier", "reason", "replaces"),
+)  # fmt: skip
