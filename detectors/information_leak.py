@@ -89,7 +89,7 @@ class InformationLeak(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="information_leak",
-        version=3,
+        version=4,
         title="Information leak",
         scope="platform",
         evidence_class="indicator",

@@ -41,10 +41,10 @@ class InformationLeakParams(Params, frozen=True):
         Parameter(
             "size of a parent episode over the median client order from which it is large",
             "ratio",
-            "eight usual orders, as in front_running: fewer move no price that anybody could "
-            "trade on",
+            "sixteen usual orders, twice as many as in front_running: what somebody is told of is "
+            "large, while a busy client's ordinary orders, one after the other, come to eight",
         ),
-    ] = 8.0
+    ] = 16.0
     most_ratio: Annotated[
         float,
         Parameter(
@@ -53,7 +53,7 @@ class InformationLeakParams(Params, frozen=True):
             "twice the least large order: who uses it must stay small beside it, while hedges of "
             "a whole position are larger",
         ),
-    ] = 16.0
+    ] = 32.0
     look_s: Annotated[
         int,
         Parameter(

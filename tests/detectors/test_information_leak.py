@@ -31,7 +31,7 @@ BLIND_SPOTS, blind_spot = claims()
 
 
 class Scene:
-    """Clients' orders of 10 lots, some of 200; whoever else takes; all with one side a round."""
+    """Clients' orders of 10 lots, some of 400; whoever else takes; all with one side a round."""
 
     def __init__(self, seed=3):
         self.rng = random.Random(seed)
@@ -79,7 +79,7 @@ class Scene:
                     way = Side(-with_) if other else with_
                     self.take(at_ns - int(lead_s * SECOND), who, lots, way, **columns)
                 who = self.someone() if place or not big else big
-                self.take(at_ns, who, 10 if place else 200, with_)
+                self.take(at_ns, who, 10 if place else 400, with_)
         return self
 
     def pause(self, seconds):
@@ -128,7 +128,7 @@ def test_a_group_ahead_of_large_orders_is_one_alert_with_its_executions_and_what
     cited = [by_seq[ref.seq] for ref in hit.evidence_refs]
     ours = [row for row in cited if MM in {row["buy_account"], row["sell_account"]}]
     assert len(ours) == 24
-    assert all(row["quantity"] == 200 for row in cited if row not in ours)
+    assert all(row["quantity"] == 400 for row in cited if row not in ours)
     assert len(cited) > 36
 
 
@@ -174,10 +174,10 @@ def test_a_slow_parent_is_one_large_order():
     scene = Scene().makers()
     for _ in range(30):
         scene.rounds(1, share=0)
-        client, at_ns = scene.someone(), scene.pause(75)
+        client, at_ns = scene.someone(), scene.pause(105)
         scene.take(at_ns - 300 * MS, MM, 20)
-        for child in range(10):
-            scene.take(at_ns + 6 * child * SECOND, client, 12)
+        for child in range(20):
+            scene.take(at_ns + 4 * child * SECOND, client, 12)
     (hit,) = [f for f in scene.found(look_s=2_700) if f.revision == 1]
     assert hit.features["hits"].value > 15
 
