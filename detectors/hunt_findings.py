@@ -50,6 +50,13 @@ def people_of(run: Run) -> list[int]:
     return [account for account in accounts if account >= 0][:MAX_ACCOUNTS]
 
 
+def limit_of(run: Run, tally: Tally, params: StopHuntingParams) -> float:
+    """Return the chance up to which a run is a case by itself."""
+    if run.group:
+        return tally.limit(params.case_chance, params.agreeing_chance)
+    return params.client_chance
+
+
 def of_run(  # noqa: PLR0917 - what a finding is made of
     spec: Spec,
     params: StopHuntingParams,
@@ -78,7 +85,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
     significant = often or (strange and not whole)
     code, accounts = run.instrument, people_of(run)
     lead_ns = int(params.prepared_s * SECOND)
-    limit = params.case_chance if run.group else params.client_chance
+    limit = limit_of(run, tally, params)
     share = run.caught / run.filled if run.filled else 0.0
     measured = run.touch is not None and run.filled > 0
     others = tally.others_hits / tally.others if tally.others else 0.0
@@ -131,7 +138,9 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
             "chance_together": Feature(
                 rounded(tally.together),
                 "probability",
-                rounded(spent(params.alpha if run.group else limit, max(1, tally.looks))),
+                rounded(
+                    spent(params.alpha if run.group else params.client_chance, max(1, tally.looks))
+                ),
             ),
             "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
             "outside_cause": Feature("not excluded", "text"),

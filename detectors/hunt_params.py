@@ -107,6 +107,17 @@ class StopHuntingParams(Params, frozen=True):
             "and by a turn alike, so that of both it is at most one a day",
         ),
     ] = 0.0003
+    agreeing_chance: Annotated[
+        float,
+        Parameter(
+            "chance of all the group's runs of an instrument and day together, above which that of "
+            "a case is divided by how many they are",
+            "probability",
+            "one in a hundred: among twenty runs that hedge one looks like a hunt by chance, while "
+            "who hunts has few runs or several strange ones",
+        ),
+        msgspec.Meta(gt=0, le=1),
+    ] = 0.01
     client_chance: Annotated[
         float,
         Parameter(

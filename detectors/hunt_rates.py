@@ -110,6 +110,14 @@ class Tally(msgspec.Struct, kw_only=True):
             self.together = gamma_tail(self.runs, self.surprise)
             self.systematic |= self.together <= spent(alpha, self.looks)
 
+    def limit(self, chance: float, agreeing: float) -> float:
+        """Return the chance up to which a run of the group, the last one, is a case by itself.
+
+        That of one run where all of them together are rare as well; else the rarest of so many
+        must be.
+        """
+        return chance if self.together <= agreeing else chance / max(1, self.runs)
+
     def ran(
         self, lots: int, caught_share: float, *, fresh: bool, turned: bool, beside: bool
     ) -> None:

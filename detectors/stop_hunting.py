@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.hunt_chance import chance_of
-from detectors.hunt_findings import legs_of, movers_of, of_run, of_tally, people_of
+from detectors.hunt_findings import legs_of, limit_of, movers_of, of_run, of_tally, people_of
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import GROUP, Day, HuntRates, Tally
 from detectors.hunt_runs import Run, Runs
@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=5,
+        version=6,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -70,10 +70,12 @@ class StopHunting(Detector):
             "beyond the touch, it turns on it: takes half of what it caught or more by orders "
             "that come, within push_s, for stop-limits that rest; that it pushes beside (against "
             "others' runs of the instrument and UTC day). The chance that all are as "
-            "rare is exact, over all that might be seen; up to case_chance, with orders added or "
-            "a turn, and worth_ratio of the push caught, a run is a case; a price that comes back "
-            "by less than reverted_ratio weakens it in proportion, down to lasting_weight, and "
-            "leaves a leg out. Strange runs that are no case by themselves are told together, one "
+            "rare is exact, over all that might be seen; up to case_chance (over the "
+            "group's runs of the day, unless all together are as rare as agreeing_chance), with "
+            "orders added or a turn, and worth_ratio of the push caught, a run is a case; a price "
+            "that comes back by less than reverted_ratio weakens it in proportion, down to "
+            "lasting_weight, and leaves a leg out. Strange runs that are no case by themselves are "
+            "told together, one "
             "alert a party, instrument and day, once all its runs have passed: of the group's and "
             "of others', for whom it may have pushed, those that are so strange among all their "
             "runs that at one look false_share of them are chance, also those that caught less "
@@ -227,11 +229,10 @@ class StopHunting(Detector):
             turned=run.turned,
             beside=run.beside > 0,
         )
-        limit = params.case_chance if run.group else params.client_chance
-        alone = run.group or run.client or run.beside > 0
-        strange = alone and chance.case <= limit
         alpha = params.alpha if run.group else params.client_chance
         tally.add(chance.joint, params.strange_chance, alpha)
+        alone = run.group or run.client or run.beside > 0
+        strange = alone and chance.case <= limit_of(run, tally, params)
         open_.family(group=run.group).count(chance.joint, params.false_share)
         often = run.group and self._often(run, open_, tally, case=strange)
         if strange or (run.group and run.caught):

@@ -13,7 +13,7 @@ from scipy import stats
 from detectors import hunt_rates, hunt_together
 from detectors.book import Books
 from detectors.hunt_chance import as_rare, chance_of
-from detectors.hunt_rates import MAX_WAITING, Day, HuntRates, Tally
+from detectors.hunt_rates import GROUP, MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
 from detectors.hunt_together import Family, Strange
 from detectors.stop_hunting import StopHunting, StopHuntingParams
@@ -317,6 +317,25 @@ def test_a_stop_that_the_fill_of_a_resting_stop_limit_triggers_belongs_to_the_sa
     scene.back()
     (hit,) = scene.found(usual_caught_ratio=0.1)
     assert (hit.all_legs, hit.features["stops"].value) == (True, 2)
+
+
+@pytest.mark.parametrize(("ordinary", "least"), [(0, 3e-4), (1, 3e-4), (20, 3e-4 / 21)])
+def test_one_strange_run_among_many_that_are_not_must_be_as_rare_as_the_rarest_of_them(
+    ordinary, least
+):
+    tally, params = Tally(party=GROUP), StopHuntingParams()
+    for chance in [*[0.6] * ordinary, 2e-4]:
+        tally.ran(10, 0.0, fresh=False, turned=False, beside=False)
+        tally.add(chance, params.strange_chance, params.alpha)
+    assert tally.limit(3e-4, params.agreeing_chance) == least
+
+
+def test_several_strange_ones_among_them_need_not_be():
+    tally, params = Tally(party=GROUP), StopHuntingParams()
+    for chance in [*[0.6] * 20, *[2e-4] * 4]:
+        tally.ran(10, 0.0, fresh=False, turned=False, beside=False)
+        tally.add(chance, params.strange_chance, params.alpha)
+    assert tally.limit(3e-4, params.agreeing_chance) == 3e-4
 
 
 def test_stops_that_others_run_after_the_group_prepared_belong_to_the_cluster():
