@@ -3,8 +3,9 @@
 Innocent pushes run stops too, and a maker's quotes are what a stop then meets: how often that is so
 is measured on everybody else's runs of the same instrument and day. The group's share of runs that
 it catches from is held against theirs by Fisher's exact test; its n-th look spends
-alpha / (n (n + 1)). What all runs of one party say of chance is put together as Fisher did in 1932,
-by the sum of their -ln p. It is looked at where a run is strange; the n-th look spends likewise.
+alpha / (n (n + 1)). What all runs of one party say of chance is put together by the sum of -ln p of
+those that are strange (a truncated product: those that caught nothing show nothing, and only say
+how many they are). It is looked at where a run is strange; the n-th look spends likewise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 
 from detectors.hunt_together import MAX_ACCOUNTS, MAX_REFS, Family, Strange
-from detectors.statistics import fisher_tail, gamma_tail, spent
+from detectors.statistics import fisher_tail, spent, truncated_tail
 from ingest.axes import Count, Entries
 from ingest.events import Array
 from ingest.sections import Layout
@@ -61,7 +62,7 @@ class Tally(msgspec.Struct, kw_only=True):
     hits: int = 0
     """Of the group: runs that it caught from and that are no cases."""
     surprise: float = 0.0
-    """The sum of -ln p over its runs."""
+    """The sum of -ln p over its strange runs."""
     looks: int = 0
     """Runs that were strange enough to look at all of them together."""
     together: float = 1.0
@@ -104,10 +105,10 @@ class Tally(msgspec.Struct, kw_only=True):
 
     def add(self, chance: float, strange: float, alpha: float) -> None:
         """Put a run together with those before it; look where its chance is at most `strange`."""
-        self.surprise -= math.log(chance)
         if chance <= strange:
+            self.surprise -= math.log(chance)
             self.looks += 1
-            self.together = gamma_tail(self.runs, self.surprise)
+            self.together = truncated_tail(self.runs, strange, self.surprise)
             self.systematic |= self.together <= spent(alpha, self.looks)
 
     def limit(self, chance: float, agreeing: float) -> float:

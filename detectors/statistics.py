@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from scipy.special import bdtrc, gammaincc, pdtrc
+from scipy.special import bdtrc, gammaincc, gammaln, pdtrc, xlog1py, xlogy
 
 from ingest.events import Array
 
@@ -66,6 +66,26 @@ def gamma_tail(terms: int, total: float) -> float:
     (1.0, 0.017479)
     """
     return float(gammaincc(terms, total)) if total > 0 else 1.0
+
+
+def truncated_tail(tests: int, most: float, total: float) -> float:
+    """Return P(the sum of -ln p over those tests whose p is at most `most` >= total), all null.
+
+    Tests whose p is larger say only how many they are: many that can show nothing, of p 1, do not
+    drown a few that are strange (the truncated product of Zaykin et al. 2002).
+
+    >>> round(truncated_tail(1, 0.02, -math.log(0.01)), 6), truncated_tail(5, 0.02, 0.0)
+    (0.01, 1.0)
+    >>> round(truncated_tail(7, 1.0, 12.0) / gamma_tail(7, 12.0), 9)
+    1.0
+    """
+    if total <= 0:
+        return 1.0
+    counts = np.arange(1, tests + 1)
+    beyond = np.maximum(total + counts * math.log(most), 0.0)
+    ways = gammaln(tests + 1) - gammaln(counts + 1) - gammaln(tests - counts + 1)
+    so_many = np.exp(ways + xlogy(counts, most) + xlog1py(tests - counts, -most))
+    return min(1.0, math.fsum((so_many * gammaincc(counts, beyond)).tolist()))
 
 
 def randomised(tail: float, next_tail: float, chance: float) -> float:

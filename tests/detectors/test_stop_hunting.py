@@ -669,12 +669,20 @@ def test_an_external_maker_s_run_is_no_case_by_itself():
 
 def test_all_runs_of_a_party_together_pass_where_few_are_strange():
     tally = Tally(party=1)
-    for chance in (1.0, 0.002, 1.0, 0.002):
+    for chance in (1.0, 0.008, 1.0, 0.008):
         tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
         tally.add(chance, 0.01, 0.002)
     assert (tally.looks, tally.systematic) == (2, False)
     tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
     tally.add(0.002, 0.01, 0.002)
+    assert tally.systematic
+
+
+def test_runs_that_can_show_nothing_do_not_drown_those_that_are_strange():
+    tally = Tally(party=GROUP)
+    for chance in [1.0] * 10 + [0.2, 0.5] + [0.018, 0.002, 0.005, 0.01, 0.015, 0.003]:
+        tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
+        tally.add(chance, 0.02, 0.002)
     assert tally.systematic
 
 
