@@ -203,7 +203,7 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                     came_ns, shares,
                 )  # fmt: skip
             elif kind == Kind.REJECT:
-                taken_back(slots, s, came_ns)
+                taken_back(slots, s, came_ns, known)
         if came_ns == NULL or not continuous:
             continue
         peers, tally = all_peers[code, bucket % kept], all_tallies[code, bucket % kept]

@@ -72,10 +72,18 @@ def asked(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def taken_back(slots: Array, s: int, came_ns: int) -> None:
-    """Take a refusal, which may be of the instruction that is not counted yet."""
-    if came_ns == slots[s, S_ASKED_NS]:
-        slots[s, S_ASKED_NS] = 0
+def taken_back(slots: Array, s: int, came_ns: int, known: bool) -> None:
+    """Take a refusal: of the instruction that is not counted yet, or of one that was.
+
+    `known`: whether the order that it names had been seen.
+    """
+    own = slots[s]
+    if came_ns == own[S_ASKED_NS]:
+        own[S_ASKED_NS] = 0
+    elif known and own[S_RUN] and not own[S_BEYOND] and came_ns >= own[S_RUN_NS]:
+        own[S_RUN] -= 1
+        if own[S_IN_SECOND] and came_ns // SECOND == own[S_SECOND]:
+            own[S_IN_SECOND] -= 1
 
 
 @njit(cache=True)
@@ -85,7 +93,8 @@ def count(  # noqa: PLR0917
     """Count a slot's instruction, and hold the affiliate's runs against the rate disclosed.
 
     A run begins anew once it holds no more than the rate alone, once it has been told, and with a
-    new rate: of all runs up to now the one that begins there is the furthest beyond.
+    new rate: of all runs of what came and was done since, the one that begins there is the furthest
+    beyond.
     """
     came_ns, at_ns = own[S_ASKED_NS], own[S_DONE_NS]
     second, affiliate = at_ns // SECOND, own[S_PARTY] == AFMM

@@ -48,7 +48,7 @@ class ClientPriority(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_priority",
-        version=2,
+        version=3,
         title="Client priority",
         scope="instrument",
         evidence_class="breach",

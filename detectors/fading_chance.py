@@ -182,10 +182,14 @@ def _peers_of(
 ) -> tuple[Array, int]:
     """Return the tally of external makers, and over how many buckets it is.
 
-    Where they had too few windows in the test's own span, what they do over a longer one stands
-    for it; the longest if none has enough.
+    Where they had too few windows in the test's own span, and withdrew in none of them, what they
+    do over a longer one stands for it; the longest if none has enough.
     """
-    for longer in sorted({each for each in params.scales if each > buckets} | {buckets}):
+    own = _sums(tallies, bucket, buckets, side)[PEERS]
+    if own[WITHDRAWN] or own[WINDOWS] >= params.least_peer_windows:
+        return own, buckets
+    longer, peers = buckets, own
+    for longer in sorted(each for each in params.scales if each > buckets):
         peers = _sums(tallies, bucket, longer, side)[PEERS]
         if peers[WINDOWS] >= params.least_peer_windows:
             break

@@ -91,11 +91,7 @@ def _scan(  # noqa: PLR0917
                 if counts[near, 0] >= _MOST:
                     counts[near, 0] //= 2
                     counts[near, 1] //= 2
-                known = counts[near, 1] >= fewest
-                if known and counts[near, 1] >= ratio * counts[near, 0]:
-                    unordered[x] |= 1 << near
-                else:
-                    unordered[x] &= ~(1 << near)
+            unordered[x] = without_order(counts, ratio, fewest)
             entry = ring[made[x] % RECENT]
             entry[0], entry[1] = received[i], account[i]
             made[x] += 1
@@ -103,16 +99,26 @@ def _scan(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def is_unordered(octaves: int, gap_ns: int) -> bool:
-    """Return whether instructions so far apart are matched either way by the venue.
+def without_order(counts: Array, ratio: float, fewest: int) -> int:
+    """Return the octaves in which the venue keeps no order: a bit each.
 
-    Where those farther apart are, so are they, whatever their own few pairs say.
-
-    >>> is_unordered(0b100, 20_000), is_unordered(0b100, 100_000), is_unordered(0b100, 200_000)
-    (True, True, False)
+    Where those farther apart are matched either way, so are nearer ones of which too few pairs
+    were seen to say otherwise.
     """
+    found, farther = 0, False
+    for near in range(OCTAVES - 1, -1, -1):
+        own = counts[near, 1] >= fewest and counts[near, 1] >= ratio * counts[near, 0]
+        if own or (farther and ratio * counts[near, 0] < fewest):
+            found |= 1 << near
+        farther |= own
+    return found
+
+
+@njit(cache=True)
+def is_unordered(octaves: int, gap_ns: int) -> bool:
+    """Return whether instructions so far apart are matched either way by the venue."""
     near = octave(gap_ns)
-    return near >= 0 and octaves >> near != 0
+    return near >= 0 and (octaves >> near & 1) == 1
 
 
 class Overtaking:

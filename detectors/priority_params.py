@@ -31,7 +31,8 @@ class ClientPriorityParams(Params, frozen=True):
         float,
         Parameter(
             "share of pairs of others' instructions, so far apart on arrival, that are matched the "
-            "other way round, from which the venue does not keep the order of arrival",
+            "other way round, from which the venue does not keep the order of arrival; nor does it "
+            "then among nearer ones of which too few were seen to have as many reversed",
             "ratio",
             "none where it does; one in a hundred is how its gateways work, not whom they favour",
         ),

@@ -113,7 +113,7 @@ class QuoteFading(Detector):
             "buying and selling clients apart and together, and pass when the exact chance under "
             "the account's own habit is within an equal part of what an instrument's day may "
             "spend, and external makers do not do the same in the same windows, or over up to 120 "
-            "minutes where they had too few there. One alert an "
+            "minutes where they had too few there and withdrew in none. One alert an "
             "instrument and spell: it ends where in a time for which its own rate gives a dozen "
             "withdrawals too few come (pause_expected), ten minutes at least, and no later test "
             "reaches back into it. A single withdrawal is never told."

@@ -87,8 +87,8 @@ class Spoofing(Detector):
             "fill on the other side) against P(net withdrawal | no fill) of the complex and "
             "against external makers' after a fill, among what stood about as long (Fisher's exact "
             "test in strata, in the clearer measure of two, at each cycle, a UTC day's level spent "
-            "as 1/(k(k+1))). Once it passes every cycle is of a pattern: a lone one is told, "
-            "and with it those of the day before; until then it is told as weak. "
+            "as 1/(k(k+1))). A cycle at which it passes is of a pattern: told though it is alone, "
+            "and with it the lone ones of the day before, which had been told as weak. "
             "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
             "cancels are no withdrawal. Only the continuous phase. "
             "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
@@ -220,7 +220,7 @@ class Spoofing(Detector):
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
             "p": round(p * PARTS),
-            "significant": int(p <= level),
+            "significant": sums.get("significant", 0) | int(p <= level),
             "refuted": int(could_show and p > self._params.refuting_p),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
             "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
@@ -319,7 +319,16 @@ class Spoofing(Detector):
         self._untold.restore(snapshot)
 
 
-_OF_THE_DAY: Final = ("p", "significant", "own", "others", "trials", "peer_cycles", "peer_hours")
+_OF_THE_DAY: Final = (
+    "p",
+    "significant",
+    "own",
+    "others",
+    "trials",
+    "peer_cycles",
+    "peer_hours",
+    "peers",
+)
 """What an episode's sums say of the day and not of it."""
 _PLACES: Final = {"buy": "bought", "sell": "sold"}
 _FEWEST_PEERS: Final = 2

@@ -125,6 +125,7 @@ class SpoofingParams(Params, frozen=True):
         Parameter(
             "false alarms of an instrument's rate test in a UTC day; its test k gets 1/(k(k+1))",
             "ratio",
-            "a thousandth: with 30 instruments one in 33 days is wrong about one",
+            "a thousandth: with 30 instruments one in 33 days is wrong about one; wrong about a "
+            "pattern, so about all its lone cycles of that day",
         ),
     ] = 0.001

@@ -33,7 +33,8 @@ class Untold:
         """Keep an episode that has ended."""
         held = self._held.setdefault(code_of(episode), [])
         held.append(episode)
-        del held[:-MOST]
+        since_ns = episode.last_ns - self._span_ns
+        self._held[code_of(episode)] = [each for each in held if each.last_ns >= since_ns][-MOST:]
 
     def take(self, code: int, now_ns: int) -> list[Episode]:
         """Forget what is kept of an instrument; return what is recent enough, in order.

@@ -179,6 +179,15 @@ def test_what_is_refused_or_held_back_does_not_fire():
             refused.act(MM, Kind.REJECT, fresh=False, order_lo=new)
         refused.act(MM, Kind.REJECT)
     assert rates(refused.found(LIMIT)) == []
+    # Of two sessions of the account, each waits for its answer: the refusals come two by two.
+    by_two = Scene()
+    for _ in range(150):
+        by_two.wait(1)
+        new = [by_two.act(MM), by_two.act(MM, wait_us=11)]
+        came = [row["received_ns"] for row in by_two.rows[-2:]]
+        for order, received_ns in zip(new, came, strict=True):
+            by_two.act(MM, Kind.REJECT, fresh=False, order_lo=order, received_ns=received_ns)
+    assert rates(by_two.found(LIMIT)) == []
     held = Scene()
     for number in range(600):
         held.act(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detectors.examples import batch_of, example_instruments, trade
-from detectors.overtaking import FIRST_OCTAVE, OCTAVES, RECENT, Overtaking, octave
+from detectors.overtaking import FIRST_OCTAVE, OCTAVES, RECENT, Overtaking, octave, without_order
 from ingest.events import Kind, Role
 
 MS = 1_000_000
@@ -28,8 +28,9 @@ def plain(rows, ratio, fewest):
                     continue
                 pairs[near] += 1
                 turned[near] += gap < 0
-                no_order = turned[near] >= max(fewest, ratio * pairs[near])
-                bits = bits | 1 << near if no_order else bits & ~(1 << near)
+            own = [n for n in range(OCTAVES) if turned[n] >= max(fewest, ratio * pairs[n])]
+            few = [n for n in range(max(own, default=0)) if ratio * pairs[n] < fewest]
+            bits = sum(1 << n for n in {*own, *few})
             made.append(row)
         told.append(bits)
     return told
@@ -82,3 +83,13 @@ def test_a_batch_stopped_and_restored_goes_on_where_it_was():
     first.scan(batch_of(every[:150], instruments))
     second.restore(first.snapshot())
     assert second.scan(batch_of(every[150:], instruments)).tolist() == told[150:]
+
+
+def test_what_farther_pairs_say_holds_for_nearer_ones_of_which_few_were_seen_and_for_no_others():
+    counts = np.zeros((OCTAVES, 2), np.int64)
+    counts[8] = 300, 15
+    assert without_order(counts, 0.01, 5) == (1 << 9) - 1
+    counts[3] = 16_000, 0
+    assert without_order(counts, 0.01, 5) == (1 << 9) - 1 - (1 << 3)
+    counts[8] = 300, 4
+    assert without_order(counts, 0.01, 5) == 0

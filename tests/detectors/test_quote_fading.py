@@ -214,6 +214,15 @@ def test_and_if_they_faded_then_it_is_no_choice_of_the_group():
     assert alone_at_the_touch(["X1", "X2"]) == []
 
 
+def test_a_spell_in_which_others_go_as_well_is_no_choice_whatever_they_did_before():
+    scene = Scene().rounds(12)
+    scene.wait(300_000 - (scene.venue.now_ns - START) // MS)
+    scene.rounds(3, fade=["MM", "X1", "X2"])
+    scene.behind |= {"X1": 3, "X2": 3}
+    scene.quote()
+    assert scene.rounds(3, fade=["MM"]).found(least_peer_windows=8) == []
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_cuts_change_nothing(size):
     whole = Scene().rounds(fade=["MM"]).found()
