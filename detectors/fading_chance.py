@@ -131,7 +131,7 @@ def _passed(
     for buckets in (scale for scale in params.scales if scale <= bucket - since):
         for side in SIDES:
             sums = _sums(tallies, bucket, buckets, side)
-            peers, peer_buckets = _peers_of(tallies, bucket, buckets, side, params)
+            peers, peer_buckets = _peers_of(sums[PEERS], tallies, bucket, buckets, side, params)
             controlled = peers_seen > 1 and peers[WINDOWS] >= params.least_peer_windows
             least = params.min_withdrawals if controlled else params.min_alone
             units = _units(sums)
@@ -177,15 +177,14 @@ def _units(sums: Array) -> list[int]:
     return [COMPLEX, *accounts] if len(accounts) > 1 else [COMPLEX]
 
 
-def _peers_of(
-    tallies: Array, bucket: int, buckets: int, side: int, params: QuoteFadingParams
+def _peers_of(  # noqa: PLR0917
+    own: Array, tallies: Array, bucket: int, buckets: int, side: int, params: QuoteFadingParams
 ) -> tuple[Array, int]:
-    """Return the tally of external makers, and over how many buckets it is.
+    """Return the tally of external makers, in the test's own span or a longer one, and its buckets.
 
     Where they had too few windows in the test's own span, and withdrew in none of them, what they
     do over a longer one stands for it; the longest if none has enough.
     """
-    own = _sums(tallies, bucket, buckets, side)[PEERS]
     if own[WITHDRAWN] or own[WINDOWS] >= params.least_peer_windows:
         return own, buckets
     longer, peers = buckets, own
