@@ -26,7 +26,7 @@ from detectors.wash_kernel import slot
 from ingest.compiled import njit
 from ingest.events import Array
 
-E_MET, E_ALIKE, E_EXPECTED, E_SHARE, E_MOST = range(5)
+E_MET, E_ALIKE, E_EXPECTED, E_SHARE, E_MOST, E_APART = range(6)
 PARTS: Final = 10**12
 """Numbers expected are kept in an episode as integers of so many parts."""
 
@@ -43,6 +43,8 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     """Of their meetings, those that would be alike by chance."""
     most: int
     """Meetings that there could be, by how often each rested and took."""
+    apart: int
+    """Least, over the members, of its meetings with others less those with members."""
     soon: float
     """How surprisingly soon the second orders of meetings alike came: the sum of -ln of chances."""
 
@@ -80,7 +82,8 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self) -> dict[str, int]:
         """Return all of it in integers, for an episode's sums.
 
-        >>> chance = Chance(meetings=4, alike=3, expected=0.25, share=0.5, most=9, soon=1.5)
+        >>> found = {"meetings": 4, "alike": 3, "most": 9, "apart": 2}
+        >>> chance = Chance(**found, expected=0.25, share=0.5, soon=1.5)
         >>> Chance.of(chance.sums()) == chance
         True
         """
@@ -90,6 +93,7 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
             "expected": round(self.expected * PARTS),
             "share": round(self.share * PARTS),
             "most": self.most,
+            "apart": self.apart,
             "soon": round(self.soon * PARTS),
         }
 
@@ -102,6 +106,7 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
             expected=sums["expected"] / PARTS,
             share=sums["share"] / PARTS,
             most=sums["most"],
+            apart=sums["apart"],
             soon=sums["soon"] / PARTS,
         )
 
@@ -177,7 +182,7 @@ def expected(  # noqa: PLR0917
     pairs: Array,
     pair_counts: Array,
 ) -> Array:
-    """Return meetings of a set, those alike, by chance, the chance of one, and how many could be.
+    """Return what chance says of a set: `E_MET` to `E_APART`; see `Chance`.
 
     Parameters
     ----------
@@ -207,7 +212,9 @@ def expected(  # noqa: PLR0917
     others = max(0, head[k.H_MET] - meetings)
     usual = (head[k.H_ALIKE] - hits + 1.0) / (others + 2.0)
     own = np.zeros(members, np.float64)
+    apart = np.iinfo(np.int64).max
     for i in range(members):
+        apart = min(apart, parties[rows[i], P_MET] - 2 * between[i, :members].sum())
         outside = max(0, parties[rows[i], P_MET] - between[i].sum())
         like = max(0, parties[rows[i], P_ALIKE] - both[i].sum())
         own[i] = max(usual, (like + weight * usual) / (outside + weight))
@@ -229,4 +236,4 @@ def expected(  # noqa: PLR0917
             most += np.minimum(bins[b, 0], bins[a, 1]).sum()
     if ordinary > 0.0:
         by_chance *= max(1.0, (meetings - hits) / ordinary)
-    return np.array([meetings, hits, by_chance, shares / max(1, meetings), most])
+    return np.array([meetings, hits, by_chance, shares / max(1, meetings), most, apart])

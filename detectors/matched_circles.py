@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from detectors.matched_chance import Chance
-from detectors.matched_runs import Turn, joined
+from detectors.matched_runs import MAX_TURNS_OF_DAY, Turn, joined
 from ingest.axes import Entries
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
@@ -108,6 +108,8 @@ class Day(msgspec.Struct, kw_only=True):
     """Numbers of the episodes that the day's meetings may still join."""
     turns: dict[int, list[Turn]] = {}
     """The latest of each open episode, by its number."""
+    told: list[Turn] = []
+    """The latest of all pairs that are told."""
     waiting: list[Meetings] = []
     """Those of told pairs that no episode has taken up."""
 
@@ -137,34 +139,59 @@ class Day(msgspec.Struct, kw_only=True):
             if (pair := self.pair(one, other)) is not None
         )
 
-    def third(self, pair: Pair, least: int) -> int | None:
-        """Return the party that met the two most often alike, the first of several.
+    def widened(self, pair: Pair, least: int, most: int) -> Iterator[tuple[int, ...]]:
+        """Yield the two and the party that met them most often alike, then the next, up to `most`.
 
-        None where none did so `least` times. Pairs that a circle tells of speak for nobody else.
+        The first of several; it ends where none did so `least` times. Who is told with one of them
+        already is left out: what is told speaks for nothing else.
         """
-        met: dict[int, int] = {}
-        for one in pair.parties:
-            for other in self.beside[one]:
-                found = self.pair(one, other)
-                if found is not None and other not in pair.parties and not found.circle:
-                    met[other] = met.get(other, 0) + found.sums.meetings
-        most = max(met.values(), default=0)
-        return next((one for one in met if met[one] == most), None) if most >= least else None
+        members: tuple[int, ...] = pair.parties
+        while len(members) < most:
+            met: dict[int, int] = {}
+            told = self._told_with(members)
+            for one in members:
+                for other in self.beside[one]:
+                    found = self.pair(one, other)
+                    if found is not None and other not in (*members, *told):
+                        met[other] = met.get(other, 0) + found.sums.meetings
+            often = max(met.values(), default=0)
+            if often < least:
+                return
+            members = (*members, next(one for one in met if met[one] == often))
+            yield members
 
-    def circle_of(self, parties: Iterable[int]) -> Circle | None:
-        """Return the oldest circle that one of the parties is in."""
-        wanted = set(parties)
-        return next((c for c in self.circles if not wanted.isdisjoint(c.members)), None)
+    def goes_round(self, members: Sequence[int]) -> bool:
+        """Return whether each member met two others alike: else one may be all that joins them."""
+        return all(
+            sum(self.pair(one, other) is not None for other in members if other != one) > 1
+            for one in members
+        )
+
+    def _told_with(self, members: Sequence[int]) -> set[int]:
+        """Return who is told of with one of the members."""
+        return {
+            other
+            for one in members
+            for other in self.beside[one]
+            if (pair := self.pair(one, other)) is not None and pair.circle
+        }
+
+    def circle_of(self, two: Iterable[int]) -> Circle | None:
+        """Return the oldest circle that both parties are in, or else one of them."""
+        wanted = set(two)
+        around = [circle for circle in self.circles if not wanted.isdisjoint(circle.members)]
+        return next((c for c in around if wanted.issubset(c.members)), next(iter(around), None))
 
     def go_on(self, numbers: Iterable[int]) -> None:
         """Let these episodes be the open ones."""
         self.open = list(numbers)
         self.turns = {number: self.turns[number] for number in self.open}
 
-    def took_turns(self, number: int, new: Sequence[Turn]) -> list[Turn]:
-        """Take in turns of an open episode; return its latest, these among them."""
+    def took_turns(self, number: int, new: Sequence[Turn]) -> tuple[list[Turn], list[Turn]]:
+        """Take in turns of an open episode; return its latest and the day's, these among them."""
         self.turns[number] = joined(self.turns.get(number, []), new)
-        return self.turns[number]
+        self.told = joined(self.told, new, MAX_TURNS_OF_DAY)
+        return self.turns[number], self.told
 
     def await_another(self, one: Meetings, gap_ns: int) -> list[Meetings]:
         """Return a meeting and those that waited for one of a party of it; it waits if alone."""
@@ -184,12 +211,13 @@ class Day(msgspec.Struct, kw_only=True):
                 if pair is not None and not pair.circle:
                     yield pair
 
-    def tell(self, parties: Iterable[int], chance: Chance) -> tuple[Circle, list[Pair]]:
-        """Make a circle of parties, or let them join one; return it and what it newly tells of.
+    def tell(
+        self, circle: Circle | None, parties: Iterable[int], chance: Chance
+    ) -> tuple[Circle, list[Pair]]:
+        """Let parties join a circle, or make one of them; return it and what it newly tells of.
 
         The pairs are in the order in which they first met, and keep their refs.
         """
-        circle = self.circle_of(parties)
         if circle is None:
             circle = Circle(number=len(self.circles) + 1, members=[], chance=chance)
             self.circles = [*self.circles, circle]

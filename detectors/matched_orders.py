@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
@@ -13,8 +13,9 @@ from detectors.matched_circles import Circle, Day, Days, Meetings, Pair, Sums, a
 from detectors.matched_kernel import DAY_NS
 from detectors.matched_params import MatchedOrdersParams
 from detectors.matched_parties import Met, Parties
-from detectors.matched_runs import came_back, passed_on
-from detectors.statistics import log_odds_uneven, spent
+from detectors.matched_runs import Turn, ring_of
+from detectors.matched_spec import SPEC
+from detectors.statistics import spent
 from detectors.trades import money, quantity
 from ingest.events import Batch, Coverage
 from ingest.instruments import Instruments
@@ -26,7 +27,12 @@ MAX_ACCOUNTS: Final = 32
 NET, PAIR, AT = "net", "pair", "at"
 """In an episode's sums, before a party's or a pair's keys: net lots; it is in; when it last met."""
 WAYS: Final = 3
-"""In which a circle comes about: two parties, three, or one more: each has its share of alpha."""
+"""In which a circle comes about: two parties, more, or one joins: each has its share of alpha."""
+FEW: Final = 3
+"""Parties beyond which a set might be all that one party of strange habits met: then it must go
+round, and each trades with others as often as inside, which shows its habits."""
+LOOKS: Final = 2
+"""At whether a circle is a ring: by its episode's meetings, and by all of the day."""
 
 
 class MatchedOrders(Detector):
@@ -51,110 +57,7 @@ class MatchedOrders(Detector):
     []
     """
 
-    spec: ClassVar[Spec] = Spec(
-        id="matched_orders",
-        version=3,
-        title="Matched orders",
-        scope="instrument",
-        evidence_class="rule",
-        scenarios=("matched_orders",),
-        looks_for=(
-            "A limit order betters its own side's best price (or that side is empty), so that it "
-            "stands alone; within within_s an order of another owner takes it, and the sizes of "
-            "both as entered differ by no more than alike_ratio. Two parties, or three, do so at "
-            "least least_meetings times in a UTC day and instrument, and more often than by "
-            "chance: how often their orders would meet at all follows from how often each rested "
-            "and took in the same quarters of an hour (margins of one table), and from how often "
-            "those of unlike sizes did, if that is more; how often sizes would be alike is the "
-            "most of: the share of all other meetings, the share of each party's with others (a "
-            "taker that always takes all that is shown is like everyone), and how often each "
-            "party's other orders have the sizes at hand (who always enters one size meets it "
-            "often). How soon the second order of each comes is ranked among the instrument's "
-            "latest meetings, and among those of each of the two with others (who always takes at "
-            "once is like itself): the larger share counts. The tail of the number, or number and "
-            "gaps by Fisher's method, must pass, doubled, over all pairs or threes of the parties "
-            "of the day; so must the binomial tail of sizes alike among their meetings, and the "
-            "number's by itself (size_chance). The number's is binomial, of as many trials as "
-            "there could be meetings by how often each rested and took. "
-            "Whoever then meets one of a circle likewise joins it. One alert a "
-            "circle and episode, with the orders and trades of meetings alike; the first of a day "
-            "cites those from before it was told, each further one begins with a second meeting "
-            "within episode_gap_s; who met one of an episode within joining_gap_s belongs to it. "
-            "Where a run of its meetings, ring_turns a party or more and begun anywhere, brings "
-            "the position of all who are linked in it back within balance_ratio of the mean size, "
-            "and who bought last sells next more often than chance gives (ring_chance), it shows "
-            "wash_ring too (facet). A party is an account, or an originator where the "
-            "order names one. Accounts of one owner, or both of the complex, are wash_trading's "
-            "and do not count here. Only the continuous phase. "
-            "A bust takes nothing back: the orders had been entered. Order is that of seq, gaps "
-            "are by the engine's clock: no gateway clock decides, so δ does not bear on it."
-        ),
-        legal_basis=(
-            "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
-            (
-                "VATP Guidelines 8.1, 8.2, 14.5: controls against manipulation, notice, guard "
-                "against falsification [V]"
-            ),
-            (
-                "SFO s.274(5)/295(5), securities and futures only: matched orders presumed false "
-                "trading [S]"
-            ),
-            (
-                "SFC AML Guideline 12.16.4: pre-arranged and matching orders, groups with one "
-                "pattern [V]"
-            ),
-        ),
-        look_alikes=(
-            "round sizes that everybody enters",
-            "maker and taker that both always enter one size",
-            "taker that takes exactly what is shown, of everybody",
-            "taker that takes all within milliseconds",
-            "maker whose offers are all taken at once",
-            "minutes in which everybody trades at once",
-            "two busy accounts that meet often",
-            "two external makers crossing at a tight spread",
-            "two accounts active in the same minutes only",
-            "accounts of one owner or of the complex",
-            "two orders alike, once or twice",
-            "order that had long stood there",
-            "auction or halt",
-        ),
-        blind_spots=(
-            "an order taken by several that add up to its size",
-            "orders that queue behind others at the touch",
-            "a pair that meets twice a day",
-            "a pair in the first minutes of a feed or day, before others' habits are known",
-            "circles of which no three meet often enough (wash_rings looks for those)",
-        ),
-        runbook=(
-            (
-                "List order_ids by engine_ns from window_start_ns to window_end_ns, two by two: "
-                "who entered first, how long until the other, and is price where nobody stood?"
-            ),
-            (
-                "Read `features.told_on` against its baseline, and `features.alike_share` against "
-                "its: meetings alike of the day that chance would give, and sizes alike; "
-                "`gap_chance`: of second orders that came so soon."
-            ),
-            (
-                "Compare session, user, algo_id and client_order_id of order_ids over the episode: "
-                "one hand behind the accounts?"
-            ),
-            (
-                "Look up owner, legal_entity and linked_to of the accounts in accounts.csv as in "
-                "force at window_start_ns; who opened them, on which day, who funds them?"
-            ),
-            (
-                "Read `features.net_ratio` over the episode: near 0 the position came back, near "
-                "1 it was moved. Was price away from the mid of the hour before?"
-            ),
-        ),
-        needs=(
-            "account", "side", "price", "quantity", "buy_account", "sell_account", "buy_order_id",
-            "sell_order_id", "engine_ns",
-        ),
-        wants=("owner", "originator", "linked_to", "leaves"),
-    )  # fmt: skip
+    spec: ClassVar[Spec] = SPEC
     Params: ClassVar[type[Params]] = MatchedOrdersParams
     layout: ClassVar[Layout] = {**Parties.layout, **Days.layout, **Episodes.layout}
 
@@ -213,36 +116,45 @@ class MatchedOrders(Detector):
             for each in new:
                 each.refs = []
 
-    def _tested(self, day: Day, pair: Pair) -> tuple[Sequence[int], Chance] | None:
-        """Return the parties that are to be told of and what chance says; None = nobody is."""
+    def _tested(self, day: Day, pair: Pair) -> tuple[Circle | None, Sequence[int], Chance] | None:
+        """Return the circle and the parties that are to be told of, and what chance says.
+
+        Without a circle they make one; None = nobody is told of.
+        """
         params, two = self._params, pair.parties
         if pair.sums.meetings < params.joining_meetings:
             return None
         count = self._parties.count(day.instrument)
         circle = day.circle_of(two)
-        beside = [one for one in circle.members if one not in two] if circle else []
+        known = circle.members if circle else []
+        beside = [one for one in known if one not in two]
         chance = self._parties.chance(day.instrument, two, beside, day.soon(two))
         if circle is not None:
-            inside = set(two) <= set(circle.members)
+            inside = set(two) <= set(known)
             if inside or self._passes(chance, params.joining_meetings, count):
-                return two, chance
-        if self._passes(chance, params.least_meetings, count * (count - 1) / 2):
-            return two, chance
-        third = day.third(pair, params.joining_meetings)
-        if circle is None and third is not None:
-            three = (*two, third)
-            chance = self._parties.chance(day.instrument, three, soon=day.soon(three))
-            family = count * (count - 1) * (count - 2) / 6
-            if self._passes(chance, params.least_meetings, family):
-                return three, chance
+                return circle, two, chance
+        if self._passes(chance, params.least_meetings, math.comb(count, 2)):
+            return circle, two, chance
+        for parties in day.widened(pair, params.joining_meetings, params.max_circle):
+            beside = [one for one in known if one not in parties]
+            chance = self._parties.chance(day.instrument, parties, beside, day.soon(parties))
+            if len(parties) > FEW and not (chance.apart >= 0 and day.goes_round(parties)):
+                continue
+            family = math.comb(count, len(parties))
+            if self._passes(chance, params.least_meetings, family, wider=len(parties) - 2):
+                return None, parties, chance
         return None
 
-    def _passes(self, chance: Chance, least: int, family: float) -> bool:
-        """Return whether a look at a set passes, one of a family of as many sets."""
+    def _passes(self, chance: Chance, least: int, family: float, *, wider: int = 0) -> bool:
+        """Return whether a look at a set passes, one of a family of as many sets.
+
+        `wider` is by how many parties the set is more than a pair.
+        """
         look = chance.alike - least + 1
         if look < 1 or max(chance.of_sizes, chance.by_number) > self._params.size_chance:
             return False
-        return chance.p * max(1.0, family) <= spent(self._params.alpha / WAYS, look)
+        share = spent(self._params.alpha / WAYS, wider) if wider else self._params.alpha / WAYS
+        return chance.p * max(1.0, family) <= spent(share, look)
 
     def _tell(self, day: Day, circle: Circle, new: Sequence[Meetings]) -> Iterator[Finding]:
         """Add meetings of a circle's pairs to an episode, and yield what it is then.
@@ -276,15 +188,29 @@ class MatchedOrders(Detector):
                 told[f"{AT}{party}"] = max(told.get(f"{AT}{party}", 0), each.sums.last_ns)
             for name, amount in _amounts(each.sums):
                 told[name] = told.get(name, 0) + amount
-        latest = day.took_turns(number, turns)
-        if came_back(latest, turns, self._params.ring_turns, self._params.balance_ratio):
-            told["back"] = 1
-        theirs, sold = passed_on(latest)
-        if log_odds_uneven(sold, theirs) >= -math.log(self._params.ring_chance):
-            told["passed_on"] = 1
+        for members in self._rings(day, number, turns):
+            self._mark(day, members)
         told |= circle.chance.sums()
         refs = sorted({seq for each in new for seq in each.seqs})
         yield self._finding(episode, at_ns, tuple(Ref(day.instrument, seq) for seq in refs))
+
+    def _rings(self, day: Day, number: int, new: Sequence[Turn]) -> Iterator[frozenset[int]]:
+        """Yield the parties of rings that new turns of an episode complete."""
+        params = self._params
+        for turns in day.took_turns(number, new):
+            members = ring_of(
+                turns, new, params.ring_turns, params.balance_ratio, params.ring_chance / LOOKS
+            )
+            if members:
+                yield members
+
+    def _mark(self, day: Day, members: Collection[int]) -> None:
+        """Let open episodes in which members of a ring met say so from their next finding on."""
+        met = {f"{PAIR}{one}-{other}" for one in members for other in members if one < other}
+        for number in day.open:
+            episode = self._episodes.get((day.instrument, number))
+            if episode is not None and not met.isdisjoint(episode.sums):
+                episode.sums["ring"] = 1
 
     def _goes_on(self, day: Day, new: Sequence[Meetings], at_ns: int) -> int | None:
         """Return the number of the episode that meetings belong to; None = of none that goes on.
@@ -321,7 +247,7 @@ class MatchedOrders(Detector):
             detector=self.spec.id,
             detector_version=self.spec.version,
             scenario="matched_orders",
-            facets=("wash_ring",) if "back" in sums and "passed_on" in sums else (),
+            facets=("wash_ring",) if "ring" in sums else (),
             evidence_class="rule",
             evidence="supported",
             instrument=code,

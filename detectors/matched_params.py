@@ -45,6 +45,14 @@ class MatchedOrdersParams(Params, frozen=True):
             "once may happen to anybody who trades beside a circle",
         ),
     ] = 2
+    max_circle: Annotated[
+        int,
+        Parameter(
+            "parties that are looked at together before any of them is told",
+            "count",
+            "eight, as of wash_rings: larger circles are ordinary markets",
+        ),
+    ] = 8
     episode_gap_s: Annotated[
         int,
         Parameter(
@@ -67,7 +75,8 @@ class MatchedOrdersParams(Params, frozen=True):
         Parameter(
             "probability of one false circle an instrument and UTC day, over accounts and looks",
             "probability",
-            "thirty instruments: one in two weeks. A third each for pairs, threes, and who joins; "
+            "thirty instruments: one in two weeks. A third each for pairs, more, and who joins, "
+            "of which three parties take a half, four a sixth, n - 2 parties more as looks do; "
             "look n = 1, 2, ... of each spends 1 / (n (n + 1)) of it",
         ),
     ] = 0.002

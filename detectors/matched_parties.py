@@ -13,6 +13,7 @@ from detectors.kept import Kept
 from detectors.matched_blocks import Blocks
 from detectors.matched_chance import (
     E_ALIKE,
+    E_APART,
     E_EXPECTED,
     E_MET,
     E_MOST,
@@ -152,6 +153,7 @@ class Parties:
             expected=told[E_EXPECTED],
             share=told[E_SHARE],
             most=int(told[E_MOST]),
+            apart=int(told[E_APART]),
             soon=soon / k.NATS,
         )
 

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
+
+from detectors.statistics import log_odds_uneven
 
 Turn = tuple[int, int, int, int]
 """A meeting: seq of its trade, key of who sold, of who bought, lots."""
 MAX_TURNS: Final = 64
 """Kept of a pair or an episode, the latest: five laps of a dozen parties."""
+MAX_TURNS_OF_DAY: Final = 192
+"""Kept of all told pairs of a day, the latest: five laps of a dozen parties in three pieces."""
 
 
-def joined(turns: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
+def joined(turns: Sequence[Turn], new: Sequence[Turn], most: int = MAX_TURNS) -> list[Turn]:
     """Return the latest of all turns, in the order of their trades.
 
     >>> joined([(5, 1, 2, 10)], [(3, 2, 1, 10)])
     [(3, 2, 1, 10), (5, 1, 2, 10)]
     """
-    return sorted([*turns, *new])[-MAX_TURNS:]
+    return sorted([*turns, *new])[-most:]
 
 
-def comes_back(turns: Sequence[Turn], least_a_party: int, balance_ratio: float) -> bool:
-    """Return whether a run that ends with the last turn brought every position back.
+def of_both_sides(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns among parties who bought and sold in them: the others are in no ring.
+
+    >>> of_both_sides([(1, 7, 8, 5), (2, 8, 9, 3), (3, 8, 7, 5)])
+    [(1, 7, 8, 5), (3, 8, 7, 5)]
+    """
+    kept = list(turns)
+    while True:
+        both = {turn[1] for turn in kept} & {turn[2] for turn in kept}
+        inside = [turn for turn in kept if both.issuperset(turn[1:3])]
+        if len(inside) == len(kept):
+            return kept
+        kept = inside
+
+
+def comes_back(turns: Sequence[Turn], least_a_party: int, balance_ratio: float) -> frozenset[int]:
+    """Return the parties of a run that ends with the last turn and brought every position back.
 
     A run may begin at any turn. Of the turns in it those count whose parties are linked to the
     last one's by others of the run: what strangers do meanwhile does not move their positions.
@@ -40,13 +60,13 @@ def comes_back(turns: Sequence[Turn], least_a_party: int, balance_ratio: float) 
     Two laps of three, after a chance meeting of two of them:
 
     >>> laps = [(n, 1 + n % 3, 1 + (n + 1) % 3, 700) for n in range(3, 9)]
-    >>> comes_back([(1, 2, 1, 90), *laps], 2, 0.01)
-    True
+    >>> sorted(comes_back([(1, 2, 1, 90), *laps], 2, 0.01))
+    [1, 2, 3]
 
     One lap and two thirds:
 
-    >>> comes_back([(1, 2, 1, 90), *laps[:-1]], 2, 0.01)
-    False
+    >>> sorted(comes_back([(1, 2, 1, 90), *laps[:-1]], 2, 0.01))
+    []
     """
     net: dict[int, int] = {}
     linked: dict[int, frozenset[int]] = {}
@@ -63,8 +83,8 @@ def comes_back(turns: Sequence[Turn], least_a_party: int, balance_ratio: float) 
         mean = sum(sizes) / len(sizes)
         largest = max(abs(net[party]) for party in members)
         if len(sizes) >= least_a_party * len(members) and largest <= balance_ratio * mean:
-            return True
-    return False
+            return members
+    return frozenset()
 
 
 def passed_on(turns: Sequence[Turn]) -> tuple[int, int]:
@@ -97,12 +117,38 @@ def passed_on(turns: Sequence[Turn]) -> tuple[int, int]:
     return theirs, sold
 
 
-def came_back(
-    turns: Sequence[Turn], new: Sequence[Turn], least_a_party: int, balance_ratio: float
-) -> bool:
-    """Return whether a run that ends with one of the new turns did; see `comes_back`."""
-    return any(
-        comes_back(turns[: place + 1], least_a_party, balance_ratio)
-        for place, turn in enumerate(turns)
-        if turn in new
-    )
+def ring_of(
+    turns: Sequence[Turn],
+    new: Sequence[Turn],
+    least_a_party: int,
+    balance_ratio: float,
+    chance: float,
+) -> frozenset[int]:
+    """Return the parties of a ring that one of the new turns is the last of; none if it is not.
+
+    A run that ends with it brought every position back (`comes_back`), and who bought last among
+    its parties sold next, surely more often than not (`passed_on`). Who only bought, or only sold,
+    is left out.
+
+    Parameters
+    ----------
+    turns : sequence of Turn
+        In the order of their trades, the new ones among them.
+    chance : float
+        That turns of random directions ever pass.
+
+    Examples
+    --------
+    Four laps of three, of whom one sells to a stranger meanwhile:
+
+    >>> laps = [(2 * n, 1 + n % 3, 1 + (n + 1) % 3, 700) for n in range(12)]
+    >>> sorted(ring_of(sorted([*laps, (9, 1, 8, 500)]), laps[-1:], 2, 0.01, 0.01))
+    [1, 2, 3]
+    """
+    both = of_both_sides(turns)
+    for place, turn in enumerate(both):
+        if turn in new and (members := comes_back(both[: place + 1], least_a_party, balance_ratio)):
+            theirs, sold = passed_on([each for each in both if members.issuperset(each[1:3])])
+            if log_odds_uneven(sold, theirs) >= -math.log(chance):
+                return members
+    return frozenset()

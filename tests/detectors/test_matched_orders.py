@@ -17,7 +17,7 @@ from detectors.examples import COLUMNS, batch_of, example_instruments
 from detectors.matched_example import PAUSE_NS, crowd, meeting, played
 from detectors.matched_orders import MatchedOrders, MatchedOrdersParams
 from detectors.matched_parties import Parties
-from detectors.matched_runs import MAX_TURNS, comes_back, passed_on
+from detectors.matched_runs import MAX_TURNS, comes_back, passed_on, ring_of
 from detectors.statistics import log_odds_uneven, randomised, uniform
 from ingest.events import Batch, Coverage, Kind, Phase, Side, TimeInForce, empty
 from tests.support.claims import claims
@@ -182,6 +182,27 @@ def test_three_are_told_together_though_each_two_met_no_more_than_twice():
     assert hit.features["meetings"].value == 6
 
 
+def among_others(laps, each=4, others=20):
+    """Return meetings, each after some of a crowd and after some of its two with the crowd."""
+    turns = []
+    for place, (one, other, lots) in enumerate(laps):
+        turns += [crowd(turn) for turn in range(others * place, others * (place + 1))]
+        for n in range(each):
+            rested, took, of_rested, of_took = crowd(7 * (each * place + n))
+            turns.append((one, took, of_rested, of_took) if n % 2 else (rested, other, 90, of_took))
+        turns.append((one, other, lots, lots))
+    return turns
+
+
+def test_five_are_told_together_before_any_two_or_three_of_them():
+    laps = [(1 + n % 5, 1 + (n + 1) % 5, 700 + 137 * (n // 5)) for n in range(15)]
+    (hit,) = last(find(played(among_others(laps))))
+    assert (set(hit.accounts), hit.features["meetings"].value) == ({1, 2, 3, 4, 5}, 15)
+    assert hit.facets == ("wash_ring",)
+    assert not find(played(among_others(laps)), max_circle=4)
+    assert not find(played(among_others(laps, each=0)), max_circle=5), "no habits are known"
+
+
 def test_a_third_joins_who_meets_one_of_them_twice():
     turns = [*pairs(5), *pairs(2, 1, 3)]
     *_, hit = last(find(played(mixed(*turns, others=120))))
@@ -228,6 +249,22 @@ def test_a_ring_is_seen_beside_a_chance_meeting_and_beside_other_circles():
     assert (set(two.accounts), two.facets) == ({8, 9}, ())
 
 
+def test_a_ring_is_seen_though_one_of_it_sells_to_a_stranger_meanwhile():
+    laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * (n // 3)) for n in range(18)]
+    turns = [(*turn, turn[-1]) for turn in laps]
+    sales = [(1, 9, 333 + 50 * n, 333 + 50 * n) for n in range(4)]
+    hits = last(find(played(mixed(*turns[:13], *sales, *turns[13:], others=20))))
+    assert any({1, 2, 3} <= set(hit.accounts) and hit.facets == ("wash_ring",) for hit in hits)
+
+
+def test_a_slow_ring_is_seen_over_the_day_though_its_pairs_are_told_apart():
+    laps = [(1 + n % 4, 1 + (n + 1) % 4, 700 + 137 * (n // 4)) for n in range(48)]
+    apart = {"joining_gap_s": 1, "max_circle": 2}
+    hits = last(find(played(among_others(laps)), **apart))
+    assert len(hits) > 1, "pair by pair"
+    assert all(hit.facets == ("wash_ring",) for hit in hits)
+
+
 def test_parcels_that_are_handed_on_in_two_pieces_are_a_ring_too():
     laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * (n // 3)) for n in range(18)]
     pieces = [(one, by, part) for one, by, lots in laps for part in (lots // 2, lots - lots // 2)]
@@ -270,6 +307,22 @@ def test_random_directions_look_passed_on_no_more_often_than_said():
     assert called <= 2_000 * level
 
 
+def test_random_directions_of_one_size_look_like_a_ring_no_more_often_than_said():
+    draw, params = random.Random(2), MatchedOrdersParams()
+    called = 0
+    for run in range(200):
+        parties = range(2 + run % 5)
+        turns = [(n, *draw.sample(parties, 2), 700) for n in range(60)]
+        called += any(
+            ring_of(
+                turns[:end], turns[end - 1 : end],
+                params.ring_turns, params.balance_ratio, params.ring_chance,
+            )
+            for end in range(4, len(turns))
+        )  # fmt: skip
+    assert called <= 200 * params.ring_chance
+
+
 @given(
     st.lists(
         st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(99, 101)),
@@ -279,7 +332,7 @@ def test_random_directions_look_passed_on_no_more_often_than_said():
 )
 def test_runs_that_come_back_are_those_that_the_definition_names(drawn):
     turns = [(n, one, (one + by - 1) % 5 + 1, lots) for n, (one, by, lots) in enumerate(drawn)]
-    assert comes_back(turns, 2, 0.01) == any(
+    assert bool(comes_back(turns, 2, 0.01)) == any(
         _is_balanced(turns[start:]) for start in range(len(turns))
     )
 
@@ -717,7 +770,7 @@ def _first_minutes():
     assert find(played(pairs(8)))
 
 
-@blind_spot("circles of which no three meet often enough (wash_rings looks for those)")
+@blind_spot("circles of more than eight, or of which no two meet twice (see wash_rings)")
 def _wide_circle():
     ring = [(1 + n % 8, 1 + (n + 1) % 8, 700 + 137 * n, 703 + 137 * n) for n in range(8)]
     assert find(played(mixed(*ring)))
