@@ -61,13 +61,13 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def by_number(self) -> float:
-        """P(so many alike or more)."""
-        return self._tail(self.alike)
+        """P(so many alike or more): binomial, of as many trials as there could be meetings.
 
-    @property
-    def beyond(self) -> float:
-        """P(more alike)."""
-        return self._tail(self.alike + 1)
+        Given the margins, the number of meetings of two is a sum of independent trials, as many as
+        the lesser margin (Vatutin, Mikhailov 1982); above its mean no such sum has a heavier tail
+        than the binomial of that mean (Hoeffding 1956).
+        """
+        return binomial_tail(self.alike, self.most, min(1.0, self.expected / max(1, self.most)))
 
     @property
     def by_gaps(self) -> float:
@@ -109,15 +109,6 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
             apart=sums["apart"],
             soon=sums["soon"] / PARTS,
         )
-
-    def _tail(self, hits: int) -> float:
-        """P(so many or more): binomial, of as many trials as there could be meetings.
-
-        Given the margins, the number of meetings of two is a sum of independent trials, as many as
-        the lesser margin (Vatutin, Mikhailov 1982); above its mean no such sum has a heavier tail
-        than the binomial of that mean (Hoeffding 1956).
-        """
-        return binomial_tail(hits, self.most, min(1.0, self.expected / max(1, self.most)))
 
 
 @njit(cache=True)

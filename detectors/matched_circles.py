@@ -161,11 +161,12 @@ class Day(msgspec.Struct, kw_only=True):
             yield members
 
     def goes_round(self, members: Sequence[int]) -> bool:
-        """Return whether each member met two others alike: else one may be all that joins them."""
-        return all(
-            sum(self.pair(one, other) is not None for other in members if other != one) > 1
-            for one in members
-        )
+        """Return whether each member met two others alike: else one may be all that joins them.
+
+        Others are members, and who is told of with one: of a circle a part may be told already.
+        """
+        others = self._told_with(members).union(members)
+        return all(len(others.intersection(self.beside[one])) > 1 for one in members)
 
     def _told_with(self, members: Sequence[int]) -> set[int]:
         """Return who is told of with one of the members."""

@@ -31,8 +31,6 @@ WAYS: Final = 3
 FEW: Final = 3
 """Parties beyond which a set might be all that one party of strange habits met: then it must go
 round, and each trades with others as often as inside, which shows its habits."""
-LOOKS: Final = 2
-"""At whether a circle is a ring: by its episode's meetings, and by all of the day."""
 
 
 class MatchedOrders(Detector):
@@ -141,7 +139,8 @@ class MatchedOrders(Detector):
             if len(parties) > FEW and not (chance.apart >= 0 and day.goes_round(parties)):
                 continue
             family = math.comb(count, len(parties))
-            if self._passes(chance, params.least_meetings, family, wider=len(parties) - 2):
+            least = params.joining_meetings * len(parties)
+            if self._passes(chance, least, family, wider=len(parties) - 2):
                 return None, parties, chance
         return None
 
@@ -194,15 +193,20 @@ class MatchedOrders(Detector):
         refs = sorted({seq for each in new for seq in each.seqs})
         yield self._finding(episode, at_ns, tuple(Ref(day.instrument, seq) for seq in refs))
 
-    def _rings(self, day: Day, number: int, new: Sequence[Turn]) -> Iterator[frozenset[int]]:
-        """Yield the parties of rings that new turns of an episode complete."""
+    def _rings(self, day: Day, number: int, new: Sequence[Turn]) -> Sequence[frozenset[int]]:
+        """Return the parties of rings that new turns of an episode complete.
+
+        Looked at are its own turns and all of the day: the mean of both odds must pass, as if
+        either had been chosen beforehand as likely.
+        """
         params = self._params
-        for turns in day.took_turns(number, new):
-            members = ring_of(
-                turns, new, params.ring_turns, params.balance_ratio, params.ring_chance / LOOKS
-            )
-            if members:
-                yield members
+        looks = [
+            ring_of(turns, new, params.ring_turns, params.balance_ratio)
+            for turns in day.took_turns(number, new)
+        ]
+        if sum(odds for _, odds in looks) < len(looks) / params.ring_chance:
+            return []
+        return [members for members, _ in looks if members]
 
     def _mark(self, day: Day, members: Collection[int]) -> None:
         """Let open episodes in which members of a ring met say so from their next finding on."""

@@ -118,37 +118,34 @@ def passed_on(turns: Sequence[Turn]) -> tuple[int, int]:
 
 
 def ring_of(
-    turns: Sequence[Turn],
-    new: Sequence[Turn],
-    least_a_party: int,
-    balance_ratio: float,
-    chance: float,
-) -> frozenset[int]:
-    """Return the parties of a ring that one of the new turns is the last of; none if it is not.
+    turns: Sequence[Turn], new: Sequence[Turn], least_a_party: int, balance_ratio: float
+) -> tuple[frozenset[int], float]:
+    """Return the parties of a ring that one of the new turns ends, and the odds that it is one.
 
-    A run that ends with it brought every position back (`comes_back`), and who bought last among
-    its parties sold next, surely more often than not (`passed_on`). Who only bought, or only sold,
-    is left out.
+    A run that ends with it brought every position back (`comes_back`); the odds are those that who
+    bought last among its parties sells next, against directions drawn by chance (`passed_on`,
+    `log_odds_uneven`). Who only bought, or only sold, is left out. (none, 0) where no run came
+    back.
 
     Parameters
     ----------
     turns : sequence of Turn
         In the order of their trades, the new ones among them.
-    chance : float
-        That turns of random directions ever pass.
 
     Examples
     --------
     Four laps of three, of whom one sells to a stranger meanwhile:
 
     >>> laps = [(2 * n, 1 + n % 3, 1 + (n + 1) % 3, 700) for n in range(12)]
-    >>> sorted(ring_of(sorted([*laps, (9, 1, 8, 500)]), laps[-1:], 2, 0.01, 0.01))
-    [1, 2, 3]
+    >>> members, odds = ring_of(sorted([*laps, (9, 1, 8, 500)]), laps[-1:], 2, 0.01)
+    >>> sorted(members), round(odds)
+    ([1, 2, 3], 341)
     """
     both = of_both_sides(turns)
+    found: tuple[frozenset[int], float] = (frozenset(), 0.0)
     for place, turn in enumerate(both):
         if turn in new and (members := comes_back(both[: place + 1], least_a_party, balance_ratio)):
             theirs, sold = passed_on([each for each in both if members.issuperset(each[1:3])])
-            if log_odds_uneven(sold, theirs) >= -math.log(chance):
-                return members
-    return frozenset()
+            odds = math.exp(log_odds_uneven(sold, theirs))
+            found = max(found, (members, odds), key=lambda each: each[1])
+    return found
