@@ -5,8 +5,9 @@ they independent, the parties of a set would meet as often as the margins say. W
 unlike sizes meet more often than that, by whatever cause, those alike may do so as well. Sizes: two
 meeting orders are alike as often as a member's orders are with others', or as a member's other
 orders have the sizes at hand, or as all orders are, whichever is most. Gaps: the second order comes
-as soon as a share of those of other meetings did. None needs to know what is usual on a venue, in
-an instrument, at an hour or of an account.
+as soon as a share of those of other meetings did. All of it is asked of the day and of its last two
+quarters of an hour: in a day busy accounts meet often anyway. None needs to know what is usual on a
+venue, in an instrument, at an hour or of an account.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -27,6 +28,7 @@ from ingest.compiled import njit
 from ingest.events import Array
 
 E_MET, E_ALIKE, E_EXPECTED, E_SHARE, E_MOST, E_APART = range(6)
+E_LATE, E_LATE_MOST, E_QUARTERS = range(6, 9)
 PARTS: Final = 10**12
 """Numbers expected are kept in an episode as integers of so many parts."""
 
@@ -47,17 +49,26 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     """Least, over the members, of its meetings with others less those with members."""
     soon: float
     """How surprisingly soon the second orders of meetings alike came: the sum of -ln of chances."""
+    late: int = 0
+    """Meetings alike in the last two quarters of an hour."""
+    late_expected: float = 0.0
+    late_most: int = 0
+    late_soon: float = 0.0
+    quarters: int = 1
+    """Quarters of an hour of the day so far in which anybody met."""
 
     @property
     def p(self) -> float:
-        """P(as much against chance as this): twice the lesser of the number's, and both together.
+        """P(as much against chance as this): four times the least of four.
 
-        How many there are and how soon each came are independent, so that Fisher's method joins
-        them; by number alone they are told who take their time.
+        Of the number and of both together, of the day and of late; of late it could have been in
+        any quarter so far. How many there are and how soon each came are independent, so that
+        Fisher's method joins them; by number alone they are told who take their time.
         """
-        number, gaps = self.by_number, self.by_gaps
-        both = gamma_tail(2, -math.log(max(number * gaps, sys.float_info.min)))
-        return min(1.0, 2.0 * min(number, both))
+        day = min(self.by_number, _both(self.by_number, self.by_gaps))
+        gaps = gamma_tail(self.late, self.late_soon) if self.late else 1.0
+        late = min(self.late_by_number, _both(self.late_by_number, gaps))
+        return min(1.0, 4.0 * min(day, self.quarters * late))
 
     @property
     def by_number(self) -> float:
@@ -67,7 +78,12 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
         the lesser margin (Vatutin, Mikhailov 1982); above its mean no such sum has a heavier tail
         than the binomial of that mean (Hoeffding 1956).
         """
-        return binomial_tail(self.alike, self.most, min(1.0, self.expected / max(1, self.most)))
+        return _tail(self.alike, self.most, self.expected)
+
+    @property
+    def late_by_number(self) -> float:
+        """The same of the last two quarters."""
+        return _tail(self.late, self.late_most, self.late_expected) if self.late else 1.0
 
     @property
     def by_gaps(self) -> float:
@@ -87,28 +103,35 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
         >>> Chance.of(chance.sums()) == chance
         True
         """
+        told = msgspec.structs.asdict(self)
+        told["met"] = told.pop("meetings")
         return {
-            "met": self.meetings,
-            "alike": self.alike,
-            "expected": round(self.expected * PARTS),
-            "share": round(self.share * PARTS),
-            "most": self.most,
-            "apart": self.apart,
-            "soon": round(self.soon * PARTS),
+            name: round(number * PARTS) if name in _IN_PARTS else number
+            for name, number in told.items()
         }
 
     @classmethod
     def of(cls, sums: Mapping[str, int]) -> Chance:
         """Return what an episode's sums hold."""
-        return cls(
-            meetings=sums["met"],
-            alike=sums["alike"],
-            expected=sums["expected"] / PARTS,
-            share=sums["share"] / PARTS,
-            most=sums["most"],
-            apart=sums["apart"],
-            soon=sums["soon"] / PARTS,
-        )
+        held: dict[str, Any] = {
+            name: sums[name] / PARTS if name in _IN_PARTS else sums[name]
+            for name in cls.__struct_fields__
+            if name != "meetings"
+        }
+        return cls(meetings=sums["met"], **held)
+
+
+_IN_PARTS: Final = ("expected", "share", "soon", "late_expected", "late_soon")
+
+
+def _both(one: float, other: float) -> float:
+    """Return the joint P of two independent ones (Fisher)."""
+    return gamma_tail(2, -math.log(max(one * other, sys.float_info.min)))
+
+
+def _tail(hits: int, most: int, mean: float) -> float:
+    """P(so many or more) of a number of at most so many, and of that mean."""
+    return binomial_tail(hits, most, min(1.0, mean / max(1, most)))
 
 
 @njit(cache=True)
@@ -172,8 +195,9 @@ def expected(  # noqa: PLR0917
     partners: Array,
     pairs: Array,
     pair_counts: Array,
+    since: int,
 ) -> Array:
-    """Return what chance says of a set: `E_MET` to `E_APART`; see `Chance`.
+    """Return what chance says of a set: `E_MET` to `E_QUARTERS`; see `Chance`.
 
     Parameters
     ----------
@@ -211,12 +235,13 @@ def expected(  # noqa: PLR0917
         own[i] = max(usual, (like + weight * usual) / (outside + weight))
     left = 1.0 - head[k.H_SELF] / max(1.0, float(head[k.H_MET])) ** 2
     by_chance, ordinary, shares, most = 0.0, 0.0, 0.0, 0
+    late, late_most = 0.0, 0
     for i in range(members):
         for j in range(i):
             a, b = rows[i], rows[j]
             share = max(own[i], own[j])
-            for one, other in ((a, b), (b, a)):
-                like, outside = _usual(keys, one, other, sizes, partners, parties, ratio)
+            for mine, its in ((a, b), (b, a)):
+                like, outside = _usual(keys, mine, its, sizes, partners, parties, ratio)
                 share = max(share, (like + weight * usual) / (outside + weight))
             share = min(1.0, share)
             mean = _meetings(met, bins[a], bins[b]) + _meetings(met, bins[b], bins[a])
@@ -225,6 +250,12 @@ def expected(  # noqa: PLR0917
             shares += between[i, j] * share
             most += np.minimum(bins[a, 0], bins[b, 1]).sum()
             most += np.minimum(bins[b, 0], bins[a, 1]).sum()
+            one, other = bins[a, :, since:], bins[b, :, since:]
+            late += share * left * _meetings(met[since:], one, other)
+            late += share * left * _meetings(met[since:], other, one)
+            late_most += np.minimum(one[0], other[1]).sum() + np.minimum(other[0], one[1]).sum()
     if ordinary > 0.0:
-        by_chance *= max(1.0, (meetings - hits) / ordinary)
-    return np.array([meetings, hits, by_chance, shares / max(1, meetings), most, apart])
+        more = max(1.0, (meetings - hits) / ordinary)
+        by_chance, late = by_chance * more, late * more
+    told = [meetings, hits, by_chance, shares / max(1, meetings), most, apart]
+    return np.array([*told, late, late_most, (met > 0).sum()])

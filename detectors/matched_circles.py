@@ -9,6 +9,8 @@ from typing import ClassVar, Final
 import msgspec
 
 from detectors.matched_chance import Chance
+from detectors.matched_kernel import BIN_NS, DAY_NS
+from detectors.matched_parties import Late
 from detectors.matched_runs import MAX_TURNS_OF_DAY, Turn, joined
 from ingest.axes import Entries
 from ingest.sections import Layout
@@ -72,8 +74,17 @@ class Pair(msgspec.Struct, kw_only=True):
     sums: Sums
     refs: list[int] = []
     """Seqs of both orders and the trade of each meeting that no finding has cited."""
+    quarters: list[tuple[int, int, int]] = []
+    """The last two quarters of an hour in which they met, of the day's, rising: how often, and how
+    surprisingly soon the second orders came."""
     circle: int = 0
     """Number of the circle that tells of it; 0 = none."""
+
+    def note(self, quarter: int, soon: int) -> None:
+        """Count a meeting of a quarter of an hour."""
+        held = [each for each in self.quarters if each[0] != quarter]
+        before = next((each for each in self.quarters if each[0] == quarter), (quarter, 0, 0))
+        self.quarters = [*held, (quarter, before[1] + 1, before[2] + soon)][-2:]
 
 
 class Meetings(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,18 +137,20 @@ class Day(msgspec.Struct, kw_only=True):
             self.beside.setdefault(rested, []).append(took)
             self.beside.setdefault(took, []).append(rested)
         pair.sums.add(sums)
+        pair.note(_quarter(sums.last_ns), sums.soon)
         if not pair.circle and len(pair.refs) < MAX_REFS:
             pair.refs = [*pair.refs, *seqs]
         return pair
 
     def soon(self, parties: Sequence[int]) -> int:
         """Return how surprisingly soon the second orders of all meetings of parties came."""
-        return sum(
-            pair.sums.soon
-            for place, one in enumerate(parties)
-            for other in parties[:place]
-            if (pair := self.pair(one, other)) is not None
-        )
+        return sum(pair.sums.soon for pair in self._pairs(parties))
+
+    def late(self, parties: Sequence[int], at_ns: int) -> Late:
+        """Return their meetings in the quarter of an hour of a time and in the one before."""
+        since = max(0, _quarter(at_ns) - 1)
+        held = [each for pair in self._pairs(parties) for each in pair.quarters if each[0] >= since]
+        return Late(since, sum(each[1] for each in held), sum(each[2] for each in held))
 
     def widened(self, pair: Pair, least: int, most: int) -> Iterator[tuple[int, ...]]:
         """Yield the two and the party that met them most often alike, then the next, up to `most`.
@@ -204,12 +217,12 @@ class Day(msgspec.Struct, kw_only=True):
             self.waiting.append(one)
         return [*found, one]
 
-    def among(self, members: Sequence[int]) -> Iterator[Pair]:
-        """Yield the pairs between members that no circle tells of yet."""
+    def _pairs(self, members: Sequence[int]) -> Iterator[Pair]:
+        """Yield the pairs between members that met alike."""
         for place, one in enumerate(members):
             for other in members[:place]:
                 pair = self.pair(one, other)
-                if pair is not None and not pair.circle:
+                if pair is not None:
                     yield pair
 
     def tell(
@@ -224,10 +237,16 @@ class Day(msgspec.Struct, kw_only=True):
             self.circles = [*self.circles, circle]
         circle.members = list(dict.fromkeys([*circle.members, *parties]))
         circle.chance = chance
-        new = sorted(self.among(circle.members), key=lambda pair: pair.refs[0])
+        untold = [pair for pair in self._pairs(circle.members) if not pair.circle]
+        new = sorted(untold, key=lambda pair: pair.refs[0])
         for pair in new:
             pair.circle = circle.number
         return circle, new
+
+
+def _quarter(at_ns: int) -> int:
+    """Return the quarter of an hour of the day that a time is in."""
+    return at_ns % DAY_NS // BIN_NS
 
 
 def accounts_of(parties: Iterable[int]) -> tuple[int, ...]:

@@ -126,7 +126,7 @@ class MatchedOrders(Detector):
         circle = day.circle_of(two)
         known = circle.members if circle else []
         beside = [one for one in known if one not in two]
-        chance = self._parties.chance(day.instrument, two, beside, day.soon(two))
+        chance = self._chance(day, two, beside, pair.sums.last_ns)
         if circle is not None:
             inside = set(two) <= set(known)
             if inside or self._passes(chance, params.joining_meetings, count):
@@ -135,7 +135,7 @@ class MatchedOrders(Detector):
             return circle, two, chance
         for parties in day.widened(pair, params.joining_meetings, params.max_circle):
             beside = [one for one in known if one not in parties]
-            chance = self._parties.chance(day.instrument, parties, beside, day.soon(parties))
+            chance = self._chance(day, parties, beside, pair.sums.last_ns)
             if len(parties) > FEW and not (chance.apart >= 0 and day.goes_round(parties)):
                 continue
             family = math.comb(count, len(parties))
@@ -144,13 +144,21 @@ class MatchedOrders(Detector):
                 return None, parties, chance
         return None
 
+    def _chance(
+        self, day: Day, parties: Sequence[int], beside: Sequence[int], at_ns: int
+    ) -> Chance:
+        return self._parties.chance(
+            day.instrument, parties, beside, day.soon(parties), day.late(parties, at_ns)
+        )
+
     def _passes(self, chance: Chance, least: int, family: float, *, wider: int = 0) -> bool:
         """Return whether a look at a set passes, one of a family of as many sets.
 
         `wider` is by how many parties the set is more than a pair.
         """
         look = chance.alike - least + 1
-        if look < 1 or max(chance.of_sizes, chance.by_number) > self._params.size_chance:
+        by_number = min(chance.by_number, chance.late_by_number)
+        if look < 1 or max(chance.of_sizes, by_number) > self._params.size_chance:
             return False
         share = spent(self._params.alpha / WAYS, wider) if wider else self._params.alpha / WAYS
         return chance.p * max(1.0, family) <= spent(share, look)
@@ -266,6 +274,7 @@ class MatchedOrders(Detector):
             features={
                 "meetings": Feature(meetings, "count"),
                 "told_on": Feature(chance.alike, "count", rounded(chance.expected)),
+                "told_late": Feature(chance.late, "count", rounded(chance.late_expected)),
                 "chance": Feature(rounded(chance.p), "p"),
                 "alike_share": Feature(
                     rounded(chance.alike / max(1, chance.meetings)), "ratio", rounded(chance.share)

@@ -15,8 +15,11 @@ from detectors.matched_chance import (
     E_ALIKE,
     E_APART,
     E_EXPECTED,
+    E_LATE,
+    E_LATE_MOST,
     E_MET,
     E_MOST,
+    E_QUARTERS,
     E_SHARE,
     Chance,
     expected,
@@ -51,6 +54,19 @@ class Met(msgspec.Struct, frozen=True):
     """Lots of the order that took it, as entered."""
     soon: int
     """How surprisingly soon it was entered, in `NATS`."""
+
+
+class Late(msgspec.Struct, frozen=True):
+    """Meetings alike of a set of parties in the last two quarters of an hour."""
+
+    since: int
+    """The earlier of the two, of the day's."""
+    alike: int
+    soon: int
+    """What `Met.soon` of them adds up to."""
+
+
+NEVER: Final = Late(since=k.BINS, alike=0, soon=0)
 
 
 class Parties:
@@ -133,19 +149,21 @@ class Parties:
         return int(self._kept["head"][code, k.H_PARTIES])
 
     def chance(
-        self, code: int, keys: Sequence[int], beside: Sequence[int] = (), soon: int = 0
-    ) -> Chance:
+        self, code: int, keys: Sequence[int], beside: Sequence[int] = (), soon: int = 0,
+        late: Late = NEVER,
+    ) -> Chance:  # fmt: skip
         """Return what chance says of a set of parties; `beside` are no outsiders to them.
 
-        `soon` is what `Met.soon` of their meetings adds up to.
+        `soon` is what `Met.soon` of their meetings adds up to; `late` those of late.
         """
         params, kept = self._params, self._kept
         parties, bins, sizes, partners, _, index = self._parties_of(code)
         rows = [k.place_of(index, parties, key) for key in (*keys, *beside)]
+        pairs, pair_counts = self._pairs_of(code)
         told = expected(
             index[rows] - 1, len(keys), params.alike_ratio, float(params.habit_meetings),
             kept["head"][code], kept["met"][code], parties, bins, sizes, partners,
-            *self._pairs_of(code),
+            pairs, pair_counts, late.since,
         ).tolist()  # fmt: skip
         return Chance(
             meetings=int(told[E_MET]),
@@ -155,6 +173,11 @@ class Parties:
             most=int(told[E_MOST]),
             apart=int(told[E_APART]),
             soon=soon / k.NATS,
+            late=late.alike,
+            late_expected=told[E_LATE],
+            late_most=int(told[E_LATE_MOST]),
+            late_soon=late.soon / k.NATS,
+            quarters=int(told[E_QUARTERS]),
         )
 
     def _empty(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ Turn = tuple[int, int, int, int]
 """A meeting: seq of its trade, key of who sold, of who bought, lots."""
 MAX_TURNS: Final = 64
 """Kept of a pair or an episode, the latest: five laps of a dozen parties."""
+SEEN: Final = 0.95
+"""Share of a ring's rounds that lead round: one in twenty may have been swapped by the venue."""
 MAX_TURNS_OF_DAY: Final = 192
 """Kept of all told pairs of a day, the latest: five laps of a dozen parties in three pieces."""
 
@@ -117,14 +120,55 @@ def passed_on(turns: Sequence[Turn]) -> tuple[int, int]:
     return theirs, sold
 
 
+def rounds(turns: Sequence[Turn], alike_ratio: float) -> list[tuple[int, bool]]:
+    """Return the size of each round that turns make, and whether it leads round.
+
+    A round is turns in a row, of sizes alike, in which each of its parties met two others, or the
+    same one twice. It leads round where each bought once and sold once: of k parties, were
+    directions drawn by chance, with probability 2 / 2**k.
+
+    Examples
+    --------
+    >>> rounds([(1, 7, 8, 5), (2, 8, 9, 5), (3, 9, 7, 5), (4, 8, 7, 3), (5, 8, 7, 3)], 0.01)
+    [(3, True), (2, False)]
+    """
+    found: list[tuple[int, bool]] = []
+    part: list[Turn] = []
+    met: Counter[int] = Counter()
+    for turn in turns:
+        unlike = bool(part) and abs(turn[3] - part[0][3]) > alike_ratio * max(turn[3], part[0][3])
+        if unlike or max(met[turn[1]], met[turn[2]]) > 1:
+            part, met = [], Counter()
+        part.append(turn)
+        met.update(turn[1:3])
+        if all(times == 2 for times in met.values()):
+            found.append((len(met), len({one[1] for one in part}) == len(met)))
+            part, met = [], Counter()
+    return found
+
+
+def odds_of_rounds(found: Sequence[tuple[int, bool]]) -> float:
+    """Return the odds that rounds lead round, all but one in twenty, against directions by chance.
+
+    >>> round(odds_of_rounds([(3, True)] * 4), 1), odds_of_rounds([])
+    (208.5, 1.0)
+    """
+    odds = 1.0
+    for size, leads in found:
+        chance = 2.0 ** (1 - size)
+        odds *= SEEN / chance if leads else (1.0 - SEEN) / (1.0 - chance)
+    return odds
+
+
 def ring_of(
     turns: Sequence[Turn], new: Sequence[Turn], least_a_party: int, balance_ratio: float
 ) -> tuple[frozenset[int], float]:
     """Return the parties of a ring that one of the new turns ends, and the odds that it is one.
 
     A run that ends with it brought every position back (`comes_back`); the odds are those that who
-    bought last among its parties sells next, against directions drawn by chance (`passed_on`,
-    `log_odds_uneven`). Who only bought, or only sold, is left out. (none, 0) where no run came
+    bought last among its parties sells next (`passed_on`, `log_odds_uneven`) or that rounds lead
+    round, against directions drawn by chance: the mean of both, as if either had been chosen
+    beforehand as likely. Who only bought, or only sold, is left out. (none, 0) where no run came
     back.
 
     Parameters
@@ -139,13 +183,15 @@ def ring_of(
     >>> laps = [(2 * n, 1 + n % 3, 1 + (n + 1) % 3, 700) for n in range(12)]
     >>> members, odds = ring_of(sorted([*laps, (9, 1, 8, 500)]), laps[-1:], 2, 0.01)
     >>> sorted(members), round(odds)
-    ([1, 2, 3], 341)
+    ([1, 2, 3], 275)
     """
     both = of_both_sides(turns)
     found: tuple[frozenset[int], float] = (frozenset(), 0.0)
     for place, turn in enumerate(both):
         if turn in new and (members := comes_back(both[: place + 1], least_a_party, balance_ratio)):
-            theirs, sold = passed_on([each for each in both if members.issuperset(each[1:3])])
+            inside = [each for each in both if members.issuperset(each[1:3])]
+            theirs, sold = passed_on(inside)
             odds = math.exp(log_odds_uneven(sold, theirs))
+            odds = (odds + odds_of_rounds(rounds(inside, balance_ratio))) / 2
             found = max(found, (members, odds), key=lambda each: each[1])
     return found

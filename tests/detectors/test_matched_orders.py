@@ -163,6 +163,22 @@ def test_four_meetings_of_busy_accounts_are_told_by_how_soon_the_second_order_ca
     assert told[50, 4_000] < 8
 
 
+def test_a_burst_of_busy_accounts_is_told_though_they_meet_all_day():
+    draw, sizes = random.Random(5), range(200, 2_600, 200)
+    day = cross(draw, 2_400, lambda _: draw.choice(sizes), first=1, people=6)
+    ends, rows = len(day) * PAUSE_NS, played(day)
+    for place in range(24):
+        one, other = (1, 2) if place % 2 else (2, 1)
+        at = {"seq": 10_001 + 3 * place, "at_ns": ends + 4 * place * SECOND, "gap_ns": SECOND}
+        rows += meeting(one, other, draw.choice(sizes), **at)
+    assert find(played(day)) == []
+    (hit,) = last(find(rows))
+    assert set(hit.accounts) == {1, 2}
+    late, told = hit.features["told_late"], hit.features["told_on"]
+    assert late.value > 4 * late.baseline
+    assert told.value < 4 * told.baseline
+
+
 def test_who_takes_time_is_told_by_number_alone():
     (hit,) = last(find(timed((*turn, 9_000 if turn[0] == 1 else 90) for turn in mixed(*pairs()))))
     assert hit.features["gap_chance"].value > 0.5
@@ -256,6 +272,16 @@ def test_a_ring_is_seen_though_one_of_it_sells_to_a_stranger_meanwhile():
     sales = [(1, 9, 333 + 50 * n, 333 + 50 * n) for n in range(4)]
     hits = last(find(played(mixed(*turns[:13], *sales, *turns[13:], others=20))))
     assert any({1, 2, 3} <= set(hit.accounts) and hit.facets == ("wash_ring",) for hit in hits)
+
+
+def test_a_ring_that_changes_its_direction_lap_by_lap_is_seen():
+    around, back = [(1, 2), (2, 3), (3, 1)], [(2, 1), (1, 3), (3, 2)]
+    laps = [turn for lap in range(7) for turn in (back if lap % 2 else around)]
+    turns = [(*two, 700 + 137 * (n // 3), 700 + 137 * (n // 3)) for n, two in enumerate(laps)]
+    theirs, sold = passed_on([(n, *two, 1) for n, two in enumerate(laps)])
+    assert log_odds_uneven(sold, theirs) < math.log(20), "who bought last buys at each change"
+    (hit,) = last(find(played(mixed(*turns, others=20))))
+    assert (set(hit.accounts), hit.facets) == ({1, 2, 3}, ("wash_ring",))
 
 
 def test_a_slow_ring_is_seen_over_the_day_though_its_pairs_are_told_apart():
