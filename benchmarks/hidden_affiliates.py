@@ -199,7 +199,7 @@ def features_of(rows: Array, instruments: int) -> tuple[Array, Array]:
     scan(
         rows, numbers_of(params), kept["hidden"], kept["hidden_flow"], kept["hidden_size"],
         kept["hidden_times"], kept["hidden_now"], kept["hidden_accounts"],
-        kept["hidden_sums"], kept["hidden_counts"],
+        kept["hidden_given"], kept["hidden_sums"], kept["hidden_counts"],
         np.zeros((instruments, SLOTS), np.int32), np.zeros(2, np.int64),
     )  # fmt: skip
     lean = leaning(

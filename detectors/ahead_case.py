@@ -67,6 +67,9 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     no longer after the group's first execution than clients wait without being clearly held. The
     last is of a lone one: a client that was clearly held has no exception where the rate at which
     the group overtakes is significant, since that the group traded just then is no chance.
+
+    A clear hold is strong by itself where the group took, or was hit in an order that is new, and
+    the client lost by it, or such overtaking is more than chance. Else it may be an accident: weak.
     """
     later = hold.later
     if hold.way == RFQ:
@@ -81,6 +84,8 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     at_once_ns = max(hold.at_once_ns, params.at_once_ms * MS)
     chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
     rated = _significant(hold, params, chance)
+    # A request for quote waits with somebody who knows of it, no order by accident.
+    often = rated or hold.way == RFQ or (hold.overtaken > 1 and chance <= NO_PEER)
     kept_waiting = bool(hold.clear) and (rated or hold.done_ns - first_ns > at_once_ns)
     if unfilled + filled == 0 and not (later and kept_waiting):
         return None
@@ -91,7 +96,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     if hold.role == Role.UNKNOWN:
         standing = CLIENT_UNKNOWN
     elif later and sure and not doubt:
-        if hold.clear:
+        if hold.clear and _new(hold, later, delta) and (unfilled + filled or often):
             standing = STRONG
         elif rated:
             standing = PATTERN
@@ -109,6 +114,17 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
         worse=worse,
         chance=chance,
         seqs=_seqs(hold, counted),
+    )
+
+
+def _new(hold: Hold, later: Sequence[Execution], delta: int) -> bool:
+    """Return whether the group took, or was hit in an order that had not stood elsewhere before.
+
+    A maker moves its quotes all the time; that it did while an order was held is no sign.
+    """
+    return any(
+        each.aggressive or each.since_ns == NULL or each.since_ns - hold.from_ns > delta
+        for each in later
     )
 
 

@@ -14,7 +14,7 @@ from ingest.instruments import Instruments
 
 CONDITIONS: Final = {
     PATTERN: "by the rate of such holds, no single one is clear",
-    WEAK: "neither a clear hold with a later instruction nor a significant rate",
+    WEAK: "neither a clear hold, with a later order and a loss by it, nor a significant rate",
     CLIENT_UNKNOWN: "rule broken if client",
 }
 COUNTERFACTUAL: Final = (

@@ -32,16 +32,18 @@ C_SEQ, C_ENTRY, C_ACCOUNT, C_ROLE, C_SIDE, C_LIMIT, C_FROM, C_RELEASED, C_LOTS, 
 )
 C_LAST_SEQ, C_LAST_NS, C_FILLS, C_FOK, C_DOUBT, C_LATE, C_WAY, C_USUAL, C_CLEAR = range(18, 27)
 C_PASSED, C_EXPECTED, C_CLASS, C_CROSSED, C_AT_ONCE = range(27, 32)
-BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED = range(32, 39)
-FIELDS: Final = 39
+BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED, MOVED = range(32, 40)
+FIELDS: Final = 40
 UNSEEN: Final = tuple(int(NULL) if f in (BEGAN_NS, RATED_NS) else 0 for f in range(FIELDS))
 """State of an instrument of which nothing has been seen."""
 
 EXECUTIONS: Final = 512
 """Executions of the group, and aggressive ones of external makers, kept an instrument."""
 E_SEQ, E_NS, E_SIDE, E_PRICE, E_LOTS, E_ACCOUNT, E_GROUP, E_ENTRY, E_RECEIVED = range(9)
-E_TOOK, E_LATE, E_FROM, E_INCOMING = range(9, 13)
-EXECUTION_FIELDS: Final = 13
+E_TOOK, E_LATE, E_FROM, E_INCOMING, E_SINCE = range(9, 14)
+EXECUTION_FIELDS: Final = 14
+MOVED_KEPT: Final = 128
+"""Latest replacements of the group's orders kept: columns seq, received_ns of what was first."""
 PRICES_KEPT: Final = 256
 """Changes of the last price kept an instrument: columns ns, seq, price, incoming_seq."""
 CAME_KEPT: Final = 128
@@ -245,9 +247,20 @@ def _write(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def _since(moved: Array, made: int, entry: int, received: int) -> int:
+    """Return when an order first came, ns: before the group replaced it, as far as that is kept."""
+    for back in range(1, min(made, MOVED_KEPT) + 1):
+        row = moved[(made - back) % MOVED_KEPT]
+        if row[0] == entry:
+            return int(row[1])
+    return received
+
+
+@njit(cache=True)
 def _execution(  # noqa: PLR0917
     own: Array, ring: Array, side: int, seq: int, now: int, price: int, lots: int, account: int,
     taken: int, group: int, entry: int, received: int, took: int, late: int, incoming: int,
+    since: int,
 ) -> None:  # fmt: skip
     """Keep an execution, with the one before where that was of the same two orders and price."""
     newest = ring[(own[MADE] - 1) % EXECUTIONS]
@@ -265,7 +278,7 @@ def _execution(  # noqa: PLR0917
     e = ring[own[MADE] % EXECUTIONS]
     e[E_SEQ], e[E_NS], e[E_SIDE], e[E_PRICE], e[E_LOTS] = seq, now, side, price, lots
     e[E_ACCOUNT], e[E_GROUP], e[E_ENTRY], e[E_RECEIVED] = account, group, entry, received
-    e[E_TOOK], e[E_LATE], e[E_FROM], e[E_INCOMING] = took, late, taken, incoming
+    e[E_TOOK], e[E_LATE], e[E_FROM], e[E_INCOMING], e[E_SINCE] = took, late, taken, incoming, since
     own[MADE] += 1
 
 
@@ -279,6 +292,7 @@ def scan(  # noqa: PLR0917
     state: Array,
     executions: Array,
     prices: Array,
+    moved: Array,
     came: Array,
     fills: Array,
     gaps: Array,
@@ -341,10 +355,13 @@ def scan(  # noqa: PLR0917
                             at = (R_GROUP if of_group else R_MAKERS) + (1 if d > 0 else 0)
                             rates[x, at] += 1.0
                             rates[x, at + R_GROUP_FAST] += 1.0
+                    since = came_ns
+                    if of_group and not took:
+                        since = _since(moved[x], own[MOVED], of_entry, came_ns)
                     _execution(
                         own, executions[x], d, seq[i], clock[i], price[i], quantity[i],
                         buyer[i] if d > 0 else seller[i], seller[i] if d > 0 else buyer[i],
-                        int(of_group), of_entry, came_ns, int(took), late, flying,
+                        int(of_group), of_entry, came_ns, int(took), late, flying, since,
                     )  # fmt: skip
             if flying != 0 and flying == own[C_SEQ]:
                 own[C_LAST_SEQ], own[C_LAST_NS] = seq[i], clock[i]
@@ -365,6 +382,11 @@ def scan(  # noqa: PLR0917
         if k in (_NEW, _REPLACE):
             own[I_SEQ], own[I_RECEIVED], own[I_COUNTED] = seq[i], received[i], 0
             own[I_LATE] = 1 if received[i] > engine[i] else 0
+            if in_complex[i] != 0 and entry[i] not in (0, seq[i]):
+                row = moved[x, own[MOVED] % MOVED_KEPT]
+                row[1] = _since(moved[x], own[MOVED], entry[i], entry_received[i])
+                row[0] = seq[i]
+                own[MOVED] += 1
         is_client = in_complex[i] == 0 and _UNKNOWN <= role[i] <= _EXTERNAL_MM
         if not is_client:
             continue

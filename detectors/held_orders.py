@@ -40,6 +40,8 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
     late: int
     taken_from: int
     incoming_seq: int
+    since_ns: int
+    """When its order first came, ns, before it was moved; NULL = not known."""
     later: int
     """1 when its instruction came after the held order's."""
 
@@ -133,6 +135,7 @@ class HeldOrders:
         "ahead_state": ByCode(kernel.UNSEEN),
         "ahead_executions": ByCode(),
         "ahead_prices": ByCode(),
+        "ahead_moved": ByCode(),
         "ahead_came": ByCode(),
         "ahead_fills": ByCode(),
         "ahead_gaps": ByCode(),
@@ -151,6 +154,7 @@ class HeldOrders:
         shapes: dict[str, tuple[int, ...]] = {
             "ahead_executions": (kernel.EXECUTIONS, kernel.EXECUTION_FIELDS),
             "ahead_prices": (kernel.PRICES_KEPT, 4),
+            "ahead_moved": (kernel.MOVED_KEPT, 2),
             "ahead_came": (2, kernel.CAME_KEPT, 2),
             "ahead_fills": (kernel.FILLS_KEPT, 2),
             "ahead_gaps": (CLASSES, GAP_FIELDS),
@@ -176,8 +180,9 @@ class HeldOrders:
         while row < len(batch):
             row, written = kernel.scan(
                 columns, row, *self._limits, kept["ahead_state"], kept["ahead_executions"],
-                kept["ahead_prices"], kept["ahead_came"], kept["ahead_fills"], kept["ahead_gaps"],
-                kept["ahead_rates"], kept["ahead_lost"], out,
+                kept["ahead_prices"], kept["ahead_moved"], kept["ahead_came"],
+                kept["ahead_fills"], kept["ahead_gaps"], kept["ahead_rates"], kept["ahead_lost"],
+                out,
             )  # fmt: skip
             yield from _holds(out[:written].tolist())
 

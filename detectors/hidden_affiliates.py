@@ -10,11 +10,12 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.episodes import Episodes
 from detectors.hidden_episode import busiest, finding, first_ref, note, refs_of
-from detectors.hidden_kernel import forget, index_of, new_day, scan
+from detectors.hidden_kernel import scan
 from detectors.hidden_logins import Logins, Shared
 from detectors.hidden_measure import leaning
 from detectors.hidden_model import MICRO, Judged, judged, unjudged
 from detectors.hidden_params import HiddenAffiliatesParams
+from detectors.hidden_rows import forget, index_of, new_day, rows_of
 from detectors.hidden_state import (
     ACCOUNT,
     DAY_NS,
@@ -61,7 +62,7 @@ def numbers_of(params: HiddenAffiliatesParams) -> Array:
 class HiddenAffiliates(Detector):
     """Clients' accounts whose trading leans on the group's beyond what clients' does by chance.
 
-    Time is the batch's watermark. State: about 420 kB an instrument, whatever the traffic: sums of
+    Time is the batch's watermark. State: about 980 kB an instrument, whatever the traffic: sums of
     512 accounts a day and what the group and three external makers did lately; the day's `Logins`;
     one open episode an account told; and the trades that the watermark has not passed. Accounts
     whose place another took, logins without one and late trades are counted as overflow.
@@ -85,7 +86,7 @@ class HiddenAffiliates(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="hidden_affiliates",
-        version=3,
+        version=4,
         title="Hidden affiliates",
         scope="platform",
         evidence_class="indicator",
@@ -101,8 +102,12 @@ class HiddenAffiliates(Detector):
             "their quantity; those on one side without a pause are a run, and count as one "
             "decision. Over the UTC day and all instruments, each is told in deviations beyond "
             "the other clients in the same instrument, by the spread from run to run, and "
-            "beyond what it shows of external makers in the same way: less the part that "
-            "clients' runs have in common, and less the whole, whichever leaves less. How "
+            "beyond what it shows of external makers in the same way: less the part that clients' "
+            "runs have in common, less the whole, and as it is, whichever leaves least. A side "
+            "counts less the account's mean side: who mostly sells shows nothing by it. Left out "
+            "are the complex's trades with the account itself, and as much of others as it got "
+            "from the account the other way (it lays that off); of quick, what the account shows "
+            "of being right after others alone. How "
             "surprising each is by chance, in nats, goes into a logistic model with fixed "
             "coefficients, none below 0, that makes a probability of the four; the alert has "
             "the value and the contribution of each. What an account did before it trades as "
@@ -131,6 +136,10 @@ class HiddenAffiliates(Detector):
             "a client at the group's side by chance, a dozen times",
             "clients who all react to an outside price move",
             "a client who always takes one side",
+            "a client who leans to one side, beside a group that does",
+            "a client whose own trades the group lays off",
+            "a client who comes when many come, as on the minute",
+            "a client who leans away from the external makers, and not to the group",
             "a session that many clients and the group come through",
             "a platform on which owners commonly share sessions",
             "an order stamped with the group's session once or twice",
@@ -260,10 +269,7 @@ class HiddenAffiliates(Detector):
             start = place + 1
             self._logins.forget(account)
             for code in range(len(self._instruments)):
-                forget(
-                    kept["hidden"][code], kept["hidden_accounts"][code], kept["hidden_sums"][code],
-                    kept["hidden_counts"][code], self._index[code], account,
-                )  # fmt: skip
+                forget(*rows_of(kept, code), self._index[code], account)
             for episode in self._episodes:
                 if episode.key[1] == account:
                     episode.sums[JOINED] = 1
@@ -296,7 +302,8 @@ class HiddenAffiliates(Detector):
             scan(
                 rows, self._numbers, kept["hidden"], kept["hidden_flow"], kept["hidden_size"],
                 kept["hidden_times"], kept["hidden_now"], kept["hidden_accounts"],
-                kept["hidden_sums"], kept["hidden_counts"], self._index, kept["hidden_lost"],
+                kept["hidden_given"], kept["hidden_sums"], kept["hidden_counts"], self._index,
+                kept["hidden_lost"],
             )  # fmt: skip
 
     def _new_day(self, at_ns: int) -> Iterator[Finding]:
@@ -308,10 +315,7 @@ class HiddenAffiliates(Detector):
         kept = self._kept
         self._logins.clear()
         for code in range(len(self._instruments)):
-            new_day(
-                kept["hidden"][code], kept["hidden_accounts"][code], kept["hidden_sums"][code],
-                kept["hidden_counts"][code], self._index[code],
-            )  # fmt: skip
+            new_day(*rows_of(kept, code), self._index[code])
 
     def _look(self, at_ns: int) -> Iterator[Finding]:
         """Close what is told of accounts that joined the group, and judge all others.
@@ -345,7 +349,7 @@ class HiddenAffiliates(Detector):
                     each.rank <= params.most_told
                     and each.micro_probability >= MICRO * params.told_probability
                     and self._turns(each.account)
-                    >= max(params.least_turns, params.turn_ratio * each.runs)
+                    >= max(params.least_turns, params.turn_ratio * each.fair_turns)
                 )
             ):
                 yield from self._tell(each, at_ns, shared.get(each.account))

@@ -35,6 +35,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     scales: tuple[int, int]
     """Half-lives, by place, at which `against` and `alike` are largest."""
     runs: int
+    fair_turns: int
     began_ns: int
     ended_ns: int
     controlled: int
@@ -99,6 +100,7 @@ def unjudged(about: Array, accounts: Collection[int]) -> Sequence[Judged]:
             micro_parts=nothing,
             scales=(0, 0),
             runs=0,
+            fair_turns=0,
             began_ns=began_ns,
             ended_ns=ended_ns,
             controlled=1,
@@ -130,6 +132,7 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
             micro_parts=tuple(told[n]),
             scales=(scales[n][0], scales[n][1]),
             runs=runs[n],
+            fair_turns=int(lean.fair_turns[who[n]]),
             began_ns=times[n][0],
             ended_ns=times[n][1],
             controlled=int(lean.controlled[who[n]]),

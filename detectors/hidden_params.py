@@ -78,12 +78,12 @@ class HiddenAffiliatesParams(Params, frozen=True):
     turn_ratio: Annotated[
         float,
         Parameter(
-            "such turns over its runs, without which it is not proposed",
+            "such turns over those that independent runs give, as often on each side as its own, "
+            "without which it is not proposed",
             "ratio",
-            "half of what independent decisions give: where a run says the side of the next, many "
-            "runs are few decisions",
+            "half: where a run says the side of the next, many runs are few decisions",
         ),
-    ] = 0.25
+    ] = 0.5
     least_shared: Annotated[
         int,
         Parameter(
@@ -147,7 +147,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
     model_version: Annotated[
         int,
         Parameter("version of the coefficients below", "version", f"stands in {MODEL}"),
-    ] = 1
+    ] = 2
     one_in: Annotated[
         int,
         Parameter(
@@ -160,7 +160,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
     intercept: Annotated[
         float,
         Parameter("the model's log-odds where every feature is 0", "log-odds", f"fitted: {MODEL}"),
-    ] = -7.94
+    ] = -7.25
     against_weight: Annotated[
         float,
         Parameter(
@@ -168,7 +168,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 1.06
+    ] = 1.25
     alike_weight: Annotated[
         float,
         Parameter(
@@ -176,7 +176,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 0.97
+    ] = 0.93
     quick_weight: Annotated[
         float,
         Parameter(
@@ -184,7 +184,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 0.8
+    ] = 0.76
     absent_weight: Annotated[
         float,
         Parameter(
@@ -192,7 +192,7 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "log-odds",
             f"fitted, at least 0: {MODEL}",
         ),
-    ] = 0.73
+    ] = 0.75
     told_probability: Annotated[
         float,
         Parameter(

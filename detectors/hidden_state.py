@@ -40,21 +40,31 @@ OWN_FIELDS: Final = MAKER + MAKERS
 
 # Of a unit's trading that is remembered: net of all, net of what it took.
 NET, TAKEN = range(2)
-# Of a unit's last times: of any trade, of a fill of a resting order.
-TRADED, RESTED = range(2)
+# Of what it got from an account there is besides, at the longest half-life: bought and sold.
+OWED: Final = 2
+BOUGHT, SOLD = range(2)
+# Of a unit's last times: of any trade, of a fill of a resting order; of any trade that was for
+# another than whom the last was for; who that is, + 1; and who last hit it, + 1, on which side.
+TRADED, RESTED, BEFORE, FOR, HIT_BY, HIT_SIDE = range(6)
+TIMES: Final = 6
+MARKET: Final = UNITS
+"""Where last times of everybody's stand that are not of the group; for is who took."""
 
 # Of an account: account + 1, its events of the day, telling executions met, and of them told,
 # how often it took on another side than before; and each kind's open run: side and last time.
-ACCOUNT, EVENTS, BEGAN_NS, ENDED_NS, FIRST_SEQ, DOUBT, MET, TOLD, TURNS, RUN = range(10)
+ACCOUNT, EVENTS, BEGAN_NS, ENDED_NS, FIRST_SEQ, DOUBT, MET, TOLD, TURNS, GIVEN_NS, RUN = range(11)
 KINDS: Final = 2
 """Kinds of events: instructions that take, and resting orders that are filled."""
 TAKES, RESTS = range(KINDS)
+SIDES: Final = 2
+"""Runs of buying, and of selling, are summed apart."""
 SEQS: Final = RUN + 2 * KINDS
 ACCOUNT_FIELDS: Final = SEQS + CITED
 
-# What an event shows of a unit: three scales of two measures, quickness, and absence.
-AGAINST, ALIKE, QUICK, ABSENT = 0, SCALES, 2 * SCALES, 2 * SCALES + 1
-MEASURES: Final = 2 * SCALES + 2
+# What an event shows of a unit: three scales of two measures, quickness, quickness less that
+# after others alone, and absence.
+AGAINST, ALIKE, QUICK, BESIDE, ABSENT = 0, SCALES, 2 * SCALES, 2 * SCALES + 1, 2 * SCALES + 2
+MEASURES: Final = 2 * SCALES + 3
 KIND_OF: Final = (*(TAKES for _ in range(ABSENT)), RESTS)
 """The kind of event that each measure is of."""
 # Sums of a measure: of the open run, the group's and the makers'; then over closed runs, with
@@ -76,11 +86,12 @@ def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
         "hidden_until": ((), np.int64),
         "hidden_flow": ((UNITS, 2, SCALES), np.float64),
         "hidden_size": ((UNITS, 2, SCALES), np.float64),
-        "hidden_times": ((UNITS, 2), np.int64),
+        "hidden_times": ((UNITS + 1, TIMES), np.int64),
         "hidden_now": ((2, MEASURES), np.float64),
         "hidden_accounts": ((ACCOUNTS, ACCOUNT_FIELDS), np.int64),
-        "hidden_sums": ((ACCOUNTS, MEASURES, SUMS), np.float64),
-        "hidden_counts": ((ACCOUNTS, KINDS, COUNTS), np.float64),
+        "hidden_given": ((ACCOUNTS, UNITS, OWED + 1, SCALES), np.float64),
+        "hidden_sums": ((ACCOUNTS, SIDES, MEASURES, SUMS), np.float64),
+        "hidden_counts": ((ACCOUNTS, SIDES, KINDS, COUNTS), np.float64),
     }
 
 

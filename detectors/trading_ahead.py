@@ -44,7 +44,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=4,
+        version=5,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",
@@ -58,15 +58,18 @@ class TradingAhead(Detector):
             "instruction that came more than δ after the client's; the client was not filled at "
             "once at the same price or better. Where it was held eight times as long as 99 in 100 "
             "are (triggers: as most of them, as three in four of twenty and more), that is a case "
-            "with all its legs. Shorter ones are told by their rate: how often an aggressive "
-            "instruction of the group overtook, against its usual rate and against external "
-            "makers. Executions of all the complex's accounts count together, and "
-            "net is told. An untriggered stop is not held. Exceptions, each with its evidence: "
-            "nothing of the client's kind passed it although some should have (all were held); "
-            "filled in whole, at the same price or better, as soon as is usual (not where the "
-            "group's rate is significant and the client clearly held); a fill-or-kill that would "
-            "not have been filled; held by a speed bump. That a desk knew nothing is a "
-            "claim for which evidence must be shown, and no exception here."
+            "with all its legs, if the group took, or was hit in an order that had not stood "
+            "elsewhere before, and the client lost by it, or (but for requests for quote) it is "
+            "not the first and so many are rare by the group's habit: one in twenty. Shorter "
+            "ones are told by their rate: how often an aggressive instruction of the group "
+            "overtook, against its usual rate and against external makers. Executions of all the "
+            "complex's accounts count together, and net is told. An untriggered stop is not "
+            "held. Exceptions, each with its evidence: nothing of the client's kind passed it "
+            "although some should have (all were held); filled in whole, at the same price or "
+            "better, as soon as is usual (not where the group's rate is significant and the "
+            "client clearly held); a fill-or-kill that would not have been filled; held by a "
+            "speed bump. That a desk knew nothing is a claim for which evidence must be shown, "
+            "and no exception here."
         ),
         legal_basis=(
             "FINRA 5320: no trading ahead of a held customer order [S]",
@@ -80,6 +83,8 @@ class TradingAhead(Detector):
         look_alikes=(
             "a gateway that is slow for everybody",
             "a maker's quotes that stood before and are hit by both sides",
+            "a quote of the group that stood before and is moved while a client is held",
+            "an order held once, whose client loses nothing, beside a group that often trades",
             "an untriggered stop",
             "a venue that triggers stops by another price, late for all",
             "client filled at once at the same price",

@@ -543,6 +543,50 @@ def test_quotes_that_stood_before_are_no_case_of_their_own():
     assert passive(group_came=8_000).told() == []
 
 
+def moved(*, rests=True):
+    """A quote of the group is moved to the price of a held client, and is hit there; once."""
+    scene = Scene()
+    scene.new("S", "sell", 50, 110)
+    scene.new("XM", "buy", 50, 95)
+    quote = scene.new("MM", "buy", 5, 96) if rests else None
+    scene.wait(1_500)
+    if quote is None:
+        scene.new("MM", "buy", 5, 100)
+    else:
+        for price in (97, 100):
+            now_ns = scene.venue.now_ns
+            scene.venue.replace("X-USD", quote, price=price, received_ns=now_ns - 20_000)
+            scene.wait(1)
+    for _ in range(3):
+        scene.wait(1_000)
+        scene.new("Q", "buy", 1, 10)
+    scene.new("B", "sell", 5, 90, tif="IOC")
+    scene.wait(400)
+    scene.new("A", "buy", 10, 100, came=4_900)
+    return scene
+
+
+@look_alike("a quote of the group that stood before and is moved while a client is held")
+def test_a_quote_that_stood_before_and_is_moved_is_no_case_of_its_own():
+    assert moved().found()
+    assert moved().told() == []
+    assert moved(rests=False).told()
+
+
+@look_alike("an order held once, whose client loses nothing, beside a group that often trades")
+@pytest.mark.parametrize(("often", "times", "cases"), [(True, 2, 0), (False, 1, 0), (False, 2, 1)])
+def test_a_hold_by_which_nobody_lost_is_no_case_unless_it_is_seldom_chance(often, times, cases):
+    scene = Scene()
+    for _ in range(40 if often else 0):
+        scene.wait(2_000)
+        scene.new("S", "sell", 1, 100)
+        scene.new("MM", "buy", 1, 100, tif="IOC")
+    for _ in range(times):
+        gate(scene=scene, book=50, lots=5)
+    assert scene.found()
+    assert len(scene.told()) == cases
+
+
 @look_alike("an untriggered stop")
 def test_an_untriggered_stop_is_not_held():
     assert trigger(crossed=False).found() == []
