@@ -11,7 +11,7 @@ from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
 from detectors.kept import Kept
 from detectors.leak_bets import settle, won
-from detectors.leak_chance import Rate, Tallies, verdicts
+from detectors.leak_chance import Rate, Tallies, Together, verdicts
 from detectors.leak_episode import (
     SUREST,
     Surest,
@@ -32,7 +32,10 @@ from detectors.leak_state import (
     DAY_NS,
     FRESH,
     H_ACCOUNT,
+    H_ACT_SEQ,
+    H_CITED,
     H_NS,
+    H_RELATED,
     H_SEQ,
     HITS,
     N_HITS,
@@ -64,7 +67,7 @@ class InformationLeak(Detector):
     after: at most four at once, an instrument; where all places are taken, a look lets go of the
     one that shows least, if that is nothing.
 
-    Time is the batch's watermark. State: about 270 kB an instrument, whatever the traffic: a day's
+    Time is the batch's watermark. State: about 400 kB an instrument, whatever the traffic: a day's
     tallies, the last 96 executions of the group and of external makers and 512 of clients, 128
     clients' accounts, 96 open episodes of clients and 512 large orders traded ahead of; and the
     trades that the watermark has not passed. Episodes beyond that and late trades are counted as
@@ -79,7 +82,7 @@ class InformationLeak(Detector):
     ...     return InformationLeak(InformationLeakParams(), instruments).step(batch)
     >>> *_, hit = found(led(instruments))
     >>> hit.scenario, hit.evidence, hit.features["n"].value, hit.features["hits"].value
-    ('information_leak', 'supported', 30, 24)
+    ('information_leak', 'supported', 29, 24)
 
     The same executions, before ordinary orders as often as before large ones:
 
@@ -89,33 +92,37 @@ class InformationLeak(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="information_leak",
-        version=4,
+        version=5,
         title="Information leak",
         scope="platform",
         evidence_class="indicator",
         scenarios=("information_leak",),
         looks_for=(
             "Accounts of the complex that take a client's side before the platform has the "
-            "client's large order: executions by instructions received in [t0 - L, t0 - δ), t0 the "
-            "received_ns of the first child that takes, L of 1, 7 and 50 s, in that instrument and "
-            "in others on its underlying. A parent episode is one owner's taking orders on one "
-            "side with gaps below parent_gap_s, large from large_ratio times the median on. No "
-            "single case is told. Of all episodes of clients in the same eleven minutes, on "
-            "the same side and with the market taking the same way over L, the large ones are "
-            "taken as drawn blindly: how many of them the complex as one, and each of its "
-            "accounts, was ahead of is then hypergeometric, and a bet on higher odds pays one on "
-            "average. A day's stake is spread over units, instruments and L, and what is won is "
-            "bet again at each look (`look_s`): that it ever comes to n times the stake has a "
-            "chance of 1/n at most, however often one looks (Ville 1939). It passes only where "
-            "external makers did not do the same (one who only rests could have). Over all on the "
-            "underlying what was won in its instruments is multiplied: orders there are taken as "
-            "independent. One alert an instrument and day: accounts that act, their leading "
-            "executions and the orders that followed. Accounts of clients are "
-            "looked at as well, unlabelled: one that is ahead of other owners' and originators' "
-            "large orders more often, for its runs of executions, than other clients are "
-            "(`suspect_chance`, from `least_suspected` runs on) is suspected, at most four at once "
-            "an instrument, and from then on bet on in the same way, in each instrument and over "
-            "all on the underlying, on episodes that begin later only: so choosing it costs "
+            "client's large order: executions by instructions received in [t0 - L, t0 - δ), t0 "
+            "the received_ns of the first child that takes, L of 1, 7 and 50 s, in that "
+            "instrument and in others on its underlying. A parent episode is one owner's taking "
+            "orders on one side with gaps below parent_gap_s, large from each of large_ratios "
+            "times the median on. No single case is told. Of all episodes of clients in the same "
+            "eleven minutes, on the same side and with the market taking the same way over L, the "
+            "large ones are taken as drawn blindly: how many of them the complex as one, and each "
+            "of its accounts, was ahead of is then hypergeometric, and a bet on higher odds pays "
+            "one on average. A day's stake is spread over units, instruments, L and sizes, and "
+            "what is won is bet again at each look (`look_s`): that it ever comes to n times the "
+            "stake has a chance of 1/n at most, however often one looks (Ville 1939). It passes "
+            "only where external makers did not do the same (one who only rests could have). A "
+            "part of the stake is on the complex in all instruments together: a look pays the "
+            "mean of what it pays in each, which is one on average however their orders hang "
+            "together (one client's may be split over a perpetual and its spot market, and a "
+            "product would count it twice); each whose own bet won 1 / `part_chance` is told. One "
+            "alert an instrument and day: accounts that act, their leading executions and the "
+            "orders that followed, of the test of which most is beyond chance. Accounts of "
+            "clients are looked at as well, unlabelled: one that is ahead of other owners' and "
+            "originators' large orders more often, for its runs of executions, than other clients "
+            "are (`suspect_chance`, from `least_suspected` runs on) is suspected, at most four at "
+            "once an instrument, and from then on bet on in the same way, in each instrument and "
+            "over all on the underlying (what was won in each is multiplied: orders there are "
+            "taken as independent), on episodes that begin later only: so choosing it costs "
             "nothing; those of whom nothing is seen make room for others at the looks. It passes "
             "only where other clients, as one or suspected, did not do the same (`alike_ratio`) "
             "and orders of no one client are more than `one_client_ratio` of what is beyond "
@@ -151,6 +158,7 @@ class InformationLeak(Detector):
             "an external maker that is ahead",
             "orders of the group that rest, and are hit",
             "a client whose large order rests before it takes",
+            "a large order in the midst of a busy client's others on its side",
             "knowledge from more than 50 s before",
             "leads of more than most_ratio usual orders",
         ),
@@ -206,8 +214,9 @@ class InformationLeak(Detector):
         self._numbers = np.array(
             [
                 params.clock_uncertainty_ns, params.parent_gap_s * SECOND,
-                round(1_000 * params.large_ratio), round(1_000 * params.most_ratio),
-                params.least_suspected, round(1_000_000 * params.suspect_chance), *params.leads_s,
+                round(1_000 * params.most_ratio), params.least_suspected,
+                round(1_000_000 * params.suspect_chance),
+                *(round(1_000 * ratio) for ratio in params.large_ratios), *params.leads_s,
             ],
             np.int64,
         )  # fmt: skip
@@ -312,8 +321,8 @@ class InformationLeak(Detector):
         for code in range(len(self._instruments)):
             new_day(
                 kept["leak"][code], kept["leak_open"][code], kept["leak_day"][code],
-                kept["leak_bets"][code], kept["leak_slots"][code], kept["leak_clients"][code],
-                kept["leak_screen"][code], kept["leak_suspects"][code],
+                kept["leak_bets"][code], kept["leak_group"][code], kept["leak_slots"][code],
+                kept["leak_clients"][code], kept["leak_screen"][code], kept["leak_suspects"][code],
             )  # fmt: skip
 
     def _looked(self, at_ns: int) -> Iterator[Finding]:
@@ -322,11 +331,14 @@ class InformationLeak(Detector):
         fresh_codes = np.flatnonzero(self._kept["leak"][:, FRESH]).tolist()
         kept = self._kept
         span = (at_ns - 1) % DAY_NS // SPAN_NS
-        settle(kept["leak_tallies"], kept["leak_day"][:, :, span], kept["leak_bets"])
+        group = self._group()
+        settle(kept["leak_tallies"], kept["leak_day"][:, :, span], kept["leak_bets"], group)
+        kept["leak_group"][:] = group
+        together = Together(kept["leak_day"][:, 0], won(group))
         for code in fresh_codes:
             self._kept["leak"][code, FRESH] = 0
             others = [self._tallies(int(n)) for n in self._kin[code, 1:] if n >= 0]
-            for rate in verdicts(self._tallies(code), others, self._params):
+            for rate in verdicts(self._tallies(code), others, together, self._params):
                 yield from self._tell(code, rate, at_ns)
         for code in fresh_codes:
             release(
@@ -336,6 +348,12 @@ class InformationLeak(Detector):
                 self._params.nothing_deviations,
                 self._params.least_hits,
             )
+
+    def _group(self) -> Array:
+        """Return the bets on the complex in all instruments: each keeps them, but a new one."""
+        latest = int(np.argmax(self._kept["leak_until"]))
+        group: Array = self._kept["leak_group"][latest].copy()
+        return group
 
     def _tallies(self, code: int) -> Tallies:
         kept, kin = self._kept, self._kin[code]
@@ -353,10 +371,9 @@ class InformationLeak(Detector):
         key = (code, account if rate.suspected else -1)
         episode = self._episodes.get(key)
         known = self._hits(code, at_ns)
-        cited = episode.sums["cited"] if episode else 0
-        every = hits_of(known.values(), rate, self._params.leads_s, account)
-        fresh = [hit for number, hit in known.items() if number >= cited]
-        hits = firsts(hits_of(fresh, rate, self._params.leads_s, account))
+        cited = {hit[H_ACT_SEQ] for hit in known if hit[H_CITED] and hit[H_RELATED] == rate.related}
+        every = hits_of(known, rate, self._params.leads_s, account)
+        hits = firsts(hit for hit in every if hit[H_ACT_SEQ] not in cited)
         led = clients_of(every)
         if not hits or (rate.suspected and is_of_one(led, rate, self._params)):
             return
@@ -364,11 +381,13 @@ class InformationLeak(Detector):
             key, seq=min(hit[H_SEQ] for hit in hits), at_ns=at_ns, accounts=(hits[0][H_ACCOUNT],)
         )
         count(episode, hits)
-        episode.sums["cited"] = int(self._kept["leak"][code, N_HITS])
         episode.sums["clients"] = len(led)
         told = self._surest.get(key)
         if told is None or rate.p < told.rate.p:
             told = self._surest[key] = Surest(*key, rate)
+        ring = self._kept["leak_hits"][code]
+        now = np.isin(ring[:, H_ACT_SEQ], [hit[H_ACT_SEQ] for hit in hits])
+        ring[now & (ring[:, H_RELATED] == rate.related), H_CITED] = 1
         traded = int(self._kin[code, rate.related])
         yield self._finding(episode, at_ns, refs_of(code, traded, hits, rate))
 
@@ -381,12 +400,13 @@ class InformationLeak(Detector):
             return int(self._kept["leak_suspects"][traded, slot, ACCOUNT]) - 1
         return int(self._kept["leak_slots"][traded, rate.unit - 1]) - 1
 
-    def _hits(self, code: int, at_ns: int) -> dict[int, list[int]]:
-        """Return the day's large orders traded ahead of, by number, as far as they are kept."""
+    def _hits(self, code: int, at_ns: int) -> list[list[int]]:
+        """Return the day's large orders traded ahead of, as far as they are kept."""
         ring, made = self._kept["leak_hits"][code], int(self._kept["leak"][code, N_HITS])
+        rows = ring[np.arange(max(made - HITS, 0), made) % HITS]
         day_ns = (at_ns - 1) // DAY_NS * DAY_NS
-        rows = {n: ring[n % HITS].tolist() for n in range(max(made - HITS, 0), made)}
-        return {n: row for n, row in rows.items() if row[H_NS] >= day_ns}
+        day: list[list[int]] = rows[rows[:, H_NS] >= day_ns].tolist()
+        return day
 
     def _closings(self, now_ns: int) -> Iterator[Finding]:
         for episode in self._episodes.close_passed(now_ns):

@@ -15,7 +15,10 @@ from typing import Final
 import numpy as np
 
 from detectors.leak_state import (
+    COMPLEX,
+    EACH,
     FULL,
+    GRADES,
     ODDS,
     RELATED,
     RESERVE,
@@ -95,37 +98,73 @@ def _log_sum(up: Array, down: Array, odds: float) -> float:
 
 
 @njit(cache=True)
-def play(tallies: Array, bets: Array) -> None:
+def play(tallies: Array, bets: Array, paid: Array) -> None:
     """Bet on one look of an instrument.
 
     Parameters
     ----------
     tallies : (RELATED, SCALES, STRATA, TALLY_FIELDS) int64
         Of that look: unsigned ones would not subtract.
-    bets : (RELATED, SCALES, UNITS, BET_FIELDS) float64
+    bets : (RELATED, SCALES, GRADES, UNITS, BET_FIELDS) float64
         What was won so far; all 0 = no bet was made.
+    paid : (SCALES, GRADES, BET_FIELDS) float64
+        To which is added what bets on the complex in the order's own instrument pay, at each of the
+        odds, and one for each that was made.
     """
     pays = np.empty(len(_ODDS))
     for related in range(RELATED):
-        large = 0
-        for stratum in range(STRATA):
-            large += int(tallies[related, 0, stratum, T_LARGE])
-        for scale in range(SCALES if large else 0):
-            for unit in _TESTED:
-                every_at = T_KNOWN + 2 * (unit - SUSPECTED) if unit >= SUSPECTED else T_ALL
-                some = False
-                pays[:] = 0.0
-                for stratum in range(STRATA):
-                    tally = tallies[related, scale, stratum]
-                    every = int(tally[every_at])
-                    drawn = int(tally[every_at + T_LARGE - T_ALL])
-                    marked = int(tally[T_HITS + 2 * unit])
-                    if 0 < drawn < every and 0 < marked < every:
-                        some = True
-                        hits = int(tally[T_HITS + 2 * unit + 1])
-                        pay(every, marked, drawn, hits, pays)
-                if some:
-                    _settle(bets[related, scale, unit], pays)
+        for grade in range(GRADES):
+            large = 0
+            for stratum in range(STRATA):
+                large += int(tallies[related, 0, stratum, T_LARGE + grade])
+            for scale in range(SCALES if large else 0):
+                for unit in _TESTED:
+                    if _pays(tallies[related, scale], unit, grade, pays):
+                        _settle(bets[related, scale, grade, unit], pays)
+                        if unit == COMPLEX and related == 0:
+                            for n in range(RESERVE):
+                                paid[scale, grade, n] += math.exp(min(pays[n], _LOG_MOST))
+                            paid[scale, grade, RESERVE] += 1.0
+
+
+@njit(cache=True)
+def _pays(tallies: Array, unit: int, grade: int, pays: Array) -> bool:
+    """Set the logarithms of what a look pays on a unit; return whether it says anything."""
+    every_at = T_KNOWN + EACH * (unit - SUSPECTED) if unit >= SUSPECTED else T_ALL
+    some = False
+    pays[:] = 0.0
+    for stratum in range(STRATA):
+        tally = tallies[stratum]
+        every = int(tally[every_at])
+        drawn = int(tally[every_at + T_LARGE - T_ALL + grade])
+        marked = int(tally[T_HITS + EACH * unit])
+        if 0 < drawn < every and 0 < marked < every:
+            some = True
+            pay(every, marked, drawn, int(tally[T_HITS + EACH * unit + 1 + grade]), pays)
+    return some
+
+
+@njit(cache=True)
+def play_together(paid: Array, bets: Array) -> None:
+    """Bet on one look of all instruments together: an equal part of the stake in each.
+
+    Of those in which the look says anything, which is known before the draw: from how many orders
+    there are, were led, and are large. What that pays is the mean of what the bets in them pay, and
+    so one on average however their orders hang together: the same ones may be split between a
+    perpetual and its spot market. A product of what was won in each would be no such bet.
+
+    Parameters
+    ----------
+    paid : (SCALES, GRADES, BET_FIELDS) float64
+        What the look paid in all instruments at each of the odds, and in how many it said anything.
+    bets : (SCALES, GRADES, BET_FIELDS) float64
+        What was won so far.
+    """
+    for scale in range(SCALES):
+        for grade in range(GRADES):
+            said = paid[scale, grade, RESERVE]
+            if said:
+                _settle(bets[scale, grade], np.log(paid[scale, grade, :RESERVE] / said))
 
 
 @njit(cache=True)
@@ -139,17 +178,21 @@ def _settle(bet: Array, pays: Array) -> None:
         bet[n] = min(stake * math.exp(min(pays[n], _LOG_MOST)), MOST)
 
 
-def settle(look: Array, span: Array, bets: Array) -> None:
+def settle(look: Array, span: Array, bets: Array, group: Array) -> None:
     """Bet on the look that is over in each instrument, add it to its span, and empty it.
 
     Parameters
     ----------
     look, span : (instruments, RELATED, SCALES, STRATA, TALLY_FIELDS) uint16
         What is beyond a tally's room is left out.
-    bets : (instruments, RELATED, SCALES, UNITS, BET_FIELDS) float64
+    bets : (instruments, RELATED, SCALES, GRADES, UNITS, BET_FIELDS) float64
+    group : (SCALES, GRADES, BET_FIELDS) float64
+        Those on the complex in all instruments together.
     """
+    paid = np.zeros_like(group)
     for code in range(len(look)):
-        play(look[code].astype(np.int64), bets[code])
+        play(look[code].astype(np.int64), bets[code], paid)
+    play_together(paid, group)
     room = span[..., T_ALL] <= FULL - look[..., T_ALL]
     span[room] += look[room]
     look[:] = 0

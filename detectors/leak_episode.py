@@ -12,7 +12,7 @@ import msgspec
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode, accounts_in, meet
-from detectors.leak_chance import Rate, units_of
+from detectors.leak_chance import ALONE, PLATFORM, UNDERLYING, Rate, units_of
 from detectors.leak_params import InformationLeakParams
 from detectors.leak_state import (
     COMPLEX,
@@ -21,6 +21,7 @@ from detectors.leak_state import (
     H_ACT_SEQ,
     H_BEGAN,
     H_DOUBT,
+    H_GRADE,
     H_LOTS,
     H_ORIGINATOR,
     H_OWNER,
@@ -35,6 +36,7 @@ from ingest.instruments import Instruments
 
 SECOND: Final = 1_000_000_000
 MOST_ACCOUNTS: Final = 8
+_OVER: Final = {ALONE: "instrument", UNDERLYING: "underlying", PLATFORM: "platform"}
 
 
 class Surest(msgspec.Struct, frozen=True):
@@ -74,6 +76,7 @@ def hits_of(
         hit
         for hit in hits
         if hit[H_RELATED] == rate.related
+        and hit[H_GRADE] > rate.grade
         and units_of(hit[H_STATE], rate.scale) >> rate.unit & 1
         and hit[H_BEGAN] - hit[H_ACT_RECEIVED] <= leads_s[rate.scale] * SECOND
         and (rate.unit == COMPLEX or hit[H_ACCOUNT] == account)
@@ -183,6 +186,7 @@ def _features(
         "q": Feature(rounded(rate.q), "probability", rounded(rate.allowed)),
         "family": Feature(rate.tests, "tests"),
         "lead": Feature(params.leads_s[rate.scale], "s"),
+        "large_from": Feature(params.large_ratios[rate.grade], "usual orders"),
         "unit": Feature(_unit(rate), "tested"),
         "traded_in": Feature(instruments[traded].instrument, "instrument"),
         "executions": Feature(sums["executions"], "count"),
@@ -199,7 +203,7 @@ def _features(
         features["crowd_hits"] = Feature(rate.crowd_hits, "count", rounded(rate.crowd_expected))
         features["crowd_p"] = Feature(rounded(rate.crowd_p), "probability", params.peer_chance)
         features["clients"] = Feature(sums["clients"], "clients led")
-        features["over"] = Feature("underlying" if rate.over_all else "instrument", "orders of")
+    features["over"] = Feature(_OVER[rate.over], "orders of")
     return features
 
 

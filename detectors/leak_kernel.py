@@ -1,7 +1,8 @@
 """The compiled pass of information_leak: who had taken the side of a client's order before it came.
 
 Each client's episode of taking orders is looked at as it begins: which units had executed on its
-side in the times before. It is counted once: as large as soon as it is, or as ordinary once over.
+side in the times before. It is counted once, as large as it has come to: when it is over, or as
+soon as it is as large as any that are told apart.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.leak_note import note, regrade
 from detectors.leak_screen import (
     DELTA,
     GAP,
@@ -19,7 +21,6 @@ from detectors.leak_screen import (
     SECOND,
     ahead_by_clients,
     client_executes,
-    latest_of,
     screen_leaders,
 )
 from detectors.leak_state import (
@@ -37,40 +38,28 @@ from detectors.leak_state import (
     E_BEGAN,
     E_COUNTED,
     E_DOUBT,
+    E_GRADE,
+    E_HIT,
     E_LAST,
     E_LOTS,
+    E_NOTED,
     E_ORIGINATOR,
     E_OWNER,
     E_SEQ,
     E_SIDE,
     E_STATE,
-    EVERY_SCALE,
+    EACH,
     FLOWS,
-    FRESH,
     FULL,
+    GRADES,
     GROUP_SLOTS,
-    H_ACCOUNT,
-    H_ACT_RECEIVED,
-    H_ACT_SEQ,
-    H_BEGAN,
-    H_DOUBT,
-    H_LOTS,
-    H_NS,
-    H_ORIGINATOR,
-    H_OWNER,
-    H_RELATED,
-    H_SEQ,
-    H_SIDE,
-    H_STATE,
     HIT_BITS,
-    HITS,
     KNOWN_BITS,
     LAST_INCOMING,
     LAST_LOTS,
     MAKER_A,
     MAKER_B,
     N_GROUP,
-    N_HITS,
     N_PEERS,
     N_SIZES,
     OPEN,
@@ -92,9 +81,9 @@ from detectors.leak_state import (
     PEERS,
     RELATED,
     SCALES,
+    SCREENED_GRADE,
     SECONDS,
     SIZES,
-    SUSPECTED,
     SUSPECTS,
     T_ALL,
     T_HITS,
@@ -214,8 +203,9 @@ def _ahead(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _count(episode: Array, tallies: Array, large: bool) -> None:
-    """Add a client's episode to the tallies of the look that is going on."""
+def _count(episode: Array, tallies: Array) -> None:
+    """Add a client's episode to the tallies of the look that is going on, as large as it is."""
+    grade = episode[E_GRADE]
     for related in range(RELATED):
         state = episode[E_STATE + related]
         if state < 0:
@@ -225,65 +215,19 @@ def _count(episode: Array, tallies: Array, large: bool) -> None:
             tally = tallies[related, scale, (FLOWS if episode[E_SIDE] < 0 else 0) + flow]
             if tally[T_ALL] == FULL:
                 continue
-            tally[T_ALL] += 1
-            if large:
-                tally[T_LARGE] += 1
+            for place in range(T_ALL, T_LARGE + grade):
+                tally[place] += 1
             for unit in range(UNITS):
                 if state >> (HIT_BITS + scale * UNITS + unit) & 1:
-                    tally[T_HITS + 2 * unit] += 1
-                    if large:
-                        tally[T_HITS + 2 * unit + 1] += 1
+                    first = T_HITS + EACH * unit
+                    for place in range(first, first + 1 + grade):
+                        tally[place] += 1
             for n in range(SUSPECTS):
                 if state >> (KNOWN_BITS + n) & 1:
-                    tally[T_KNOWN + 2 * n] += 1
-                    if large:
-                        tally[T_KNOWN + 2 * n + 1] += 1
+                    first = T_KNOWN + EACH * n
+                    for place in range(first, first + 1 + grade):
+                        tally[place] += 1
     episode[E_COUNTED] = 1
-
-
-@njit(cache=True)
-def _hit(  # noqa: PLR0917
-    row_ns: int, episode: Array, own: Array, hits: Array, related: int, state: int, act: Array
-) -> None:
-    """Keep an execution ahead of a large order."""
-    hit = hits[own[N_HITS] % HITS]
-    hit[H_NS], hit[H_BEGAN], hit[H_SEQ] = row_ns, episode[E_BEGAN], episode[E_SEQ]
-    hit[H_SIDE], hit[H_RELATED], hit[H_STATE] = episode[E_SIDE], related, state
-    hit[H_ACT_RECEIVED], hit[H_ACT_SEQ] = act[A_RECEIVED], act[A_SEQ]
-    hit[H_ACCOUNT], hit[H_LOTS] = act[A_ACCOUNT], act[A_LOTS]
-    hit[H_DOUBT] = act[A_DOUBT] | episode[E_DOUBT]
-    hit[H_OWNER], hit[H_ORIGINATOR] = episode[E_OWNER], episode[E_ORIGINATOR]
-    own[N_HITS] += 1
-
-
-@njit(cache=True)
-def _note(  # noqa: PLR0917
-    row_ns: int,
-    numbers: Array,
-    episode: Array,
-    x: int,
-    own: Array,
-    hits: Array,
-    acts: Array,
-    clients: Array,
-    kin: Array,
-) -> None:
-    """Keep what the group and each suspect did ahead of a large order, to be cited."""
-    own[x, FRESH] += 1
-    for related in range(RELATED):
-        y, state, place = kin[related], episode[E_STATE + related], episode[E_ACT + related]
-        if place:
-            act = acts[y, 0, place - 1]
-            if act[A_RECEIVED] < episode[E_BEGAN]:  # else a later one took its place
-                _hit(row_ns, episode, own[x], hits, related, state, act)
-        if state < 0:
-            continue
-        for n in range(SUSPECTS):
-            mine = EVERY_SCALE << (SUSPECTED + n)
-            if state & mine:
-                latest = latest_of(numbers, episode, own[y], clients[y], n + 1)
-                if latest >= 0:
-                    _hit(row_ns, episode, own[x], hits, related, state & mine, clients[y, latest])
 
 
 @njit(cache=True)
@@ -296,7 +240,7 @@ def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int
             continue
         if episode[E_LAST] + numbers[GAP] < before_ns:
             if not episode[E_COUNTED]:
-                _count(episode, tallies, False)
+                _count(episode, tallies)
             episode[E_SIDE] = 0
         else:
             left += 1
@@ -350,7 +294,7 @@ def scan(  # noqa: PLR0917
                 episode = episodes[x, n]
                 if episode[E_SIDE] != 0 and episode[E_LAST] + numbers[GAP] < clock:
                     if not episode[E_COUNTED]:
-                        _count(episode, tallies[x], False)
+                        _count(episode, tallies[x])
                     episode[E_SIDE] = 0
                 if episode[E_SIDE] == 0:
                     free = n
@@ -366,7 +310,7 @@ def scan(  # noqa: PLR0917
             if found < 0:
                 if free < 0:
                     if not episodes[x, oldest, E_COUNTED]:
-                        _count(episodes[x, oldest], tallies[x], False)
+                        _count(episodes[x, oldest], tallies[x])
                     free = oldest
                     lost[0] += 1
                 found = free
@@ -374,6 +318,7 @@ def scan(  # noqa: PLR0917
                 episode[E_OWNER], episode[E_ORIGINATOR] = who, row[P_ORIGINATOR]
                 episode[E_SIDE], episode[E_BEGAN], episode[E_LOTS] = side, row[P_RECEIVED], 0
                 episode[E_SEQ], episode[E_DOUBT], episode[E_COUNTED] = row[P_SEQ], 0, 0
+                episode[E_GRADE], episode[E_HIT], episode[E_NOTED] = 0, 0, 0
                 for related in range(RELATED):
                     y = kin[x, related]
                     episode[E_STATE + related], episode[E_ACT + related] = -1, 0
@@ -386,16 +331,28 @@ def scan(  # noqa: PLR0917
             episode = episodes[x, found]
             episode[E_LAST], episode[E_DOUBT] = clock, episode[E_DOUBT] | row[P_DOUBT]
             episode[E_LOTS] += row[P_LOTS]
-            large = own[x, USUAL] > 0 and 1_000 * episode[E_LOTS] >= numbers[LARGE] * own[x, USUAL]
-            if large and not episode[E_COUNTED]:
-                _count(episode, tallies[x], True)
-                _note(clock, numbers, episode, x, own, hits[x], acts, clients, kin[x])
-                for related in range(RELATED):
-                    y = kin[x, related]
-                    if y >= 0:
-                        screen_leaders(
-                            numbers, episode, y == x, own[y], clients[y], screen[y], suspects[y]
-                        )
+            usual, was = own[x, USUAL], episode[E_GRADE]
+            while (
+                usual > 0
+                and episode[E_GRADE] < GRADES
+                and 1_000 * episode[E_LOTS] >= numbers[LARGE + episode[E_GRADE]] * usual
+            ):
+                episode[E_GRADE] += 1
+            grade = episode[E_GRADE]
+            if grade > was:
+                if was == 0:
+                    note(clock, numbers, episode, x, own, hits[x], acts, clients, kin[x])
+                else:
+                    regrade(episode, own[x], hits[x])
+                if was <= SCREENED_GRADE < grade:
+                    for related in range(RELATED):
+                        y = kin[x, related]
+                        if y >= 0:
+                            screen_leaders(
+                                numbers, episode, y == x, own[y], clients[y], screen[y], suspects[y]
+                            )
+                if grade == GRADES:
+                    _count(episode, tallies[x])
             client_executes(numbers, row, who, own[x], clients[x], screen[x], suspects[x])
         bucket = flow[x, clock // SECOND % SECONDS]
         if bucket[0] != clock // SECOND:

@@ -36,22 +36,25 @@ class InformationLeakParams(Params, frozen=True):
             "one chains the unrelated orders of a busy client, and its beginning says nothing",
         ),
     ] = 18
-    large_ratio: Annotated[
-        float,
+    large_ratios: Annotated[
+        tuple[float, float, float],
         Parameter(
-            "size of a parent episode over the median client order from which it is large",
+            "sizes of a parent episode over the median client order from which it is large, tested "
+            "apart; from the second on where clients' accounts are screened",
             "ratio",
-            "sixteen usual orders, twice as many as in front_running: what somebody is told of is "
-            "large, while a busy client's ordinary orders, one after the other, come to eight",
+            "each twice the last: eight usual orders are what moves a price, as in front_running, "
+            "but where clients are busy their ordinary orders, one after the other, come to that, "
+            "and what somebody is told of drowns in them",
         ),
-    ] = 16.0
+    ] = (8.0, 16.0, 32.0)
     most_ratio: Annotated[
         float,
         Parameter(
             "size of an execution over the median client order up to which it counts",
             "ratio",
-            "twice the least large order: who uses it must stay small beside it, while hedges of "
-            "a whole position are larger",
+            "as large as the largest of those sizes: who uses an order must stay small beside it, "
+            "while hedges of a whole position are larger. The same before all orders: were it each "
+            "order's own size, large ones would be led more often by chance alone",
         ),
     ] = 32.0
     look_s: Annotated[
@@ -148,8 +151,9 @@ class InformationLeakParams(Params, frozen=True):
         float,
         Parameter(
             "probability by chance up to which a suspected account's hits in one instrument are "
-            "part of what a test over all on the underlying shows, or other suspects' hits of what "
-            "is common",
+            "part of what a test over all on the underlying shows, the group's bet in one (ever to "
+            "have won as much) of what one on all instruments together shows, or other suspects' "
+            "hits of what is common",
             "ratio",
             "one in twenty: it only tells where and whose, once a test at the look's level passed",
         ),

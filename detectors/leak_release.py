@@ -16,6 +16,7 @@ from detectors.leak_state import (
     COMPLEX,
     CROWD,
     E_STATE,
+    EACH,
     EVERY_SCALE,
     HIT_BITS,
     KNOWN_BITS,
@@ -23,6 +24,7 @@ from detectors.leak_state import (
     PEERS,
     RELATED,
     S_ACCOUNT,
+    SCREENED_GRADE,
     SUSPECTED,
     SUSPECTS,
     T_HITS,
@@ -41,6 +43,7 @@ def new_day(  # noqa: PLR0917
     episodes: Array,
     day: Array,
     bets: Array,
+    group: Array,
     slots: Array,
     clients: Array,
     screen: Array,
@@ -49,6 +52,7 @@ def new_day(  # noqa: PLR0917
     """Forget the day's tallies and bets, which account has which slot, and who is suspected."""
     day[:] = 0
     bets[:] = 0.0
+    group[:] = 0.0
     slots[:] = 0
     screen[:] = 0
     suspects[:] = 0
@@ -80,7 +84,7 @@ def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> No
     places = [(int(x), int(related)) for x, related in np.argwhere(kin == code)]
     parts = [kept["leak_day"][x, related] for x, related in places]
     met = [
-        sum(int(part[:, 0, :, T_KNOWN + 2 * n + 1].sum()) for part in parts)
+        sum(int(part[:, 0, :, T_KNOWN + EACH * n + 1 + SCREENED_GRADE].sum()) for part in parts)
         for n in range(SUSPECTS)
     ]
     shown = [
@@ -89,12 +93,12 @@ def release(kept: Kept, kin: Array, code: int, nothing: float, least: int) -> No
     slot = int(np.argmin(shown))
     if shown[slot] >= nothing:
         return
-    unit, known = T_HITS + 2 * (SUSPECTED + slot), T_KNOWN + 2 * slot
+    unit, known = T_HITS + EACH * (SUSPECTED + slot), T_KNOWN + EACH * slot
     for part in parts:
-        part[..., unit : unit + 2] = 0
-        part[..., known : known + 2] = 0
+        part[..., unit : unit + EACH] = 0
+        part[..., known : known + EACH] = 0
     for x, related in places:
-        kept["leak_bets"][x, related, :, SUSPECTED + slot] = 0.0
+        kept["leak_bets"][x, related, :, :, SUSPECTED + slot] = 0.0
     mine = (EVERY_SCALE << (SUSPECTED + slot)) | (1 << (KNOWN_BITS + slot))
     for x, related in places:
         states = kept["leak_open"][x, :, E_STATE + related]

@@ -31,6 +31,7 @@ from detectors.leak_state import (
     E_ORIGINATOR,
     E_OWNER,
     E_SIDE,
+    GRADES,
     HIT_BITS,
     KNOWN_BITS,
     N_CLIENTS,
@@ -65,9 +66,10 @@ from detectors.leak_state import (
 from ingest.compiled import njit
 from ingest.events import Array
 
-DELTA, GAP, LARGE, MOST, LEAST, CHANCE, LEADS = range(7)
+DELTA, GAP, MOST, LEAST, CHANCE, LARGE = range(6)
+LEADS: Final = LARGE + GRADES
 """Places in the numbers that a pass is given; ratios are in thousandths, the chance in millionths.
-The leads come last."""
+Sizes from which an order is large, and leads, are several each."""
 SECOND: Final = 1_000_000_000
 _NEGLIGIBLE: Final = 1e-12
 """Part of a tail at which its sum is as good as done."""

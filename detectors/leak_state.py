@@ -31,6 +31,11 @@ SUSPECTS: Final = 4
 UNITS: Final = SUSPECTED + SUSPECTS
 TESTED: Final = (COMPLEX, *range(1, GROUP_SLOTS + 1), *range(SUSPECTED, UNITS))
 """Units that are no control."""
+GRADES: Final = 3
+"""Sizes from which a client's order is large, each tested apart."""
+SCREENED_GRADE: Final = 1
+"""Which of them makes an order large where clients' accounts are screened: the middle one, for from
+the first on some client is ahead of most."""
 FLOWS: Final = 3
 """Net taking by others in the window: against the client's side, none, with it."""
 STRATA: Final = 2 * FLOWS
@@ -95,7 +100,10 @@ ACCOUNT, OWNER, NUMBER = range(3)
 # related: flow a scale, then hits a scale and unit, two bits and one bit each; then a bit for each
 # suspect that there was, unless the episode is its own.
 E_OWNER, E_ORIGINATOR, E_SIDE, E_BEGAN, E_LAST, E_LOTS, E_SEQ, E_DOUBT, E_COUNTED = range(9)
-E_STATE: Final = 9
+E_GRADE, E_HIT, E_NOTED = range(9, 12)
+"""How many of the sizes it has come to; and the number of its first hit that is kept, and of how
+many, since it came to the first of them."""
+E_STATE: Final = 12
 E_ACT: Final = E_STATE + RELATED
 """Places in the ring of executions, + 1, of the group's latest on that side."""
 EPISODE_FIELDS: Final = E_ACT + RELATED
@@ -106,12 +114,16 @@ EVERY_SCALE: Final = sum(1 << (HIT_BITS + scale * UNITS) for scale in range(SCAL
 # Of a hit.
 H_NS, H_BEGAN, H_SEQ, H_SIDE, H_RELATED, H_STATE, H_ACT_RECEIVED, H_ACT_SEQ = range(8)
 H_ACCOUNT, H_LOTS, H_DOUBT, H_OWNER, H_ORIGINATOR = range(8, 13)
-HIT_FIELDS: Final = 13
-# Of a tally: client episodes, large ones; then a unit's hits among all, and among large ones; then
-# for each suspect the episodes of others, and large ones, that began when it was one already.
-T_ALL, T_LARGE, T_HITS = range(3)
-T_KNOWN: Final = T_HITS + 2 * UNITS
-TALLY_FIELDS: Final = T_KNOWN + 2 * SUSPECTS
+H_GRADE, H_CITED = range(13, 15)
+"""How many of the sizes its order has come to; and whether an alert has cited it."""
+HIT_FIELDS: Final = 15
+# Of a tally: client episodes, and large ones, a size each; then a unit's hits among all, and among
+# large ones; then for each suspect the episodes of others, and large ones, that began when it was
+# one already.
+EACH: Final = 1 + GRADES
+T_ALL, T_LARGE, T_HITS = 0, 1, EACH
+T_KNOWN: Final = T_HITS + EACH * UNITS
+TALLY_FIELDS: Final = T_KNOWN + EACH * SUSPECTS
 
 
 def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
@@ -130,7 +142,8 @@ def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
         "leak_hits": ((HITS, HIT_FIELDS), np.int64),
         "leak_tallies": ((RELATED, SCALES, STRATA, TALLY_FIELDS), np.uint16),
         "leak_day": ((RELATED, SPANS, SCALES, STRATA, TALLY_FIELDS), np.uint16),
-        "leak_bets": ((RELATED, SCALES, UNITS, BET_FIELDS), np.float64),
+        "leak_bets": ((RELATED, SCALES, GRADES, UNITS, BET_FIELDS), np.float64),
+        "leak_group": ((SCALES, GRADES, BET_FIELDS), np.float64),
     }
 
 

@@ -28,8 +28,9 @@ PROPERTY = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 SIZE = 140
-TOGETHER = {"hidden_affiliates"}
-"""Detectors that judge accounts over all instruments: their state moves whole, to other codes."""
+TOGETHER = {"hidden_affiliates", "information_leak"}
+"""Detectors that judge accounts, or the complex, over all instruments: their state moves whole, to
+other codes."""
 FORGOTTEN_LATE = {"bust_trades", "bust_closed"}
 """Looked through every so many batches of a life: when it lets go of what is too old varies."""
 PARTS = {"book": Books, **DETECTORS}
