@@ -15,6 +15,8 @@ from ingest.events import NULL, Role
 STRONG, PATTERN, WEAK, CLIENT_UNKNOWN = range(4)
 """A case of its own; one of a significant rate; neither; the held account is not registered."""
 MS: Final = 1_000_000
+NO_HABIT: Final = 0.05
+"""Chance of as many overtaken by the group's own habit, up to which a second one is no accident."""
 NO_PEER: Final = 0.05
 """Chance under which external makers' share does not explain the group's: one test, by itself."""
 
@@ -85,7 +87,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
     rated = _significant(hold, params, chance)
     # A request for quote waits with somebody who knows of it, no order by accident.
-    often = rated or hold.way == RFQ or (hold.overtaken > 1 and chance <= NO_PEER)
+    often = rated or hold.way == RFQ or (hold.overtaken > 1 and chance <= NO_HABIT)
     kept_waiting = bool(hold.clear) and (rated or hold.done_ns - first_ns > at_once_ns)
     if unfilled + filled == 0 and not (later and kept_waiting):
         return None

@@ -32,8 +32,8 @@ C_SEQ, C_ENTRY, C_ACCOUNT, C_ROLE, C_SIDE, C_LIMIT, C_FROM, C_RELEASED, C_LOTS, 
 )
 C_LAST_SEQ, C_LAST_NS, C_FILLS, C_FOK, C_DOUBT, C_LATE, C_WAY, C_USUAL, C_CLEAR = range(18, 27)
 C_PASSED, C_EXPECTED, C_CLASS, C_CROSSED, C_AT_ONCE = range(27, 32)
-BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED, MOVED = range(32, 40)
-FIELDS: Final = 40
+BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED = range(32, 39)
+FIELDS: Final = 39
 UNSEEN: Final = tuple(int(NULL) if f in (BEGAN_NS, RATED_NS) else 0 for f in range(FIELDS))
 """State of an instrument of which nothing has been seen."""
 
@@ -42,8 +42,8 @@ EXECUTIONS: Final = 512
 E_SEQ, E_NS, E_SIDE, E_PRICE, E_LOTS, E_ACCOUNT, E_GROUP, E_ENTRY, E_RECEIVED = range(9)
 E_TOOK, E_LATE, E_FROM, E_INCOMING, E_SINCE = range(9, 14)
 EXECUTION_FIELDS: Final = 14
-MOVED_KEPT: Final = 128
-"""Latest replacements of the group's orders kept: columns seq, received_ns of what was first."""
+MOVED_KEPT: Final = 2048
+"""Latest seqs of which the group's replacements are kept: seq, received_ns of what was first."""
 PRICES_KEPT: Final = 256
 """Changes of the last price kept an instrument: columns ns, seq, price, incoming_seq."""
 CAME_KEPT: Final = 128
@@ -247,13 +247,10 @@ def _write(  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _since(moved: Array, made: int, entry: int, received: int) -> int:
+def _since(moved: Array, entry: int, received: int) -> int:
     """Return when an order first came, ns: before the group replaced it, as far as that is kept."""
-    for back in range(1, min(made, MOVED_KEPT) + 1):
-        row = moved[(made - back) % MOVED_KEPT]
-        if row[0] == entry:
-            return int(row[1])
-    return received
+    row = moved[entry % MOVED_KEPT]
+    return int(row[1]) if row[0] == entry else received
 
 
 @njit(cache=True)
@@ -357,7 +354,9 @@ def scan(  # noqa: PLR0917
                             rates[x, at + R_GROUP_FAST] += 1.0
                     since = came_ns
                     if of_group and not took:
-                        since = _since(moved[x], own[MOVED], of_entry, came_ns)
+                        # An entry that is no longer kept is old, whichever it is.
+                        kept = seq[i] - of_entry < MOVED_KEPT
+                        since = _since(moved[x], of_entry, came_ns) if kept else 0
                     _execution(
                         own, executions[x], d, seq[i], clock[i], price[i], quantity[i],
                         buyer[i] if d > 0 else seller[i], seller[i] if d > 0 else buyer[i],
@@ -383,10 +382,9 @@ def scan(  # noqa: PLR0917
             own[I_SEQ], own[I_RECEIVED], own[I_COUNTED] = seq[i], received[i], 0
             own[I_LATE] = 1 if received[i] > engine[i] else 0
             if in_complex[i] != 0 and entry[i] not in (0, seq[i]):
-                row = moved[x, own[MOVED] % MOVED_KEPT]
-                row[1] = _since(moved[x], own[MOVED], entry[i], entry_received[i])
+                row = moved[x, seq[i] % MOVED_KEPT]
+                row[1] = _since(moved[x], entry[i], entry_received[i])
                 row[0] = seq[i]
-                own[MOVED] += 1
         is_client = in_complex[i] == 0 and _UNKNOWN <= role[i] <= _EXTERNAL_MM
         if not is_client:
             continue

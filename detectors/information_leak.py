@@ -30,7 +30,6 @@ from detectors.leak_state import (
     ACCOUNT,
     COMPLEX,
     DAY_NS,
-    FRESH,
     H_ACCOUNT,
     H_ACT_SEQ,
     H_CITED,
@@ -46,6 +45,8 @@ from detectors.leak_state import (
     PENDING_FIELDS,
     SPANS,
     SUSPECTED,
+    T_HITS,
+    T_LARGE,
     fresh,
     kin_of,
     shapes,
@@ -328,15 +329,15 @@ class InformationLeak(Detector):
     def _looked(self, at_ns: int) -> Iterator[Finding]:
         """Make the look at an event time: test each instrument that has anything new."""
         yield from self._closings(at_ns)
-        fresh_codes = np.flatnonzero(self._kept["leak"][:, FRESH]).tolist()
         kept = self._kept
+        large = kept["leak_tallies"][..., T_LARGE:T_HITS].reshape(len(self._instruments), -1)
+        fresh_codes = np.flatnonzero(large.any(axis=1)).tolist()
         span = (at_ns - 1) % DAY_NS // SPAN_NS
         group = self._group()
         settle(kept["leak_tallies"], kept["leak_day"][:, :, span], kept["leak_bets"], group)
         kept["leak_group"][:] = group
         together = Together(kept["leak_day"][:, 0], won(group))
         for code in fresh_codes:
-            self._kept["leak"][code, FRESH] = 0
             others = [self._tallies(int(n)) for n in self._kin[code, 1:] if n >= 0]
             for rate in verdicts(self._tallies(code), others, together, self._params):
                 yield from self._tell(code, rate, at_ns)

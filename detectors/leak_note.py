@@ -21,7 +21,6 @@ from detectors.leak_state import (
     E_SIDE,
     E_STATE,
     EVERY_SCALE,
-    FRESH,
     H_ACCOUNT,
     H_ACT_RECEIVED,
     H_ACT_SEQ,
@@ -76,7 +75,6 @@ def note(  # noqa: PLR0917
     kin: Array,
 ) -> None:
     """Keep what the group and each suspect did ahead of a large order, to be cited."""
-    own[x, FRESH] += 1
     episode[E_HIT] = own[x, N_HITS]
     for related in range(RELATED):
         y, state, place = kin[related], episode[E_STATE + related], episode[E_ACT + related]

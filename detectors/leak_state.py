@@ -73,10 +73,10 @@ P_CLOCK, P_CODE, P_SEQ, P_SIDE, P_LOTS, P_ACCOUNT, P_OWNER, P_ORIGINATOR = range
 P_ROLE, P_GROUP, P_RECEIVED, P_INCOMING, P_DOUBT, P_RESTING, P_RESTING_ROLE = range(8, 15)
 PENDING_FIELDS: Final = 15
 # The instrument's own fields.
-N_SIZES, USUAL, LAST_INCOMING, LAST_LOTS, N_HITS, FRESH, N_GROUP, N_PEERS = range(8)
-MAKER_A, MAKER_B = range(8, 10)
+N_SIZES, USUAL, LAST_INCOMING, LAST_LOTS, N_HITS, N_GROUP, N_PEERS = range(7)
+MAKER_A, MAKER_B = range(7, 9)
 """The first two external makers that were seen to trade, account + 1."""
-N_CLIENTS, N_RUNS, N_FOLLOWED = range(10, 13)
+N_CLIENTS, N_RUNS, N_FOLLOWED = range(9, 12)
 """Executions of clients' accounts; their runs; and from there on, a way each, runs followed."""
 WAYS: Final = 2 * SCALES
 """Ways to be followed: by a large order in the same instrument or in another, a scale each."""

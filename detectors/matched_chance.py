@@ -28,7 +28,7 @@ from ingest.compiled import njit
 from ingest.events import Array
 
 E_MET, E_ALIKE, E_EXPECTED, E_SHARE, E_MOST, E_APART = range(6)
-E_LATE, E_LATE_MOST, E_QUARTERS = range(6, 9)
+E_LATE, E_LATE_MOST = range(6, 8)
 PARTS: Final = 10**12
 """Numbers expected are kept in an episode as integers of so many parts."""
 
@@ -54,21 +54,19 @@ class Chance(msgspec.Struct, frozen=True, kw_only=True):
     late_expected: float = 0.0
     late_most: int = 0
     late_soon: float = 0.0
-    quarters: int = 1
-    """Quarters of an hour of the day so far in which anybody met."""
 
     @property
     def p(self) -> float:
         """P(as much against chance as this): four times the least of four.
 
-        Of the number and of both together, of the day and of late; of late it could have been in
-        any quarter so far. How many there are and how soon each came are independent, so that
+        Of the number and of both together, of the day and of late; of late it might have been in
+        any quarter of the day. How many there are and how soon each came are independent, so that
         Fisher's method joins them; by number alone they are told who take their time.
         """
         day = min(self.by_number, _both(self.by_number, self.by_gaps))
         gaps = gamma_tail(self.late, self.late_soon) if self.late else 1.0
         late = min(self.late_by_number, _both(self.late_by_number, gaps))
-        return min(1.0, 4.0 * min(day, self.quarters * late))
+        return min(1.0, 4.0 * min(day, k.BINS * late))
 
     @property
     def by_number(self) -> float:
@@ -197,7 +195,7 @@ def expected(  # noqa: PLR0917
     pair_counts: Array,
     since: int,
 ) -> Array:
-    """Return what chance says of a set: `E_MET` to `E_QUARTERS`; see `Chance`.
+    """Return what chance says of a set: `E_MET` to `E_LATE_MOST`; see `Chance`.
 
     Parameters
     ----------
@@ -258,4 +256,4 @@ def expected(  # noqa: PLR0917
         more = max(1.0, (meetings - hits) / ordinary)
         by_chance, late = by_chance * more, late * more
     told = [meetings, hits, by_chance, shares / max(1, meetings), most, apart]
-    return np.array([*told, late, late_most, (met > 0).sum()])
+    return np.array([*told, late, late_most])

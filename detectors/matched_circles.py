@@ -158,37 +158,40 @@ class Day(msgspec.Struct, kw_only=True):
         The first of several; it ends where none did so `least` times. Who is told with one of them
         already is left out: what is told speaks for nothing else.
         """
-        members: tuple[int, ...] = pair.parties
+        members: tuple[int, ...] = ()
+        met: dict[int, int] = {}
+        told: set[int] = set()
+        for one in pair.parties:
+            self._add(one, met, told)
+            members = (*members, one)
         while len(members) < most:
-            met: dict[int, int] = {}
-            told = self._told_with(members)
-            for one in members:
-                for other in self.beside[one]:
-                    found = self.pair(one, other)
-                    if found is not None and other not in (*members, *told):
-                        met[other] = met.get(other, 0) + found.sums.meetings
-            often = max(met.values(), default=0)
+            free = [one for one in met if one not in members and one not in told]
+            often = max((met[one] for one in free), default=0)
             if often < least:
                 return
-            members = (*members, next(one for one in met if met[one] == often))
+            one = next(one for one in free if met[one] == often)
+            self._add(one, met, told)
+            members = (*members, one)
             yield members
+
+    def _add(self, one: int, met: dict[int, int], told: set[int]) -> None:
+        """Add how often each met one alike to `met`, and who is told of with it to `told`."""
+        for other in self.beside[one]:
+            found = self.pair(one, other)
+            if found is not None:
+                met[other] = met.get(other, 0) + found.sums.meetings
+                if found.circle:
+                    told.add(other)
 
     def goes_round(self, members: Sequence[int]) -> bool:
         """Return whether each member met two others alike: else one may be all that joins them.
 
         Others are members, and who is told of with one: of a circle a part may be told already.
         """
-        others = self._told_with(members).union(members)
+        others = set(members)
+        for one in members:
+            self._add(one, {}, others)
         return all(len(others.intersection(self.beside[one])) > 1 for one in members)
-
-    def _told_with(self, members: Sequence[int]) -> set[int]:
-        """Return who is told of with one of the members."""
-        return {
-            other
-            for one in members
-            for other in self.beside[one]
-            if (pair := self.pair(one, other)) is not None and pair.circle
-        }
 
     def circle_of(self, two: Iterable[int]) -> Circle | None:
         """Return the oldest circle that both parties are in, or else one of them."""
@@ -204,8 +207,13 @@ class Day(msgspec.Struct, kw_only=True):
     def took_turns(self, number: int, new: Sequence[Turn]) -> tuple[list[Turn], list[Turn]]:
         """Take in turns of an open episode; return its latest and the day's, these among them."""
         self.turns[number] = joined(self.turns.get(number, []), new)
-        self.told = joined(self.told, new, MAX_TURNS_OF_DAY)
+        self.note(new)
         return self.turns[number], self.told
+
+    def note(self, new: Iterable[Turn]) -> None:
+        """Take in turns of told pairs that are of no episode yet, or of one; each counts once."""
+        fresh = [turn for turn in new if turn not in self.told]
+        self.told = joined(self.told, fresh, MAX_TURNS_OF_DAY)
 
     def await_another(self, one: Meetings, gap_ns: int) -> list[Meetings]:
         """Return a meeting and those that waited for one of a party of it; it waits if alone."""

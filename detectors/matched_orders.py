@@ -129,7 +129,8 @@ class MatchedOrders(Detector):
         chance = self._chance(day, two, beside, pair.sums.last_ns)
         if circle is not None:
             inside = set(two) <= set(known)
-            if inside or self._passes(chance, params.joining_meetings, count):
+            family = count * len(known)
+            if inside or self._passes(chance, params.joining_meetings, family):
                 return circle, two, chance
         if self._passes(chance, params.least_meetings, math.comb(count, 2)):
             return circle, two, chance
@@ -167,15 +168,18 @@ class MatchedOrders(Detector):
         """Add meetings of a circle's pairs to an episode, and yield what it is then.
 
         Told for the first time, or in an episode that goes on, they are told at once; a further
-        episode begins once there are two of them.
+        episode begins once there are two of them, or with one by which a ring comes back.
         """
         at_ns = max(each.sums.last_ns for each in new)
         number = self._goes_on(day, new, at_ns)
         if number is None:
             if len(new) == 1 and new[0].sums.meetings == 1:
-                new = day.await_another(new[0], self._params.episode_gap_s * SECOND)
-                if len(new) == 1:
-                    return
+                alone = new[0].sums.turns
+                day.note(alone)
+                if not self._ring((alone, day.told), alone):
+                    new = day.await_another(new[0], self._params.episode_gap_s * SECOND)
+                    if len(new) == 1:
+                        return
             number = new[0].seqs[-1]
             day.open = [*day.open, number]
         episode, _ = self._episodes.fact(
@@ -195,26 +199,22 @@ class MatchedOrders(Detector):
                 told[f"{AT}{party}"] = max(told.get(f"{AT}{party}", 0), each.sums.last_ns)
             for name, amount in _amounts(each.sums):
                 told[name] = told.get(name, 0) + amount
-        for members in self._rings(day, number, turns):
-            self._mark(day, members)
+        self._mark(day, self._ring(day.took_turns(number, turns), turns))
         told |= circle.chance.sums()
         refs = sorted({seq for each in new for seq in each.seqs})
         yield self._finding(episode, at_ns, tuple(Ref(day.instrument, seq) for seq in refs))
 
-    def _rings(self, day: Day, number: int, new: Sequence[Turn]) -> Sequence[frozenset[int]]:
-        """Return the parties of rings that new turns of an episode complete.
+    def _ring(self, looks: Sequence[list[Turn]], new: Sequence[Turn]) -> frozenset[int]:
+        """Return the parties of a ring that new turns of an episode complete.
 
         Looked at are its own turns and all of the day: the mean of both odds must pass, as if
-        either had been chosen beforehand as likely.
+        either had been chosen beforehand as likely. The parties are those of the greater odds.
         """
         params = self._params
-        looks = [
-            ring_of(turns, new, params.ring_turns, params.balance_ratio)
-            for turns in day.took_turns(number, new)
-        ]
-        if sum(odds for _, odds in looks) < len(looks) / params.ring_chance:
-            return []
-        return [members for members, _ in looks if members]
+        found = [ring_of(turns, new, params.ring_turns, params.balance_ratio) for turns in looks]
+        if sum(odds for _, odds in found) < len(found) / params.ring_chance:
+            return frozenset()
+        return max(found, key=lambda each: each[1])[0]
 
     def _mark(self, day: Day, members: Collection[int]) -> None:
         """Let open episodes in which members of a ring met say so from their next finding on."""

@@ -19,7 +19,6 @@ from detectors.matched_chance import (
     E_LATE_MOST,
     E_MET,
     E_MOST,
-    E_QUARTERS,
     E_SHARE,
     Chance,
     expected,
@@ -177,7 +176,6 @@ class Parties:
             late_expected=told[E_LATE],
             late_most=int(told[E_LATE_MOST]),
             late_soon=late.soon / k.NATS,
-            quarters=int(told[E_QUARTERS]),
         )
 
     def _empty(self) -> None:

@@ -124,8 +124,8 @@ def rounds(turns: Sequence[Turn], alike_ratio: float) -> list[tuple[int, bool]]:
     """Return the size of each round that turns make, and whether it leads round.
 
     A round is turns in a row, of sizes alike, in which each of its parties met two others, or the
-    same one twice. It leads round where each bought once and sold once: of k parties, were
-    directions drawn by chance, with probability 2 / 2**k.
+    same one twice, all of them linked. It leads round where each bought once and sold once: of k
+    parties, were directions drawn by chance, with probability 2 / 2**k.
 
     Examples
     --------
@@ -142,9 +142,18 @@ def rounds(turns: Sequence[Turn], alike_ratio: float) -> list[tuple[int, bool]]:
         part.append(turn)
         met.update(turn[1:3])
         if all(times == 2 for times in met.values()):
-            found.append((len(met), len({one[1] for one in part}) == len(met)))
+            if _linked(part):
+                found.append((len(met), len({one[1] for one in part}) == len(met)))
             part, met = [], Counter()
     return found
+
+
+def _linked(turns: Sequence[Turn]) -> bool:
+    """Return whether turns in which each party met twice are one loop."""
+    reached = set(turns[0][1:3])
+    while more := {p for turn in turns if reached & set(turn[1:3]) for p in turn[1:3]} - reached:
+        reached |= more
+    return all(turn[1] in reached for turn in turns)
 
 
 def odds_of_rounds(found: Sequence[tuple[int, bool]]) -> float:

@@ -29,7 +29,7 @@ SPEC: Final = Spec(
         "of each comes is ranked among the instrument's latest meetings, and among those of each "
         "of the two with others (who always takes at once is like itself): the larger share "
         "counts. The tail of the number, or number and gaps by Fisher's method, of the day or of "
-        "its last two quarters of an hour (times the quarters so far), must pass, times four, "
+        "its last two quarters of an hour (times 96), must pass, times four, "
         "over all sets of as many of the parties of the day; so must the binomial tail of sizes "
         "alike among their meetings, and the number's by itself (size_chance). The number's is "
         "binomial, of as many trials as there could be meetings by how often each rested and "

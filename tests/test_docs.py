@@ -22,6 +22,11 @@ def test_a_generated_page_is_committed_as_it_is_made(path):
     assert (ROOT / path).read_text(encoding="utf-8") == PAGES[path], "run `make docs`"
 
 
+def test_no_page_has_a_figure_that_is_still_to_be_filled_in():
+    left = [path.name for path in ROOT.glob("docs/**/*.md") if "@@" in path.read_text("utf-8")]
+    assert left == []
+
+
 def test_every_setting_and_secret_is_documented():
     text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
     kinds = {**SECTIONS, **{f"detectors.{n}": d.Params for n, d in DETECTORS.items()}}

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom, kstest
 
+from detectors import information_leak
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.information_leak import InformationLeak, InformationLeakParams
-from detectors.leak_chance import strata
+from detectors.leak_chance import strata, verdicts
 from detectors.leak_screen import binomial_beyond
 from detectors.leak_state import COMPLEX, GRADES, PEERS, SCALES, SUSPECTED, SUSPECTS
 from detectors.statistics import binomial_tail, randomised, uniform
@@ -130,6 +131,28 @@ def test_a_group_ahead_of_large_orders_is_one_alert_with_its_executions_and_what
     assert len(ours) == 24
     assert all(row["quantity"] == 400 for row in cited if row not in ours)
     assert len(cited) > 36
+
+
+@pytest.mark.parametrize(("before_s", "looks"), [(40, [1, 0]), (5, [0, 1])])
+def test_a_large_order_is_judged_at_the_look_at_which_it_is_over(monkeypatch, before_s, looks):
+    scene, look_ns = Scene().makers().rounds(20), 675 * SECOND
+    at_ns = (START + 60 * 60 * SECOND) // look_ns * look_ns
+    scene.take(at_ns - before_s * SECOND - 400 * MS, MM, 10)
+    scene.take(at_ns - before_s * SECOND, scene.someone(), 200)
+    scene.take(at_ns + 100 * SECOND, scene.someone(), 10)
+    detector, judged = InformationLeak(InformationLeakParams(), TABLE), []
+    monkeypatch.setattr(
+        information_leak, "verdicts", lambda *given: judged.append(1) or verdicts(*given)
+    )
+    batch = scene.batch()
+    batch.watermark_ns = at_ns - look_ns + SECOND
+    detector.step(batch)
+    for place, count in enumerate(looks):
+        judged.clear()
+        over = batch_of([], TABLE)
+        over.watermark_ns = at_ns + place * look_ns + 1
+        detector.step(over)
+        assert len(judged) == count
 
 
 @pytest.mark.parametrize("lead_s", [0.0005, 0.01, 0.9, 3.0, 6.0])

@@ -18,7 +18,14 @@ from detectors.examples import COLUMNS, batch_of, example_instruments
 from detectors.matched_example import PAUSE_NS, crowd, meeting, played
 from detectors.matched_orders import MatchedOrders, MatchedOrdersParams
 from detectors.matched_parties import Parties
-from detectors.matched_runs import MAX_TURNS, comes_back, passed_on, ring_of
+from detectors.matched_runs import (
+    MAX_TURNS,
+    comes_back,
+    odds_of_rounds,
+    passed_on,
+    ring_of,
+    rounds,
+)
 from detectors.statistics import log_odds_uneven, randomised, uniform
 from ingest.events import Batch, Coverage, Kind, Phase, Side, TimeInForce, empty
 from tests.support.claims import claims
@@ -282,6 +289,37 @@ def test_a_ring_that_changes_its_direction_lap_by_lap_is_seen():
     assert log_odds_uneven(sold, theirs) < math.log(20), "who bought last buys at each change"
     (hit,) = last(find(played(mixed(*turns, others=20))))
     assert (set(hit.accounts), hit.facets) == ({1, 2, 3}, ("wash_ring",))
+
+
+def test_a_ring_is_seen_whose_hand_offs_are_a_quarter_of_an_hour_apart():
+    laps = [(1 + n % 3, 1 + (n + 1) % 3, 700 + 137 * (n // 3)) for n in range(45)]
+    turns = [(*turn, turn[-1]) for turn in laps]
+    apart = {"episode_gap_s": 200, "joining_gap_s": 200}
+    first, *later = last(find(played(mixed(*turns, others=60)), **apart))
+    assert first.facets == (), "told by how often they met, before they surely went round"
+    assert later
+    assert all(hit.facets == ("wash_ring",) for hit in later)
+
+
+def test_a_strangers_episode_is_no_ring_by_another_pair_s():
+    around = [(n, 1 + n % 2, 2 - n % 2, 700 + n // 2) for n in range(24)]
+    draw = random.Random(4)
+    beside = [(100 + n, *draw.sample((8, 9), 2), 700) for n in range(24)]
+    both, odds = ring_of(sorted([*around, *beside]), around[-1:], 2, 0.01)
+    assert both == {1, 2}
+    assert odds > 100
+    assert ring_of(sorted([*around, *beside]), beside[-1:], 2, 0.01)[1] < 100
+
+
+def test_two_loops_at_once_are_no_round():
+    loops = [(1, 1, 2, 5), (2, 3, 4, 5), (3, 2, 1, 5), (4, 4, 3, 5)]
+    assert rounds(loops, 0.01) == []
+    draw, odds = random.Random(3), []
+    for _ in range(400):
+        pairs_ = [(1, 2), (3, 4), (1, 2), (3, 4), (2, 3)] * 6
+        turns = [(n, *draw.sample(two, 2), 700) for n, two in enumerate(pairs_)]
+        odds.append(odds_of_rounds(rounds(turns, 0.01)))
+    assert sum(odds) / len(odds) < 1.5
 
 
 def test_a_slow_ring_is_seen_over_the_day_though_its_pairs_are_told_apart():

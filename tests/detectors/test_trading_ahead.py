@@ -543,8 +543,11 @@ def test_quotes_that_stood_before_are_no_case_of_their_own():
     assert passive(group_came=8_000).told() == []
 
 
-def moved(*, rests=True):
-    """A quote of the group is moved to the price of a held client, and is hit there; once."""
+def moved(*, rests=True, others=0):
+    """A quote of the group is moved to the price of a held client, and is hit there; once.
+
+    `others` is how often another quote of it is moved meanwhile.
+    """
     scene = Scene()
     scene.new("S", "sell", 50, 110)
     scene.new("XM", "buy", 50, 95)
@@ -557,6 +560,10 @@ def moved(*, rests=True):
             now_ns = scene.venue.now_ns
             scene.venue.replace("X-USD", quote, price=price, received_ns=now_ns - 20_000)
             scene.wait(1)
+    other = scene.new("MM", "sell", 1, 140) if others else None
+    for turn in range(others):
+        now_ns = scene.venue.now_ns
+        scene.venue.replace("X-USD", other, price=130 + turn % 9, received_ns=now_ns - 20_000)
     for _ in range(3):
         scene.wait(1_000)
         scene.new("Q", "buy", 1, 10)
@@ -571,6 +578,8 @@ def test_a_quote_that_stood_before_and_is_moved_is_no_case_of_its_own():
     assert moved().found()
     assert moved().told() == []
     assert moved(rests=False).told()
+    assert moved(others=300).told() == []
+    assert moved(others=2_500).told() == [], "an entry that is no longer kept is old"
 
 
 @look_alike("an order held once, whose client loses nothing, beside a group that often trades")
