@@ -211,7 +211,7 @@ class Day(msgspec.Struct, kw_only=True):
         return self.turns[number], self.told
 
     def note(self, new: Iterable[Turn]) -> None:
-        """Take in turns of told pairs that are of no episode yet, or of one; each counts once."""
+        """Take in turns of told pairs, whether an episode has them or not; each counts once."""
         fresh = [turn for turn in new if turn not in self.told]
         self.told = joined(self.told, fresh, MAX_TURNS_OF_DAY)
 
@@ -267,7 +267,7 @@ class Days:
 
     State: about 400 B a pair whose orders met alike in an instrument that day, with at most
     `MAX_REFS` seqs until it is told, and its latest `MAX_TURNS` meetings, of 60 B; as many of each
-    open episode; the circles.
+    open episode; `MAX_TURNS_OF_DAY` of told pairs; the circles.
     """
 
     layout: ClassVar[Layout] = {
