@@ -7,25 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from detectors.ring_tallies import KINDS
+from detectors.ring_sieve import Asked, bit_of, counted, sieved, surprise_of
 from ingest.compiled import njit
 from ingest.events import Array
 
-_HALVINGS: Final = 60
-_ROUNDING: Final = 1e-9
-"""What a product may be off by, far more than it is: what passes is looked at exactly."""
-
-
-@njit(cache=True)
-def excess(met: float, by_chance: float) -> float:
-    """Return the Chernoff bound of log P(so many or more), Poisson; 0 if no more than chance.
-
-    >>> round(excess(6.0, 1.0), 2), excess(1.0, 2.0)
-    (-5.75, 0.0)
-    """
-    if met <= by_chance:
-        return 0.0
-    return met - by_chance - met * math.log(met / by_chance)
+_TOGETHER: Final = 2048
+"""Meetings of pairs that are sieved together: enough to fill vectors, few enough for the cache."""
 
 
 def longest_burst(log_p: float, least_ratio: float) -> int:
@@ -40,38 +27,6 @@ def longest_burst(log_p: float, least_ratio: float) -> int:
 
 
 @njit(cache=True)
-def _most_by_chance(met: int, log_p: float) -> float:
-    """Return how many meetings chance may give for so many to be past a surprise."""
-    low, high = 0.0, float(met)
-    for _ in range(_HALVINGS):
-        by_chance = 0.5 * (low + high)
-        if excess(float(met), by_chance) <= log_p:
-            low = by_chance
-        else:
-            high = by_chance
-    return high
-
-
-@njit(cache=True)
-def _may_burst(did: Array, met_so_far: Array, starts: int, met: int, ratio: float) -> bool:
-    """Return whether a row of meetings is at least `ratio` times chance; see `bursts`.
-
-    Without branches or divisions, for nearly all rows are not.
-    """
-    rest, take, rest_too, take_too = did[0, met:], did[1, met:], did[2, met:], did[3, met:]
-    time, rested = met_so_far[0, met:], met_so_far[1, met:]
-    found = 0
-    for k in range(starts):
-        x = rested[k] - met_so_far[1, k]
-        y = met - x
-        ways = (rest[k] - did[0, k] - x + 1.0) * (take_too[k] - did[3, k] - x + 1.0) + (
-            take[k] - did[1, k] - y + 1.0
-        ) * (rest_too[k] - did[2, k] - y + 1.0)
-        found += met * (time[k] - met_so_far[0, k] - met + 2.0) >= ratio * ways
-    return found > 0
-
-
-@njit(cache=True)
 def bursts(  # noqa: PLR0917 - a kernel
     src: Array,
     dst: Array,
@@ -80,9 +35,7 @@ def bursts(  # noqa: PLR0917 - a kernel
     position: Array,
     begin: Array,
     log_p: float,
-    least: int,
-    most: int,
-    ratio: float,
+    asked: Asked,
 ) -> tuple[Array, Array]:
     """Return bursts of pairs, and how surprising each is.
 
@@ -105,10 +58,8 @@ def bursts(  # noqa: PLR0917 - a kernel
         Where each pair begins in `position`.
     log_p : float
         Bursts less surprising are left out.
-    least, most : int
-        Meetings of the shortest burst; bursts of `most` or more are looked at in pieces.
-    ratio : float
-        Meetings over those by chance, at least.
+    asked : Asked
+        Of bursts; larger ones are looked at in pieces.
 
     Returns
     -------
@@ -118,61 +69,73 @@ def bursts(  # noqa: PLR0917 - a kernel
     """
     found = np.empty((256, 4), np.int64)
     surprise = np.empty(256, np.float64)
-    count = 0
-    at_least = np.empty(most + 1, np.float64)  # meetings over those by chance, by meetings
-    for met in range(1, most + 1):
-        at_least[met] = max(ratio, met / _most_by_chance(met, log_p)) * (1.0 - _ROUNDING)
-    room = np.diff(begin).max() if len(begin) > 1 else 0
-    rested = np.zeros(room + 1, np.int32)  # meetings so far in which the first one rested
-    did = np.empty((KINDS, room), np.float64)  # the pair's rests and takes so far; exact
-    met_so_far = np.empty((2, room), np.float64)  # meetings: all, and in which one rested
-    for p in range(len(begin) - 1):
-        if begin[p + 1] - begin[p] < least:
-            continue
-        of_pair = position[begin[p] : begin[p + 1]]
-        one, other = src[of_pair[0]], dst[of_pair[0]]
-        chances = math.log(len(of_pair) / least)
-        for k in range(len(of_pair)):
-            t = of_pair[k]
-            rested[k + 1] = rested[k] + (bought[t] == (src[t] == one))
-            a, b = (0, KINDS) if src[t] == one else (KINDS, 0)
-            did[0, k], did[1, k] = so_far[t, a], so_far[t, a + 1]
-            did[2, k], did[3, k] = so_far[t, b], so_far[t, b + 1]
-            met_so_far[0, k], met_so_far[1, k] = t, rested[k + 1]
-        size = least
-        while size <= min(len(of_pair), most):
-            met = size - 1  # the first one opens it
-            starts = len(of_pair) - met
-            if not _may_burst(did, met_so_far, starts, met, at_least[met]):
-                size += max(1, size // 2)
-                continue
-            k = -1
-            while k + 1 < starts:
-                k += 1
-                i, j = of_pair[k], of_pair[k + met]
-                x = rested[k + size] - rested[k + 1]
-                y = met - x
-                by_chance = (
-                    (did[0, k + met] - did[0, k] - x + 1.0)
-                    * (did[3, k + met] - did[3, k] - x + 1.0)
-                    + (did[1, k + met] - did[1, k] - y + 1.0)
-                    * (did[2, k + met] - did[2, k] - y + 1.0)
-                ) / (j - i - met + 2.0)
-                if met < ratio * by_chance:
+    count, last, sizes = 0, 0, asked.sizes
+    met_by_pair = np.diff(begin)
+    pairs = np.flatnonzero(met_by_pair >= sizes[0])
+    room = _TOGETHER + (met_by_pair.max() if len(pairs) else 0)
+    counts, need = np.empty((6, room), np.float32), np.empty(room, np.float32)
+    may, picked = np.empty(room, np.int32), np.empty(room, np.int64)
+    while last < len(pairs):
+        first, held = last, 0
+        while last < len(pairs) and held < _TOGETHER:
+            of_pair = position[begin[pairs[last]] : begin[pairs[last] + 1]]
+            counted(src, bought, so_far, of_pair, counts, held)
+            held += len(of_pair)
+            last += 1
+        sieved(counts, met_by_pair[pairs[first:last]], asked, need, may)
+        at = 0
+        for pair in pairs[first:last]:
+            met_in_all, opens = met_by_pair[pair], position[begin[pair]]
+            chances = math.log(met_in_all / sizes[0])
+            some = 0
+            for bits in may[at : at + met_in_all]:
+                some |= bits
+            for s in range(len(sizes)):
+                met = sizes[s] - 1  # the first one opens it
+                if not some >> bit_of(s) & 1 or met_in_all <= met:
                     continue
-                log_here = excess(met, by_chance) + chances
-                if log_here > log_p:
-                    continue
-                if count == len(found):
+                rows = may[at : at + met_in_all - met]
+                so_many = _picked(
+                    counts, at, rows, bit_of(s), met, asked.ratio, chances, log_p, picked
+                )
+                while count + so_many > len(found):
                     found = np.concatenate((found, np.empty_like(found)))
                     surprise = np.concatenate((surprise, np.empty_like(surprise)))
-                found[count, 0], found[count, 1] = one, other
-                found[count, 2], found[count, 3] = i, j
-                surprise[count] = log_here
-                count += 1
-                k += met // 2  # bursts of one size overlap by half: enough to join them
-            size += max(1, size // 2)
+                for k in picked[:so_many]:
+                    found[count, 0], found[count, 1] = src[opens], dst[opens]
+                    found[count, 2] = position[begin[pair] + k]
+                    found[count, 3] = position[begin[pair] + k + met]
+                    surprise[count] = surprise_of(counts, at + k, met, asked.ratio) + chances
+                    count += 1
+            at += met_in_all
     return found[:count].copy(), surprise[:count].copy()
+
+
+@njit(cache=True)
+def _picked(  # noqa: PLR0917 - a kernel
+    counts: Array,
+    at: int,
+    may: Array,
+    bit: int,
+    met: int,
+    ratio: float,
+    chances: float,
+    log_p: float,
+    picked: Array,
+) -> int:
+    """Write the first meetings of a pair's bursts of one size; return how many there are.
+
+    Apart from `bursts`, which makes room for them: this is the loop that all meetings go through.
+    Bursts of one size overlap by half at most: enough to join them.
+    """
+    count, k = 0, 0
+    while k < len(may):
+        if may[k] >> bit & 1 and surprise_of(counts, at + k, met, ratio) + chances <= log_p:
+            picked[count] = k
+            count += 1
+            k += met // 2
+        k += 1
+    return count
 
 
 @njit(cache=True)

@@ -13,10 +13,11 @@ import math
 import msgspec
 import numpy as np
 
-from detectors.ring_bursts import bursts, excess, longest_burst, put, sets_of
+from detectors.ring_bursts import bursts, longest_burst, put, sets_of
 from detectors.ring_graph import Graph, edges_inside, trades_by_edge
 from detectors.ring_laps import handed_on, parcels
 from detectors.ring_params import WashRingsParams
+from detectors.ring_sieve import asked, excess
 from detectors.ring_tallies import Market, tallied
 from detectors.ring_trials import Tests, among, chance, least_meetings, sides, tried
 from detectors.ring_variants import variants
@@ -90,8 +91,10 @@ def circles_of(meetings: Meetings, params: WashRingsParams) -> tuple[list[Circle
     levels = np.log(np.array(params.burst_probabilities))
     by_pair = trades_by_edge(graph.pair[graph.edge_of], len(graph.src))
     found, surprise = bursts(
-        src, dst, meetings.bought, so_far, *by_pair, levels[0], params.min_burst,
-        longest_burst(levels[-1], params.min_excess_ratio), params.min_excess_ratio,
+        src, dst, meetings.bought, so_far, *by_pair, levels[0], asked(
+            levels[0], params.min_burst, longest_burst(levels[-1], params.min_excess_ratio),
+            params.min_excess_ratio,
+        ),
     )  # fmt: skip
     joined = sets_of(found, surprise, levels, params.max_members, len(src))
     rows, lap_begin = parcels(src, dst, following, params.max_members)

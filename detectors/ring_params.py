@@ -212,7 +212,7 @@ class WashRingsParams(Params, frozen=True):
             "count",
             "100 MB of state; past it the week's windows are cut short and say so",
         ),
-        msgspec.Meta(ge=2),
+        msgspec.Meta(ge=2, le=2**24),
     ] = 1_000_000
     max_edges: Annotated[
         int,

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detectors.ring_bursts import excess
 from detectors.ring_graph import edges_inside
 from detectors.ring_laps import passed, returns
 from detectors.ring_rounds import handed_round
+from detectors.ring_sieve import excess
 from detectors.ring_tallies import KINDS, Market, done
 from detectors.ring_turns import take_turns
 from ingest.compiled import njit

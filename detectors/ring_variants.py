@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detectors.ring_bursts import excess
+from detectors.ring_sieve import excess
 from detectors.ring_tallies import Market, done, place_of
 from detectors.ring_trials import Tests, among, chance
 from ingest.compiled import njit
