@@ -191,7 +191,7 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
             "runs_strange": Feature(tally.kept, "count"),
             "caught": quantity(instruments, code, tally.lots),
             "chance_together": Feature(
-                rounded(tally.together), "probability", rounded(spent(limit, tally.looks))
+                rounded(tally.together), "probability", rounded(spent(limit, max(1, tally.looks)))
             ),
             "initiator": Feature(by, "text"),
         },

@@ -63,8 +63,10 @@ class Tally(msgspec.Struct, kw_only=True):
     """Of the group: runs that it caught from and that are no cases."""
     surprise: float = 0.0
     """The sum of -ln p over its strange runs."""
-    looks: int = 0
+    strange: int = 0
     """Runs that were strange enough to look at all of them together."""
+    looks: int = 0
+    """Those of them at which they were."""
     together: float = 1.0
     """How often chance would say as much, at the last look."""
     systematic: bool = False
@@ -103,13 +105,19 @@ class Tally(msgspec.Struct, kw_only=True):
         self.p = fisher_tail(self.hits, self.runs - self.cases, self.others_hits, self.others)
         self.passed |= self.p <= self.threshold(alpha)
 
-    def add(self, chance: float, strange: float, alpha: float) -> None:
-        """Put a run together with those before it; look where its chance is at most `strange`."""
+    def add(self, chance: float, strange: float, alpha: float, least: int = 1) -> None:
+        """Put a run together with those before it, where its chance is at most `strange`.
+
+        Each such run from the `least`-th on is a look, and spends of `alpha`: before, nothing would
+        be told.
+        """
         if chance <= strange:
             self.surprise -= math.log(chance)
-            self.looks += 1
+            self.strange += 1
             self.together = truncated_tail(self.runs, strange, self.surprise)
-            self.systematic |= self.together <= spent(alpha, self.looks)
+            if self.strange >= least:
+                self.looks += 1
+                self.systematic |= self.together <= spent(alpha, self.looks)
 
     def limit(self, chance: float, agreeing: float) -> float:
         """Return the chance up to which a run of the group, the last one, is a case by itself.
@@ -188,9 +196,18 @@ class Day(msgspec.Struct, kw_only=True):
             self.waiting.remove(max(self.waiting, key=attrgetter("chance", "first_seq")))
         return full
 
-    def due(self, false_share: float) -> list[Strange]:
-        """Remove and return the waiting runs that may be told, as many as one finding can cite."""
-        limits = {group: self.family(group=group).limit(false_share) for group in (False, True)}
+    def due(self, own_share: float, others_share: float) -> list[Strange]:
+        """Remove and return the waiting runs that may be told, as many as one finding can cite.
+
+        Parameters
+        ----------
+        own_share, others_share : float
+            Share of chance among the group's runs that are told, and among others'.
+        """
+        limits = {
+            True: self.group_runs.limit(own_share),
+            False: self.other_runs.limit(others_share),
+        }
         told: list[Strange] = []
         room = MAX_REFS
         for run in self.waiting:

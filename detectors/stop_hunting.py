@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=6,
+        version=7,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -78,7 +78,8 @@ class StopHunting(Detector):
             "told together, one "
             "alert a party, instrument and day, once all its runs have passed: of the group's and "
             "of others', for whom it may have pushed, those that are so strange among all their "
-            "runs that at one look false_share of them are chance, also those that caught less "
+            "runs that at one look own_false_share and false_share of them are chance, also those "
+            "that caught less "
             "than worth_ratio of the push or with none added and no turn, once pattern_runs of "
             "the group's are strange. Caught by standing quotes alone a run is weak; the share of "
             "such runs in the group's others is tested against that of others' runs. A run by an "
@@ -230,10 +231,11 @@ class StopHunting(Detector):
             beside=run.beside > 0,
         )
         alpha = params.alpha if run.group else params.client_chance
-        tally.add(chance.joint, params.strange_chance, alpha)
+        least = params.pattern_runs if run.group else 1
+        tally.add(chance.joint, params.strange_chance, alpha, least)
         alone = run.group or run.client or run.beside > 0
         strange = alone and chance.case <= limit_of(run, tally, params)
-        open_.family(group=run.group).count(chance.joint, params.false_share)
+        open_.family(group=run.group).count(chance.joint, self._share(group=run.group))
         often = run.group and self._often(run, open_, tally, case=strange)
         if strange or (run.group and run.caught):
             yield of_run(
@@ -255,8 +257,8 @@ class StopHunting(Detector):
         self, run: Run, day: Day, tally: Tally, chance: float, now_ns: int
     ) -> Iterator[Finding]:
         """Keep a run that is no case, or tell it with others of the same account."""
-        params, told = self._params, False
-        if chance > max(params.false_share, params.strange_chance):
+        params, told, share = self._params, False, self._share(group=run.group)
+        if chance > max(share, params.strange_chance):
             return
         kept = strange_of(run, chance, legs_of(run), movers_of(run), people_of(run))
         if not run.group and chance <= params.strange_chance:
@@ -264,8 +266,12 @@ class StopHunting(Detector):
             if tally.systematic:
                 told = True
                 yield of_tally(self.spec, params, self._instruments, run.instrument, tally, now_ns)
-        if not told and chance <= params.false_share:
+        if not told and chance <= share:
             self._rates.wait(day, kept)
+
+    def _share(self, *, group: bool) -> float:
+        """Return the share of chance among the group's, or others', runs told together."""
+        return self._params.own_false_share if group else self._params.false_share
 
     def _together(self, day: Day, now_ns: int) -> Iterator[Finding]:
         """Tell the strange runs that wait, once all of the group have passed and some are.
@@ -273,9 +279,9 @@ class StopHunting(Detector):
         As many findings as it takes to cite them all: nothing is due any more when a day closes.
         """
         group = day.tallies.get(GROUP)
-        if group is None or not group.systematic or group.looks < self._params.pattern_runs:
+        if group is None or not group.systematic:
             return
-        while told := day.due(self._params.false_share):
+        while told := day.due(self._share(group=True), self._share(group=False)):
             for run in told:
                 group.remember(run)
             yield of_tally(

@@ -686,6 +686,39 @@ def test_runs_that_can_show_nothing_do_not_drown_those_that_are_strange():
     assert tally.systematic
 
 
+def test_hunts_are_seen_together_where_the_group_adds_orders_all_day():
+    """None is rarer than that, about one in thirty; half of the group's runs are hunts."""
+    tally, params, family = Tally(party=GROUP), StopHuntingParams(), Family()
+    for number in range(20):
+        chance = 1.0 if number % 2 else 0.045
+        tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
+        tally.add(chance, params.strange_chance, params.alpha, params.pattern_runs)
+        family.count(chance, params.own_false_share)
+    assert tally.systematic
+    assert (family.limit(params.own_false_share), family.limit(params.false_share)) == (0.045, 0.0)
+
+
+def test_looks_are_spent_from_the_run_on_at_which_something_may_be_told():
+    tally = Tally(party=GROUP)
+    for number in range(1, 5):
+        tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
+        tally.add(0.04, 0.05, 0.002, 3)
+        assert (tally.strange, tally.looks) == (number, max(0, number - 2))
+
+
+@pytest.mark.parametrize("runs", [20, 60])
+def test_a_false_pattern_comes_a_little_more_often_than_alpha(runs):
+    """Looks come where a run is strange: of uniform chances 1.3 times as many days pass."""
+    rng, passed, alpha, days = np.random.default_rng(3), 0, 0.05, 1_500
+    for _ in range(days):
+        tally = Tally(party=GROUP)
+        for chance in rng.random(runs).tolist():
+            tally.runs += 1
+            tally.add(chance, 0.05, alpha, 3)
+        passed += tally.systematic
+    assert alpha * 0.8 <= passed / days <= alpha * 1.8
+
+
 def test_a_party_whose_runs_are_ordinary_never_passes():
     tally = Tally(party=1)
     for number in range(1, 200):
@@ -724,11 +757,11 @@ def test_of_the_runs_that_wait_those_are_told_that_are_rare_among_their_own_kind
             day.family(group=group).count(chance, 0.05)
             if chance == 0.03:
                 day.wait(strange(number + 10 * group, chance, group=group))
-    told = day.due(0.05)
+    told = day.due(0.05, 0.05)
     assert [(run.group, run.chance) for run in told] == [(True, 0.03)]
     assert [run.group for run in day.waiting] == [False]
     day.family(group=False).count(0.001, 0.05)
-    assert day.due(0.05) == []
+    assert day.due(0.05, 0.05) == []
 
 
 def test_another_s_run_told_with_the_group_s_is_not_taken_for_that_account_s_own_alert():
@@ -753,8 +786,8 @@ def test_what_one_finding_cannot_cite_waits_for_the_next():
     for number in range(1, 4):
         day.family(group=True).count(0.01, 0.05)
         day.wait(strange(number, 0.01, refs=100))
-    assert [run.first_seq for run in day.due(0.05)] == [1, 2]
-    assert [run.first_seq for run in day.due(0.05)] == [3]
+    assert [run.first_seq for run in day.due(0.05, 0.05)] == [1, 2]
+    assert [run.first_seq for run in day.due(0.05, 0.05)] == [3]
 
 
 def test_runs_beyond_what_one_finding_can_cite_are_told_at_once_in_others(monkeypatch):
@@ -788,7 +821,7 @@ def test_forgotten_runs_are_part_of_the_detector_s_overflow(monkeypatch):
 
 
 def test_looks_after_every_run_are_not_paid_for():
-    """Of uniform chances one is told on 17 % of days of 30 runs; with one look, on 5 %."""
+    """Of uniform chances one is told on 19 % of days of 30 runs; with one look, on 4 %."""
     rng, each, last = np.random.default_rng(1), 0, 0
     for _ in range(1_000):
         family, told = Family(), 0.0
@@ -797,8 +830,8 @@ def test_looks_after_every_run_are_not_paid_for():
             told = max(told, family.limit(0.05))
         each += told > 0
         last += family.limit(0.05) > 0
-    assert each / 1_000 == pytest.approx(0.17, abs=0.03)
-    assert last / 1_000 == pytest.approx(0.05, abs=0.02)
+    assert each / 1_000 == pytest.approx(0.19, abs=0.03)
+    assert last / 1_000 == pytest.approx(0.04, abs=0.02)
 
 
 @pytest.mark.parametrize("found_before", [1, 2])
