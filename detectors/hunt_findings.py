@@ -155,21 +155,23 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
     )
 
 
-def of_tally(  # noqa: PLR0917 - as `of_run`
+def of_tally(
     spec: Spec,
-    params: StopHuntingParams,
     instruments: Instruments,
     code: int,
     tally: Tally,
     detected_ns: int,
     *,
+    level: float,
     closed: bool = False,
 ) -> Finding:
-    """Return the finding on those runs of a party in a day that are strange, and no cases."""
+    """Return the finding on those runs of a party in a day that are strange, and no cases.
+
+    `level`: up to which chance they are told, over all looks.
+    """
     refs, tally.refs = tally.refs, []
     tally.told += 1
     by = "the group" if tally.party < 0 else "registered as a client" if tally.client else "a maker"
-    limit = params.alpha if tally.party < 0 else params.client_chance
     return Finding(
         detector=spec.id,
         detector_version=spec.version,
@@ -191,7 +193,7 @@ def of_tally(  # noqa: PLR0917 - as `of_run`
             "runs_strange": Feature(tally.kept, "count"),
             "caught": quantity(instruments, code, tally.lots),
             "chance_together": Feature(
-                rounded(tally.together), "probability", rounded(spent(limit, max(1, tally.looks)))
+                rounded(tally.together), "probability", rounded(spent(level, max(1, tally.looks)))
             ),
             "initiator": Feature(by, "text"),
         },

@@ -69,8 +69,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """Those of them at which they were."""
     together: float = 1.0
     """How often chance would say as much, at the last look."""
-    systematic: bool = False
-    """A look passed."""
+    level: float = 1.0
+    """The least level of which a look's share was enough."""
     kept: int = 0
     """Strange runs that are no cases by themselves: those that an alert on the party tells of."""
     weak: bool = False
@@ -105,10 +105,10 @@ class Tally(msgspec.Struct, kw_only=True):
         self.p = fisher_tail(self.hits, self.runs - self.cases, self.others_hits, self.others)
         self.passed |= self.p <= self.threshold(alpha)
 
-    def add(self, chance: float, strange: float, alpha: float, least: int = 1) -> None:
+    def add(self, chance: float, strange: float, least: int = 1) -> None:
         """Put a run together with those before it, where its chance is at most `strange`.
 
-        Each such run from the `least`-th on is a look, and spends of `alpha`: before, nothing would
+        Each such run from the `least`-th on is a look, and spends of a level: before, nothing would
         be told.
         """
         if chance <= strange:
@@ -117,7 +117,11 @@ class Tally(msgspec.Struct, kw_only=True):
             self.together = truncated_tail(self.runs, strange, self.surprise)
             if self.strange >= least:
                 self.looks += 1
-                self.systematic |= self.together <= spent(alpha, self.looks)
+                self.level = min(self.level, self.together / spent(1.0, self.looks))
+
+    def systematic(self, level: float) -> bool:
+        """Return whether its runs together passed a look of a level."""
+        return self.level <= level
 
     def limit(self, chance: float, agreeing: float) -> float:
         """Return the chance up to which a run of the group, the last one, is a case by itself.

@@ -202,11 +202,10 @@ class StopHunting(Detector):
         if open_ is None or open_.day >= day:
             return
         end_ns = (open_.day + 1) * DAY_NS
-        for tally in self._rates.close(code).tallies.values():
+        day_closed = self._rates.close(code)
+        for tally in day_closed.tallies.values():
             if tally.told:
-                yield of_tally(
-                    self.spec, self._params, self._instruments, code, tally, end_ns, closed=True
-                )
+                yield self._told(day_closed, tally, end_ns, closed=True)
 
     def _judge(self, run: Run) -> Iterator[Finding]:
         """Count a run, and yield what is to be said of it."""
@@ -230,9 +229,8 @@ class StopHunting(Detector):
             turned=run.turned,
             beside=run.beside > 0,
         )
-        alpha = params.alpha if run.group else params.client_chance
         least = params.pattern_runs if run.group else 1
-        tally.add(chance.joint, params.strange_chance, alpha, least)
+        tally.add(chance.joint, params.strange_chance, least)
         alone = run.group or run.client or run.beside > 0
         strange = alone and chance.case <= limit_of(run, tally, params)
         open_.family(group=run.group).count(chance.joint, self._share(group=run.group))
@@ -263,9 +261,9 @@ class StopHunting(Detector):
         kept = strange_of(run, chance, legs_of(run), movers_of(run), people_of(run))
         if not run.group and chance <= params.strange_chance:
             tally.remember(kept)
-            if tally.systematic:
+            if tally.systematic(self._level(day, tally)):
                 told = True
-                yield of_tally(self.spec, params, self._instruments, run.instrument, tally, now_ns)
+                yield self._told(day, tally, now_ns)
         if not told and chance <= share:
             self._rates.wait(day, kept)
 
@@ -273,20 +271,39 @@ class StopHunting(Detector):
         """Return the share of chance among the group's, or others', runs told together."""
         return self._params.own_false_share if group else self._params.false_share
 
+    def _level(self, day: Day, tally: Tally) -> float:
+        """Return up to which chance a party's runs together are told, over all looks.
+
+        That of an account is higher once the group has been shown to hunt: only who pushes for it
+        is then to be told.
+        """
+        group = day.tallies.get(GROUP)
+        alpha = self._params.alpha
+        hunts = tally.party == GROUP or (group is not None and group.systematic(alpha))
+        return alpha if hunts else self._params.client_chance
+
+    def _told(self, day: Day, tally: Tally, now_ns: int, *, closed: bool = False) -> Finding:
+        level = self._level(day, tally)
+        return of_tally(
+            self.spec, self._instruments, day.instrument, tally, now_ns, level=level, closed=closed
+        )
+
     def _together(self, day: Day, now_ns: int) -> Iterator[Finding]:
         """Tell the strange runs that wait, once all of the group have passed and some are.
 
-        As many findings as it takes to cite them all: nothing is due any more when a day closes.
+        Those of an account that pass by themselves now are its own alert. As many findings as it
+        takes to cite the others: nothing is due any more when a day closes.
         """
         group = day.tallies.get(GROUP)
-        if group is None or not group.systematic:
+        if group is None or not group.systematic(self._params.alpha):
             return
+        for tally in day.rest(GROUP):
+            if tally.kept and not tally.told and tally.systematic(self._params.alpha):
+                yield self._told(day, tally, now_ns)
         while told := day.due(self._share(group=True), self._share(group=False)):
             for run in told:
                 group.remember(run)
-            yield of_tally(
-                self.spec, self._params, self._instruments, day.instrument, group, now_ns
-            )
+            yield self._told(day, group, now_ns)
 
     def _often(self, run: Run, day: Day, tally: Tally, *, case: bool) -> bool:
         """Return whether a run by the group is one of those that it catches from too often."""

@@ -326,7 +326,7 @@ def test_one_strange_run_among_many_that_are_not_must_be_as_rare_as_the_rarest_o
     tally, params = Tally(party=GROUP), StopHuntingParams()
     for chance in [*[0.6] * ordinary, 2e-4]:
         tally.ran(10, 0.0, fresh=False, turned=False, beside=False)
-        tally.add(chance, params.strange_chance, params.alpha)
+        tally.add(chance, params.strange_chance)
     assert tally.limit(3e-4, params.agreeing_chance) == least
 
 
@@ -334,7 +334,7 @@ def test_several_strange_ones_among_them_need_not_be():
     tally, params = Tally(party=GROUP), StopHuntingParams()
     for chance in [*[0.6] * 20, *[2e-4] * 4]:
         tally.ran(10, 0.0, fresh=False, turned=False, beside=False)
-        tally.add(chance, params.strange_chance, params.alpha)
+        tally.add(chance, params.strange_chance)
     assert tally.limit(3e-4, params.agreeing_chance) == 3e-4
 
 
@@ -611,8 +611,10 @@ def test_triggers_outside_continuous_trading_are_not_judged():
 def nominee(hunts, others=40, pusher="NOM", lots=150, refilled=False):
     """Runs by clients that nobody waits for, then some by one for whom the maker does.
 
-    `refilled`: what waits comes in place of a quote.
+    `pusher`: who runs the stops then, or one after the other; `refilled`: what waits comes in place
+    of a quote.
     """
+    pushers = [pusher] * hunts if isinstance(pusher, str) else pusher
     scene = Scene()
     (quote,) = scene.habit()
     for n in range(others + hunts):
@@ -630,7 +632,7 @@ def nominee(hunts, others=40, pusher="NOM", lots=150, refilled=False):
                 scene.venue.cancel("X-USD", quote)
             waits = scene.new("MM", False, 20, 12)
         size = lots if caught else 150
-        scene.new(pusher if caught else f"C{3 + n % 6}", True, size, 10, tif="IOC")
+        scene.new(pushers[n - others] if caught else f"C{3 + n % 6}", True, size, 10, tif="IOC")
         scene.back()
         for order in (f"A{n}-20", *([waits] if caught else [])):
             if order in scene.venue.books["X-USD"].orders:
@@ -656,6 +658,24 @@ def test_a_client_for_whom_the_group_waits_again_and_again_is_one_alert():
     assert chance.value <= chance.baseline
 
 
+@pytest.mark.parametrize(
+    ("pushers", "others"), [([*["MM"] * 4, *["NOM"] * 3], 16), ([*["NOM"] * 3, *["MM"] * 5], 50)]
+)
+def test_less_is_asked_of_who_pushes_for_a_group_that_has_been_shown_to_hunt(pushers, others):
+    """Before or after: the account's three runs are an alert of its own."""
+    scene = nominee(len(pushers), others, pushers, refilled=pushers[0] == "NOM")
+    told = [f for f in scene.found() if scene.people(f)[0] == "NOM" and f.evidence == "supported"]
+    assert [(f.features["runs_strange"].value, f.significant) for f in told] == [(3, True)]
+    chance = told[0].features["chance_together"]
+    params = StopHuntingParams()
+    assert chance.baseline == pytest.approx(params.alpha / 12)
+    assert params.client_chance / 12 < chance.value <= params.alpha / 12
+
+
+def test_what_waits_for_a_client_s_pushes_three_times_is_no_alert_by_itself():
+    assert nominee(3, others=50, refilled=True).found() == []
+
+
 def test_a_client_s_run_is_a_case_where_its_push_is_larger_than_other_clients_too():
     scene = nominee(1, lots=600)
     (hit,) = scene.found()
@@ -671,19 +691,19 @@ def test_all_runs_of_a_party_together_pass_where_few_are_strange():
     tally = Tally(party=1)
     for chance in (1.0, 0.008, 1.0, 0.008):
         tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
-        tally.add(chance, 0.01, 0.002)
-    assert (tally.looks, tally.systematic) == (2, False)
+        tally.add(chance, 0.01)
+    assert (tally.looks, tally.systematic(0.002)) == (2, False)
     tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
-    tally.add(0.002, 0.01, 0.002)
-    assert tally.systematic
+    tally.add(0.002, 0.01)
+    assert tally.systematic(0.002)
 
 
 def test_runs_that_can_show_nothing_do_not_drown_those_that_are_strange():
     tally = Tally(party=GROUP)
     for chance in [1.0] * 10 + [0.2, 0.5] + [0.018, 0.002, 0.005, 0.01, 0.015, 0.003]:
         tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
-        tally.add(chance, 0.02, 0.002)
-    assert tally.systematic
+        tally.add(chance, 0.02)
+    assert tally.systematic(0.002)
 
 
 def test_hunts_are_seen_together_where_the_group_adds_orders_all_day():
@@ -692,9 +712,9 @@ def test_hunts_are_seen_together_where_the_group_adds_orders_all_day():
     for number in range(20):
         chance = 1.0 if number % 2 else 0.045
         tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
-        tally.add(chance, params.strange_chance, params.alpha, params.pattern_runs)
+        tally.add(chance, params.strange_chance, params.pattern_runs)
         family.count(chance, params.own_false_share)
-    assert tally.systematic
+    assert tally.systematic(0.002)
     assert (family.limit(params.own_false_share), family.limit(params.false_share)) == (0.045, 0.0)
 
 
@@ -702,7 +722,7 @@ def test_looks_are_spent_from_the_run_on_at_which_something_may_be_told():
     tally = Tally(party=GROUP)
     for number in range(1, 5):
         tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
-        tally.add(0.04, 0.05, 0.002, 3)
+        tally.add(0.04, 0.05, 3)
         assert (tally.strange, tally.looks) == (number, max(0, number - 2))
 
 
@@ -714,8 +734,8 @@ def test_a_false_pattern_comes_a_little_more_often_than_alpha(runs):
         tally = Tally(party=GROUP)
         for chance in rng.random(runs).tolist():
             tally.runs += 1
-            tally.add(chance, 0.05, alpha, 3)
-        passed += tally.systematic
+            tally.add(chance, 0.05, 3)
+        passed += tally.systematic(alpha)
     assert alpha * 0.8 <= passed / days <= alpha * 1.8
 
 
@@ -723,9 +743,9 @@ def test_a_party_whose_runs_are_ordinary_never_passes():
     tally = Tally(party=1)
     for number in range(1, 200):
         tally.ran(10, 0.5, fresh=False, turned=False, beside=False)
-        tally.add((number * 0.618) % 1, 0.01, 0.002)
+        tally.add((number * 0.618) % 1, 0.01)
     assert tally.looks > 0
-    assert not tally.systematic
+    assert not tally.systematic(0.002)
 
 
 def test_strange_runs_of_the_group_are_told_together_once_all_its_runs_pass():
