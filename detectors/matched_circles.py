@@ -162,7 +162,8 @@ class Day(msgspec.Struct, kw_only=True):
         met: dict[int, int] = {}
         told: set[int] = set()
         for one in pair.parties:
-            self._add(one, met, told)
+            self._add(one, met)
+            told.update(self._told_with(one))
             members = (*members, one)
         while len(members) < most:
             free = [one for one in met if one not in members and one not in told]
@@ -170,27 +171,31 @@ class Day(msgspec.Struct, kw_only=True):
             if often < least:
                 return
             one = next(one for one in free if met[one] == often)
-            self._add(one, met, told)
+            self._add(one, met)
+            told.update(self._told_with(one))
             members = (*members, one)
             yield members
 
-    def _add(self, one: int, met: dict[int, int], told: set[int]) -> None:
-        """Add how often each met one alike to `met`, and who is told of with it to `told`."""
+    def _add(self, one: int, met: dict[int, int]) -> None:
+        """Add how often each met one alike."""
         for other in self.beside[one]:
-            found = self.pair(one, other)
-            if found is not None:
-                met[other] = met.get(other, 0) + found.sums.meetings
-                if found.circle:
-                    told.add(other)
+            pair = self.pair(one, other)
+            if pair is not None:
+                met[other] = met.get(other, 0) + pair.sums.meetings
+
+    def _told_with(self, one: int) -> Iterator[int]:
+        """Yield who is told of with a party."""
+        for other in self.beside[one]:
+            pair = self.pair(one, other)
+            if pair is not None and pair.circle:
+                yield other
 
     def goes_round(self, members: Sequence[int]) -> bool:
         """Return whether each member met two others alike: else one may be all that joins them.
 
         Others are members, and who is told of with one: of a circle a part may be told already.
         """
-        others = set(members)
-        for one in members:
-            self._add(one, {}, others)
+        others = {*members, *(other for one in members for other in self._told_with(one))}
         return all(len(others.intersection(self.beside[one])) > 1 for one in members)
 
     def circle_of(self, two: Iterable[int]) -> Circle | None:
