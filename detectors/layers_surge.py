@@ -189,10 +189,13 @@ def _usual(side: Array) -> int:
 
 @njit(cache=True)
 def _ratio(side: Array, other: Array) -> float:
-    """Return what was withdrawn beyond what the other side lost likewise, over what is usual."""
-    before = side[X_OTHER]
-    after = other[X_SHOWN] + other[X_FILLED] - side[X_OTHER_AT]
-    stays = min(1.0, after / before) if before > 0 else 1.0
+    """Return what was withdrawn beyond what the other side lost likewise, over what is usual.
+
+    The other side loses of what its fills left: whose quote goes off on both sides takes no more
+    away than that.
+    """
+    left = side[X_OTHER] - (other[X_FILLED] - side[X_OTHER_AT])
+    stays = min(1.0, other[X_SHOWN] / left) if left > 0 else 1.0
     return float((_withdrawn(side) - side[X_PEAK_SHOWN] * (1 - stays)) / _usual(side))
 
 

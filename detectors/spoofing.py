@@ -65,7 +65,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=6,
+        version=7,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
@@ -76,8 +76,9 @@ class Spoofing(Detector):
             "side stretches it, accounts for; is filled on the other side by others while that "
             "stands; then most of the excess goes by choice (cancelled, or made small where it "
             "stood), in orders that had come for it, and is not back after a second (settle_ms). "
-            "What the other side loses by choice in the same time is taken off: a maker that steps "
-            "back is no cycle. A maker's sizes come and go and layers may be small beside them, "
+            "What the other side loses by choice in the same time, of what its fills left, is "
+            "taken off: a maker that steps back, or whose quotes go on and off, is no cycle. A "
+            "maker's sizes come and go and layers may be small beside them, "
             "but they are more orders; those count, where fewer orders are fewer lots too. "
             "Cycles within a few minutes are one episode; two or more make a case, unless "
             "external makers' own rate of cycles makes that likely; or the instrument's own rate "
@@ -104,6 +105,7 @@ class Spoofing(Detector):
             "regular re-quoting on a timer",
             "a maker's quotes hit on one side and skewed",
             "maker that steps back on both sides after a fill",
+            "quotes that go on and off, of which a fill leaves little on one side",
             "maker protection and disconnects",
             "layers that are filled",
             "size withdrawn with no fill on the other side",

@@ -404,6 +404,24 @@ def test_a_maker_that_quotes_more_and_then_steps_back_on_both_sides():
     assert scene.findings() == []
 
 
+@look_alike("quotes that go on and off, of which a fill leaves little on one side")
+@pytest.mark.parametrize(("taken", "cycles"), [(25, 0), (30, 5)])
+def test_a_quote_that_goes_off_on_both_sides(taken, cycles):
+    """Where the fill leaves nothing that could go, it is told from layers by nothing."""
+    scene = Scene()
+    scene.cancel(scene.ask)
+    scene.wait(60)
+    for _ in range(5):
+        asks, bids = scene.layers(side=SELL, price=103), scene.layers()
+        scene.wait(3)
+        scene.new("A", BUY, taken, 105, tif="IOC")
+        scene.wait(0.2)
+        scene.cancel(*bids, *asks[taken // 10 :])
+        scene.wait(8)
+    found = scene.findings()
+    assert (found[-1].features["cycles"].value if found else 0) == cycles
+
+
 @look_alike("maker protection and disconnects")
 @pytest.mark.parametrize("reason", ["mmp", "disconnect", "kill"])
 def test_a_cancel_that_is_no_choice(reason):
