@@ -193,7 +193,7 @@ def of_tally(
             "runs_strange": Feature(tally.kept, "count"),
             "caught": quantity(instruments, code, tally.lots),
             "chance_together": Feature(
-                rounded(tally.together), "probability", rounded(spent(level, max(1, tally.looks)))
+                rounded(tally.together), "probability", rounded(spent(level, tally.looks))
             ),
             "initiator": Feature(by, "text"),
         },

@@ -3,10 +3,10 @@
 A run that is no case by itself says little. Where the group has been shown to hunt, by all its runs
 of an instrument and day together, most of its strange runs are hunts. Up to which chance they are
 told is as Blanchard and Roquain found in 2009 (their adaptive one-stage procedure): of n runs the r
-strangest, where of the n - r + 1 others' number of innocent ones no more than a share of r would be
-as strange. The group's runs are one family, of whose told ones `own_false_share` may be chance;
-those of all others, of whom some may push for it, another, with `false_share`. It is looked anew
-after every run.
+strangest, where of n - r + 1 innocent ones no more than a share q (1 - q) of r would be as strange,
+q being the share of chance among those told. The group's runs are one family, of whose told ones
+`own_false_share` may be chance; those of all others, of whom some may push for it, another, with
+`false_share`. It is looked anew after every run.
 
 These looks are not paid for: a share is what holds at one look. Where a family has no hunt at all
 (uniform chances, simulated), at a share of 0.05 one is told in 13, 19, 21 and 26 % of days of 10,
