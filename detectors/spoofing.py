@@ -65,7 +65,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=7,
+        version=8,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
@@ -80,16 +80,18 @@ class Spoofing(Detector):
             "taken off: a maker that steps back, or whose quotes go on and off, is no cycle. A "
             "maker's sizes come and go and layers may be small beside them, "
             "but they are more orders; those count, where fewer orders are fewer lots too. "
-            "Cycles within a few minutes are one episode; two or more make a case, unless "
-            "external makers' own rate of cycles makes that likely; or the instrument's own rate "
-            "does not agree (both p by Fisher's method: at most `both`, or `chance` while there "
-            "are fewer filled surges than `least_trials`) or says that size goes as often without "
-            "a fill. All counts are of the last day (window_s). That rate: P(net withdrawal | own "
-            "fill on the other side) against P(net withdrawal | no fill) of the complex and "
-            "against external makers' after a fill, among what stood about as long (Fisher's exact "
-            "test in strata, in the clearer measure of two, at each cycle, a UTC day's level spent "
-            "as 1/(k(k+1))). A cycle at which it passes is of a pattern: told though it is alone, "
-            "and with it the lone ones of the day before, which had been told as weak. "
+            "Cycles within a few minutes are one episode; two or more prompt ones (soon after the"
+            " fill, of size that has not stood long) make a case, unless external makers' own "
+            "rate of cycles, or that of the instrument's episodes told as weak, makes that "
+            "likely; or the instrument's own rate does not agree (both p by Fisher's method: at "
+            "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
+            " says that size goes as often without a fill. All counts are of the last day "
+            "(window_s). That rate: P(net withdrawal | own fill on the other side) against P(net "
+            "withdrawal | no fill) of the complex and against external makers' after a fill, "
+            "among what stood about as long (Fisher's exact test in strata, in the clearer "
+            "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). A cycle at "
+            "which it passes is of a pattern: told though it is alone, and with it the lone ones "
+            "of the day before, which had been told as weak. "
             "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
             "cancels are no withdrawal. Only the continuous phase. "
             "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
@@ -112,6 +114,8 @@ class Spoofing(Detector):
             "size that goes as often without a fill",
             "size that mostly stays when the other side is filled",
             "size that had long stood there",
+            "size that goes long after the fill, or that many fills have passed by",
+            "cycles of a desk whose lone ones are as frequent",
             "a maker's sizes that come and go",
             "a quote that is split and whole again",
             "a few orders of a desk that does not quote",
@@ -123,6 +127,7 @@ class Spoofing(Detector):
             "layers by an account registered as a client's (hidden_affiliates)",
             "layers in another instrument than the fill",
             "a few cycles a day, hours apart: each is told as weak",
+            "a few cycles that stand minutes, or half a minute after the fill: told as weak",
             "two cycles among an instrument's first filled surges of a day: mostly told as weak",
             "one order a cycle that is small beside the sizes its maker shows",
         ),
@@ -194,6 +199,7 @@ class Spoofing(Detector):
         sums[f"{place}_ns"], sums[place] = cycle.due_ns, cycle.fall_ns
         sums.setdefault("first_fall_ns", cycle.fall_ns)
         _count(sums, cycle)
+        sums["prompt"] = sums.get("prompt", 0) + int(self._is_prompt(cycle))
         self._judge(sums, cycle)
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
@@ -202,6 +208,11 @@ class Spoofing(Detector):
                 earlier.sums |= {name: sums[name] for name in _OF_THE_DAY}
                 yield self._finding(earlier, episode.last_ns, (), closed=True)
 
+    def _is_prompt(self, cycle: Cycle) -> bool:
+        """Return whether size went soon after the fill, and had not stood long."""
+        soon_ns, brief_ns = self._params.soon_s * SECOND, self._params.brief_s * SECOND
+        return cycle.fall_ns - cycle.hit_ns <= soon_ns and cycle.fall_ns - cycle.rise_ns <= brief_ns
+
     def _judge(self, sums: dict[str, int], cycle: Cycle) -> None:
         """Hold the episode so far against external makers, and the fills against no fill."""
         tallies = cycle.tallies
@@ -209,8 +220,11 @@ class Spoofing(Detector):
         peer_cycles = int(tallies[..., PEER_CYCLES].sum())
         # One cycle and one hour more than seen: external makers are never taken to have none.
         rate = (peer_cycles + 1) / (hours + 1)
+        # Where the complex's own come and go alone more often than that, so may these.
+        alone = self._untold.count(cycle.instrument, cycle.due_ns)
+        rate = max(rate, alone / (cycle.sampled * self._params.sample_s / HOUR_S + 1))
         lasted = max(0, cycle.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
-        chance = poisson_tail(sums["cycles"] - 1, rate * lasted)
+        chance = poisson_tail(max(0, sums["prompt"] - 1), rate * lasted)
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
@@ -219,6 +233,7 @@ class Spoofing(Detector):
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
         sums |= {
+            "rate": round(rate * PARTS),
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
             "p": round(p * PARTS),
@@ -241,7 +256,7 @@ class Spoofing(Detector):
         """Return whether cycles are rare by themselves, or of a pattern that the day shows."""
         params, early = self._params, sums["trials"] < self._params.least_trials
         limit = params.early if early else params.chance
-        rare = sums["cycles"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
+        rare = sums["prompt"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         return bool(sums["significant"]) or (rare and agreed and not sums["refuted"])
 
@@ -283,7 +298,8 @@ class Spoofing(Detector):
         cycles = sums["cycles"]
         sides = [name for name in ("buy", "sell") if f"{_PLACES[name]}_ns" in sums]
         features = {
-            "cycles": Feature(cycles, "count", self._params.fewest_cycles),
+            "cycles": Feature(cycles, "count"),
+            "prompt_cycles": Feature(sums["prompt"], "count", self._params.fewest_cycles),
             "side": Feature(" and ".join(sides), "text"),
             "withdrawn": quantity(self._instruments, code, sums["withdrawn"]),
             "size_ratio": Feature(rounded(sums["size"] / cycles / PARTS), "ratio", 0),
@@ -292,6 +308,7 @@ class Spoofing(Detector):
             "fill_to_withdrawal": Feature(rounded(sums["delay_ns"] / cycles / SECOND), "s"),
             "dwell": Feature(rounded(sums["dwell_ns"] / cycles / SECOND), "s"),
             "distance": Feature(rounded(sums["distance"] / cycles), "ticks"),
+            "cycles_by_chance": Feature(rounded(sums["rate"] / PARTS), "1/h"),
             "coincidence": Feature(rounded(sums["chance"] / PARTS), "p", self._params.chance),
             "both": Feature(rounded(sums["together"] / PARTS), "p", self._params.both),
             "withdrawn_after_fill": Feature(

@@ -26,6 +26,24 @@ class SpoofingParams(Params, frozen=True):
             "a quote that is moved is back within a maker's look at the market: less than a second",
         ),
     ] = 1_000
+    soon_s: Annotated[
+        int,
+        Parameter(
+            "time from the last fill on the other side to the fall up to which a cycle is prompt",
+            "s",
+            "layers that have done their work stand at risk and go within seconds; of what goes "
+            "later, much goes for what has happened since, and only a pattern tells the two apart",
+        ),
+    ] = 30
+    brief_s: Annotated[
+        int,
+        Parameter(
+            "time from the height of a surge to its fall up to which a cycle is prompt",
+            "s",
+            "what lures does so within a minute or so; size that stands longer meets fills by "
+            "itself, and goes again for reasons of its own",
+        ),
+    ] = 80
     least_ratio: Annotated[
         float,
         Parameter(
@@ -71,7 +89,7 @@ class SpoofingParams(Params, frozen=True):
     fewest_cycles: Annotated[
         int,
         Parameter(
-            "cycles that make a case",
+            "prompt cycles that make a case",
             "count",
             "repeated: one withdrawal after a fill is what anybody may do once",
         ),
@@ -79,7 +97,8 @@ class SpoofingParams(Params, frozen=True):
     chance: Annotated[
         float,
         Parameter(
-            "p up to which an episode's cycles are no coincidence, at external makers' rate",
+            "p up to which an episode's prompt cycles are no coincidence, at external makers' rate "
+            "or that of the instrument's weak episodes where it is higher",
             "ratio",
             "one in a hundred of episodes that are rare already: a lone cycle is told as weak",
         ),

@@ -36,6 +36,10 @@ class Untold:
         since_ns = episode.last_ns - self._span_ns
         self._held[code_of(episode)] = [each for each in held if each.last_ns >= since_ns][-MOST:]
 
+    def count(self, code: int, now_ns: int) -> int:
+        """Return how many of an instrument are recent enough."""
+        return sum(now_ns - each.last_ns <= self._span_ns for each in self._held.get(code, ()))
+
     def take(self, code: int, now_ns: int) -> list[Episode]:
         """Forget what is kept of an instrument; return what is recent enough, in order.
 

@@ -505,6 +505,35 @@ def test_old_orders_withdrawn_once():
     assert scene.cases() == []
 
 
+@look_alike("size that goes long after the fill, or that many fills have passed by")
+@pytest.mark.parametrize(("stands_s", "delay_s"), [(2, 40), (100, 2)])
+def test_slow_cycles_are_weak(stands_s, delay_s):
+    scene = Scene(minutes=40)
+    for _ in range(4):
+        layers = scene.layers()
+        scene.wait(stands_s)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.wait(delay_s)
+        scene.cancel(*layers)
+        scene.wait(8)
+    assert [f.features["cycles"].value for f in scene.findings()] == [1, 2, 3, 4]
+    assert [f.features["prompt_cycles"].value for f in scene.findings()] == [0] * 4
+    assert scene.cases() == []
+    assert scene.cases(soon_s=60, brief_s=180)
+
+
+@look_alike("cycles of a desk whose lone ones are as frequent")
+@pytest.mark.parametrize(("alone", "cases"), [(0, True), (6, False)])
+def test_cycles_are_held_against_those_that_came_alone(alone, cases):
+    scene = Scene(minutes=3 if alone else 120)
+    for _ in range(alone):
+        scene.cycle()
+        scene.wait(1_200)
+    for _ in range(4):
+        scene.cycle(pause_s=30)
+    assert bool(scene.cases(least_trials=1)) is cases
+
+
 @look_alike("a maker's sizes that come and go")
 def test_quotes_entered_again_smaller_at_the_same_number():
     scene = Scene()
@@ -649,6 +678,16 @@ def test_cycles_far_apart():
     for _ in range(4):
         scene.cycle()
         scene.wait(3_600)
+    assert scene.cases()
+
+
+@blind_spot("a few cycles that stand minutes, or half a minute after the fill: told as weak")
+@pytest.mark.xfail(strict=True)
+@pytest.mark.parametrize("delay_s", [35, 100])
+def test_a_few_slow_cycles(delay_s):
+    scene = Scene()
+    for _ in range(4):
+        scene.cycle(delay_s=delay_s)
     assert scene.cases()
 
 
