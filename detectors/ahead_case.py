@@ -12,8 +12,9 @@ from detectors.held_orders import GATE, RFQ, TRIGGER, Execution, Hold
 from detectors.statistics import binomial_tail, poisson_tail, spent
 from ingest.events import NULL, Role
 
-STRONG, PATTERN, WEAK, CLIENT_UNKNOWN = range(4)
-"""A case of its own; one of a significant rate; neither; the held account is not registered."""
+STRONG, PATTERN, WEAK, CLIENT_UNKNOWN, ALONE = range(5)
+"""A case of its own; one of a significant rate; neither; the held account is not registered; one
+that cost nobody anything and may be chance, until others show that it was none."""
 MS: Final = 1_000_000
 NO_HABIT: Final = 0.05
 """Chance of as many overtaken by the group's own habit, up to which a second one is no accident."""
@@ -42,6 +43,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Half ticks times lots that the client paid more on the rest."""
     chance: float
     """Of so many overtaken holds by habit."""
+    often: bool
+    """Whether they are too many for the group's habit."""
     seqs: tuple[int, ...]
 
     @property
@@ -71,7 +74,8 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     the group overtakes is significant, since that the group traded just then is no chance.
 
     A clear hold is strong by itself where the group took, or was hit in an order that is new, and
-    the client lost by it, or such overtaking is more than chance. Else it may be an accident: weak.
+    the client lost by it, or such overtaking is more than chance. Else it may be an accident: weak,
+    and one that is strong but for that is told once overtaking has turned out to be more.
     """
     later = hold.later
     if hold.way == RFQ:
@@ -86,8 +90,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     at_once_ns = max(hold.at_once_ns, params.at_once_ms * MS)
     chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
     rated = _significant(hold, params, chance)
-    # A request for quote waits with somebody who knows of it, no order by accident.
-    often = rated or hold.way == RFQ or (hold.overtaken > 1 and chance <= NO_HABIT)
+    often = rated or (hold.overtaken > 1 and chance <= NO_HABIT)
     kept_waiting = bool(hold.clear) and (rated or hold.done_ns - first_ns > at_once_ns)
     if unfilled + filled == 0 and not (later and kept_waiting):
         return None
@@ -98,8 +101,10 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     if hold.role == Role.UNKNOWN:
         standing = CLIENT_UNKNOWN
     elif later and sure and not doubt:
-        if hold.clear and _new(hold, later, delta) and (unfilled + filled or often):
-            standing = STRONG
+        if hold.clear and _new(hold, later, delta):
+            # A request for quote waits with somebody who knows of it, no order by accident.
+            told = unfilled + filled or often or hold.way == RFQ
+            standing = STRONG if told else ALONE
         elif rated:
             standing = PATTERN
     return Case(
@@ -115,6 +120,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
         cost=cost,
         worse=worse,
         chance=chance,
+        often=often,
         seqs=_seqs(hold, counted),
     )
 

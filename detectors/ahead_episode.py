@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from detectors.ahead_case import CLIENT_UNKNOWN, PATTERN, STRONG, WEAK, Case
+from detectors.ahead_case import ALONE, CLIENT_UNKNOWN, PATTERN, STRONG, WEAK, Case
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Evidence, Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode, accounts_in, meet
@@ -15,6 +15,7 @@ from ingest.instruments import Instruments
 CONDITIONS: Final = {
     PATTERN: "by the rate of such holds, no single one is clear",
     WEAK: "neither a clear hold, with a later order and a loss by it, nor a significant rate",
+    ALONE: "alone: a clear hold with a later order that cost nobody, as may be by chance",
     CLIENT_UNKNOWN: "rule broken if client",
 }
 COUNTERFACTUAL: Final = (
@@ -33,12 +34,28 @@ def count(sums: dict[str, int], case: Case) -> None:
     if hold.held_ns > sums.get("held_ns", 0):
         sums["held_ns"], sums["usual_ns"] = hold.held_ns, hold.usual_ns
         sums["passed"], sums["expected"] = hold.passed, hold.expected
-    for name in ("holds", "overtaken", "makers", "stalled", "expected_group", "expected_makers"):
-        sums[name] = getattr(hold, name)
-    sums["chance"] = round(case.chance * 10**15)
+    _note_rate(sums, case)
     sums["measured"] = sums.get("measured", 0) + (case.worse > 0)
     executed = (each.account for each in case.executions)
     meet(sums, (case.account, case.client, *executed), MAX_ACCOUNTS)
+
+
+def mark_told(sums: dict[str, int], case: Case) -> None:
+    """Note of a hold that came alone that by another one such holds are more than chance."""
+    sums["told"] = 1
+    _note_rate(sums, case)
+
+
+def _note_rate(sums: dict[str, int], case: Case) -> None:
+    for name in ("holds", "overtaken", "makers", "stalled", "expected_group", "expected_makers"):
+        sums[name] = getattr(case.hold, name)
+    sums["chance"] = round(case.chance * 10**15)
+
+
+def standing_of(episode: Episode) -> int:
+    """Return what an episode stands for: what came alone is a case once it is told of again."""
+    standing = episode.key[2]
+    return STRONG if standing == ALONE and "told" in episode.sums else standing
 
 
 def finding(
@@ -53,8 +70,8 @@ def finding(
     closed: bool = False,
 ) -> Finding:
     """Return the episode at an event time, with what it newly rests on and is measured by."""
-    code, _, standing = episode.key
-    sums = episode.sums
+    code, sums = episode.key[0], episode.sums
+    standing = standing_of(episode)
     evidence: Evidence = "supported" if standing in (STRONG, PATTERN) else "weak"
     harm = sums.get("harm", 0) + sums["worse"]
     cases = sums["cases"]

@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
-from detectors.ahead_case import Case, case_of
-from detectors.ahead_episode import count, finding
+from detectors.ahead_case import ALONE, PATTERN, STRONG, Case, case_of
+from detectors.ahead_episode import count, finding, mark_told, standing_of
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
 from detectors.harm import Harm, Settled, Watch, charge
 from detectors.held_orders import HeldOrders
+from detectors.untold import Untold
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
+DAY_S: Final = 86_400
 
 
 class TradingAhead(Detector):
     """Executions of the group at prices due to client orders that were held meanwhile.
 
     State: 80 kB an instrument of what is usual and what was executed; open episodes; a watch for
-    each case whose client order stayed open, at most `max_watches` an instrument.
+    each case whose client order stayed open, at most `max_watches` an instrument; 64 episodes of
+    the last day that came alone.
 
     Examples
     --------
@@ -44,7 +47,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=5,
+        version=6,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",
@@ -60,7 +63,8 @@ class TradingAhead(Detector):
             "are (triggers: as most of them, as three in four of twenty and more), that is a case "
             "with all its legs, if the group took, or was hit in an order that had not stood "
             "elsewhere before, and the client lost by it, or (but for requests for quote) it is "
-            "not the first and so many are rare by the group's habit: one in twenty. Shorter "
+            "not the first and so many are rare by the group's habit: one in twenty; that day's "
+            "earlier ones are then told too. Shorter "
             "ones are told by their rate: how often an aggressive instruction of the group "
             "overtook, against its usual rate and against external makers. Executions of all the "
             "complex's accounts count together, and net is told. An untriggered stop is not "
@@ -135,7 +139,12 @@ class TradingAhead(Detector):
         wants=("source", "stop_price", "leaves", "reason"),
     )
     Params: ClassVar[type[Params]] = TradingAheadParams
-    layout: ClassVar[Layout] = {**Episodes.layout, **HeldOrders.layout, **Harm.layout}
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **Untold.layout,
+        **HeldOrders.layout,
+        **Harm.layout,
+    }
 
     def __init__(self, params: TradingAheadParams, instruments: Instruments) -> None:
         self._params = params
@@ -147,6 +156,7 @@ class TradingAhead(Detector):
             params.clear_ratio,
             params.stall_expected,
         )
+        self._untold = Untold(DAY_S * SECOND)
         self._harm = Harm(params.harm_horizon_s * SECOND, params.max_watches)
 
     @property
@@ -214,6 +224,25 @@ class TradingAhead(Detector):
                 episode.sums["unmeasured"] = unmeasured + case.unfilled
         refs = tuple(Ref(case.instrument, seq) for seq in case.seqs)
         yield self._finding(episode, hold.done_ns, refs)
+        if case.often and case.standing in {STRONG, PATTERN}:
+            yield from self._tell_those_alone(case)
+
+    def _tell_those_alone(self, case: Case) -> Iterator[Finding]:
+        """Tell an instrument's holds that might have been chance, now that they are so many."""
+        code, at_ns = case.instrument, case.hold.done_ns
+        alone = [e for e in self._episodes if e.key[0] == code and standing_of(e) == ALONE]
+        for episode in alone:
+            if self._episodes.expire(episode.key, at_ns) is not None:
+                yield self._closing(episode)
+            else:
+                episode.facts += 1
+                yield self._told(episode, case, closed=False)
+        for episode in self._untold.take(code, at_ns):
+            yield self._told(episode, case, closed=True)
+
+    def _told(self, episode: Episode, case: Case, *, closed: bool) -> Finding:
+        mark_told(episode.sums, case)
+        return self._finding(episode, case.hold.done_ns, (), closed=closed)
 
     def _marked(self, settled: Settled) -> Finding:
         key = settled.watch.key
@@ -225,6 +254,8 @@ class TradingAhead(Detector):
         return self._finding(episode, settled.at_ns, (), context=context)
 
     def _closing(self, episode: Episode) -> Finding:
+        if standing_of(episode) == ALONE:
+            self._untold.keep(episode)
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
 
     def _finding(
@@ -249,10 +280,16 @@ class TradingAhead(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
-        return {**self._episodes.snapshot(), **self._held.snapshot(), **self._harm.snapshot()}
+        return {
+            **self._episodes.snapshot(),
+            **self._untold.snapshot(),
+            **self._held.snapshot(),
+            **self._harm.snapshot(),
+        }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._held.restore(snapshot)
         self._episodes.restore(snapshot)
+        self._untold.restore(snapshot)
         self._harm.restore(snapshot)

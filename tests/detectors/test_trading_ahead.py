@@ -583,7 +583,7 @@ def test_a_quote_that_stood_before_and_is_moved_is_no_case_of_its_own():
 
 
 @look_alike("an order held once, whose client loses nothing, beside a group that often trades")
-@pytest.mark.parametrize(("often", "times", "cases"), [(True, 2, 0), (False, 1, 0), (False, 2, 1)])
+@pytest.mark.parametrize(("often", "times", "cases"), [(True, 2, 0), (False, 1, 0), (False, 2, 2)])
 def test_a_hold_by_which_nobody_lost_is_no_case_unless_it_is_seldom_chance(often, times, cases):
     scene = Scene()
     for _ in range(40 if often else 0):
@@ -593,7 +593,29 @@ def test_a_hold_by_which_nobody_lost_is_no_case_unless_it_is_seldom_chance(often
     for _ in range(times):
         gate(scene=scene, book=50, lots=5)
     assert scene.found()
-    assert len(scene.told()) == cases
+    assert len({f.first_seq for f in scene.told()}) == cases
+
+
+@pytest.mark.parametrize("apart_s", [30, 2_000])
+def test_the_first_of_several_is_told_once_they_are_no_chance(apart_s):
+    scene = Scene()
+    gate(scene=scene, book=50, lots=5)
+    scene.wait(apart_s * 1_000)
+    for _ in range(20):
+        scene.beat()
+    assert scene.told() == []
+    gate(scene=scene, book=50, lots=5)
+    first, second = {f.first_seq: f for f in scene.found() if f.all_legs}.values()
+    findings = scene.found()
+    of_first = [f for f in findings if f.first_seq == findings[0].first_seq]
+    assert of_first[0].evidence == "weak"
+    assert of_first[-1].all_legs
+    assert of_first[-1].evidence == "supported"
+    assert [f.revision for f in of_first] == list(range(1, len(of_first) + 1))
+    assert first.features["overtaken"] == second.features["overtaken"]
+    for size in (1, 7):
+        again = scene.found(size)
+        assert sorted(again, key=repr) == sorted(findings, key=repr)
 
 
 @look_alike("an untriggered stop")
