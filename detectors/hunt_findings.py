@@ -65,6 +65,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
     tally: Tally,
     chance: Chance,
     *,
+    level: float,
     strange: bool,
     often: bool,
     detected_ns: int,
@@ -75,6 +76,8 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
     ----------
     tally : Tally
         The group's runs of the day so far, this one counted.
+    level : float
+        Up to which chance its runs together are told, over all looks.
     strange : bool
         Whether the legs that were seen are so rare together that the run is a case. All legs are
         there when the price came back too.
@@ -138,9 +141,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
             "chance_together": Feature(
                 rounded(tally.together),
                 "probability",
-                rounded(
-                    spent(params.alpha if run.group else params.client_chance, max(1, tally.looks))
-                ),
+                rounded(spent(level, max(1, tally.looks))),
             ),
             "p": Feature(rounded(tally.p), "probability", rounded(tally.threshold(params.alpha))),
             "outside_cause": Feature("not excluded", "text"),

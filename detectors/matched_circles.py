@@ -162,26 +162,26 @@ class Day(msgspec.Struct, kw_only=True):
         met: dict[int, int] = {}
         told: set[int] = set()
         for one in pair.parties:
-            self._add(one, met)
-            told.update(self._told_with(one))
-            members = (*members, one)
+            members = self._joined(members, one, met, told)
         while len(members) < most:
             free = [one for one in met if one not in members and one not in told]
             often = max((met[one] for one in free), default=0)
             if often < least:
                 return
             one = next(one for one in free if met[one] == often)
-            self._add(one, met)
-            told.update(self._told_with(one))
-            members = (*members, one)
+            members = self._joined(members, one, met, told)
             yield members
 
-    def _add(self, one: int, met: dict[int, int]) -> None:
-        """Add how often each met one alike."""
+    def _joined(
+        self, members: tuple[int, ...], one: int, met: dict[int, int], told: set[int]
+    ) -> tuple[int, ...]:
+        """Return members and one; add how often each met it alike, and who is told of with it."""
+        told.update(self._told_with(one))
         for other in self.beside[one]:
             pair = self.pair(one, other)
             if pair is not None:
                 met[other] = met.get(other, 0) + pair.sums.meetings
+        return (*members, one)
 
     def _told_with(self, one: int) -> Iterator[int]:
         """Yield who is told of with a party."""

@@ -243,6 +243,7 @@ class StopHunting(Detector):
                 run,
                 tally,
                 chance,
+                level=self._level(open_, tally),
                 strange=strange,
                 often=often,
                 detected_ns=deadline_ns,

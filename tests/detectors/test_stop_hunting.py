@@ -681,6 +681,8 @@ def test_a_client_s_run_is_a_case_where_its_push_is_larger_than_other_clients_to
     (hit,) = scene.found()
     assert (hit.evidence, hit.all_legs, hit.significant) == ("supported", True, False)
     assert scene.people(hit)[:2] == ["NOM", "MM"]
+    asked = StopHuntingParams().client_chance / 2
+    assert hit.features["chance_together"].baseline == pytest.approx(asked)
 
 
 def test_an_external_maker_s_run_is_no_case_by_itself():
