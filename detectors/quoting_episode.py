@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from detectors.agreements import ANY_SPREAD, Stretch, Window
 from detectors.base import Feature, Finding, Ref, Spec, Status, rounded
-from detectors.presence import ANY_SPREAD, Stretch, Window
 from detectors.presence_state import ABSENT, ONE_SIDED, THIN, WIDE
 from detectors.quoting_params import QuotingObligationsParams
 from detectors.trades import quantity

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
+from detectors.agreements import Agreement, Window, agreements_of
 from detectors.base import Detector, Finding, Params, Spec
-from detectors.presence import Agreement, Presence, Window, agreements_of
+from detectors.presence import Presence
 from detectors.quoting_episode import RUNS, Run, add, finding, opened, refs_of, so_far, taken_back
 from detectors.quoting_params import QuotingObligationsParams
 from ingest.events import Batch

@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
+from detectors.agreements import ANY_SPREAD, Agreement, Window, agreements_of
 from detectors.base import rounded
 from detectors.book import Books
-from detectors.presence import ANY_SPREAD, Agreement, Presence, Window, agreements_of
+from detectors.presence import Presence
 from detectors.quoting_obligations import is_missed
 from detectors.quoting_params import QuotingObligationsParams
 from ingest.events import Role

@@ -8,7 +8,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from detectors.presence import Presence, agreements_of
+from detectors.agreements import agreements_of
+from detectors.presence import Presence
 from detectors.quoting_episode import under
 from detectors.quoting_obligations import QuotingObligations, QuotingObligationsParams
 from ingest.terms import Party, Terms
