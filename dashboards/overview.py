@@ -16,7 +16,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards.panels import ROWS, Panel, Query
+from dashboards.panel import Panel, Query
+from dashboards.panels import ROWS
 
 PATH: Final = Path(__file__).parent / "grafana" / "overview.json"
 UID: Final = "ringfence-overview"
