@@ -12,7 +12,7 @@ from detectors.held_orders import GATE, RFQ, TRIGGER, Execution, Hold
 from detectors.statistics import binomial_tail, poisson_tail, spent
 from ingest.events import NULL, Role
 
-STRONG, PATTERN, WEAK, CLIENT_UNKNOWN, ALONE = range(5)
+STRONG, PATTERN, WEAK, CLIENT_UNKNOWN, NO_LOSS = range(5)
 """A case of its own; one of a significant rate; neither; the held account is not registered; one
 that cost nobody anything and may be chance, until others show that it was none."""
 MS: Final = 1_000_000
@@ -43,8 +43,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Half ticks times lots that the client paid more on the rest."""
     chance: float
     """Of so many overtaken holds by habit."""
-    often: bool
-    """Whether they are too many for the group's habit."""
+    habitual: bool
+    """Whether they are too many for the group's habit, over all looks."""
     seqs: tuple[int, ...]
 
     @property
@@ -104,7 +104,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
         if hold.clear and _new(hold, later, delta):
             # A request for quote waits with somebody who knows of it, no order by accident.
             told = unfilled + filled or often or hold.way == RFQ
-            standing = STRONG if told else ALONE
+            standing = STRONG if told else NO_LOSS
         elif rated:
             standing = PATTERN
     return Case(
@@ -120,7 +120,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
         cost=cost,
         worse=worse,
         chance=chance,
-        often=often,
+        habitual=rated or (hold.overtaken > 1 and chance <= spent(NO_HABIT, hold.tests)),
         seqs=_seqs(hold, counted),
     )
 

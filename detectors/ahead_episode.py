@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from detectors.ahead_case import ALONE, CLIENT_UNKNOWN, PATTERN, STRONG, WEAK, Case
+from detectors.ahead_case import CLIENT_UNKNOWN, NO_LOSS, PATTERN, STRONG, WEAK, Case
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Evidence, Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode, accounts_in, meet
@@ -15,9 +15,10 @@ from ingest.instruments import Instruments
 CONDITIONS: Final = {
     PATTERN: "by the rate of such holds, no single one is clear",
     WEAK: "neither a clear hold, with a later order and a loss by it, nor a significant rate",
-    ALONE: "alone: a clear hold with a later order that cost nobody, as may be by chance",
+    NO_LOSS: "a clear hold with a later order that cost nobody, as may be by chance",
     CLIENT_UNKNOWN: "rule broken if client",
 }
+TOLD_LATER: Final = "cost nobody, as may be by chance; by later holds there are too many for that"
 COUNTERFACTUAL: Final = (
     "the held client filled at the group's price when the group was, all else unchanged; what "
     "stayed unfilled marked to mid when the client cancelled or moved it, or after the horizon"
@@ -41,7 +42,7 @@ def count(sums: dict[str, int], case: Case) -> None:
 
 
 def mark_told(sums: dict[str, int], case: Case) -> None:
-    """Note of a hold that came alone that by another one such holds are more than chance."""
+    """Note of holds that cost nobody that by a later one such holds are more than chance."""
     sums["told"] = 1
     _note_rate(sums, case)
 
@@ -53,9 +54,9 @@ def _note_rate(sums: dict[str, int], case: Case) -> None:
 
 
 def standing_of(episode: Episode) -> int:
-    """Return what an episode stands for: what came alone is a case once it is told of again."""
+    """Return what an episode stands for: what cost nobody is a case once it is told of again."""
     standing = episode.key[2]
-    return STRONG if standing == ALONE and "told" in episode.sums else standing
+    return STRONG if standing == NO_LOSS and "told" in episode.sums else standing
 
 
 def finding(
@@ -137,6 +138,8 @@ def _features(
     features["exempt_stalled"] = Feature(
         sums["stalled"], "orders", "exception: nothing of its kind passed, all were held"
     )
-    if standing != STRONG:
+    if "told" in sums:
+        features["condition"] = Feature(TOLD_LATER, "text")
+    elif standing != STRONG:
         features["condition"] = Feature(CONDITIONS[standing], "text")
     return features

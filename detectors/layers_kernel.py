@@ -215,7 +215,8 @@ def scan(  # noqa: PLR0917
         if now >= own[I_SAMPLE_NS] and phase[i] == _CONTINUOUS:
             if own[I_SAMPLE_NS] != 0:
                 turn(own, all_tallies[x], all_watched[x], now // block_ns)
-                all_watched[x, own[I_BLOCK] % BLOCKS, 1] += 1
+                passed = now // sample_ns - own[I_SAMPLE_NS] // sample_ns + 1
+                all_watched[x, own[I_BLOCK] % BLOCKS, 1] += passed * sample_ns
                 all_watched[x, own[I_BLOCK] % BLOCKS, 0] += _sample(
                     own, all_parties[x], all_sides[x], all_samples[x], fewest
                 )

@@ -53,7 +53,7 @@ from detectors.layers_state import (
     R_PEERS,
     R_RATIO,
     R_RISE_NS,
-    R_SAMPLED,
+    R_SAMPLED_NS,
     R_SIDE,
     R_USUAL,
     R_WATCHED,
@@ -367,7 +367,7 @@ def settle(  # noqa: PLR0917
                 row = out[written]
                 row[:] = 0
                 _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
-                row[R_WATCHED], row[R_SAMPLED] = watched[:, 0].sum(), watched[:, 1].sum()
+                row[R_WATCHED], row[R_SAMPLED_NS] = watched[:, 0].sum(), watched[:, 1].sum()
                 for peer in range(1, PARTIES):
                     if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
                         row[R_PEERS] += 1

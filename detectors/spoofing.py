@@ -23,7 +23,7 @@ from detectors.spoofing_rate import (
 )
 from detectors.statistics import gamma_tail, poisson_tail, spent
 from detectors.trades import quantity, shown
-from detectors.untold import Untold
+from detectors.untold import MOST, Untold
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
@@ -114,7 +114,7 @@ class Spoofing(Detector):
             "size that goes as often without a fill",
             "size that mostly stays when the other side is filled",
             "size that had long stood there",
-            "size that goes long after the fill, or that many fills have passed by",
+            "size that goes long after the fill, or that stood for minutes",
             "cycles of a desk whose lone ones are as frequent",
             "a maker's sizes that come and go",
             "a quote that is split and whole again",
@@ -128,6 +128,7 @@ class Spoofing(Detector):
             "layers in another instrument than the fill",
             "a few cycles a day, hours apart: each is told as weak",
             "a few cycles that stand minutes, or half a minute after the fill: told as weak",
+            "cycles after as many lone ones, which are then the desk's habit",
             "two cycles among an instrument's first filled surges of a day: mostly told as weak",
             "one order a cycle that is small beside the sizes its maker shows",
         ),
@@ -181,25 +182,29 @@ class Spoofing(Detector):
 
     def _cycle(self, cycle: Cycle) -> Iterator[Finding]:
         key, place = (cycle.instrument,), "bought" if cycle.side > 0 else "sold"
+        over = self._episodes.expire(key, cycle.due_ns)
+        if over is not None:
+            yield self._closing(over)
         known = self._episodes.get(key)
         told = known.sums if known is not None else {}
         if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
             return  # the same withdrawal, of an account and of the complex, or in both measures
-        episode, expired = self._episodes.fact(
+        episode, _ = self._episodes.fact(
             key,
             seq=cycle.seqs[0],
             at_ns=cycle.due_ns,
             accounts=cycle.accounts[:1],
             incomplete=cycle.incomplete,
         )
-        if expired is not None:
-            yield self._closing(expired)
         episode.first_ns = min(episode.first_ns, cycle.from_ns)
         sums = episode.sums
         sums[f"{place}_ns"], sums[place] = cycle.due_ns, cycle.fall_ns
-        sums.setdefault("first_fall_ns", cycle.fall_ns)
         _count(sums, cycle)
-        sums["prompt"] = sums.get("prompt", 0) + int(self._is_prompt(cycle))
+        sums.setdefault("prompt", 0)
+        if self._is_prompt(cycle):
+            sums["prompt"] += 1
+            sums.setdefault("first_fall_ns", cycle.fall_ns)
+            sums["last_fall_ns"] = cycle.fall_ns
         self._judge(sums, cycle)
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
@@ -221,9 +226,11 @@ class Spoofing(Detector):
         # One cycle and one hour more than seen: external makers are never taken to have none.
         rate = (peer_cycles + 1) / (hours + 1)
         # Where the complex's own come and go alone more often than that, so may these.
-        alone = self._untold.count(cycle.instrument, cycle.due_ns)
-        rate = max(rate, alone / (cycle.sampled * self._params.sample_s / HOUR_S + 1))
-        lasted = max(0, cycle.fall_ns - sums["first_fall_ns"]) / SECOND / HOUR_S
+        weak = self._untold.recent(cycle.instrument, cycle.due_ns)
+        since_ns = cycle.sampled_ns if len(weak) < MOST else cycle.due_ns - weak[0].last_ns
+        rate = max(rate, len(weak) / (since_ns / SECOND / HOUR_S + 1))
+        lasted_ns = sums.get("last_fall_ns", 0) - sums.get("first_fall_ns", 0)
+        lasted = max(0, lasted_ns) / SECOND / HOUR_S
         chance = poisson_tail(max(0, sums["prompt"] - 1), rate * lasted)
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
@@ -234,6 +241,7 @@ class Spoofing(Detector):
         level = spent(self._params.rate_level, test)
         sums |= {
             "rate": round(rate * PARTS),
+            "weak": len(weak),
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
             "p": round(p * PARTS),
@@ -308,7 +316,8 @@ class Spoofing(Detector):
             "fill_to_withdrawal": Feature(rounded(sums["delay_ns"] / cycles / SECOND), "s"),
             "dwell": Feature(rounded(sums["dwell_ns"] / cycles / SECOND), "s"),
             "distance": Feature(rounded(sums["distance"] / cycles), "ticks"),
-            "cycles_by_chance": Feature(rounded(sums["rate"] / PARTS), "1/h"),
+            "rate_by_chance": Feature(rounded(sums["rate"] / PARTS), "1/h"),
+            "weak_episodes": Feature(sums["weak"], "count"),
             "coincidence": Feature(rounded(sums["chance"] / PARTS), "p", self._params.chance),
             "both": Feature(rounded(sums["together"] / PARTS), "p", self._params.both),
             "withdrawn_after_fill": Feature(

@@ -51,8 +51,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """Of layers, their withdrawal, and fills."""
     watched: int
     """Samples of displayed size in the window, one for each external maker that showed any."""
-    sampled: int
-    """Samples of displayed size in the window."""
+    sampled_ns: int
+    """Time of the window in which displayed size was sampled."""
     peers: int
     """External makers that are followed."""
     tallies: Array
@@ -91,7 +91,7 @@ def read(row: list[int], params: SpoofingParams) -> Cycle:
         accounts=tuple(dict.fromkeys(own)),
         seqs=tuple(sorted(seqs)),
         watched=row[k.R_WATCHED],
-        sampled=row[k.R_SAMPLED],
+        sampled_ns=row[k.R_SAMPLED_NS],
         peers=row[k.R_PEERS],
         tallies=np.array(row[k.R_FIRST_TALLY :], np.int64).reshape(k.MEASURES, CLASSES, TALLIES),
     )

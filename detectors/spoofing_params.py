@@ -38,7 +38,7 @@ class SpoofingParams(Params, frozen=True):
     brief_s: Annotated[
         int,
         Parameter(
-            "time from the height of a surge to its fall up to which a cycle is prompt",
+            "time from where a surge last grew, by a quarter, to its fall up to which it is prompt",
             "s",
             "what lures does so within a minute or so; size that stands longer meets fills by "
             "itself, and goes again for reasons of its own",

@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=7,
+        version=8,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",

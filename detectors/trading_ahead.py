@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
-from detectors.ahead_case import ALONE, PATTERN, STRONG, Case, case_of
+from detectors.ahead_case import NO_LOSS, PATTERN, STRONG, Case, case_of
 from detectors.ahead_episode import count, finding, mark_told, standing_of
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Detector, Finding, Params, Ref, Spec
@@ -27,7 +27,7 @@ class TradingAhead(Detector):
 
     State: 80 kB an instrument of what is usual and what was executed; open episodes; a watch for
     each case whose client order stayed open, at most `max_watches` an instrument; 64 episodes of
-    the last day that came alone.
+    the last day that cost nobody.
 
     Examples
     --------
@@ -63,8 +63,8 @@ class TradingAhead(Detector):
             "are (triggers: as most of them, as three in four of twenty and more), that is a case "
             "with all its legs, if the group took, or was hit in an order that had not stood "
             "elsewhere before, and the client lost by it, or (but for requests for quote) it is "
-            "not the first and so many are rare by the group's habit: one in twenty; that day's "
-            "earlier ones are then told too. Shorter "
+            "not the first and so many are rare by the group's habit: one in twenty; those "
+            "of the last day are then told too, that twentieth spent over all looks. Shorter "
             "ones are told by their rate: how often an aggressive instruction of the group "
             "overtook, against its usual rate and against external makers. Executions of all the "
             "complex's accounts count together, and net is told. An untriggered stop is not "
@@ -198,7 +198,8 @@ class TradingAhead(Detector):
         key = (case.instrument, case.account, case.standing)
         episode, expired = self._episodes.fact(
             key,
-            seq=case.executions[0].seq,
+            # Of another standing than the case beside the same execution: not the same alert.
+            seq=case.executions[0].seq if case.standing == STRONG else hold.seq,
             at_ns=hold.done_ns,
             accounts=(case.account, case.client),
             incomplete=bool(hold.incomplete),
@@ -224,25 +225,20 @@ class TradingAhead(Detector):
                 episode.sums["unmeasured"] = unmeasured + case.unfilled
         refs = tuple(Ref(case.instrument, seq) for seq in case.seqs)
         yield self._finding(episode, hold.done_ns, refs)
-        if case.often and case.standing in {STRONG, PATTERN}:
-            yield from self._tell_those_alone(case)
+        if case.habitual and case.standing in {STRONG, PATTERN}:
+            yield from self._tell_those_without_loss(case)
 
-    def _tell_those_alone(self, case: Case) -> Iterator[Finding]:
+    def _tell_those_without_loss(self, case: Case) -> Iterator[Finding]:
         """Tell an instrument's holds that might have been chance, now that they are so many."""
         code, at_ns = case.instrument, case.hold.done_ns
-        alone = [e for e in self._episodes if e.key[0] == code and standing_of(e) == ALONE]
-        for episode in alone:
+        still = [e for e in self._episodes if e.key[0] == code and e.key[2] == NO_LOSS]
+        for episode in still:
             if self._episodes.expire(episode.key, at_ns) is not None:
                 yield self._closing(episode)
-            else:
-                episode.facts += 1
-                yield self._told(episode, case, closed=False)
-        for episode in self._untold.take(code, at_ns):
-            yield self._told(episode, case, closed=True)
-
-    def _told(self, episode: Episode, case: Case, *, closed: bool) -> Finding:
-        mark_told(episode.sums, case)
-        return self._finding(episode, case.hold.done_ns, (), closed=closed)
+        ended = [e for e in still if self._episodes.end(e.key) is not None]
+        for episode in [*self._untold.take(code, at_ns), *ended]:
+            mark_told(episode.sums, case)
+            yield self._finding(episode, at_ns, (), closed=True)
 
     def _marked(self, settled: Settled) -> Finding:
         key = settled.watch.key
@@ -254,7 +250,7 @@ class TradingAhead(Detector):
         return self._finding(episode, settled.at_ns, (), context=context)
 
     def _closing(self, episode: Episode) -> Finding:
-        if standing_of(episode) == ALONE:
+        if standing_of(episode) == NO_LOSS:
             self._untold.keep(episode)
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
 

@@ -36,17 +36,18 @@ class Untold:
         since_ns = episode.last_ns - self._span_ns
         self._held[code_of(episode)] = [each for each in held if each.last_ns >= since_ns][-MOST:]
 
-    def count(self, code: int, now_ns: int) -> int:
-        """Return how many of an instrument are recent enough."""
-        return sum(now_ns - each.last_ns <= self._span_ns for each in self._held.get(code, ()))
+    def recent(self, code: int, now_ns: int) -> list[Episode]:
+        """Return those of an instrument that are recent enough, in order."""
+        held = self._held.get(code, ())
+        return [episode for episode in held if now_ns - episode.last_ns <= self._span_ns]
 
     def take(self, code: int, now_ns: int) -> list[Episode]:
         """Forget what is kept of an instrument; return what is recent enough, in order.
 
         `facts` of each has been raised by one: what is told of it now is a revision of its own.
         """
-        held = self._held.pop(code, [])
-        recent = [episode for episode in held if now_ns - episode.last_ns <= self._span_ns]
+        recent = self.recent(code, now_ns)
+        self._held.pop(code, None)
         for episode in recent:
             episode.facts += 1
         return recent

@@ -31,6 +31,7 @@ from detectors.statistics import poisson_tail, randomised, uniform
 from detectors.trading_ahead import TradingAhead
 from ingest.events import Array, Kind, Role
 from tests.support.claims import claims
+from tests.support.conformance import revisions_in_order
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
 
@@ -605,7 +606,7 @@ def test_the_first_of_several_is_told_once_they_are_no_chance(apart_s):
         scene.beat()
     assert scene.told() == []
     gate(scene=scene, book=50, lots=5)
-    first, second = {f.first_seq: f for f in scene.found() if f.all_legs}.values()
+    second, first = {f.first_seq: f for f in scene.found() if f.all_legs}.values()
     findings = scene.found()
     of_first = [f for f in findings if f.first_seq == findings[0].first_seq]
     assert of_first[0].evidence == "weak"
@@ -613,9 +614,29 @@ def test_the_first_of_several_is_told_once_they_are_no_chance(apart_s):
     assert of_first[-1].evidence == "supported"
     assert [f.revision for f in of_first] == list(range(1, len(of_first) + 1))
     assert first.features["overtaken"] == second.features["overtaken"]
+    assert "too many" in first.features["condition"].value
+    assert "condition" not in second.features
     for size in (1, 7):
         again = scene.found(size)
         assert sorted(again, key=repr) == sorted(findings, key=repr)
+
+
+def test_two_orders_held_beside_one_execution_are_alerts_of_their_own():
+    scene = Scene()
+    scene.new("S", "sell", 50, 100)
+    scene.new("S", "sell", 50, 103)
+    scene.wait(500)
+    scene.new("MM", "buy", 5, 100, tif="IOC")
+    for _ in range(2):
+        scene.wait(500)
+        scene.new("Q", "buy", 1, 10)
+    scene.wait(500)
+    scene.new("A", "buy", 10, 103, came=2_000, tif="IOC")
+    scene.wait(100)
+    scene.new("A", "buy", 10, 103, came=2_100, tif="IOC")
+    found = scene.found()
+    assert len({f.first_seq for f in found}) == 2
+    assert revisions_in_order(found)
 
 
 @look_alike("an untriggered stop")
