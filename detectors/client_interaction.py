@@ -18,6 +18,7 @@ from detectors.interaction_chance import (
     begun,
     drift_chance,
     drift_of,
+    kind_of,
     verdicts,
 )
 from detectors.interaction_episode import (
@@ -42,6 +43,7 @@ from detectors.interaction_state import (
     FILL_FIELDS,
     FILLS,
     GROUP,
+    HABIT_FIELDS,
     KEPT_BUCKETS,
     KINDS,
     N_DUE,
@@ -49,6 +51,7 @@ from detectors.interaction_state import (
     ORDERS,
     OWN_FIELDS,
     PAID_FIELDS,
+    PARTS,
     SAMPLE_FIELDS,
     SAMPLES,
     SIDES,
@@ -79,6 +82,8 @@ WHOLE: Final = {
 }
 """Arrays of integers kept, by name: the part of one instrument."""
 SUMS: Final = {
+    "interaction_leans": (SAMPLES, SLOTS, PARTS),
+    "interaction_habits": (SLOTS, HABIT_FIELDS),
     "interaction_blocks": (SLOTS, KINDS, 3),
     "interaction_tallies": (KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS),
     "interaction_fill_blocks": (SLOTS, SIDES, N_DUE, 2),
@@ -93,7 +98,7 @@ SUMS: Final = {
 class ClientInteraction(Detector):
     """Quotes of the group's maker that know what comes, and clients' fills that show it.
 
-    State: about 350 kB an instrument, whatever the traffic: seven slots of makers with 64 live
+    State: about 420 kB an instrument, whatever the traffic: seven slots of makers with 64 live
     orders each, 32 looks at their quotes, 2,048 fills of clients until their last markout, two
     hours of sums. Makers, orders and fills beyond that are counted as overflow.
 
@@ -117,7 +122,7 @@ class ClientInteraction(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_interaction",
-        version=2,
+        version=3,
         title="Client interaction",
         scope="instrument",
         evidence_class="indicator",
@@ -125,19 +130,21 @@ class ClientInteraction(Detector):
         looks_for=(
             "Whether clients that deal with the group's maker fare worse than with every external "
             "maker of the same time. Three kinds of test, every 5 minutes over the last 5 to 90. "
-            "Quotes: four times a second the mid of the group's own quotes is held against each "
-            "peer's; does the difference tell where the other makers' quotes go next (from 0.25 "
-            "to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? A maker's move counts only where it has acted "
+            "Quotes: four times a second mid, bid and ask of the group's own quotes are held "
+            "against each peer's; does the difference, less what it was of late, tell where the "
+            "other makers' quotes go next (from 0.25 to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? A "
+            "maker's move counts only where it has acted "
             "since, late enough to have seen what was public, and the same must show of those "
             "whose own mid has changed since: a quicker system, or a slower peer, foresees "
             "nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the "
             "group and against each peer, of buying and selling clients apart and together, but "
             "for instructions that took from several makers at once. Drift: a cumulative sum (Page "
             "1954) of how much worse, bucket by bucket, the moves after fills are than against "
-            "the peer nearest to it. Observations are blocks of ten seconds, chances are "
-            "Student's, and of a comparison the largest over peers counts: the group must beat "
-            "every one of them. One alert an instrument and spell, with effective spread, markouts "
-            "at 0.1 to 300 s and share of client volume beside share of the size at the touch."
+            "the peer nearest to it. Observations are blocks of two and a half horizons of quotes, "
+            "of ten seconds of fills; chances are Student's, and of a comparison the largest over "
+            "peers counts: the group must beat every one of them. One alert an instrument and "
+            "spell, with effective spread, markouts at 0.1 to 300 s and share of client volume "
+            "beside share of the size at the touch."
         ),
         legal_basis=(
             (
@@ -209,7 +216,12 @@ class ClientInteraction(Detector):
         self._told: dict[int, Told] = {}
         self._bucket_ns = params.bucket_s * SECOND
         self._numbers = np.array(
-            [self._bucket_ns, params.reaction_ms * SECOND // 1000, params.peer_idle_s * SECOND],
+            [
+                self._bucket_ns,
+                params.reaction_ms * SECOND // 1000,
+                params.peer_idle_s * SECOND,
+                params.habit_s * SECOND,
+            ],
             np.int64,
         )
         rows = len(instruments)
@@ -234,6 +246,7 @@ class ClientInteraction(Detector):
             row = scan(
                 columns, row, self._numbers, kept["interaction"],
                 kept["interaction_slots"], kept["interaction_orders"], kept["interaction_samples"],
+                kept["interaction_leans"], kept["interaction_habits"],
                 kept["interaction_blocks"], kept["interaction_tallies"], kept["interaction_fills"],
                 kept["interaction_fill_blocks"], kept["interaction_fill_tallies"],
                 kept["interaction_paid"], kept["interaction_presence"], kept["interaction_lots"],
@@ -332,7 +345,7 @@ class ClientInteraction(Detector):
         if told is None or not passed.by == told.passed.by == QUOTES:
             return True
         last = self._kept["interaction_tallies"][code, bucket % KEPT_BUCKETS, passed.nearest]
-        held, moves = (float(last[passed.horizon, place]) for place in (T_SUM, T_MOVES))
+        held, moves = (float(last[kind_of(passed), place]) for place in (T_SUM, T_MOVES))
         return moves > 0 and held >= self._params.recent_ratio * told.passed.effect * moves
 
     def _clearest(self, code: int, bucket: int, best: Verdict) -> Told:

@@ -1,6 +1,6 @@
 """The tests of client_interaction: whether the group leads every peer, and its clients lose more.
 
-An observation is a block of ten seconds; its mean is held against zero, or against a peer's, by
+An observation is a block of seconds; its mean is held against zero, or against a peer's, by
 Student's t (Welch 1947 where variances differ). A maker that is not favoured need not be like the
 average of its peers, only no more favoured than one of them: the chance of a comparison is the
 largest over peers (an intersection-union test, Berger 1982, exact at its level or below it).
@@ -18,8 +18,12 @@ from scipy.special import ndtri, stdtr
 
 from detectors.interaction_params import ClientInteractionParams
 from detectors.interaction_state import (
+    BLOCK_NS,
+    BLOCKS_NS,
     GROUP,
     HORIZONS,
+    KINDS,
+    PARTS,
     T_BLOCKS,
     T_MOVES,
     T_SQUARES,
@@ -37,6 +41,8 @@ TESTED_MARKOUTS: Final = (1, 2, 3)
 """1, 5 and 30 s: at 0.1 s the fill itself still moves the book, at 300 s chance is all there is."""
 ROUNDING: Final = 1e-12
 """Variance of a mean beside its square that is a matter of floats."""
+_SHORTER: Final = np.array([BLOCK_NS / lasts for lasts in BLOCKS_NS] * (KINDS // len(BLOCKS_NS)))
+"""How many blocks of quotes, by kind, last as long as one of fills."""
 SIDE_WORDS: Final = ("both", "buy", "sell")
 LEAST_PEERS: Final = 2
 """External makers without which fills are not compared."""
@@ -50,8 +56,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     buckets: int
     horizon: int
     """Place in HORIZONS, or in MARKOUT_NS."""
+    reach: int = 0
+    """Of quotes: the farthest place in HORIZONS at which the same part passes too."""
     side: int
-    """Of the clients, as in SIDE_WORDS."""
+    """Of the clients, as in SIDE_WORDS; of quotes, those that deal at the part that was tested."""
     chance: float
     allowed: float
     peers: int
@@ -65,11 +73,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     cumulative sum, deviations."""
 
 
+def kind_of(passed: Verdict) -> int:
+    """Return which of the tallies of quotes a test was of."""
+    return passed.side * len(HORIZONS) + passed.horizon
+
+
 def daily_tests(params: ClientInteractionParams, by: int) -> int:
     """Return how many tests of a kind are made of an instrument in a day."""
     if by == DRIFT:
         return math.ceil(DAY_S / params.bucket_s)
-    each = len(HORIZONS) if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
+    each = PARTS * len(HORIZONS) if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
     return math.ceil(DAY_S / params.bucket_s) * len(params.scales) * each
 
 
@@ -147,27 +160,33 @@ def verdicts(
 
 def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> Iterator[Verdict]:
     sums = latest(tallies[:, 1:], bucket, params.scales)
-    enough = sums[..., T_BLOCKS] >= params.min_quote_blocks
+    blocks, least = sums[..., T_BLOCKS], params.min_quote_blocks
+    # Who was there but for a part of what the others were, and no long time, is no peer of it.
+    there = (2 * blocks >= blocks.max(axis=1, keepdims=True)) | (blocks >= least * _SHORTER)
+    enough = (blocks >= least) & there
     peers = enough.sum(axis=1)
     # The group must be ahead of every peer: the largest chance counts.
     each = np.where(enough, ahead(sums), -1.0)
     chances = np.where(peers > 0, each.max(axis=1), 1.0)
     now = ahead(tallies[bucket % len(tallies), 1:])
-    level, own = allowed(params, QUOTES), len(HORIZONS)
+    level, own = allowed(params, QUOTES), PARTS * len(HORIZONS)
     moved = np.where(enough[:, :, :own], ahead(sums[:, :, own:]), -1.0).max(axis=1)
     for scale, row in enumerate(chances[:, :own]):
-        horizon = int(row.argmin())
-        nearest = int(each[scale, :, horizon].argmax())
+        kind = int(row.argmin())
+        nearest = int(each[scale, :, kind].argmax())
         if (
-            row[horizon] > level
-            or moved[scale, horizon] > params.moved_chance
-            or now[nearest, horizon] > params.recent_chance
+            row[kind] > level
+            or moved[scale, kind] > params.moved_chance
+            or now[nearest, kind] > params.recent_chance
         ):
             continue
-        told = sums[scale, nearest, horizon]
+        told = sums[scale, nearest, kind]
+        side, horizon = divmod(kind, len(HORIZONS))
+        part = row[side * len(HORIZONS) : (side + 1) * len(HORIZONS)]
         yield Verdict(
-            by=QUOTES, buckets=params.scales[scale], horizon=horizon, side=0,
-            chance=float(row[horizon]), allowed=level, peers=int(peers[scale, horizon]),
+            by=QUOTES, buckets=params.scales[scale], horizon=horizon, side=side,
+            reach=int(np.flatnonzero(part <= level)[-1]),
+            chance=float(row[kind]), allowed=level, peers=int(peers[scale, kind]),
             nearest=nearest + 1, blocks=int(told[T_BLOCKS]),
             effect=float(told[T_SUM] / told[T_MOVES]) if told[T_MOVES] > 0 else 0.0,
         )  # fmt: skip
@@ -207,7 +226,7 @@ def begun(tallies: Array, fill_tallies: Array, bucket: int, passed: Verdict) -> 
         return passed.buckets
     scales = tuple(range(1, passed.buckets + 1))
     if passed.by == QUOTES:
-        chances = ahead(latest(tallies[:, passed.nearest, passed.horizon], bucket, scales))
+        chances = ahead(latest(tallies[:, passed.nearest, kind_of(passed)], bucket, scales))
     else:
         side = slice(None) if passed.side == 0 else slice(passed.side - 1, passed.side)
         rows = fill_tallies[:, :, side, passed.horizon].sum(axis=2)

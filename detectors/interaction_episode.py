@@ -123,10 +123,11 @@ def features_of(told: Told, params: ClientInteractionParams) -> dict[str, Featur
         "tested": Feature(KIND_WORDS[passed.by], "kind"),
     }
     if passed.by == QUOTES:
-        begin, end = HORIZONS[passed.horizon]
+        begin, end = HORIZONS[passed.horizon][0], HORIZONS[passed.reach][1]
         features["foreseen_share"] = Feature(rounded(passed.effect), "ratio", 0.0)
         features["foreseen_from"] = Feature(begin * LOOK_NS / SECOND_NS, "s")
         features["foreseen_to"] = Feature(end * LOOK_NS / SECOND_NS, "s")
+        features["clients"] = Feature(SIDE_WORDS[passed.side], "side")
     elif passed.by == DRIFT:
         features["drift"] = Feature(rounded(passed.effect), "deviations", params.drift_bound)
     else:

@@ -47,6 +47,7 @@ def quoted(
     half: Sequence[int] = (12, 12, 12, 12),
     skew: Sequence[int] = (0, 0, 0, 0),
     sides: Sequence[int] = (1, -1),
+    ahead_sides: Sequence[int] = (1, -1),
     sees: Callable[[Array], Array] | None = None,
     fills: Sequence[tuple[int, int, int]] = (),
     lasts_ms: int = LASTS_MS,
@@ -62,8 +63,8 @@ def quoted(
         spread, ticks; by how many ticks its quotes are off for a minute in turn each way.
     spells_ms : sequence of (from, to)
         When who sees ahead does.
-    sides : sequence of int
-        On which the group quotes.
+    sides, ahead_sides : sequence of int
+        On which the group quotes; on which of its quotes who sees ahead does.
     sees : callable, optional
         What the external makers quote around, by the prices at their looks.
     fills : sequence of (ms, maker, side)
@@ -75,13 +76,14 @@ def quoted(
     for maker in range(len(MAKERS)):
         looks = np.arange(0, lasts_ms, every_ms[maker])
         within = np.any([(looks >= begun) & (looks < over) for begun, over in spells_ms], axis=0)
-        mids = path[(looks + ahead_ms[maker] * within) // STEP_MS]
-        if sees is not None and maker:
-            mids = sees(mids)
-        mids = mids + skew[maker] * np.where(looks // 60_000 % 2, 1, -1)
         for side in (1, -1):
             if maker == 0 and side not in sides:
                 continue
+            ahead = ahead_ms[maker] * within * (side in ahead_sides)
+            mids = path[(looks + ahead) // STEP_MS]
+            if sees is not None and maker:
+                mids = sees(mids)
+            mids = mids + skew[maker] * np.where(looks // 60_000 % 2, 1, -1)
             shape = np.full(len(looks), 1)
             price = mids - side * half[maker]
             rows.append(

@@ -16,12 +16,14 @@ import numpy as np
 
 from detectors.fading_kernel import id_key
 from detectors.interaction_orders import at_price, drop, fill, forget, given, put, slot_of
+from detectors.interaction_quotes import BUCKET_NS, MOST_MOVE, clipped, compare, look
 from detectors.interaction_state import (
     B_COUNT,
     B_MOVES,
     B_SUM,
     BLOCK,
     BLOCK_NS,
+    BLOCKS_NS,
     BUCKET,
     DOUBT,
     DUE,
@@ -40,7 +42,6 @@ from detectors.interaction_state import (
     FILLS,
     FLIGHT,
     GROUP,
-    HORIZONS,
     IN_DOUBT,
     LAST_ASK,
     LAST_BID,
@@ -58,11 +59,6 @@ from detectors.interaction_state import (
     P_MOVE,
     P_NOTIONAL,
     PHASE,
-    Q_ACTED,
-    Q_MID,
-    Q_MOVED,
-    Q_SPREAD,
-    Q_WIDTH,
     RESTATING,
     S_MOVED,
     SAMPLES,
@@ -95,110 +91,35 @@ _LIMIT, _IOC, _FOK = int(OrderType.LIMIT), int(TimeInForce.IOC), int(TimeInForce
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 _AFFILIATED_MM, _AFFILIATED = int(Role.AFFILIATED_MM), int(Role.AFFILIATED)
 _CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
-BUCKET_NS, REACTION_NS, IDLE_NS = range(3)
-"""Places in the numbers that a scan is given."""
-MOST_LEAN: Final = 1.0
-"""Spreads by which a quote's lead over another counts at most: one far off is broken, not wise."""
-MOST_FAR: Final = 3
-"""A maker's own spreads from the market's mid, beyond which its mid is no quote to compare with.
-The market's spread is no measure: it is nothing where one maker runs ahead of the others."""
-MOST_MOVE: Final = 3.0
-"""Spreads by which a move counts at most: one jump must not make a mean."""
-_AFTER: Final = np.array([end for _, end in HORIZONS], np.int64)
-_FROM: Final = np.array([begin for begin, _ in HORIZONS], np.int64)
 _MARKOUTS: Final = np.array(MARKOUT_NS, np.int64)
-
-
-@njit(cache=True)
-def clipped(value: float, most: float) -> float:
-    """Return a value within [-most, most]."""
-    return min(most, max(-most, value))
-
-
-@njit(cache=True)
-def look(own: Array, slots: Array, samples: Array) -> None:
-    """Keep what each maker quotes, and the market, as they stand."""
-    now = own[N_SAMPLES] % SAMPLES
-    for slot in range(SLOTS):
-        bid, ask = slots[slot, S_BID], slots[slot, S_ASK]
-        samples[now, slot, Q_MID] = bid + ask if bid != 0 and ask > bid else 0
-        samples[now, slot, Q_ACTED] = slots[slot, S_NS]
-        samples[now, slot, Q_MOVED] = slots[slot, S_MOVED]
-        samples[now, slot, Q_WIDTH] = ask - bid
-    bid, ask = own[LAST_BID], own[LAST_ASK]
-    known = bid != 0 and ask > bid
-    samples[now, SLOTS, Q_MID] = bid + ask if known else 0
-    samples[now, SLOTS, Q_SPREAD] = ask - bid if known else 0
-    own[N_SAMPLES] += 1
-
-
-@njit(cache=True)
-def is_mover(middle: Array, now: Array, slot: int, seen: int, since: int) -> bool:
-    """Return whether a maker's move between two looks counts: it had seen what was public."""
-    return bool(middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since)
-
-
-@njit(cache=True)
-def compare(own: Array, samples: Array, blocks: Array, at_ns: int, numbers: Array) -> None:
-    """Count how far the group led each peer where the others were about to go."""
-    count = own[N_SAMPLES]
-    for horizon in range(len(_AFTER)):
-        end, begin = _AFTER[horizon], _FROM[horizon]
-        if count <= end:
-            continue
-        then = samples[(count - 1 - end) % SAMPLES]
-        middle = samples[(count - 1 - end + begin) % SAMPLES]
-        now = samples[(count - 1) % SAMPLES]
-        spread, ours, market = then[SLOTS, Q_SPREAD], then[GROUP, Q_MID], then[SLOTS, Q_MID]
-        if spread <= 0 or ours == 0:
-            continue
-        then_ns = at_ns - end * LOOK_NS
-        since, awake = then_ns + numbers[REACTION_NS], then_ns - numbers[IDLE_NS]
-        for kind in range(2):
-            seen = Q_ACTED if kind == 0 else Q_MOVED
-            total, movers = 0, 0
-            for slot in range(GROUP + 1, SLOTS):
-                if is_mover(middle, now, slot, seen, since):
-                    total += now[slot, Q_MID] - middle[slot, Q_MID]
-                    movers += 1
-            for slot in range(GROUP + 1, SLOTS):
-                theirs = then[slot, Q_MID]
-                if theirs == 0 or then[slot, Q_ACTED] < awake:
-                    continue
-                if abs(theirs - market) > 2 * MOST_FAR * then[slot, Q_WIDTH]:
-                    continue
-                moved, others = total, movers
-                if is_mover(middle, now, slot, seen, since):
-                    moved -= now[slot, Q_MID] - middle[slot, Q_MID]
-                    others -= 1
-                if others == 0:
-                    continue
-                lead = clipped((ours - theirs) / (2.0 * spread), MOST_LEAN)
-                move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
-                block = blocks[slot, horizon + kind * len(_AFTER)]
-                block[B_SUM] += lead * move
-                block[B_MOVES] += move * move
-                block[B_COUNT] += 1.0
+_BLOCKS: Final = np.array(BLOCKS_NS, np.int64)
 
 
 @njit(cache=True)
 def close_block(  # noqa: PLR0917
-    own: Array, blocks: Array, fill_blocks: Array, tallies: Array, fill_tallies: Array, block: int
+    own: Array, blocks: Array, fill_blocks: Array, tallies: Array, fill_tallies: Array, at_ns: int
 ) -> None:
-    """Make one observation of each running block, and begin the next."""
-    if block == own[BLOCK]:
+    """Make one observation of each running block that is over, and begin the next."""
+    before_ns, own[BLOCK] = own[BLOCK], at_ns
+    if at_ns // _BLOCKS[0] == before_ns // _BLOCKS[0]:
         return
     bucket = own[BUCKET] % tallies.shape[0]
     for slot in range(SLOTS):
-        for horizon in range(blocks.shape[1]):
-            count = blocks[slot, horizon, B_COUNT]
+        for kind in range(blocks.shape[1]):
+            lasts_ns = _BLOCKS[kind % len(_BLOCKS)]
+            if at_ns // lasts_ns == before_ns // lasts_ns:
+                continue
+            count = blocks[slot, kind, B_COUNT]
             if count > 0:
-                mean = blocks[slot, horizon, B_SUM] / count
-                tally = tallies[bucket, slot, horizon]
+                mean = blocks[slot, kind, B_SUM] / count
+                tally = tallies[bucket, slot, kind]
                 tally[T_BLOCKS] += 1.0
                 tally[T_SUM] += mean
                 tally[T_SQUARES] += mean * mean
-                tally[T_MOVES] += blocks[slot, horizon, B_MOVES] / count
+                tally[T_MOVES] += blocks[slot, kind, B_MOVES] / count
+            blocks[slot, kind] = 0.0
+        if at_ns // BLOCK_NS == before_ns // BLOCK_NS:
+            continue
         for side in range(fill_blocks.shape[1]):
             for horizon in range(fill_blocks.shape[2]):
                 count = fill_blocks[slot, side, horizon, 1]
@@ -208,9 +129,7 @@ def close_block(  # noqa: PLR0917
                     tally[T_BLOCKS] += 1.0
                     tally[T_SUM] += mean
                     tally[T_SQUARES] += mean * mean
-    blocks[:] = 0.0
-    fill_blocks[:] = 0.0
-    own[BLOCK] = block
+        fill_blocks[slot] = 0.0
 
 
 @njit(cache=True)
@@ -247,7 +166,8 @@ def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int
 
 @njit(cache=True)
 def advance(  # noqa: PLR0917
-    own: Array, slots: Array, orders: Array, samples: Array, blocks: Array, tallies: Array,
+    own: Array, slots: Array, orders: Array, samples: Array, leans: Array, habits: Array,
+    blocks: Array, tallies: Array,
     fills: Array, fill_blocks: Array, fill_tallies: Array, paid: Array, presence: Array,
     lots: Array, upto_ns: int, numbers: Array,
 ) -> None:  # fmt: skip
@@ -260,19 +180,19 @@ def advance(  # noqa: PLR0917
         at_ns = own[NEXT_NS]
         mark(own, fills, fill_blocks, paid, at_ns)
         if own[PHASE] == _CONTINUOUS:
-            look(own, slots, samples)
-            compare(own, samples, blocks, at_ns, numbers)
+            look(own, slots, samples, leans, habits, at_ns, numbers)
+            compare(own, samples, leans, blocks, at_ns, numbers)
             share(own, slots, orders, presence, lots)
         else:
             own[N_SAMPLES] = 0
         # A look at a block's end is still of that block.
-        close_block(own, blocks, fill_blocks, tallies, fill_tallies, at_ns // BLOCK_NS)
+        close_block(own, blocks, fill_blocks, tallies, fill_tallies, at_ns)
         own[NEXT_NS] += LOOK_NS
     mark(own, fills, fill_blocks, paid, upto_ns)
     if last_ns < upto_ns:
         own[N_SAMPLES] = 0
         own[NEXT_NS] = (upto_ns // LOOK_NS + 1) * LOOK_NS
-    close_block(own, blocks, fill_blocks, tallies, fill_tallies, upto_ns // BLOCK_NS)
+    close_block(own, blocks, fill_blocks, tallies, fill_tallies, upto_ns)
 
 
 @njit(cache=True)
@@ -338,6 +258,8 @@ def scan(  # noqa: PLR0917
     slots_all: Array,
     orders_all: Array,
     samples_all: Array,
+    leans_all: Array,
+    habits_all: Array,
     blocks_all: Array,
     tallies_all: Array,
     fills_all: Array,
@@ -364,7 +286,7 @@ def scan(  # noqa: PLR0917
         own = own_all[x]
         at_ns = clock[i]
         if own[LAST_NS] == 0:
-            own[BUCKET], own[BLOCK] = at_ns // bucket_ns + 1, at_ns // BLOCK_NS
+            own[BUCKET], own[BLOCK] = at_ns // bucket_ns + 1, at_ns
             own[LAST_NS] = at_ns
         # As the book stood before this event, and so since the last one.
         own[LAST_BID] = best_bid[i] if best_bid[i] != _NULL else 0
@@ -375,7 +297,8 @@ def scan(  # noqa: PLR0917
             if own[TESTED] == 0:
                 own[TESTED] = 1
                 advance(
-                    own, slots_all[x], orders_all[x], samples_all[x], blocks_all[x], tallies_all[x],
+                    own, slots_all[x], orders_all[x], samples_all[x], leans_all[x], habits_all[x],
+                    blocks_all[x], tallies_all[x],
                     fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
                     presence_all[x], lots_all[x], own[BUCKET] * bucket_ns, numbers,
                 )  # fmt: skip
@@ -388,7 +311,8 @@ def scan(  # noqa: PLR0917
             own[BUCKET], own[TESTED] = bucket, 0
         if at_ns >= own[NEXT_NS] or at_ns >= own[DUE_NS]:
             advance(
-                own, slots_all[x], orders_all[x], samples_all[x], blocks_all[x], tallies_all[x],
+                own, slots_all[x], orders_all[x], samples_all[x], leans_all[x], habits_all[x],
+                blocks_all[x], tallies_all[x],
                 fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
                 presence_all[x], lots_all[x], at_ns, numbers,
             )  # fmt: skip
@@ -457,7 +381,7 @@ def scan(  # noqa: PLR0917
             slot = given(slots, account[i], lost)
             tallies_all[x, :, slot], fill_tallies_all[x, :, slot] = 0.0, 0.0
             paid_all[x, :, slot], samples_all[x, :, slot] = 0.0, 0
-            blocks_all[x, slot], fill_blocks_all[x, slot] = 0.0, 0.0
+            blocks_all[x, slot], fill_blocks_all[x, slot], habits_all[x, slot] = 0.0, 0.0, 0.0
         mid = slots[slot, S_BID] + slots[slot, S_ASK]
         slots[slot, S_NS] = at_ns
         if group and rests:

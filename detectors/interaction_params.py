@@ -35,6 +35,15 @@ class ClientInteractionParams(Params, frozen=True):
             "a minute: who has left two orders standing makes no market to compare with",
         ),
     ] = 60
+    habit_s: Annotated[
+        int,
+        Parameter(
+            "time over which the mean of a quote's distance from a peer's is habit, and no lean",
+            "s",
+            "ten seconds: beyond the longest horizon, so that what is foreseen is no habit yet; "
+            "what lasts longer is width, stock or a slow model",
+        ),
+    ] = 10
     scales: Annotated[
         tuple[int, ...],
         Parameter(
@@ -55,7 +64,7 @@ class ClientInteractionParams(Params, frozen=True):
     min_quote_blocks: Annotated[
         int,
         Parameter(
-            "blocks of ten seconds with quotes to compare without which quotes are not tested",
+            "blocks with quotes to compare without which quotes are not tested",
             "count",
             "with fewer, Student's tail at one in a million rests on the shape of single blocks",
         ),
@@ -141,6 +150,8 @@ class ClientInteractionParams(Params, frozen=True):
             raise ValueError(f"scales must lie within 1 to {KEPT_BUCKETS}, were {self.scales}")
         if self.bucket_s < 10 or self.bucket_s % 10:
             raise ValueError(f"bucket_s must be whole blocks of 10 s, was {self.bucket_s}")
+        if self.habit_s < 1:
+            raise ValueError(f"habit_s must be at least 1, was {self.habit_s}")
         if self.episode_gap_s <= self.bucket_s:
             raise ValueError(
                 f"episode_gap_s must be greater than bucket_s {self.bucket_s}, "

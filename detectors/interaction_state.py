@@ -25,15 +25,23 @@ SIDES: Final = 2
 LOOK_NS: Final = 250_000_000
 """From one look at the quotes to the next: as often as makers re-quote, and no oftener."""
 BLOCK_NS: Final = 10_000_000_000
-"""What lies within ten seconds is one observation: longer than any of the horizons of quotes."""
+"""What lies within ten seconds is one observation of fills."""
 HORIZONS: Final = ((1, 2), (2, 4), (4, 8), (8, 16))
 """Of quotes: moves from the first to the second are foreseen at 0, in looks."""
+BLOCKS_NS: Final = tuple(5 * LOOK_NS * end // 2 for _, end in HORIZONS)
+"""What lies within two and a half of a horizon is one observation of quotes: 1.25 to 10 s. The
+moves of two blocks overlap by a tenth of one at most, and a short spell has as many as can be."""
 MARKOUT_NS: Final = (100_000_000, 1_000_000_000, 5_000_000_000, 30_000_000_000, 300_000_000_000)
 """Of fills: 0.1, 1, 5, 30 and 300 s."""
 
-KINDS: Final = 2 * len(HORIZONS)
-"""What is tallied of quotes: every horizon, of makers that have acted since the look; then every
-horizon anew, of those whose own mid has changed since."""
+PARTS: Final = 3
+"""Of a quote: its mid, what clients buy at (asks), what they sell at (bids)."""
+KINDS: Final = 2 * PARTS * len(HORIZONS)
+"""What is tallied of quotes: every horizon of every part, of makers that have acted since the look;
+then all of them anew, of those whose own mid has changed since."""
+KNOWN_HABIT: Final = PARTS
+"""Of a peer's habits: by how much each part of the group's quotes leans of late; 1 once known."""
+HABIT_FIELDS: Final = PARTS + 1
 
 # The instrument's own fields; times and numbers are 0 where there are none.
 LAST_NS, NEXT_NS, N_SAMPLES, BUCKET, TESTED, BLOCK, RESTATING, PHASE, N_FILLS = range(9)
@@ -56,9 +64,9 @@ OWN_FIELDS: Final = TOLD_UNTIL + 1
 S_MOVED: Final = ORDERED_SLOT_FIELDS
 SLOT_FIELDS: Final = S_MOVED + 1
 # Of a look at a slot: twice the mid of its own quotes (0 = not on both sides), when it last acted,
-# when that mid last changed, and how wide it quotes.
+# when that mid last changed, and 1 where it is a quote to hold the group's against.
 # The row behind the slots is the market's: twice its mid, and its spread.
-Q_MID, Q_ACTED, Q_MOVED, Q_WIDTH = range(4)
+Q_MID, Q_ACTED, Q_MOVED, Q_HELD = range(4)
 Q_SPREAD: Final = Q_ACTED
 SAMPLE_FIELDS: Final = 4
 # Of the running block of a slot and horizon of quotes: sum of products, of squared moves, count.

@@ -87,6 +87,23 @@ def test_what_is_foreseen_in_part_is_told_all_the_same():
     assert hit.features["foreseen_share"].value > 0.2
 
 
+@pytest.mark.parametrize(("side", "clients"), [(1, "sell"), (-1, "buy")])
+def test_foresight_on_one_side_is_told_of_that_side(side, clients):
+    # Half of what the mid holds, beside four ticks by which the quotes are off in turn.
+    (hit,) = found(ahead_ms=SEES, ahead_sides=(side,), skew=(4, 0, 0, 0))
+    assert hit.features["clients"].value == clients
+
+
+def test_a_minute_and_a_half_of_foresight_is_enough():
+    assert len(found(ahead_ms=SEES, spells_ms=((100_000, 190_000),), skew=(4, 0, 0, 0))) == 1
+
+
+def test_quotes_far_off_for_long_hide_no_foresight():
+    """What they have been off by of late is habit, and taken off."""
+    (hit,) = found(ahead_ms=SEES, skew=(11, 0, 0, 0))
+    assert hit.features["foreseen_share"].value > 0.2
+
+
 def test_quotes_that_nobody_was_filled_at_are_not_told():
     assert found(ahead_ms=SEES, fills=DEALT[:3]) == []
     assert len(found(ahead_ms=SEES, fills=DEALT[:4])) == 1
@@ -347,11 +364,11 @@ def test_a_drift_is_told_with_what_it_comes_to():
 
 
 def test_chances_are_uniform_under_the_null():
-    """Of 300 windows of honest markets, of quotes beside one peer's over half a second to a second.
+    """Of 300 windows of honest markets, of quotes beside one peer's: every part and horizon.
 
     The group is a step quicker than its peers whenever it is looked at, and no wiser.
     """
-    chances = []
+    chances = [[] for _ in range(KINDS // 2)]
     for seed in range(10):
         detector = ClientInteraction(ClientInteractionParams(), INSTRUMENTS)
         batch = quoted(
@@ -360,6 +377,10 @@ def test_chances_are_uniform_under_the_null():
         assert list(detector.step(batch)) == []
         kept = detector.snapshot()
         rows = kept["interaction_tallies"][0, : KEPT_BUCKETS - 1]
-        chances.extend(ahead(rows[:, 1, 1])[rows[:, 1, 1, T_BLOCKS] >= 20].tolist())
-    assert len(chances) >= 200
-    assert kstest(chances, "uniform").pvalue > 0.01
+        for kind, told in enumerate(chances):
+            told.extend(ahead(rows[:, 1, kind])[rows[:, 1, kind, T_BLOCKS] >= 20].tolist())
+    seen = [told for told in chances if told]  # nobody moves again within the first half second
+    assert len(seen) == 9
+    for told in seen:
+        assert len(told) >= 200
+        assert kstest(told, "uniform").pvalue > 0.001

@@ -1,0 +1,143 @@
+"""Looks at makers' quotes: what the group's hold beside each peer's, and where the others go.
+
+A quote's distance from a peer's is in part habit: another width, a stock to be got rid of, a slow
+model. What it has been of late is taken off, so that only what is new leans anywhere. The mean is
+of what came before, so where nothing is foreseen a lean says as little of the next move as ever.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from detectors.interaction_state import (
+    B_COUNT,
+    B_MOVES,
+    B_SUM,
+    GROUP,
+    HORIZONS,
+    KNOWN_HABIT,
+    LAST_ASK,
+    LAST_BID,
+    LOOK_NS,
+    N_SAMPLES,
+    PARTS,
+    Q_ACTED,
+    Q_HELD,
+    Q_MID,
+    Q_MOVED,
+    Q_SPREAD,
+    S_MOVED,
+    SAMPLES,
+    SLOTS,
+)
+from detectors.maker_orders import S_ASK, S_BID, S_NS
+from ingest.compiled import njit
+from ingest.events import Array
+
+BUCKET_NS, REACTION_NS, IDLE_NS, HABIT_NS = range(4)
+"""Places in the numbers that a scan is given."""
+MOST_LEAN: Final = 1.0
+"""Spreads by which a quote's lead over another counts at most: one far off is broken, not wise."""
+MOST_FAR: Final = 3
+"""A maker's own spreads from the market's mid, beyond which its mid is no quote to compare with.
+The market's spread is no measure: it is nothing where one maker runs ahead of the others."""
+MOST_MOVE: Final = 3.0
+"""Spreads by which a move counts at most: one jump must not make a mean."""
+_AFTER: Final = np.array([end for _, end in HORIZONS], np.int64)
+_FROM: Final = np.array([begin for begin, _ in HORIZONS], np.int64)
+
+
+@njit(cache=True)
+def clipped(value: float, most: float) -> float:
+    """Return a value within [-most, most]."""
+    return min(most, max(-most, value))
+
+
+@njit(cache=True)
+def look(  # noqa: PLR0917
+    own: Array, slots: Array, samples: Array, leans: Array, habits: Array, at_ns: int,
+    numbers: Array,
+) -> None:  # fmt: skip
+    """Keep what each maker quotes, and the market, as they stand; and how the group leans."""
+    now = own[N_SAMPLES] % SAMPLES
+    for slot in range(SLOTS):
+        bid, ask = slots[slot, S_BID], slots[slot, S_ASK]
+        samples[now, slot, Q_MID] = bid + ask if bid != 0 and ask > bid else 0
+        samples[now, slot, Q_ACTED] = slots[slot, S_NS]
+        samples[now, slot, Q_MOVED] = slots[slot, S_MOVED]
+        samples[now, slot, Q_HELD] = 0
+    bid, ask = own[LAST_BID], own[LAST_ASK]
+    known = bid != 0 and ask > bid
+    samples[now, SLOTS, Q_MID] = bid + ask if known else 0
+    samples[now, SLOTS, Q_SPREAD] = ask - bid if known else 0
+    own[N_SAMPLES] += 1
+    if not known or samples[now, GROUP, Q_MID] == 0:
+        return
+    newest = 1.0 - math.exp(-LOOK_NS / numbers[HABIT_NS])
+    for slot in range(GROUP + 1, SLOTS):
+        theirs, width = samples[now, slot, Q_MID], slots[slot, S_ASK] - slots[slot, S_BID]
+        if theirs == 0 or slots[slot, S_NS] < at_ns - numbers[IDLE_NS]:
+            continue
+        if abs(theirs - samples[now, SLOTS, Q_MID]) > 2 * MOST_FAR * width:
+            continue
+        samples[now, slot, Q_HELD] = 1
+        asks = (slots[GROUP, S_ASK] - slots[slot, S_ASK]) / (ask - bid)
+        bids = (slots[GROUP, S_BID] - slots[slot, S_BID]) / (ask - bid)
+        habit = habits[slot]
+        for part in range(PARTS):
+            lean = (asks + bids) / 2.0 if part == 0 else (asks if part == 1 else bids)
+            lean = clipped(lean, MOST_LEAN)
+            if habit[KNOWN_HABIT] == 0:
+                habit[part] = lean
+            leans[now, slot, part] = lean - habit[part]
+            habit[part] += newest * (lean - habit[part])
+        habit[KNOWN_HABIT] = 1.0
+
+
+@njit(cache=True)
+def is_mover(middle: Array, now: Array, slot: int, seen: int, since: int) -> bool:
+    """Return whether a maker's move between two looks counts: it had seen what was public."""
+    return bool(middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since)
+
+
+@njit(cache=True)
+def compare(  # noqa: PLR0917
+    own: Array, samples: Array, leans: Array, blocks: Array, at_ns: int, numbers: Array
+) -> None:
+    """Count how far the group led each peer where the others were about to go."""
+    count = own[N_SAMPLES]
+    for horizon in range(len(_AFTER)):
+        end, begin = _AFTER[horizon], _FROM[horizon]
+        if count <= end:
+            continue
+        at = (count - 1 - end) % SAMPLES
+        then, lean = samples[at], leans[at]
+        middle = samples[(count - 1 - end + begin) % SAMPLES]
+        now = samples[(count - 1) % SAMPLES]
+        spread = then[SLOTS, Q_SPREAD]
+        since = at_ns - end * LOOK_NS + numbers[REACTION_NS]
+        for kind in range(2):
+            seen = Q_ACTED if kind == 0 else Q_MOVED
+            total, movers = 0, 0
+            for slot in range(GROUP + 1, SLOTS):
+                if is_mover(middle, now, slot, seen, since):
+                    total += now[slot, Q_MID] - middle[slot, Q_MID]
+                    movers += 1
+            for slot in range(GROUP + 1, SLOTS):
+                if then[slot, Q_HELD] == 0:
+                    continue
+                moved, others = total, movers
+                if is_mover(middle, now, slot, seen, since):
+                    moved -= now[slot, Q_MID] - middle[slot, Q_MID]
+                    others -= 1
+                if others == 0:
+                    continue
+                move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
+                for part in range(PARTS):
+                    block = blocks[slot, horizon + len(_AFTER) * (part + PARTS * kind)]
+                    block[B_SUM] += lean[slot, part] * move
+                    block[B_MOVES] += move * move
+                    block[B_COUNT] += 1.0
