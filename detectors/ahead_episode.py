@@ -42,7 +42,7 @@ def count(sums: dict[str, int], case: Case) -> None:
 
 
 def mark_told(sums: dict[str, int], case: Case) -> None:
-    """Note of holds that cost nobody that by a later one such holds are more than chance."""
+    """Make a case of holds that cost nobody: by a later one such holds are more than chance."""
     sums["told"] = 1
     _note_rate(sums, case)
 
@@ -51,12 +51,6 @@ def _note_rate(sums: dict[str, int], case: Case) -> None:
     for name in ("holds", "overtaken", "makers", "stalled", "expected_group", "expected_makers"):
         sums[name] = getattr(case.hold, name)
     sums["chance"] = round(case.chance * 10**15)
-
-
-def standing_of(episode: Episode) -> int:
-    """Return what an episode stands for: what cost nobody is a case once it is told of again."""
-    standing = episode.key[2]
-    return STRONG if standing == NO_LOSS and "told" in episode.sums else standing
 
 
 def finding(
@@ -72,7 +66,7 @@ def finding(
 ) -> Finding:
     """Return the episode at an event time, with what it newly rests on and is measured by."""
     code, sums = episode.key[0], episode.sums
-    standing = standing_of(episode)
+    standing = STRONG if "told" in sums else episode.key[2]
     evidence: Evidence = "supported" if standing in (STRONG, PATTERN) else "weak"
     harm = sums.get("harm", 0) + sums["worse"]
     cases = sums["cases"]

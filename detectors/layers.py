@@ -30,7 +30,7 @@ SHAPES: Final = {
     "gone": (k.PARTIES, 2, k.LAYERS, k.LAYER_FIELDS),
     "samples": (k.PARTIES, k.LANES, k.SAMPLES),
     "tallies": (k.BLOCKS, k.MEASURES, CLASSES, TALLIES),
-    "watched": (k.BLOCKS, 2),
+    "watched": (k.BLOCKS, k.WATCHED_FIELDS),
     "tests": (2,),
 }
 

@@ -57,6 +57,8 @@ from detectors.layers_state import (
     QUIET,
     SAMPLES,
     SURGING,
+    W_MAKERS,
+    W_NS,
     X_FALL_NS,
     X_HABIT,
     X_HIT_COST,
@@ -216,8 +218,9 @@ def scan(  # noqa: PLR0917
             if own[I_SAMPLE_NS] != 0:
                 turn(own, all_tallies[x], all_watched[x], now // block_ns)
                 passed = now // sample_ns - own[I_SAMPLE_NS] // sample_ns + 1
-                all_watched[x, own[I_BLOCK] % BLOCKS, 1] += passed * sample_ns
-                all_watched[x, own[I_BLOCK] % BLOCKS, 0] += _sample(
+                watched = all_watched[x, own[I_BLOCK] % BLOCKS]
+                watched[W_NS] += passed * sample_ns
+                watched[W_MAKERS] += _sample(
                     own, all_parties[x], all_sides[x], all_samples[x], fewest
                 )
             own[I_SAMPLE_NS] = (now // sample_ns + 1) * sample_ns

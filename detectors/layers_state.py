@@ -32,6 +32,9 @@ P_ACCOUNT, P_GROUP, P_STALE = range(3)
 PARTY_FIELDS: Final = 3
 BLOCKS: Final = 6
 """Parts of the window in which surges are counted; the oldest is forgotten as a new one begins."""
+W_MAKERS, W_NS = range(2)
+WATCHED_FIELDS: Final = 2
+"""Of a block: samples, one for each external maker that showed anything; and the time of all."""
 MEASURES: Final = 2
 LANES: Final = 2 * MEASURES
 """Sides of a party by measure: lots bid, lots offered, orders bid, orders offered.

@@ -59,6 +59,8 @@ from detectors.layers_state import (
     R_WATCHED,
     R_WITHDRAWN,
     SURGING,
+    W_MAKERS,
+    W_NS,
     X_DOUBT,
     X_FALL_NS,
     X_FILLED,
@@ -367,7 +369,8 @@ def settle(  # noqa: PLR0917
                 row = out[written]
                 row[:] = 0
                 _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
-                row[R_WATCHED], row[R_SAMPLED_NS] = watched[:, 0].sum(), watched[:, 1].sum()
+                row[R_WATCHED] = watched[:, W_MAKERS].sum()
+                row[R_SAMPLED_NS] = watched[:, W_NS].sum()
                 for peer in range(1, PARTIES):
                     if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
                         row[R_PEERS] += 1

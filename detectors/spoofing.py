@@ -231,7 +231,7 @@ class Spoofing(Detector):
         rate = max(rate, len(weak) / (since_ns / SECOND / HOUR_S + 1))
         lasted_ns = sums.get("last_fall_ns", 0) - sums.get("first_fall_ns", 0)
         lasted = max(0, lasted_ns) / SECOND / HOUR_S
-        chance = poisson_tail(max(0, sums["prompt"] - 1), rate * lasted)
+        chance = poisson_tail(sums["prompt"] - 1, rate * lasted)
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
@@ -240,7 +240,7 @@ class Spoofing(Detector):
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
         sums |= {
-            "rate": round(rate * PARTS),
+            "rate_by_chance": round(rate * PARTS),
             "weak": len(weak),
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
@@ -316,7 +316,7 @@ class Spoofing(Detector):
             "fill_to_withdrawal": Feature(rounded(sums["delay_ns"] / cycles / SECOND), "s"),
             "dwell": Feature(rounded(sums["dwell_ns"] / cycles / SECOND), "s"),
             "distance": Feature(rounded(sums["distance"] / cycles), "ticks"),
-            "rate_by_chance": Feature(rounded(sums["rate"] / PARTS), "1/h"),
+            "rate_by_chance": Feature(rounded(sums["rate_by_chance"] / PARTS), "1/h"),
             "weak_episodes": Feature(sums["weak"], "count"),
             "coincidence": Feature(rounded(sums["chance"] / PARTS), "p", self._params.chance),
             "both": Feature(rounded(sums["together"] / PARTS), "p", self._params.both),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from detectors.ahead_case import NO_LOSS, PATTERN, STRONG, Case, case_of
-from detectors.ahead_episode import count, finding, mark_told, standing_of
+from detectors.ahead_episode import count, finding, mark_told
 from detectors.ahead_params import TradingAheadParams
 from detectors.base import Detector, Finding, Params, Ref, Spec
 from detectors.episodes import Episode, Episodes
@@ -250,7 +250,7 @@ class TradingAhead(Detector):
         return self._finding(episode, settled.at_ns, (), context=context)
 
     def _closing(self, episode: Episode) -> Finding:
-        if standing_of(episode) == NO_LOSS:
+        if episode.key[2] == NO_LOSS:
             self._untold.keep(episode)
         return self._finding(episode, self._episodes.deadline_ns(episode), (), closed=True)
 
