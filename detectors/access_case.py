@@ -25,7 +25,7 @@ from detectors.episodes import Episode
 from ingest.axes import Entries
 from ingest.events import Array
 
-WAYS: Final = ("fee", "protection", "stp", "rate", "latency", "reject")
+WAYS: Final = ("fee", "protection", "rate", "stp", "latency", "reject")
 """By their numbers in an episode's key; the first four as in `access_state`."""
 LATENCY, REJECT = 4, 5
 TOLD_OF: Final[Mapping[int, tuple[int, ...]]] = {

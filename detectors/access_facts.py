@@ -196,8 +196,6 @@ def prevented(  # noqa: PLR0917
         bucket[B_PEER_BENT if incoming else B_PEER_RULE] += 1
         return
     bucket[B_BENT if incoming else B_RULE] += 1
-    # An account that always gives up its incoming order has chosen so; one that did otherwise
-    # before has not.
     came = account if incoming else own[INCOMING_ACCOUNT] - 1
     if came < 0:
         return
@@ -207,13 +205,15 @@ def prevented(  # noqa: PLR0917
         own[RESTED], own[PENDING] = 1, 0  # both were taken: no quote stands
         if s >= 0:
             slots[s, S_RULE] += 1
-    elif s >= 0 and slots[s, S_RULE] and not own[RESTED]:
+    elif s >= 0 and not own[RESTED] and (slots[s, S_RULE] or slots[s, S_PARTY] == AFMM):
+        # Other accounts of the group choose for themselves, unless they did otherwise before.
         own[PENDING], own[PENDING_SEQ], own[PENDING_NS] = s + 1, seq, at_ns
 
 
 @njit(cache=True)
-def stands(own: Array, fact_row: Array) -> None:
-    """Count as a fact that an incoming order was taken and none that rested."""
-    fact(fact_row, own[PENDING] - 1, own[PENDING_SEQ], own[PENDING_NS])
-    fact_row[F_SURE] += 1
+def stands(own: Array, rows: Array) -> None:
+    """Count as a fact of its account that an incoming order was taken and none that rested."""
+    s = own[PENDING] - 1
+    fact(rows[s], s, own[PENDING_SEQ], own[PENDING_NS])
+    rows[s, F_SURE] += 1
     own[PENDING] = 0

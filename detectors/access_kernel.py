@@ -47,7 +47,6 @@ from detectors.access_state import (
     P_ORDERS,
     P_REFUSED,
     PENDING,
-    PREVENTION,
     PROTECTION,
     QUANTUM,
     RATE,
@@ -83,7 +82,7 @@ _ASKED_FOR: Final = (int(Reason.NONE), int(Reason.USER), int(Reason.SPEED_BUMP))
 @njit(cache=True)
 def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     columns, row, numbers, shares, units, told, owns, all_slots, all_fills, all_ids, all_peers,
-    all_ours, all_tallies, all_times, all_facts, all_measured, lost,
+    all_ours, all_tallies, all_times, all_facts, all_prevented, all_measured, lost,
 ) -> int:  # fmt: skip
     """Take rows from `row` on; return the first row of a new bucket, or how many rows there are.
 
@@ -102,7 +101,7 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         bucket = at_ns // numbers[BUCKET_NS]
         kind, reason = kinds[i], reasons[i]
         if own[PENDING] and (bucket != own[BUCKET] or kind != Kind.CANCEL or reason != Reason.STP):
-            stands(own, all_facts[code, PREVENTION])
+            stands(own, all_prevented[code])
         if bucket != own[BUCKET]:
             if own[BUCKET] and not own[JUDGED]:
                 own[JUDGED] = 1
@@ -113,7 +112,7 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                 own, bucket, kept, all_peers[code], all_ours[code], all_tallies[code],
                 all_times[code],
             )  # fmt: skip
-            all_facts[code] = 0
+            all_facts[code], all_prevented[code] = 0, 0
         if coverage[i] == Coverage.INCOMPLETE:
             own[DOUBT], own[DOUBT_NS] = bucket, at_ns
         slots, ids = all_slots[code], all_ids[code]

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="unequal_access",
-    version=2,
+    version=3,
     title="Unequal access",
     scope="instrument",
     evidence_class="indicator",
@@ -29,8 +29,8 @@ SPEC: Final = Spec(
         "lots disclosed. rate: instructions accepted of an account of the affiliate that came and "
         "were done within seconds in a row, against the most that any limiter of the rate "
         "disclosed lets through in them. stp: the group's incoming order is taken away and its "
-        "quote stands, where the venue takes the resting order of everybody else, and took the "
-        "group's. "
+        "quote stands, where the venue takes the resting order of everybody else, and that of "
+        "this account at other times; either may show later that day, and what waited is told. "
         "Better than disclosed is a breach (proved for a fee, for a rate, and for protection "
         "disclosed of the instrument by name), each account by its own disclosure; different from "
         "others and undisclosed is an alert, weak where clocks or an unknown fee tier may be "
@@ -63,6 +63,8 @@ SPEC: Final = Spec(
         "maker protection that each maker sets for itself, undisclosed",
         "maker protection after several fills in short order",
         "an account of the group that always gives up its incoming order",
+        "an account of the group that gives up its incoming order until it chooses otherwise",
+        "a maker that gives up its incoming order, but for one that was still in flight",
         "self-trade prevention that takes both orders",
         "self-trade prevention in auctions",
         "a burst that a limiter lets through after a quiet time",

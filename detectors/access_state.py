@@ -81,7 +81,7 @@ BINS: Final = 44
 """Of latencies: half octaves from 1 µs, so up to 4 s."""
 
 # --- facts of the bucket that is filling, by way ------------------------------------------------
-FEE, PROTECTION, PREVENTION, RATE, FACT_WAYS = range(5)
+FEE, PROTECTION, RATE, PREVENTION, FACT_WAYS = range(5)
 REFS: Final = 8
 """Records that a bucket's fact cites: its first."""
 (
@@ -114,12 +114,14 @@ SHAPES: Final[dict[str, tuple[tuple[int, ...], str]]] = {
     "access_ours": ((KEPT, SLOTS, OURS_FIELDS), "int32"),
     "access_tallies": ((KEPT, BUCKET_FIELDS), "int64"),
     "access_times": ((KEPT, 2, BINS), "int32"),
-    "access_facts": ((FACT_WAYS, FACT_FIELDS), "int64"),
+    "access_facts": ((PREVENTION, FACT_FIELDS), "int64"),
+    "access_prevented": ((SLOTS, FACT_FIELDS), "int64"),
     "access_measured": ((MEASURES, MEASURED_FIELDS), "float64"),
     "access_told": ((FACT_WAYS, 2), "int64"),
 }
-"""Arrays kept, by name: the part of one instrument, and its dtype. `access_told`: facts told
-so far, and those of them that were better than disclosed."""
+"""Arrays kept, by name: the part of one instrument, and its dtype. `access_facts` are of all ways
+but prevention, whose are by slot: what an account did otherwise may show later that it has not
+chosen so. `access_told`: facts told so far, and those of them that were better than disclosed."""
 
 # --- disclosed values, as a kernel takes them (float64) -----------------------------------------
 D_ACCOUNT, D_INSTRUMENT, D_KIND, D_VALUE, D_FROM, D_TO, D_ROW, TOLD_FIELDS = range(8)

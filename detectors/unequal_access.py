@@ -58,11 +58,13 @@ from detectors.access_state import (
     RATE,
     S_ACCOUNT,
     S_PARTY,
+    S_RULE,
     SHAPES,
     SLOTS,
     TOLD_LATENCY,
 )
 from detectors.access_terms import Disclosed
+from detectors.access_waiting import WAITING, Facts, Waiting
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes
 from detectors.kept import Kept
@@ -85,7 +87,8 @@ class UnequalAccess(Detector):
 
     State: about 490 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
     makers and accounts of the group, 64 fills of each, 8,192 ids touched last, one open episode
-    a way. Accounts beyond that are counted as overflow.
+    a way, and the self-trades prevented of a day before the venue's rule is known. Accounts beyond
+    that are counted as overflow.
 
     Examples
     --------
@@ -110,6 +113,7 @@ class UnequalAccess(Detector):
         **Episodes.layout,
         **{name: ByCode() for name in SHAPES},
         "access_latest": LATEST,
+        "access_waiting": WAITING,
         "access_lost": Count(),
     }
 
@@ -118,6 +122,7 @@ class UnequalAccess(Detector):
         self._instruments = instruments
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._latest: dict[tuple[int, int], Latest] = {}
+        self._waiting = Waiting()
         self._disclosed = Disclosed(NO_TERMS, {}, instruments)
         self._bucket_ns = params.bucket_s * SECOND
         self._numbers = np.array(
@@ -157,8 +162,8 @@ class UnequalAccess(Detector):
                 columns, row, self._numbers, self._shares, self._units, told, kept["access"],
                 kept["access_slots"], kept["access_fills"], kept["access_ids"],
                 kept["access_peers"], kept["access_ours"], kept["access_tallies"],
-                kept["access_times"], kept["access_facts"], kept["access_measured"],
-                kept["access_lost"],
+                kept["access_times"], kept["access_facts"], kept["access_prevented"],
+                kept["access_measured"], kept["access_lost"],
             )  # fmt: skip
             if row < len(batch):
                 findings.extend(self._judge(int(batch["instrument"][row])))
@@ -167,11 +172,14 @@ class UnequalAccess(Detector):
 
     def _judge(self, code: int) -> Iterator[Finding]:
         """Judge an instrument's bucket that is over."""
-        facts = self._kept["access_facts"][code]
-        for way in (FEE, PROTECTION, PREVENTION, RATE):
-            if facts[way, F_COUNT] and (way != PREVENTION or self._has_rule(code)):
-                yield from self._fact(code, way, facts[way])
         bucket = int(self._kept["access"][code, BUCKET])
+        for way in (FEE, PROTECTION, RATE):
+            facts = self._facts(code, self._kept["access_facts"][code, way])
+            if facts is not None:
+                yield from self._told(way, facts)
+        facts = self._ruled(code)
+        if facts is not None:
+            yield from self._told(PREVENTION, facts)
         peers, tallies = self._kept["access_peers"][code], self._kept["access_tallies"][code]
         passed = faster(peers, bucket, self._params)
         if passed is not None:
@@ -182,6 +190,30 @@ class UnequalAccess(Detector):
                 code, REJECT, passed, of_refusals(passed, self._params), B_REFUSED_SEQ
             )
 
+    def _facts(self, code: int, row: Array) -> Facts | None:
+        """Return the facts that a row holds of the bucket that is over, None when there is none."""
+        if not row[F_COUNT]:
+            return None
+        return Facts(
+            code=code,
+            bucket=int(self._kept["access"][code, BUCKET]),
+            row=tuple(row.tolist()),
+            accounts=self._accounts(code, int(row[F_ACCOUNTS])),
+            incomplete=self._doubted(code, 1),
+        )
+
+    def _ruled(self, code: int) -> Facts | None:
+        """Return prevented self-trades that break the venue's rule; they wait until it is known."""
+        for row in self._kept["access_prevented"][code]:
+            facts = self._facts(code, row)
+            if facts is not None:
+                self._waiting.put(facts)
+        if not self._has_rule(code):
+            return None
+        bucket, slots = int(self._kept["access"][code, BUCKET]), self._kept["access_slots"][code]
+        otherwise = {int(row[S_ACCOUNT]) - 1: int(row[S_RULE]) for row in slots if row[S_RULE]}
+        return self._waiting.take(code, bucket, otherwise, self._params.unlike_ratio)
+
     def _has_rule(self, code: int) -> bool:
         """Return whether self-trade prevention takes the resting order of all others."""
         tallies = self._kept["access_tallies"][code]
@@ -189,26 +221,25 @@ class UnequalAccess(Detector):
         least, unlike = self._params.least_prevented, self._params.unlike_ratio
         return kept >= least and bent <= unlike * (kept + bent)
 
-    def _fact(self, code: int, way: int, row: Array) -> Iterator[Finding]:
-        """Tell the facts of a bucket."""
+    def _told(self, way: int, facts: Facts) -> Iterator[Finding]:
+        """Tell the facts of a way."""
+        code, row, accounts = facts.code, facts.row, facts.accounts
         end_ns = self._end_ns(code)
-        bits = int(row[F_ACCOUNTS])
-        accounts = self._accounts(code, bits)
         yield from self._expired(code, way, end_ns)
         episode, _ = self._episodes.fact(
-            (code, way), seq=int(row[F_FIRST_SEQ]), at_ns=end_ns, accounts=accounts[:1]
+            (code, way), seq=row[F_FIRST_SEQ], at_ns=end_ns, accounts=accounts[:1]
         )
-        self._kept["access_told"][code, way] += row[[F_COUNT, F_BETTER]]
+        self._kept["access_told"][code, way] += np.array([row[F_COUNT], row[F_BETTER]])
         sums = episode.sums
         for name, amount in (
-            ("facts", int(row[F_COUNT])),
-            ("got", int(row[F_GOT])),
-            ("due", int(row[F_DUE])),
+            ("facts", row[F_COUNT]),
+            ("got", row[F_GOT]),
+            ("due", row[F_DUE]),
         ):
             sums[name] = sums.get(name, 0) + amount
-        least = int(row[F_LEAST])
+        least = row[F_LEAST]
         if least < sums.get("least", least + 1):
-            sums["least"], sums["told"] = least, int(row[F_TOLD])
+            sums["least"], sums["told"] = least, row[F_TOLD]
         before = self._latest.get((code, way))
         breach = bool(row[F_BETTER]) or (before is not None and before.evidence_class == "breach")
         proved = bool(row[F_PROVED]) or (before is not None and before.evidence == "proved")
@@ -216,22 +247,22 @@ class UnequalAccess(Detector):
         quote = self._instruments[code].quote
         features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
         if way == FEE:
-            features |= of_payers(int(row[F_PEERS]), sure=sure)
+            features |= of_payers(row[F_PEERS], sure=sure)
         features |= self._disclosed.features(code, accounts, TOLD_OF.get(way, ()), end_ns)
         self._latest[code, way] = Latest(
             code=code,
             way=way,
             accounts=accounts if before is None else _joined(before.accounts, accounts),
-            start_ns=int(row[F_FIRST_NS]) if before is None else before.start_ns,
-            end_ns=int(row[F_LAST_NS]),
+            start_ns=row[F_FIRST_NS] if before is None else before.start_ns,
+            end_ns=row[F_LAST_NS],
             evidence_class="breach" if breach else "indicator",
             evidence="proved" if proved else "supported" if sure else "weak",
             significant=sure,
-            incomplete=self._incomplete(code, 1, before),
+            incomplete=facts.incomplete or (before is not None and before.incomplete),
             score=rounded((0.6 if proved else 0.4) + 0.4 * sums["facts"] / (sums["facts"] + 20)),
             features=features,
         )
-        refs = tuple(sorted(Ref(code, int(seq)) for seq in set(row[F_REFS:].tolist()) if seq))
+        refs = tuple(sorted(Ref(code, seq) for seq in set(row[F_REFS:]) if seq))
         yield self._told_of(episode, end_ns, refs)
 
     def _faster(self, code: int, passed: Verdict) -> Iterator[Finding]:
@@ -334,10 +365,12 @@ class UnequalAccess(Detector):
 
     def _incomplete(self, code: int, buckets: int, before: Latest | None) -> bool:
         """Return whether records may be missing in the last buckets, or in the episode so far."""
+        return self._doubted(code, buckets) or (before is not None and before.incomplete)
+
+    def _doubted(self, code: int, buckets: int) -> bool:
+        """Return whether records may be missing in the last buckets."""
         own = self._kept["access"][code]
-        return int(own[DOUBT]) > int(own[BUCKET]) - buckets or (
-            before is not None and before.incomplete
-        )
+        return int(own[DOUBT]) > int(own[BUCKET]) - buckets
 
     def _end_ns(self, code: int) -> int:
         return (int(self._kept["access"][code, BUCKET]) + 1) * self._bucket_ns
@@ -381,6 +414,7 @@ class UnequalAccess(Detector):
             **self._episodes.snapshot(),
             **self._kept.snapshot(),
             "access_latest": pack_exact([latest for _, latest in sorted(self._latest.items())]),
+            "access_waiting": self._waiting.packed(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -389,6 +423,7 @@ class UnequalAccess(Detector):
         self._episodes.restore(snapshot)
         kept = unpack_exact(snapshot["access_latest"], list[Latest])
         self._latest = {(latest.code, latest.way): latest for latest in kept}
+        self._waiting.restore(snapshot["access_waiting"])
 
 
 def _joined(before: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:

@@ -547,9 +547,12 @@ def prevented(scene, account, *, incoming, phase=Phase.CONTINUOUS):
 
 
 def rule(*, others_incoming=False, count=24):
-    scene = Scene()
+    return of_others(Scene(), incoming=others_incoming, count=count)
+
+
+def of_others(scene, *, incoming=False, count=24):
     for number in range(count):
-        prevented(scene, (X1, X2, C1, C2)[number % 4], incoming=others_incoming)
+        prevented(scene, (X1, X2, C1, C2)[number % 4], incoming=incoming)
     return scene
 
 
@@ -595,11 +598,94 @@ def test_a_policy_of_its_own_does_not_fire():
     assert scene.found() == []
 
 
+@look_alike("a maker that gives up its incoming order, but for one that was still in flight")
+def test_a_policy_with_one_order_in_flight_does_not_fire():
+    scene = rule()
+    for _ in range(50):
+        prevented(scene, MM, incoming=True)
+    scene.wait(300_000)
+    prevented(scene, MM, incoming=False)
+    assert scene.found(until_s=600) == []
+    prevented(scene, MM, incoming=False)
+    assert scene.found(until_s=600)
+
+
 def test_without_a_rule_of_the_venue_nothing_fires():
     for scene in (rule(others_incoming=True), rule(count=10)):
         prevented(scene, MM, incoming=False)
         prevented(scene, MM, incoming=True)
         assert scene.found() == []
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+def test_what_was_prevented_before_the_rule_is_known_is_told_once_it_is(size):
+    scene = Scene()
+    for _ in range(3):
+        prevented(scene, MM, incoming=False)
+        prevented(scene, MM, incoming=True)
+        scene.wait(300_000)
+    prevented(scene, MM, incoming=True)
+    of_others(scene)
+    (hit,) = scene.found(size=size, until_s=1_200)
+    assert (way_of(hit), hit.evidence, hit.accounts) == ("stp", "supported", (MM,))
+    assert hit.features["quotes_left_standing"].value == 4
+    assert (hit.window_start_ns - START) // (300 * SECOND) == 0
+    assert (hit.window_end_ns - START) // (300 * SECOND) == 3
+    assert len(hit.evidence_refs) == 4
+    assert hit.first_seq == min(hit.evidence_refs).seq
+
+
+def test_an_account_that_does_otherwise_later_that_day_had_not_chosen_so():
+    scene = rule()
+    prevented(scene, MM, incoming=True)
+    scene.wait(600_000)
+    prevented(scene, MM, incoming=False)
+    (hit,) = scene.found(until_s=900)
+    assert hit.features["quotes_left_standing"].value == 1
+
+
+def test_what_each_account_did_is_its_own():
+    scene = rule()
+    scene.act(MM)
+    prevented(scene, AFF, incoming=False)
+    prevented(scene, AFF, incoming=True)
+    prevented(scene, MM, incoming=True)
+    (hit,) = scene.found(until_s=900)
+    assert hit.accounts == (AFF,)
+    scene.wait(300_000)
+    prevented(scene, MM, incoming=False)
+    first, last = scene.found(until_s=900)
+    assert (first.accounts, last.accounts) == ((AFF,), (AFF, MM))
+    assert last.features["quotes_left_standing"].value == 2
+
+
+@look_alike("an account of the group that gives up its incoming order until it chooses otherwise")
+def test_a_policy_given_up_does_not_fire():
+    scene = rule()
+    for incoming in (True, True, False):
+        scene.wait(300_000)
+        prevented(scene, AFF, incoming=incoming)
+    assert scene.found(until_s=1_200) == []
+
+
+def test_a_rule_that_is_known_a_day_later_tells_nothing_of_before():
+    scene = Scene()
+    prevented(scene, MM, incoming=False)
+    prevented(scene, MM, incoming=True)
+    scene.wait(86_400_000)
+    of_others(scene)
+    assert scene.found(until_s=87_000) == []
+
+
+def test_records_missing_before_the_rule_is_known_are_said_to_be():
+    scene = Scene()
+    prevented(scene, MM, incoming=False)
+    prevented(scene, MM, incoming=True)
+    scene.rows.append({**scene.rows[-1], "coverage": Coverage.INCOMPLETE})
+    scene.wait(900_000)
+    of_others(scene)
+    (hit,) = scene.found(until_s=1_200)
+    assert hit.coverage == "incomplete"
 
 
 @look_alike("self-trade prevention in auctions")
