@@ -19,6 +19,7 @@ from detectors.spoofing_rate import (
     OWN_FILLED_GONE,
     PEER,
     PEER_CYCLES,
+    is_refuted,
     tails,
 )
 from detectors.statistics import gamma_tail, poisson_tail, spent
@@ -65,7 +66,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=8,
+        version=9,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
@@ -89,7 +90,8 @@ class Spoofing(Detector):
             "(window_s). That rate: P(net withdrawal | own fill on the other side) against P(net "
             "withdrawal | no fill) of the complex and against external makers' after a fill, "
             "among what stood about as long (Fisher's exact test in strata, in the clearer "
-            "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). A cycle at "
+            "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1)); where the "
+            "complex's own size without a fill could say so, it must agree at `own_p`). A cycle at "
             "which it passes is of a pattern: told though it is alone, and with it the lone ones "
             "of the day before, which had been told as weak. "
             "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
@@ -112,6 +114,7 @@ class Spoofing(Detector):
             "layers that are filled",
             "size withdrawn with no fill on the other side",
             "size that goes as often without a fill",
+            "a desk's sizes that come and go beside makers' that stand",
             "size that mostly stays when the other side is filled",
             "size that had long stood there",
             "size that goes long after the fill, or that stood for minutes",
@@ -237,6 +240,8 @@ class Spoofing(Detector):
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
+        # External makers whose size never goes say how it differs from the complex's, not why.
+        own_p, own_says_no = is_refuted(tallies[clearer], self._params.own_p)
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
         sums |= {
@@ -245,7 +250,8 @@ class Spoofing(Detector):
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
             "p": round(p * PARTS),
-            "significant": sums.get("significant", 0) | int(p <= level),
+            "own_p": round(own_p * PARTS),
+            "significant": sums.get("significant", 0) | int(p <= level and not own_says_no),
             "refuted": int(could_show and p > self._params.refuting_p),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
             "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
@@ -323,6 +329,7 @@ class Spoofing(Detector):
             "withdrawn_after_fill": Feature(
                 rounded(sums["own"] / PARTS), "ratio", rounded(sums["others"] / PARTS)
             ),
+            "own_rate": Feature(rounded(sums["own_p"] / PARTS), "p", self._params.own_p),
             "surges_with_fill": Feature(sums["trials"], "count"),
             "rate": Feature(rounded(sums["p"] / PARTS), "p", self._params.rate_level),
             "peer_cycles": Feature(sums["peer_cycles"], "count"),
@@ -349,6 +356,7 @@ class Spoofing(Detector):
 
 _OF_THE_DAY: Final = (
     "p",
+    "own_p",
     "significant",
     "own",
     "others",

@@ -139,6 +139,16 @@ class SpoofingParams(Params, frozen=True):
             "comes and goes, however rarely others' does; nearer to one half it says neither",
         ),
     ] = 0.25
+    own_p: Annotated[
+        float,
+        Parameter(
+            "p up to which the rate must agree where the complex's own size is the only control, "
+            "if there is as much of it as could show that",
+            "ratio",
+            "one in twenty: external makers whose size never goes are no like, and against them "
+            "alone any desk whose sizes come and go has a rate",
+        ),
+    ] = 0.05
     rate_level: Annotated[
         float,
         Parameter(

@@ -35,6 +35,25 @@ def class_of(stood_ns: int) -> int:
     return found
 
 
+def is_refuted(tallies: Array, most_p: float) -> tuple[float, bool]:
+    """Return p of the complex's own size alone, and whether that speaks against a pattern.
+
+    It does where p is greater than `most_p`, and would not be had none gone without a fill.
+
+    >>> import numpy as np
+    >>> is_refuted(np.array([[9, 9, 9, 9, 40, 0]]), 0.05)
+    (1.0, True)
+    >>> is_refuted(np.array([[9, 9, 1, 1, 40, 0]]), 0.05)
+    (1.0, False)
+    """
+    own = tallies.copy()
+    own[:, [PEER, PEER_CYCLES]] = 0
+    stood = own.copy()
+    stood[:, OWN_CALM_GONE] = 0
+    p = tails(own).p
+    return p, p > most_p >= tails(stood).p
+
+
 def tails(tallies: Array) -> Tails:
     """Return how likely so many withdrawals after fills are, were they as likely as others.
 

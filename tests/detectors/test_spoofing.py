@@ -506,6 +506,36 @@ def test_cycles_of_size_that_comes_and_goes_are_weak():
     assert {f.evidence for f in scene(calm=8).findings()} == {"weak"}
 
 
+def beside_standing(*, goes_calm, times=8):
+    """Lone cycles through hours; others' sizes stand when filled, the desk's own go or stand."""
+    scene = Scene(minutes=40)
+    for _ in range(5 * times):
+        scene.new("X1", SELL, 2, 104)
+        layers = scene.layers("X1", price=97)
+        scene.wait(2)
+        scene.new("A", BUY, 2, 104, tif="IOC")
+        scene.wait(0.5)
+        scene.cancel(*layers, reason="mmp")
+        scene.wait(20)
+    for _ in range(times):
+        scene.cycle(pause_s=500)
+        layers = scene.layers()
+        scene.wait(2.5)
+        scene.cancel(*layers, reason="user" if goes_calm else "mmp")
+        scene.wait(500)
+    return scene
+
+
+@look_alike("a desk's sizes that come and go beside makers' that stand")
+@pytest.mark.parametrize("goes_calm", [True, False])
+def test_others_whose_size_never_goes_make_no_pattern(goes_calm):
+    scene = beside_standing(goes_calm=goes_calm)
+    last = scene.findings()[-1].features
+    assert last["rate"].value < 1.3e-5
+    assert (last["own_rate"].value > 0.05) is goes_calm
+    assert bool(scene.cases()) is not goes_calm
+
+
 @look_alike("size that mostly stays when the other side is filled")
 def test_two_cycles_among_many_fills_are_weak():
     scene = Scene()
