@@ -86,12 +86,12 @@ class Spoofing(Detector):
             "rate of cycles, or that of the instrument's episodes told as weak, makes that "
             "likely; or the instrument's own rate does not agree (both p by Fisher's method: at "
             "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
-            " says that size goes as often without a fill. All counts are of the last day "
-            "(window_s). That rate: P(net withdrawal | own fill on the other side) against P(net "
-            "withdrawal | no fill) of the complex and against external makers' after a fill, "
+            " says that size goes as often without a fill (also the complex's own size by itself, "
+            "at `own_p`). All counts are of the last day (window_s). That rate: P(net withdrawal "
+            "| own fill on the other side) against P(net withdrawal | no fill) of the complex and "
+            "against external makers' after a fill, "
             "among what stood about as long (Fisher's exact test in strata, in the clearer "
-            "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1)); where the "
-            "complex's own size without a fill could say so, it must agree at `own_p`). A cycle at "
+            "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). A cycle at "
             "which it passes is of a pattern: told though it is alone, and with it the lone ones "
             "of the day before, which had been told as weak. "
             "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
@@ -238,10 +238,10 @@ class Spoofing(Detector):
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
-        could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
         # External makers whose size never goes say how it differs from the complex's, not why.
-        own_p, own_says_no = is_refuted(tallies[clearer], self._params.own_p)
+        own_p, alone = is_refuted(tallies[clearer], self._params.own_p)
+        could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
         sums |= {
@@ -251,8 +251,8 @@ class Spoofing(Detector):
             "together": round(together * PARTS),
             "p": round(p * PARTS),
             "own_p": round(own_p * PARTS),
-            "significant": sums.get("significant", 0) | int(p <= level and not own_says_no),
-            "refuted": int(could_show and p > self._params.refuting_p),
+            "significant": sums.get("significant", 0) | int(p <= level and not alone),
+            "refuted": int(alone or (could_show and p > self._params.refuting_p)),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
             "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
             "trials": t[OWN_FILLED],

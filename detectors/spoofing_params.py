@@ -142,11 +142,12 @@ class SpoofingParams(Params, frozen=True):
     own_p: Annotated[
         float,
         Parameter(
-            "p up to which the rate must agree where the complex's own size is the only control, "
-            "if there is as much of it as could show that",
+            "p up to which size of the complex's own that met no fill must agree, if there is as "
+            "much of it as could show that; else cycles are told as weak",
             "ratio",
-            "one in twenty: external makers whose size never goes are no like, and against them "
-            "alone any desk whose sizes come and go has a rate",
+            "one in twenty: size that goes as often without a fill is a desk's that comes and "
+            "goes, however rarely external makers' does; against them alone any such desk has a "
+            "rate",
         ),
     ] = 0.05
     rate_level: Annotated[
