@@ -264,7 +264,7 @@ class Replay:
             return
         if step.event.kind == Kind.NEW and step.event.order != step.event.replaces:
             fork.forget(step.event.order)
-            if step.event.order in repair.followed:
+            if self._is_client(step.event) and fork.is_of_parent(step.event):
                 fork.follow(step.event, self._root(step.event.order))
         by_rules = any(trade.seq in repair.enforced for trade in step.trades)
         if by_rules:
@@ -340,7 +340,8 @@ class Replay:
             self._marked(old.key, old.leaves - event.leaves, event, "reduced")
 
     def _is_over(self, fork: Fork) -> bool:
-        if fork.repair.followed or any(seq > self._seq for seq in fork.elsewhere):
+        awaited = any(seq > self._seq for seq in fork.elsewhere)
+        if awaited or fork.awaits_more(self._clock_ns):
             return False
         books = (self._run.book.orders, fork.book.orders)
         return not any(key in orders for key in fork.courses for orders in books)

@@ -69,9 +69,10 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """In order of arrival."""
     omitted: frozenset[int] = frozenset()
     """Steps left out."""
-    followed: frozenset[int] = frozenset()
-    """Clients' orders that come later and whose course counts; those that are moved, or that an
-    enforced step serves, are added."""
+    parents: frozenset[tuple[int, int]] = frozenset()
+    """Accounts and sides of clients whose later orders count too, while their parent goes on."""
+    parent_gap_ns: int = 0
+    """Silence that ends a parent."""
     last_seq: int = 0
     """Last record of the breach: the horizon is counted from its step."""
     alerts: tuple[str, ...] = ()
@@ -206,12 +207,29 @@ class Fork(Run):
         self.pending = list(repair.moved)
         self.elsewhere = frozenset(moved.event.seq for moved in repair.moved)
         """Steps that were matched before their time."""
+        self._parents = dict.fromkeys(repair.parents, repair.first_ns)
+        """When the last order of each came, event time."""
 
     @property
     def all_courses(self) -> list[Course]:
         """The courses, each once, whatever its order was called."""
         courses = {id(course): course for course in (*self.ended, *self.courses.values())}
         return list(courses.values())
+
+    def is_of_parent(self, event: Event) -> bool:
+        """Take a client's new order into account; return whether it is of a parent."""
+        key = event.account, event.side
+        if event.clock_ns > self._parents.get(key, -self.repair.parent_gap_ns) + (
+            self.repair.parent_gap_ns
+        ):
+            return False
+        self._parents[key] = event.clock_ns
+        return True
+
+    def awaits_more(self, now_ns: int) -> bool:
+        """Return whether more of a parent may come."""
+        gap_ns = self.repair.parent_gap_ns
+        return any(last_ns + gap_ns >= now_ns for last_ns in self._parents.values())
 
     def follow(self, event: Event, root: int) -> None:
         """Follow the order of a client's instruction from now on; `root`: see `Course`."""

@@ -22,8 +22,8 @@ BREACHES: Final = frozenset({"client_priority"})
 RULES: Final = frozenset({"trading_ahead"})
 """Scenarios of a rule with exceptions: shown, and owed once a person has confirmed it."""
 ALONE: Final = "front_running"
-"""Where the group's instruction ran ahead of a large order, later parts of it are followed too, and
-the instruction is left out of the market."""
+"""Where the group's instruction ran ahead of a large order, later parts of it are followed too,
+whether the alert names them or not, and the instruction is left out of the market."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +92,7 @@ def repairs_of(
     *,
     reached: Mapping[tuple[int, int], tuple[int, int]],
     delta_ns: int,
+    parent_gap_ns: int,
     busted: Collection[int] = frozenset(),
 ) -> list[Repair]:
     """Return the breaches of one instrument, each once, whoever tells of it.
@@ -107,6 +108,8 @@ def repairs_of(
         When stops were reached (`rematch_stops.Reached.at`).
     delta_ns : int
         Clock uncertainty: an instruction that came no more than twice this before is not first.
+    parent_gap_ns : int
+        Silence that ends the parent of a client's orders.
     busted : collection of int
         Trades, by id, that the venue took back: they are no breach's.
 
@@ -132,7 +135,7 @@ def repairs_of(
                 last_seq=trade.seq,
                 alerts=told,
             )
-    found = [_in_order(code, group, events) for group in _together(overtaken)]
+    found = [_in_order(code, group, parent_gap_ns) for group in _together(overtaken)]
     return sorted(
         [*repairs.values(), *found], key=lambda repair: (repair.first_ns, repair.first_seq)
     )
@@ -243,11 +246,11 @@ def _together(overtaken: Collection[_Overtaken]) -> list[list[_Overtaken]]:
     return [members for _, members in groups]
 
 
-def _in_order(code: int, group: Sequence[_Overtaken], events: Sequence[Event]) -> Repair:
+def _in_order(code: int, group: Sequence[_Overtaken], parent_gap_ns: int) -> Repair:
     """Return the repair that matches clients' instructions in the order in which they came."""
     moved: dict[int, Moved] = {}
     omitted: set[int] = set()
-    followed: set[int] = set()
+    parents: set[tuple[int, int]] = set()
     for each in group:
         known = moved.get(each.client.seq)
         before = each.by[0].seq if known is None else min(each.by[0].seq, known.before_seq)
@@ -256,21 +259,15 @@ def _in_order(code: int, group: Sequence[_Overtaken], events: Sequence[Event]) -
         )
         if ALONE in each.claim.names:
             omitted |= {e.seq for e in each.by}
-            followed |= {
-                e.order
-                for e in events
-                if e.order in each.claim.orders
-                and e.kind == Kind.NEW
-                and e.seq > before
-                and (e.account, e.side) == (each.client.account, each.client.side)
-            }
+            parents.add((each.client.account, each.client.side))
     return Repair(
         instrument=code,
         first_seq=min(each.before_seq for each in moved.values()),
         first_ns=min(each.from_ns for each in moved.values()),
         moved=tuple(sorted(moved.values(), key=lambda each: (each.from_ns, each.event.seq))),
         omitted=frozenset(omitted),
-        followed=frozenset(followed),
+        parents=frozenset(parents),
+        parent_gap_ns=parent_gap_ns if parents else 0,
         last_seq=max(each.last_seq for each in group),
         alerts=tuple(dict.fromkeys(each.claim.alert_id for each in group)),
     )

@@ -36,6 +36,7 @@ from alerts.restitution_files import (
     restitution_of,
 )
 from detectors.fairness_measures import FairFills
+from detectors.front_params import FrontRunningParams
 from detectors.priority_params import ClientPriorityParams
 from ingest.errors import UsageError
 from ingest.events import Batch, Kind
@@ -150,6 +151,8 @@ def _repairs(
             busted.setdefault(code, set()).update(each.busts for each in told_of)
     params = config.detectors["client_priority"]
     assert isinstance(params, ClientPriorityParams)  # noqa: S101 - its own
+    front = config.detectors["front_running"]
+    assert isinstance(front, FrontRunningParams)  # noqa: S101 - its own
     found_here: list[Repair] = []
     unfound: list[Unmeasured] = []
     for code, row in enumerate(feed.instruments.rows):
@@ -162,6 +165,7 @@ def _repairs(
             mine,
             reached=reached.at,
             delta_ns=params.clock_uncertainty_ns,
+            parent_gap_ns=front.parent_gap_s * 1_000_000_000,
             busted=gone,
         )
         found_here += repairs

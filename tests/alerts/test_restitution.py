@@ -227,6 +227,44 @@ def test_a_held_order_is_supported_until_a_person_has_confirmed_it(rows):
     assert {row.standing for row in found.rows} == {"supported"}
 
 
+def ran_ahead(*, account="B", side="buy", after_s=1, between_s=()):
+    """The maker takes 4 of 6 lots at 100 ahead of B's first two; four more are bought later."""
+    desk = Desk()
+    orders = inverted(desk, lots=2)
+    if side == "sell":
+        desk.new("XM1", "buy", 4, 95)
+    for wait_s in between_s:
+        desk.new("B", "buy", 1, 80, ms=wait_s * 1_000)
+    price = {"buy": 103, "sell": 95}[side]
+    later = desk.new(account, side, 4, price, ms=after_s * 1_000, tif="IOC")
+    named = alert(desk, orders=orders, facets=("arrival_inversion", "front_running"))
+    desk.new("D", "buy", 1, 80, ms=310_000)
+    return desk, named, later
+
+
+@pytest.mark.parametrize(
+    ("later", "owed"),
+    [
+        ({}, True),
+        ({"account": "C"}, False),  # another client's
+        ({"side": "sell"}, False),
+        ({"after_s": 59}, True),
+        ({"after_s": 62}, False),  # a decision of its own
+        ({"after_s": 50, "between_s": (50, 50)}, True),
+        ({"after_s": 59, "between_s": (59,) * 5}, False),  # beyond the horizon
+    ],
+)
+def test_later_parts_of_an_order_that_was_run_ahead_of_are_followed_unnamed(rows, later, owed):
+    desk, named, order = ran_ahead(**later)
+    found = rows(desk, named).rows
+    assert [(row.order_id, row.money) for row in found] == ([(order, money(4, 2 * 3))] * owed)
+
+
+def test_where_nothing_was_run_ahead_of_only_what_was_overtaken_counts(rows):
+    desk, named, _ = ran_ahead()
+    assert rows(desk, msgspec.structs.replace(named, facets=("arrival_inversion",))).rows == ()
+
+
 @pytest.mark.parametrize(
     "fields",
     [
