@@ -17,7 +17,7 @@ import msgspec
 from alerts.rematch_book import Book, Order
 from alerts.rematch_fork import Fork, Outcome, Repair, Run, order_of
 from alerts.rematch_steps import Event, Step
-from ingest.events import Coverage, Kind
+from ingest.events import Coverage, Kind, OrderType, TimeInForce
 
 
 class Count(msgspec.Struct):
@@ -264,7 +264,7 @@ class Replay:
             return
         if step.event.kind == Kind.NEW and step.event.order != step.event.replaces:
             fork.forget(step.event.order)
-            if self._is_client(step.event) and fork.is_of_parent(step.event):
+            if self._is_client(step.event) and _takes(step) and fork.is_of_parent(step.event):
                 fork.follow(step.event, self._root(step.event.order))
         by_rules = any(trade.seq in repair.enforced for trade in step.trades)
         if by_rules:
@@ -379,6 +379,13 @@ class Replay:
                 book.park(order)
             else:
                 book.join(order)
+
+
+def _takes(step: Step) -> bool:
+    """Return whether an instruction takes at once, as recorded, or cannot rest."""
+    event = step.event
+    at_once = event.tif in (TimeInForce.IOC, TimeInForce.FOK) or event.type == OrderType.MARKET
+    return at_once or bool(step.trades)
 
 
 def _one_a_step(due: Sequence[Repair]) -> list[Repair]:

@@ -70,7 +70,8 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     omitted: frozenset[int] = frozenset()
     """Steps left out."""
     parents: frozenset[tuple[int, int]] = frozenset()
-    """Accounts and sides of clients whose later orders count too, while their parent goes on."""
+    """Accounts and sides of clients whose later orders that take count too, while their parent goes
+    on."""
     parent_gap_ns: int = 0
     """Silence that ends a parent."""
     last_seq: int = 0
@@ -217,7 +218,7 @@ class Fork(Run):
         return list(courses.values())
 
     def is_of_parent(self, event: Event) -> bool:
-        """Take a client's new order into account; return whether it is of a parent."""
+        """Take a client's order that takes into account; return whether it is of a parent."""
         key = event.account, event.side
         if event.clock_ns > self._parents.get(key, -self.repair.parent_gap_ns) + (
             self.repair.parent_gap_ns

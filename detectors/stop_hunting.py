@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=8,
+        version=9,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -82,9 +82,10 @@ class StopHunting(Detector):
             "that caught less "
             "than worth_ratio of the push or with none added and no turn, once pattern_runs of "
             "the group's are strange. Caught by standing quotes alone a run is weak; the share of "
-            "such runs in the group's others is tested against that of others' runs. A run by an "
-            "account registered as a client is judged likewise, also by its size against other "
-            "clients' pushes, up to client_chance; so is one by an external maker that the group "
+            "such runs in the group's others is tested against that of others' runs; those worth "
+            "the push are told once it passes. A run by an account registered as a client is "
+            "judged likewise, also by its size against other clients' pushes, up to client_chance, "
+            "where min_stops or more are its own; so is one by an external maker that the group "
             "pushed beside."
         ),
         legal_basis=(
@@ -109,6 +110,7 @@ class StopHunting(Detector):
             "hedging burst that triggers stops and trades with none of them",
             "price that does not come back",
             "one stop in the way of an order",
+            "one stop in the way of another's order, after others had triggered theirs",
             "large push that catches next to nothing",
             "group's fills against stops that an external maker's hedge ran",
             "quotes withdrawn, and entered again on both sides, or on one where the other was hit",
@@ -231,8 +233,9 @@ class StopHunting(Detector):
         )
         least = params.pattern_runs if run.group else 1
         tally.add(chance.joint, params.strange_chance, least)
-        alone = run.group or run.client or run.beside > 0
-        strange = alone and chance.case <= limit_of(run, tally, params)
+        # Stops that others triggered shortly before are no run of a third party's.
+        runs = len(run.stops) >= params.min_stops and (run.client or run.beside > 0)
+        strange = (run.group or runs) and chance.case <= limit_of(run, tally, params)
         open_.family(group=run.group).count(chance.joint, self._share(group=run.group))
         often = run.group and self._often(run, open_, tally, case=strange)
         if strange or (run.group and run.caught):
@@ -314,7 +317,8 @@ class StopHunting(Detector):
         tally.hits += run.caught > 0
         tally.look(day.others(GROUP), self._params.alpha)
         enough = tally.passed and tally.hits >= self._params.pattern_runs
-        return enough and run.reverted >= self._params.reverted_ratio
+        worth = run.caught >= self._params.worth_ratio * run.pushed
+        return enough and worth and run.reverted >= self._params.reverted_ratio
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""

@@ -227,16 +227,19 @@ def test_a_held_order_is_supported_until_a_person_has_confirmed_it(rows):
     assert {row.standing for row in found.rows} == {"supported"}
 
 
-def ran_ahead(*, account="B", side="buy", after_s=1, between_s=()):
+def ran_ahead(*, account="B", side="buy", after_s=1, between_s=(), rests=False):
     """The maker takes 4 of 6 lots at 100 ahead of B's first two; four more are bought later."""
     desk = Desk()
     orders = inverted(desk, lots=2)
     if side == "sell":
         desk.new("XM1", "buy", 4, 95)
     for wait_s in between_s:
-        desk.new("B", "buy", 1, 80, ms=wait_s * 1_000)
-    price = {"buy": 103, "sell": 95}[side]
-    later = desk.new(account, side, 4, price, ms=after_s * 1_000, tif="IOC")
+        desk.new("B", "buy", 1, 95, ms=wait_s * 1_000, tif="IOC")
+    price = {"buy": 100 if rests else 103, "sell": 95}[side]
+    tif = "GTC" if rests else "IOC"
+    later = desk.new(account, side, 4, price, ms=after_s * 1_000, tif=tif)
+    if rests:
+        desk.cancel(later, ms=50)
     named = alert(desk, orders=orders, facets=("arrival_inversion", "front_running"))
     desk.new("D", "buy", 1, 80, ms=310_000)
     return desk, named, later
@@ -252,6 +255,7 @@ def ran_ahead(*, account="B", side="buy", after_s=1, between_s=()):
         ({"after_s": 62}, False),  # a decision of its own
         ({"after_s": 50, "between_s": (50, 50)}, True),
         ({"after_s": 59, "between_s": (59,) * 5}, False),  # beyond the horizon
+        ({"after_s": 1, "rests": True}, False),  # what rests is no part of what it took for
     ],
 )
 def test_later_parts_of_an_order_that_was_run_ahead_of_are_followed_unnamed(rows, later, owed):

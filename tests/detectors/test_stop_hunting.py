@@ -685,6 +685,28 @@ def test_a_client_s_run_is_a_case_where_its_push_is_larger_than_other_clients_to
     assert hit.features["chance_together"].baseline == pytest.approx(asked)
 
 
+def one_of_two(account):
+    """The maker waits; another client triggers the first of two stops, `account` the second."""
+    scene = nominee(0)
+    for ticks, maker in ((0, "X2"), (5, "X1"), (10, "X2"), (20, "X1")):
+        scene.new(maker, False, 200, ticks)
+    scene.stop("C1", 3)
+    scene.stop("C2", 8)
+    scene.wait(100)
+    scene.new("MM", False, 20, 12)
+    scene.new("C4" if account != "C4" else "C5", True, 201, 5, tif="IOC")
+    scene.wait(20)
+    scene.new(account, True, 600, 10, tif="IOC")
+    scene.back()
+    return scene
+
+
+@look_alike("one stop in the way of another's order, after others had triggered theirs")
+def test_a_third_party_s_run_has_its_own_stops():
+    assert not any(f.all_legs for f in one_of_two("NOM").found())
+    assert one_of_two("MM").found()
+
+
 def test_an_external_maker_s_run_is_no_case_by_itself():
     assert nominee(1, lots=600, pusher="X2").found() == []
 
