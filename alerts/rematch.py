@@ -264,7 +264,7 @@ class Replay:
             return
         if step.event.kind == Kind.NEW and step.event.order != step.event.replaces:
             fork.forget(step.event.order)
-            if self._is_client(step.event) and _takes(step) and fork.is_of_parent(step.event):
+            if self._is_client(step.event) and fork.is_of_parent(step.event) and _takes(step):
                 fork.follow(step.event, self._root(step.event.order))
         by_rules = any(trade.seq in repair.enforced for trade in step.trades)
         if by_rules:
@@ -382,8 +382,13 @@ class Replay:
 
 
 def _takes(step: Step) -> bool:
-    """Return whether an instruction takes at once, as recorded, or cannot rest."""
+    """Return whether an instruction takes at once, or cannot rest.
+
+    One that the rules would have filled and the venue did not was refused, and stays refused.
+    """
     event = step.event
+    if step.departs and not step.trades:
+        return False
     at_once = event.tif in (TimeInForce.IOC, TimeInForce.FOK) or event.type == OrderType.MARKET
     return at_once or bool(step.trades)
 

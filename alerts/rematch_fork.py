@@ -69,9 +69,9 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """In order of arrival."""
     omitted: frozenset[int] = frozenset()
     """Steps left out."""
-    parents: frozenset[tuple[int, int]] = frozenset()
+    parents: tuple[tuple[int, int, int], ...] = ()
     """Accounts and sides of clients whose later orders that take count too, while their parent goes
-    on."""
+    on, and when the last one that was overtaken came to the engine."""
     parent_gap_ns: int = 0
     """Silence that ends a parent."""
     last_seq: int = 0
@@ -208,7 +208,7 @@ class Fork(Run):
         self.pending = list(repair.moved)
         self.elsewhere = frozenset(moved.event.seq for moved in repair.moved)
         """Steps that were matched before their time."""
-        self._parents = dict.fromkeys(repair.parents, repair.first_ns)
+        self._parents = {(account, side): at_ns for account, side, at_ns in repair.parents}
         """When the last order of each came, event time."""
 
     @property
@@ -218,7 +218,7 @@ class Fork(Run):
         return list(courses.values())
 
     def is_of_parent(self, event: Event) -> bool:
-        """Take a client's order that takes into account; return whether it is of a parent."""
+        """Take a client's new order into account; return whether it is of a parent."""
         key = event.account, event.side
         if event.clock_ns > self._parents.get(key, -self.repair.parent_gap_ns) + (
             self.repair.parent_gap_ns

@@ -164,7 +164,10 @@ def charges_of(
             unmeasured.append(_unmeasured(fork, "the book is not known whole there"))
             continue
         for course in courses:
-            naming = [claim for claim in told if course.order in claim.orders] or told
+            named = [claim for claim in told if course.order in claim.orders]
+            naming = named or told
+            # That a later order is part of what was run ahead of is for a person to confirm.
+            later = kind == "without" and not named
             for piece in pieces_of(course):
                 paid, reason = piece.came.double_price, _obstacle(fork, piece)
                 if paid is None or reason:
@@ -183,7 +186,7 @@ def charges_of(
                     why=piece.came.why,
                     at_seq=piece.came.trade_seq or piece.came.at_seq,
                     counterfactual=kind,
-                    standing=naming[0].standing,
+                    standing="supported" if later else naming[0].standing,
                     alert_id=naming[0].alert_id,
                     also=tuple(claim.alert_id for claim in naming[1:]),
                 )

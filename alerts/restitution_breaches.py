@@ -250,7 +250,7 @@ def _in_order(code: int, group: Sequence[_Overtaken], parent_gap_ns: int) -> Rep
     """Return the repair that matches clients' instructions in the order in which they came."""
     moved: dict[int, Moved] = {}
     omitted: set[int] = set()
-    parents: set[tuple[int, int]] = set()
+    parents: dict[tuple[int, int], int] = {}
     for each in group:
         known = moved.get(each.client.seq)
         before = each.by[0].seq if known is None else min(each.by[0].seq, known.before_seq)
@@ -259,14 +259,15 @@ def _in_order(code: int, group: Sequence[_Overtaken], parent_gap_ns: int) -> Rep
         )
         if ALONE in each.claim.names:
             omitted |= {e.seq for e in each.by}
-            parents.add((each.client.account, each.client.side))
+            key = each.client.account, each.client.side
+            parents[key] = max(each.client.clock_ns, parents.get(key, 0))
     return Repair(
         instrument=code,
         first_seq=min(each.before_seq for each in moved.values()),
         first_ns=min(each.from_ns for each in moved.values()),
         moved=tuple(sorted(moved.values(), key=lambda each: (each.from_ns, each.event.seq))),
         omitted=frozenset(omitted),
-        parents=frozenset(parents),
+        parents=tuple((*key, at_ns) for key, at_ns in sorted(parents.items())),
         parent_gap_ns=parent_gap_ns if parents else 0,
         last_seq=max(each.last_seq for each in group),
         alerts=tuple(dict.fromkeys(each.claim.alert_id for each in group)),

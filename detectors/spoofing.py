@@ -240,7 +240,7 @@ class Spoofing(Detector):
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
         together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
         # External makers whose size never goes say how it differs from the complex's, not why.
-        own_p, alone = is_refuted(tallies[clearer], self._params.own_p)
+        own_p, alone = is_refuted(tallies[clearer], self._params.own_p, self._params.least_trials)
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)

@@ -35,23 +35,27 @@ def class_of(stood_ns: int) -> int:
     return found
 
 
-def is_refuted(tallies: Array, most_p: float) -> tuple[float, bool]:
+def is_refuted(tallies: Array, most_p: float, fewest: int) -> tuple[float, bool]:
     """Return p of the complex's own size alone, and whether that speaks against a pattern.
 
-    It does where p is greater than `most_p`, and would not be had none gone without a fill.
+    It does where p is greater than `most_p`, and would not be had none gone without a fill, of at
+    least `fewest` that stood as long as those with one: of a few that one went says nothing.
 
     >>> import numpy as np
-    >>> is_refuted(np.array([[9, 9, 9, 9, 40, 0]]), 0.05)
+    >>> is_refuted(np.array([[9, 9, 9, 9, 40, 0]]), 0.05, 6)
     (1.0, True)
-    >>> is_refuted(np.array([[9, 9, 1, 1, 40, 0]]), 0.05)
+    >>> is_refuted(np.array([[9, 9, 1, 1, 40, 0]]), 0.05, 6)
     (1.0, False)
+    >>> is_refuted(np.array([[20, 18, 4, 2, 60, 0]]), 0.05, 6)[1]
+    False
     """
     own = tallies.copy()
     own[:, [PEER, PEER_CYCLES]] = 0
     stood = own.copy()
     stood[:, OWN_CALM_GONE] = 0
     p = tails(own).p
-    return p, p > most_p >= tails(stood).p
+    like = int(own[own[:, OWN_FILLED] > 0, OWN_CALM].sum())
+    return p, like >= fewest and p > most_p >= tails(stood).p
 
 
 def tails(tallies: Array) -> Tails:

@@ -261,7 +261,39 @@ def ran_ahead(*, account="B", side="buy", after_s=1, between_s=(), rests=False):
 def test_later_parts_of_an_order_that_was_run_ahead_of_are_followed_unnamed(rows, later, owed):
     desk, named, order = ran_ahead(**later)
     found = rows(desk, named).rows
-    assert [(row.order_id, row.money) for row in found] == ([(order, money(4, 2 * 3))] * owed)
+    expected = [(order, money(4, 2 * 3), "supported")] * owed
+    assert [(row.order_id, row.money, row.standing) for row in found] == expected
+
+
+def test_a_later_order_that_the_venue_refused_stays_refused(rows):
+    desk = Desk()
+    orders = inverted(desk, lots=2)
+    desk.new("XM1", "buy", 1, 99)
+    entered = desk.venue._enter
+
+    def refuse(book, order):
+        order.leaves = 0
+        desk.venue._order(book, "reject", order, desk.venue.now_ns)
+
+    desk.venue._enter = refuse
+    desk.new("B", "buy", 4, 103, ms=1_000, tif="IOC")
+    desk.venue._enter = entered
+    named = alert(desk, orders=orders, facets=("arrival_inversion", "front_running"))
+    desk.new("D", "buy", 1, 80, ms=310_000)
+    assert rows(desk, named).rows == ()
+
+
+@pytest.mark.parametrize("between", [{"price": 80, "tif": "GTC"}, {"price": 95, "tif": "IOC"}])
+def test_a_parent_begins_as_it_reaches_the_engine_and_any_order_carries_it_on(rows, between):
+    desk = Desk()
+    orders = inverted(desk, lots=2, held_ns=59 * SECOND)
+    desk.new("B", "buy", 1, between["price"], ms=40_000, tif=between["tif"])
+    later = desk.new("B", "buy", 4, 103, ms=40_000, tif="IOC")
+    named = alert(desk, orders=orders, facets=("arrival_inversion", "front_running"))
+    desk.new("D", "buy", 1, 80, ms=310_000)
+    assert [(row.order_id, row.standing) for row in rows(desk, named).rows] == [
+        (later, "supported")
+    ]
 
 
 def test_where_nothing_was_run_ahead_of_only_what_was_overtaken_counts(rows):

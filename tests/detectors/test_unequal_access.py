@@ -659,6 +659,20 @@ def test_what_each_account_did_is_its_own():
     assert last.features["quotes_left_standing"].value == 2
 
 
+def test_what_waited_may_be_older_than_the_episode_that_it_joins():
+    scene = rule()
+    prevented(scene, MM, incoming=True)
+    scene.wait(1_500_000)
+    for incoming in (False, True):
+        prevented(scene, AFF, incoming=incoming)
+    scene.wait(300_000)
+    prevented(scene, MM, incoming=False)
+    first, last = scene.found(until_s=2_400)
+    assert (first.accounts, last.accounts) == ((AFF,), (AFF, MM))
+    assert last.window_start_ns < first.window_start_ns <= last.window_end_ns
+    assert last.window_end_ns == first.window_end_ns
+
+
 @look_alike("an account of the group that gives up its incoming order until it chooses otherwise")
 def test_a_policy_given_up_does_not_fire():
     scene = rule()
