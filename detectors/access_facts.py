@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from detectors.access_rules import (
+    KEPT,
     MEMORY_NS,
     PROTECTION_NS,
     SHORT,
@@ -15,11 +16,14 @@ from detectors.access_rules import (
     slot_of,
 )  # fmt: skip
 from detectors.access_state import (
+    A_BENT,
+    A_RULE,
     AFMM,
     B_BENT,
     B_PEER_BENT,
     B_PEER_RULE,
     B_RULE,
+    BUCKET,
     D_INSTRUMENT,
     D_VALUE,
     DOUBT_NS,
@@ -205,15 +209,17 @@ def prevented(  # noqa: PLR0917
         own[RESTED], own[PENDING] = 1, 0  # both were taken: no quote stands
         if s >= 0:
             slots[s, S_RULE] += 1
+            ours[own[BUCKET] % numbers[KEPT], s, A_RULE] += 1
     elif s >= 0 and not own[RESTED] and (slots[s, S_RULE] or slots[s, S_PARTY] == AFMM):
         # Other accounts of the group choose for themselves, unless they did otherwise before.
         own[PENDING], own[PENDING_SEQ], own[PENDING_NS] = s + 1, seq, at_ns
 
 
 @njit(cache=True)
-def stands(own: Array, rows: Array) -> None:
+def stands(own: Array, rows: Array, ours: Array, numbers: Array) -> None:
     """Count as a fact of its account that an incoming order was taken and none that rested."""
     s = own[PENDING] - 1
     fact(rows[s], s, own[PENDING_SEQ], own[PENDING_NS])
     rows[s, F_SURE] += 1
+    ours[own[BUCKET] % numbers[KEPT], s, A_BENT] += 1
     own[PENDING] = 0

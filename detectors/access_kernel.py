@@ -101,7 +101,7 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         bucket = at_ns // numbers[BUCKET_NS]
         kind, reason = kinds[i], reasons[i]
         if own[PENDING] and (bucket != own[BUCKET] or kind != Kind.CANCEL or reason != Reason.STP):
-            stands(own, all_prevented[code])
+            stands(own, all_prevented[code], all_ours[code], numbers)
         if bucket != own[BUCKET]:
             if own[BUCKET] and not own[JUDGED]:
                 own[JUDGED] = 1

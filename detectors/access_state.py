@@ -74,9 +74,10 @@ slower by the margin; new orders, and those refused though the rules allow them.
 """The affiliate's new orders and those refused; own resting orders taken away, and incoming ones in
 their place, by self-trade prevention: of the group, and of all others. Then what can be cited: the
 affiliate's first instruction, the external makers' one that lost by most, their first refusal."""
-A_PAIRS, A_WINS, A_LOSSES, A_TOLD, A_BELOW, OURS_FIELDS = range(6)
+A_PAIRS, A_WINS, A_LOSSES, A_TOLD, A_BELOW, A_RULE, A_BENT, OURS_FIELDS = range(8)
 """By slot of the affiliate: its pairs, won and lost; those of which a time was disclosed, and of
-them those whose half octave ends below it."""
+them those whose half octave ends below it. By slot of any account of the group: own resting orders
+that self-trade prevention took away, and incoming ones of which none that rested was."""
 BINS: Final = 44
 """Of latencies: half octaves from 1 µs, so up to 4 s."""
 

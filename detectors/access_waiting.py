@@ -6,7 +6,7 @@ once it has done otherwise: either may come later in the day.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -61,21 +61,12 @@ class Waiting:
         key = one.code, account
         self._of[key] = [*self._since(key, one.bucket), one]
 
-    def take(
-        self, code: int, bucket: int, otherwise: Mapping[int, int], unlike_ratio: float
-    ) -> Facts | None:
-        """Return what waited of an instrument that is no choice of its account, as of a bucket.
-
-        `otherwise`: how often each account's resting order was taken instead; up to a share of
-        `unlike_ratio` that is a mistake, and the account has chosen to give up what comes in.
-        """
+    def take(self, code: int, bucket: int, accounts: Iterable[int]) -> Facts | None:
+        """Return what waited of an instrument's accounts, as of a bucket: no choice of theirs."""
         taken: list[Facts] = []
-        for account, times in otherwise.items():
-            waited = self._since((code, account), bucket)
-            facts = sum(one.row[F_COUNT] for one in waited)
-            if facts and times > unlike_ratio * (times + facts):
-                taken += waited
-                del self._of[code, account]
+        for account in accounts:
+            taken += self._since((code, account), bucket)
+            self._of.pop((code, account), None)
         taken.sort(key=lambda one: (one.bucket, one.row[F_FIRST_SEQ]))
         return _together(taken) if taken else None
 

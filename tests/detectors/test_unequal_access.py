@@ -598,6 +598,18 @@ def test_a_policy_of_its_own_does_not_fire():
     assert scene.found() == []
 
 
+def test_what_an_account_did_the_day_before_does_not_count():
+    scene = Scene()
+    for _ in range(3):
+        of_others(scene)
+        for number in range(51):
+            prevented(scene, MM, incoming=number != 25)
+        scene.wait(86_400_000)
+    of_others(scene)
+    prevented(scene, MM, incoming=True)
+    assert scene.found(until_s=3 * 86_400 + 600) == []
+
+
 @look_alike("a maker that gives up its incoming order, but for one that was still in flight")
 def test_a_policy_with_one_order_in_flight_does_not_fire():
     scene = rule()
