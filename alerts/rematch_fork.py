@@ -220,9 +220,8 @@ class Fork(Run):
     def is_of_parent(self, event: Event) -> bool:
         """Take a client's new order into account; return whether it is of a parent."""
         key = event.account, event.side
-        if event.clock_ns > self._parents.get(key, -self.repair.parent_gap_ns) + (
-            self.repair.parent_gap_ns
-        ):
+        last_ns = self._parents.get(key)
+        if last_ns is None or event.clock_ns > last_ns + self.repair.parent_gap_ns:
             return False
         self._parents[key] = event.clock_ns
         return True

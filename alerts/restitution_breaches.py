@@ -268,7 +268,7 @@ def _in_order(code: int, group: Sequence[_Overtaken], parent_gap_ns: int) -> Rep
         moved=tuple(sorted(moved.values(), key=lambda each: (each.from_ns, each.event.seq))),
         omitted=frozenset(omitted),
         parents=tuple((*key, at_ns) for key, at_ns in sorted(parents.items())),
-        parent_gap_ns=parent_gap_ns if parents else 0,
+        parent_gap_ns=parent_gap_ns,
         last_seq=max(each.last_seq for each in group),
         alerts=tuple(dict.fromkeys(each.claim.alert_id for each in group)),
     )
