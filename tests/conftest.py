@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,22 +30,41 @@ def real_data() -> Path:
     return folder
 
 
+@contextmanager
+def left_as_it_was(folder: Path) -> Iterator[Path]:
+    """Lend a folder to tests; AssertionError at the end when one of them has changed it.
+
+    What one test writes beside a shared tape is input to the next, in whatever order they run.
+    """
+    before = digests(folder)
+    yield folder
+    assert digests(folder) == before, f"a test wrote into the shared {folder.name}: copy it"
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder, by name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 @pytest.fixture(scope="session")
-def tape(tmp_path_factory) -> Path:
+def tape(tmp_path_factory) -> Iterator[Path]:
     """Simulated, 12,000 records on two instruments, one of each scenario about every 500."""
     from tests.support.venue import ABUSES, random_tape
 
     folder = tmp_path_factory.mktemp("tapes") / "abuse"
-    return random_tape(11, 12_000, abuse=ABUSES).write(folder)
+    with left_as_it_was(random_tape(11, 12_000, abuse=ABUSES).write(folder)) as lent:
+        yield lent
 
 
 @pytest.fixture(scope="session")
-def gappy_tape(tmp_path_factory) -> Path:
+def gappy_tape(tmp_path_factory) -> Iterator[Path]:
     """Simulated, with records lost and the book restated after each loss."""
     from tests.support.venue import ABUSES, random_tape
 
     folder = tmp_path_factory.mktemp("tapes") / "gaps"
-    return random_tape(12, 8_000, abuse=ABUSES, gaps=3).write(folder)
+    with left_as_it_was(random_tape(12, 8_000, abuse=ABUSES, gaps=3).write(folder)) as lent:
+        yield lent
 
 
 @pytest.fixture(scope="session")

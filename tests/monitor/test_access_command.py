@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -35,12 +36,13 @@ def test_every_instrument_has_a_row_a_way(access, tape):
     }  # fmt: skip
 
 
-def test_a_table_says_what_is_not_compared(access, tape):
-    (tape / "disclosures.csv").write_text(
+def test_a_table_says_what_is_not_compared(access, tape, tmp_path):
+    own = shutil.copytree(tape, tmp_path / "tape")
+    (own / "disclosures.csv").write_text(
         "subject,kind,instrument,value,unit,valid_from,valid_to,document\n"
         "MM1,rate_limit,,100,per_s,,,terms of every maker\n"
     )
-    said = access(tape)
+    said = access(own)
     assert said.startswith("access of the affiliated market maker")
     assert "not compared: rate_limit 100 per_s of MM1 (terms of every maker)" in said
 
