@@ -32,6 +32,8 @@ from detectors.interaction_episode import (
 from detectors.interaction_kernel import COLUMNS, scan
 from detectors.interaction_params import ClientInteractionParams
 from detectors.interaction_state import (
+    BLOCK_FIELDS,
+    BLOCK_ROWS,
     BUCKET,
     D_SINCE,
     D_SUM,
@@ -84,7 +86,7 @@ WHOLE: Final = {
 SUMS: Final = {
     "interaction_leans": (SAMPLES, SLOTS, PARTS),
     "interaction_habits": (SLOTS, HABIT_FIELDS),
-    "interaction_blocks": (SLOTS, KINDS, 3),
+    "interaction_blocks": (SLOTS, BLOCK_ROWS, BLOCK_FIELDS),
     "interaction_tallies": (KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS),
     "interaction_fill_blocks": (SLOTS, SIDES, N_DUE, 2),
     "interaction_fill_tallies": (KEPT_BUCKETS, SLOTS, SIDES, N_DUE, TALLY_FIELDS),
@@ -122,7 +124,7 @@ class ClientInteraction(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_interaction",
-        version=3,
+        version=4,
         title="Client interaction",
         scope="instrument",
         evidence_class="indicator",

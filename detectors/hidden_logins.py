@@ -158,11 +158,12 @@ def _uses(rows: Array, kind: int, who: int, place: int) -> Array:
 
 def _summed(uses: Array) -> Array:
     """Return each use once, with all its trades; in the order in which they began."""
-    order = np.lexsort((uses[:, L_FIRST_SEQ], uses[:, L_FIRST_NS]))
-    uses = uses[order]
-    _, first, of = np.unique(uses[:, :_KEY], axis=0, return_index=True, return_inverse=True)
+    fields = (L_FIRST_SEQ, L_FIRST_NS, *reversed(range(_KEY)))
+    uses = uses[np.lexsort(tuple(uses[:, field] for field in fields))]
+    differs = (uses[1:, :_KEY] != uses[:-1, :_KEY]).any(1)
+    first = np.flatnonzero(np.concatenate([np.ones(min(1, len(uses)), bool), differs]))
     once = uses[first]
-    once[:, L_TRADES] = 0
-    np.add.at(once[:, L_TRADES], of.ravel(), uses[:, L_TRADES])
+    if len(uses):
+        once[:, L_TRADES] = np.add.reduceat(uses[:, L_TRADES], first)
     began = (L_KIND, L_GROUP, L_FIRST_SEQ, L_CODE, L_FIRST_NS)
     return once[np.lexsort(tuple(once[:, field] for field in began))]

@@ -23,6 +23,7 @@ from detectors.interaction_state import (
     B_SUM,
     BLOCK,
     BLOCK_NS,
+    BLOCK_ROWS,
     BLOCKS_NS,
     BUCKET,
     DOUBT,
@@ -58,6 +59,7 @@ from detectors.interaction_state import (
     P_LOTS,
     P_MOVE,
     P_NOTIONAL,
+    PARTS,
     PHASE,
     RESTATING,
     S_MOVED,
@@ -105,19 +107,21 @@ def close_block(  # noqa: PLR0917
         return
     bucket = own[BUCKET] % tallies.shape[0]
     for slot in range(SLOTS):
-        for kind in range(blocks.shape[1]):
-            lasts_ns = _BLOCKS[kind % len(_BLOCKS)]
-            if at_ns // lasts_ns == before_ns // lasts_ns:
+        for row in range(BLOCK_ROWS):
+            seen, horizon = divmod(row, len(_BLOCKS))
+            if at_ns // _BLOCKS[horizon] == before_ns // _BLOCKS[horizon]:
                 continue
-            count = blocks[slot, kind, B_COUNT]
-            if count > 0:
-                mean = blocks[slot, kind, B_SUM] / count
-                tally = tallies[bucket, slot, kind]
+            count = blocks[slot, row, B_COUNT]
+            if count == 0:
+                continue
+            for part in range(PARTS):
+                mean = blocks[slot, row, B_SUM + part] / count
+                tally = tallies[bucket, slot, horizon + len(_BLOCKS) * (part + PARTS * seen)]
                 tally[T_BLOCKS] += 1.0
                 tally[T_SUM] += mean
                 tally[T_SQUARES] += mean * mean
-                tally[T_MOVES] += blocks[slot, kind, B_MOVES] / count
-            blocks[slot, kind] = 0.0
+                tally[T_MOVES] += blocks[slot, row, B_MOVES] / count
+            blocks[slot, row] = 0.0
         if at_ns // BLOCK_NS == before_ns // BLOCK_NS:
             continue
         for side in range(fill_blocks.shape[1]):
@@ -288,12 +292,13 @@ def scan(  # noqa: PLR0917
         if own[LAST_NS] == 0:
             own[BUCKET], own[BLOCK] = at_ns // bucket_ns + 1, at_ns
             own[LAST_NS] = at_ns
-        # As the book stood before this event, and so since the last one.
-        own[LAST_BID] = best_bid[i] if best_bid[i] != _NULL else 0
-        own[LAST_ASK] = best_ask[i] if best_ask[i] != _NULL else 0
-        lots_all[x, 0], lots_all[x, 1] = bid_lots[i], ask_lots[i]
-        bucket = at_ns // bucket_ns + 1
-        if bucket > own[BUCKET]:
+        if at_ns >= own[NEXT_NS] or at_ns >= own[DUE_NS] or at_ns >= own[BUCKET] * bucket_ns:
+            # As the book stood before this event, and so since the last one.
+            own[LAST_BID] = best_bid[i] if best_bid[i] != _NULL else 0
+            own[LAST_ASK] = best_ask[i] if best_ask[i] != _NULL else 0
+            lots_all[x, 0], lots_all[x, 1] = bid_lots[i], ask_lots[i]
+        if at_ns >= own[BUCKET] * bucket_ns:
+            bucket = at_ns // bucket_ns + 1
             if own[TESTED] == 0:
                 own[TESTED] = 1
                 advance(
@@ -356,12 +361,13 @@ def scan(  # noqa: PLR0917
         if k == _BOOK and own[RESTATING] == 0:
             forget(slots)
         own[RESTATING] = 1 if k == _BOOK else 0
+        group = role[i] in (_AFFILIATED_MM, _AFFILIATED)
+        if k in (_TRIGGER, _STATUS) or (not group and role[i] != _EXTERNAL_MM):
+            own[FLIGHT] = 0
+            continue
         key = id_key(order_hi[i], order_lo[i])
         in_flight = own[FLIGHT] == key
         own[FLIGHT] = key if k in (_NEW, _REPLACE) else 0
-        group = role[i] in (_AFFILIATED_MM, _AFFILIATED)
-        if k in (_TRIGGER, _STATUS) or (not group and role[i] != _EXTERNAL_MM):
-            continue
         slot = slot_of(slots, account[i], group)
         if group:
             left = slot_of(slots, account[i], group=False)

@@ -69,9 +69,10 @@ def drop(slots: Array, orders: Array, slot: int, key: int) -> None:
     place = place_of(slots, orders, slot, key)
     if place < 0:
         return
-    side = orders[slot, place, O_SIDE]
+    side, price = orders[slot, place, O_SIDE], orders[slot, place, O_PRICE]
     remove(slots, orders, slot, place)
-    set_best(slots, orders, slot, side)
+    if price == slots[slot, S_BID if side > 0 else S_ASK]:
+        set_best(slots, orders, slot, side)
 
 
 @njit(cache=True)

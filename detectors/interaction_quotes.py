@@ -86,21 +86,14 @@ def look(  # noqa: PLR0917
         samples[now, slot, Q_HELD] = 1
         asks = (slots[GROUP, S_ASK] - slots[slot, S_ASK]) / (ask - bid)
         bids = (slots[GROUP, S_BID] - slots[slot, S_BID]) / (ask - bid)
-        habit = habits[slot]
         for part in range(PARTS):
             lean = (asks + bids) / 2.0 if part == 0 else (asks if part == 1 else bids)
             lean = clipped(lean, MOST_LEAN)
-            if habit[KNOWN_HABIT] == 0:
-                habit[part] = lean
-            leans[now, slot, part] = lean - habit[part]
-            habit[part] += newest * (lean - habit[part])
-        habit[KNOWN_HABIT] = 1.0
-
-
-@njit(cache=True)
-def is_mover(middle: Array, now: Array, slot: int, seen: int, since: int) -> bool:
-    """Return whether a maker's move between two looks counts: it had seen what was public."""
-    return bool(middle[slot, Q_MID] and now[slot, Q_MID] and middle[slot, seen] >= since)
+            if habits[slot, KNOWN_HABIT] == 0:
+                habits[slot, part] = lean
+            leans[now, slot, part] = lean - habits[slot, part]
+            habits[slot, part] += newest * (lean - habits[slot, part])
+        habits[slot, KNOWN_HABIT] = 1.0
 
 
 @njit(cache=True)
@@ -109,35 +102,40 @@ def compare(  # noqa: PLR0917
 ) -> None:
     """Count how far the group led each peer where the others were about to go."""
     count = own[N_SAMPLES]
+    now = (count - 1) % SAMPLES
     for horizon in range(len(_AFTER)):
-        end, begin = _AFTER[horizon], _FROM[horizon]
+        end = _AFTER[horizon]
         if count <= end:
-            continue
-        at = (count - 1 - end) % SAMPLES
-        then, lean = samples[at], leans[at]
-        middle = samples[(count - 1 - end + begin) % SAMPLES]
-        now = samples[(count - 1) % SAMPLES]
-        spread = then[SLOTS, Q_SPREAD]
+            return
+        then = (count - 1 - end) % SAMPLES
+        middle = (count - 1 - end + _FROM[horizon]) % SAMPLES
+        # A maker's move counts where it had seen what was public.
         since = at_ns - end * LOOK_NS + numbers[REACTION_NS]
         for kind in range(2):
             seen = Q_ACTED if kind == 0 else Q_MOVED
-            total, movers = 0, 0
+            total, movers, who = 0, 0, 0
             for slot in range(GROUP + 1, SLOTS):
-                if is_mover(middle, now, slot, seen, since):
-                    total += now[slot, Q_MID] - middle[slot, Q_MID]
-                    movers += 1
+                if samples[middle, slot, seen] >= since:
+                    before, after = samples[middle, slot, Q_MID], samples[now, slot, Q_MID]
+                    if before != 0 and after != 0:
+                        total += after - before
+                        movers += 1
+                        who |= 1 << slot
+            if movers == 0:
+                continue
+            spread = samples[then, SLOTS, Q_SPREAD]
             for slot in range(GROUP + 1, SLOTS):
-                if then[slot, Q_HELD] == 0:
+                if samples[then, slot, Q_HELD] == 0:
                     continue
                 moved, others = total, movers
-                if is_mover(middle, now, slot, seen, since):
-                    moved -= now[slot, Q_MID] - middle[slot, Q_MID]
+                if who & (1 << slot):
+                    moved -= samples[now, slot, Q_MID] - samples[middle, slot, Q_MID]
                     others -= 1
                 if others == 0:
                     continue
                 move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
+                row = horizon + len(_AFTER) * kind
+                blocks[slot, row, B_COUNT] += 1.0
+                blocks[slot, row, B_MOVES] += move * move
                 for part in range(PARTS):
-                    block = blocks[slot, horizon + len(_AFTER) * (part + PARTS * kind)]
-                    block[B_SUM] += lean[slot, part] * move
-                    block[B_MOVES] += move * move
-                    block[B_COUNT] += 1.0
+                    blocks[slot, row, B_SUM + part] += leans[then, slot, part] * move

@@ -54,7 +54,7 @@ LAST_BID, LAST_ASK = DOUBT + 1, DOUBT + 2
 DUE_NS: Final = LAST_ASK + 1
 """No markout falls due before it."""
 FLIGHT: Final = DUE_NS + 1
-"""Key of the order in flight: the last order record was its `new` or `replace`."""
+"""Key of the maker's order in flight: the last order record was its `new` or `replace`."""
 IN_DOUBT: Final = FLIGHT + 1
 TOLD_UNTIL: Final = IN_DOUBT + 1
 """The last bucket that was told of: what lies before is told."""
@@ -69,8 +69,11 @@ SLOT_FIELDS: Final = S_MOVED + 1
 Q_MID, Q_ACTED, Q_MOVED, Q_HELD = range(4)
 Q_SPREAD: Final = Q_ACTED
 SAMPLE_FIELDS: Final = 4
-# Of the running block of a slot and horizon of quotes: sum of products, of squared moves, count.
-B_SUM, B_MOVES, B_COUNT = range(3)
+# Of the running block of a slot, and a horizon of quotes of makers that have acted, then of those
+# whose mid has changed: count, sum of squared moves; of products, one a part.
+B_COUNT, B_MOVES, B_SUM = range(3)
+BLOCK_ROWS: Final = 2 * len(HORIZONS)
+BLOCK_FIELDS: Final = B_SUM + PARTS
 # Of a tally: blocks, sum of block means, of their squares, of squared moves.
 T_BLOCKS, T_SUM, T_SQUARES, T_MOVES = range(4)
 TALLY_FIELDS: Final = 4
