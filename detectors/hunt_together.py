@@ -10,10 +10,12 @@ q being the share of chance among those told. The group's runs are one family, o
 
 These looks are not paid for: a share is what holds at one look. Where a family has no hunt at all
 (uniform chances, simulated), at a share of 0.05 one is told in 13, 19, 21 and 26 % of days of 10,
-30, 100 and 300 runs; with one look at a day's end, in 4 %, but a day late; at a share of 0.1 in 27,
-34, 39 and 46 %. Where 5 of 30, 10 of 20 or 10 of 300 are hunts, on average 7, 4 and 9 % of what a
-day tells is chance at 0.05, and 15, 9 and 16 % at 0.1. All that is so only of days on which the
-group's runs together have passed, by `alpha`.
+30, 100 and 300 runs; with one look at a day's end, in 4 %, but a day late; at a share of 0.15 in
+32, 41, 53 and 63 %. Where 5 of 30, 10 of 20 or 10 of 300 are hunts, on average 7, 4 and 9 % of what
+a day tells is chance at 0.05, and 21, 13 and 25 % at 0.15. Chances of innocent runs are larger than
+uniform ones: of 334 by the group on six simulated tapes 4 % were up to 0.1, so expect less than
+half of that. And all that is so only of days on which the
+group's runs together have passed, by `together_alpha`.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=9,
+        version=10,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -281,10 +281,11 @@ class StopHunting(Detector):
         That of an account is higher once the group has been shown to hunt: only who pushes for it
         is then to be told.
         """
-        group = day.tallies.get(GROUP)
-        alpha = self._params.alpha
-        hunts = tally.party == GROUP or (group is not None and group.systematic(alpha))
-        return alpha if hunts else self._params.client_chance
+        params, group = self._params, day.tallies.get(GROUP)
+        if tally.party == GROUP:
+            return params.together_alpha
+        hunts = group is not None and group.systematic(params.together_alpha)
+        return params.alpha if hunts else params.client_chance
 
     def _told(self, day: Day, tally: Tally, now_ns: int, *, closed: bool = False) -> Finding:
         level = self._level(day, tally)
@@ -299,7 +300,7 @@ class StopHunting(Detector):
         takes to cite the others: nothing is due any more when a day closes.
         """
         group = day.tallies.get(GROUP)
-        if group is None or not group.systematic(self._params.alpha):
+        if group is None or not group.systematic(self._params.together_alpha):
             return
         for tally in day.rest(GROUP):
             if tally.kept and not tally.told and tally.systematic(self._params.alpha):

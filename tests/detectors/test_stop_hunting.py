@@ -12,6 +12,7 @@ from scipy import stats
 
 from detectors import hunt_rates, hunt_together
 from detectors.book import Books
+from detectors.examples import example_instruments
 from detectors.hunt_chance import as_rare, chance_of
 from detectors.hunt_rates import GROUP, MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
@@ -862,6 +863,22 @@ def test_forgotten_runs_are_part_of_the_detector_s_overflow(monkeypatch):
     scene = nominee(2, pusher="MM", refilled=True)
     scene.found()
     assert scene.overflow > 0
+
+
+@pytest.mark.parametrize(("together_alpha", "told"), [(0.02, 1), (0.005, 0)])
+def test_the_group_s_runs_together_are_told_at_a_level_of_their_own(together_alpha, told):
+    """Where an account's, at a lower one, are not."""
+    params = StopHuntingParams(together_alpha=together_alpha)
+    day = Day(instrument=0, day=0)
+    for party in (GROUP, 5):
+        day.tally(party).level, day.tally(party).looks = 0.01, 1
+        day.tally(party).kept = 1
+    for number in range(1, 4):
+        day.group_runs.count(1e-4, params.own_false_share)
+        day.wait(strange(number, 1e-4))
+    found = list(StopHunting(params, example_instruments())._together(day, 0))
+    assert [f.features["runs_strange"].value for f in found] == [4] * told
+    assert not day.tally(5).told
 
 
 def test_looks_after_every_run_are_not_paid_for():
