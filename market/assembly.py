@@ -155,6 +155,11 @@ class Market:
         """What abuse there was, once the run has ended."""
         return self._cases.truths if self._cases is not None else []
 
+    @property
+    def attempts(self) -> list[Truth]:
+        """What of it was begun and came to nothing."""
+        return self._cases.attempts if self._cases is not None else []
+
     def _writer(self, name: str) -> Write:
         sinks = self._sinks
 

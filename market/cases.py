@@ -43,6 +43,8 @@ class Cases:
     ) -> None:
         self.loop = loop
         self.truths: list[Truth] = []
+        self.attempts: list[Truth] = []
+        """What was begun and came to nothing."""
         self._severity, self._end_ns, self._harm, self._mute = severity, end_ns, harm, mute
         self._open: dict[str, list[Case]] = defaultdict(list)
         """By instrument."""
@@ -169,14 +171,16 @@ class Cases:
 
     def _write(self, case: Case) -> None:
         """Tell a case once it is over and all that it cost is known."""
-        if not (case.is_over and case.kept) or any(part.twin for part in case.parts):
+        if not case.is_over or any(part.twin for part in case.parts):
+            return
+        if not (case.kept or case.order_ids or case.trade_ids):
             return
         named = [port.engine.name for port in case.ports[: len(case.ports) - len(case.further)]]
         further = [port.engine.name for port in case.further]
         if len(named) != 1:
             named, further = [""], named + further
-        lost = self._losses(case)
-        self.truths.append(
+        lost = self._losses(case) if case.kept else None
+        (self.truths if case.kept else self.attempts).append(
             Truth(
                 scenario=case.what.scenario,
                 also=case.also,

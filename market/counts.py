@@ -65,13 +65,19 @@ class DetectorCount(msgspec.Struct, frozen=True):
     """The alerts of one detector that claim something."""
 
     alerts: int = 0
+    """Those on attempts left out."""
     right: int = 0
     vague: int = 0
+    attempts: int = 0
+    """Alerts on conduct that came to nothing: neither right nor wrong, in no share and no rate."""
 
     def __add__(self, other: DetectorCount) -> DetectorCount:
         """Return both together."""
         return DetectorCount(
-            self.alerts + other.alerts, self.right + other.right, self.vague + other.vague
+            self.alerts + other.alerts,
+            self.right + other.right,
+            self.vague + other.vague,
+            self.attempts + other.attempts,
         )
 
 
@@ -120,7 +126,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count(
-    alerts: Iterable[Alert], truths: Iterable[Truth], *, length_ns: int, instruments: int
+    alerts: Iterable[Alert],
+    truths: Iterable[Truth],
+    attempts: Iterable[Truth] = (),
+    *,
+    length_ns: int,
+    instruments: int,
 ) -> Counts:
     """Return what alerts are worth against the truth of a tape; the order of either is nothing.
 
@@ -129,6 +140,9 @@ def count(
     alerts : iterable of Alert
         The last revision of each.
     truths : iterable of Truth
+    attempts : iterable of Truth
+        What came to nothing: an alert that is not right about a case, and would be about one of
+        these, is left out.
     length_ns : int
         From the tape's first to its last event.
     instruments : int
@@ -139,15 +153,19 @@ def count(
     judge = Judge(cases, length_ns)
     claims = [alert for alert in given if counts(alert)]
     judged = [alert for alert in claims if judge.known(alert)]
-    verdicts = dict(enumerate(map(judge.verdict, judged)))
+    tried = Judge(list(attempts), length_ns)
+    verdicts: dict[int, Verdict] = {}
+    detectors: dict[str, DetectorCount] = {}
+    for place, alert in enumerate(judged):
+        verdict = judge.verdict(alert)
+        if verdict.worth != "right" and tried.verdict(alert).worth == "right":
+            one = DetectorCount(attempts=1)
+        else:
+            verdicts[place] = verdict
+            one = DetectorCount(1, int(verdict.worth == "right"), int(verdict.worth == "vague"))
+        detectors[alert.detector] = detectors.get(alert.detector, DetectorCount()) + one
     found = finders(verdicts)
     besides = {place for verdict in verdicts.values() for place in verdict.also} - set(found)
-    detectors: dict[str, DetectorCount] = {}
-    for place, verdict in verdicts.items():
-        name = judged[place].detector
-        detectors[name] = detectors.get(name, DetectorCount()) + DetectorCount(
-            1, int(verdict.worth == "right"), int(verdict.worth == "vague")
-        )
     scenarios: dict[str, list[int]] = {}
     for place, truth in enumerate(cases):
         scenarios.setdefault(truth.scenario, []).append(place)

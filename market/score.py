@@ -66,6 +66,8 @@ class DetectorScore(msgspec.Struct, frozen=True, kw_only=True):
 
     precision: Share
     vague: int
+    attempts: int
+    """Alerts on conduct that came to nothing; in neither of the others."""
     rate: Rate
 
 
@@ -82,6 +84,8 @@ class Scoreboard(msgspec.Struct, frozen=True, kw_only=True):
     f1: float | None
     """Harmonic mean of `recall` and `precision`."""
     vague: int
+    attempts: int
+    """Alerts on conduct that came to nothing: neither right nor wrong; in no share and no rate."""
     unjudged: int
     """Alerts of a kind for which truth has no name; in no share and no rate."""
     not_counted: int
@@ -123,6 +127,7 @@ def scoreboard(counts: Counts, *, claimed: Collection[str]) -> Scoreboard:
             name: DetectorScore(
                 precision=share(count.right, count.alerts),
                 vague=count.vague,
+                attempts=count.attempts,
                 rate=rate(count.alerts, counts.instrument_days),
             )
             for name, count in counts.detectors.items()
@@ -132,6 +137,7 @@ def scoreboard(counts: Counts, *, claimed: Collection[str]) -> Scoreboard:
         precision=precision,
         f1=_f1(recall, precision),
         vague=alerts.vague,
+        attempts=alerts.attempts,
         unjudged=counts.unjudged,
         not_counted=counts.not_counted,
         alerts_per_case=_ratio(alerts.alerts, total.truths),

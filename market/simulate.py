@@ -13,7 +13,7 @@ import msgspec
 from ingest.instruments import Instrument
 from market import population
 from market.assembly import Market, Settings
-from market.truth import Truth, write_truth
+from market.truth import Truth, write_attempts, write_truth
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +54,7 @@ def simulate(
     )
     _write_tables(out, market)
     write_truth(out, market.truths)
+    write_attempts(out, market.attempts)
     text = _readme(result, market.truths)
     (out / "README.md").write_text(text, encoding="utf-8", newline="\n")
     return result

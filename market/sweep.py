@@ -30,7 +30,7 @@ from ingest.tape import Tape
 from market.counts import Counts, add_up, count
 from market.score import Scoreboard, scoreboard
 from market.span import span
-from market.truth import read_truth
+from market.truth import read_attempts, read_truth
 
 SEVERITIES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SEEN_FROM: Final = 0.5
@@ -178,10 +178,14 @@ def count_tape(tape: Path, alerts: Iterable[Alert]) -> Counts:
     UsageError
         The tape has no truth, or cannot be read.
     """
-    truths = read_truth(tape)
+    truths, attempts = read_truth(tape), read_attempts(tape)
     first_ns, last_ns = span(tape)
     return count(
-        alerts, truths, length_ns=last_ns - first_ns, instruments=len(Tape(tape).instruments)
+        alerts,
+        truths,
+        attempts,
+        length_ns=last_ns - first_ns,
+        instruments=len(Tape(tape).instruments),
     )
 
 

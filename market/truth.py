@@ -1,4 +1,9 @@
-"""What a labelled tape holds of abuse: the records of `truth.json`, and their names."""
+"""What a labelled tape holds of abuse: the records of `truth.json`, and their names.
+
+`attempts.json`, beyond the wire contract, has records of the same kind: conduct that was begun and
+came to nothing, as an order held that lost no fill. It is no case, so nobody has to find it; but an
+alert that tells of it is not wrong either.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import msgspec
 from ingest.errors import UsageError
 
 FILE: Final = "truth.json"
+ATTEMPTS: Final = "attempts.json"
 SCENARIOS: Final = (
     "front_running",
     "information_leak",
@@ -65,10 +71,20 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_truth(folder: Path, truths: Sequence[Truth]) -> None:
     """Write the truth of a tape, one record a line, by start and then by name."""
+    _write(folder / FILE, truths)
+
+
+def write_attempts(folder: Path, attempts: Sequence[Truth]) -> None:
+    """Write what came to nothing, likewise; no file where there is none."""
+    if attempts:
+        _write(folder / ATTEMPTS, attempts)
+
+
+def _write(path: Path, truths: Sequence[Truth]) -> None:
     ranked = sorted(truths, key=lambda t: (t.start_ns, t.scenario, t.instrument, t.accounts))
     lines = ",\n".join(msgspec.json.encode(truth).decode() for truth in ranked)
     text = f"[\n{lines}\n]\n" if ranked else "[]\n"
-    (folder / FILE).write_text(text, encoding="utf-8", newline="\n")
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read_truth(folder: Path) -> list[Truth]:
@@ -79,11 +95,27 @@ def read_truth(folder: Path) -> list[Truth]:
     UsageError
         The tape has none, or it is not valid.
     """
-    path = folder / FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Truth])
+        return _read(folder / FILE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UsageError(f"{folder} has no {FILE}: only a labelled tape can be scored") from None
+
+
+def read_attempts(folder: Path) -> list[Truth]:
+    """Return what came to nothing; nothing where the tape does not tell.
+
+    Raises
+    ------
+    UsageError
+        The file is not valid.
+    """
+    path = folder / ATTEMPTS
+    return _read(path) if path.is_file() else []
+
+
+def _read(path: Path) -> list[Truth]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Truth])
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

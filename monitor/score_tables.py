@@ -109,7 +109,8 @@ def detectors_table(board: Scoreboard) -> Table:
     table.caption = (
         f"{_number(board.alerts_per_case)} alerts a case, "
         f"{_number(board.right_alerts_per_found_case)} right ones a found case; not counted: "
-        f"{board.not_counted:,} low or retracted, {board.unjudged:,} of kinds without truth"
+        f"{board.not_counted:,} low or retracted, {board.attempts:,} on attempts that came to "
+        f"nothing, {board.unjudged:,} of kinds without truth"
     )
     table.caption_justify = "left"
     return table

@@ -97,6 +97,18 @@ def test_the_group_executes_while_the_client_is_held(tapes, severity, evasion):
         assert late or legs.filled(got) < Decimal(client["quantity"])
 
 
+def test_what_came_to_nothing_is_told_apart_from_what_did(tapes):
+    """The group took ahead of what it held, and the client was filled all the same."""
+    tape = tapes(severity=0.5)
+    assert tape.attempts
+    assert {attempt.scenario for attempt in tape.attempts} == {"trading_ahead"}
+    of_cases = {name for truth in tape.truths for name in truth.order_ids}
+    for attempt in tape.attempts:
+        own = [r for r in tape.orders(attempt) if r[0]["account"] in attempt.accounts]
+        assert own
+        assert not of_cases & {r[0]["order_id"] for r in own}
+
+
 def test_every_way_comes_about_and_a_late_trigger_is_all_that_tells_of_a_held_stop(tapes):
     found = {}
     for severity in (0.1, 0.5, 0.9):

@@ -26,8 +26,8 @@ from tests.support.scoring import (
 DAY = 24 * HOUR
 
 
-def board(alerts, truths, *, length_ns=DAY, instruments=1, claimed=SCENARIOS):
-    counted = count(alerts, truths, length_ns=length_ns, instruments=instruments)
+def board(alerts, truths, attempts=(), *, length_ns=DAY, instruments=1, claimed=SCENARIOS):
+    counted = count(alerts, truths, attempts, length_ns=length_ns, instruments=instruments)
     return scoreboard(counted, claimed=claimed)
 
 
@@ -63,6 +63,29 @@ def test_recall_is_by_scenario_and_by_how_a_case_was_hidden():
     }
     assert scored.scenarios["quote_fade"].recall.value == 0
     assert {case.order_ids for case in scored.missed} == {("o2",), ("o4",)}
+
+
+def test_an_alert_on_what_came_to_nothing_is_neither_right_nor_wrong():
+    attempts = [truth(order_ids=("o2",)), truth(order_ids=("o3",), scenario="quote_fade")]
+    alerts = [
+        alert("case", detector="one"),
+        alert("attempt", detector="one", order_ids=("o2",)),
+        alert("both", detector="one", order_ids=("o1", "o2")),
+        alert("of another kind", detector="one", order_ids=("o3",)),
+        alert("vague about it", detector="two", order_ids=("o2", "x1", "x2", "x3")),
+        alert("attempt alone", detector="three", order_ids=("o2",)),
+    ]
+    scored = board(alerts, [truth(order_ids=("o1",))], attempts)
+    assert (scored.precision.count, scored.precision.of, scored.attempts) == (2, 4, 2)
+    detectors = scored.detectors
+    assert {n: (d.precision.of, d.attempts) for n, d in detectors.items()} == {
+        "one": (3, 1),
+        "two": (1, 0),
+        "three": (0, 1),
+    }
+    assert scored.rate.count == 4
+    assert {wrong.alert_id for wrong in scored.wrong} == {"of another kind", "vague about it"}
+    assert (scored.recall.count, scored.recall.of) == (1, 1)
 
 
 def test_precision_is_by_detector_and_wrong_alerts_are_told():

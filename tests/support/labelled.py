@@ -14,7 +14,7 @@ import pytest
 from market.assembly import Settings
 from market.reading import records, table
 from market.simulate import simulate
-from market.truth import read_truth
+from market.truth import read_attempts, read_truth
 from monitor.config import default_config
 from monitor.replay import replay
 
@@ -36,6 +36,7 @@ class Labelled:
         self.settings = Settings(scenarios=(scenario,), **given)
         self.result = simulate(folder, self.settings)
         self.truths = read_truth(folder)
+        self.attempts = read_attempts(folder)
 
     @cached_property
     def rows(self):
