@@ -678,7 +678,7 @@ def test_what_waits_for_a_client_s_pushes_three_times_is_no_alert_by_itself():
 
 
 def test_a_client_s_run_is_a_case_where_its_push_is_larger_than_other_clients_too():
-    scene = nominee(1, lots=600)
+    scene = nominee(1, others=200, lots=600)
     (hit,) = scene.found()
     assert (hit.evidence, hit.all_legs, hit.significant) == ("supported", True, False)
     assert scene.people(hit)[:2] == ["NOM", "MM"]
