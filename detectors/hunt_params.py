@@ -125,7 +125,7 @@ class StopHuntingParams(Params, frozen=True):
             "probability",
             "of a run that the group pushed beside likewise; where clients leave many stops others "
             "run some sixty clusters an hour and instrument: one in 250,000 is about one in six "
-            "days on thirty instruments; at five times that three alerts of nine clean days were "
+            "days on thirty instruments; at five times that three alerts of ten clean days were "
             "such runs, and the same hunts were found",
         ),
     ] = 0.000004
