@@ -173,8 +173,8 @@ class Cases:
         """Tell a case once it is over and all that it cost is known."""
         if not case.is_over or any(part.twin for part in case.parts):
             return
-        if not (case.kept or case.order_ids or case.trade_ids):
-            return
+        if not (case.kept or (case.own and case.filled_lots)):
+            return  # nothing was done: no attempt either
         named = [port.engine.name for port in case.ports[: len(case.ports) - len(case.further)]]
         further = [port.engine.name for port in case.further]
         if len(named) != 1:
@@ -189,7 +189,7 @@ class Cases:
                 start_ns=case.start_ns,
                 end_ns=case.end_ns,
                 severity=self._severity,
-                order_ids=tuple(case.order_ids),
+                order_ids=tuple(case.order_ids if case.kept else (o.id for o in case.own)),
                 trade_ids=tuple(case.trade_ids),
                 client_harm=_harm(case, lost),
                 instruments=tuple(further),

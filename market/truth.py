@@ -1,7 +1,8 @@
 """What a labelled tape holds of abuse: the records of `truth.json`, and their names.
 
 `attempts.json`, beyond the wire contract, has records of the same kind: conduct that was begun and
-came to nothing, as an order held that lost no fill. It is no case, so nobody has to find it; but an
+came to nothing, as a fill ahead of an order held that lost none: the ids are the group's own
+alone. It is no case, so nobody has to find it; but an
 alert that tells of it is not wrong either.
 """
 
@@ -76,6 +77,7 @@ def write_truth(folder: Path, truths: Sequence[Truth]) -> None:
 
 def write_attempts(folder: Path, attempts: Sequence[Truth]) -> None:
     """Write what came to nothing, likewise; no file where there is none."""
+    (folder / ATTEMPTS).unlink(missing_ok=True)
     if attempts:
         _write(folder / ATTEMPTS, attempts)
 

@@ -23,7 +23,7 @@ from market.score import Scoreboard, scoreboard
 from market.seeds import first_seeds
 from market.simulate import simulate
 from market.sweep import Plan, Run, Sweep, count_tape, sweep, write_sweep
-from market.truth import SCENARIOS, read_truth
+from market.truth import SCENARIOS, read_attempts, read_truth
 from monitor.config import Config
 from monitor.logs import configure_logging
 from monitor.replay import replay
@@ -68,6 +68,7 @@ def evaluate_tape(
         A detector failed.
     """
     read_truth(tape)  # before a long replay
+    read_attempts(tape)
     summary = None
     if alerts is not None:
         found: Sequence[Alert] = _read(alerts)

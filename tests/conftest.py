@@ -44,7 +44,10 @@ def left_as_it_was(folder: Path) -> Iterator[Path]:
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file of a folder, by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.fixture(scope="session")

@@ -99,13 +99,14 @@ def test_the_group_executes_while_the_client_is_held(tapes, severity, evasion):
 
 def test_what_came_to_nothing_is_told_apart_from_what_did(tapes):
     """The group took ahead of what it held, and the client was filled all the same."""
-    tape = tapes(severity=0.5)
+    tape = tapes(severity=0.5, evasion="short_hold")
     assert tape.attempts
     assert {attempt.scenario for attempt in tape.attempts} == {"trading_ahead"}
     of_cases = {name for truth in tape.truths for name in truth.order_ids}
     for attempt in tape.attempts:
         own = [r for r in tape.orders(attempt) if r[0]["account"] in attempt.accounts]
-        assert own
+        assert [r[0]["order_id"] for r in own] == list(attempt.order_ids)
+        assert tape.trades(attempt)
         assert not of_cases & {r[0]["order_id"] for r in own}
 
 
