@@ -15,6 +15,7 @@ from market.truth import Truth
 
 EXAMPLES: Final = 20
 """Wrong alerts of a detector, and missed cases of a scenario, that are told one by one."""
+NOT_RIGHT: Final = ("vague", "wrong")
 DAY_NS: Final = 86_400_000_000_000
 SECOND_NS: Final = 1_000_000_000
 
@@ -141,8 +142,7 @@ def count(
         The last revision of each.
     truths : iterable of Truth
     attempts : iterable of Truth
-        What came to nothing: an alert that is not right about a case, and would be about one of
-        these, is left out.
+        What came to nothing: an alert on these alone is left out.
     length_ns : int
         From the tape's first to its last event.
     instruments : int
@@ -150,26 +150,20 @@ def count(
     """
     given = sorted(alerts, key=lambda a: (a.detected_ns, a.alert_id, a.detector))
     cases = sorted(truths, key=lambda t: (t.start_ns, t.end_ns, msgspec.json.encode(t)))
-    judge = Judge(cases, length_ns)
+    judge = Judge(cases, length_ns, list(attempts))
     claims = [alert for alert in given if counts(alert)]
     judged = [alert for alert in claims if judge.known(alert)]
-    tried = Judge(list(attempts), length_ns)
-    verdicts: dict[int, Verdict] = {}
+    verdicts = {place: judge.verdict(alert) for place, alert in enumerate(judged)}
     detectors: dict[str, DetectorCount] = {}
-    for place, alert in enumerate(judged):
-        verdict = judge.verdict(alert)
-        if verdict.worth != "right" and tried.verdict(alert).worth == "right":
-            one = DetectorCount(attempts=1)
-        else:
-            verdicts[place] = verdict
-            one = DetectorCount(1, int(verdict.worth == "right"), int(verdict.worth == "vague"))
-        detectors[alert.detector] = detectors.get(alert.detector, DetectorCount()) + one
+    for place, verdict in verdicts.items():
+        name = judged[place].detector
+        detectors[name] = detectors.get(name, DetectorCount()) + _one(verdict)
     found = finders(verdicts)
     besides = {place for verdict in verdicts.values() for place in verdict.also} - set(found)
     scenarios: dict[str, list[int]] = {}
     for place, truth in enumerate(cases):
         scenarios.setdefault(truth.scenario, []).append(place)
-    wrong = [_wrong(judged[p], v) for p, v in verdicts.items() if v.worth != "right"]
+    wrong = [_wrong(judged[p], v) for p, v in verdicts.items() if v.worth in NOT_RIGHT]
     missed = [case for place, case in enumerate(cases) if place not in found]
     return Counts(
         scenarios={
@@ -183,6 +177,12 @@ def count(
         wrong=tuple(_first(wrong, lambda alert: alert.detector)),
         missed=tuple(_first(missed, lambda case: case.scenario)),
     )
+
+
+def _one(verdict: Verdict) -> DetectorCount:
+    if verdict.worth == "attempt":
+        return DetectorCount(attempts=1)
+    return DetectorCount(1, int(verdict.worth == "right"), int(verdict.worth == "vague"))
 
 
 def add_up(parts: Iterable[Counts]) -> Counts:

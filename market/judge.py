@@ -1,4 +1,4 @@
-"""What each alert is worth against the truth of a tape: right, vague or wrong.
+"""What each alert is worth against the truth of a tape: right, vague, wrong, or on an attempt.
 
 The contract's match comes first; then the rules against alerts that say so much that they cannot
 miss. Each alert is judged by itself, so no other alert can change what it is worth.
@@ -42,7 +42,8 @@ MIN_ACCOUNT_SHARE: Final = 0.2
 account beside the four known ones of a group."""
 SECOND_NS: Final = 1_000_000_000
 
-Worth = Literal["right", "vague", "wrong"]
+Worth = Literal["right", "vague", "wrong", "attempt"]
+"""`attempt`: it tells of conduct that came to nothing, and of no case; neither right nor wrong."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,17 +61,24 @@ class Judge:
 
     Parameters
     ----------
-    truths : sequence of Truth
+    cases : sequence of Truth
     length_ns : int
         From the tape's first to its last event.
+    attempts : sequence of Truth
+        What came to nothing. An alert's ids and names are explained by both together; no attempt
+        is found.
     """
 
-    def __init__(self, truths: Sequence[Truth], length_ns: int) -> None:
-        self._truths = truths
+    def __init__(
+        self, cases: Sequence[Truth], length_ns: int, attempts: Sequence[Truth] = ()
+    ) -> None:
+        self._truths = [*cases, *attempts]
+        self._cases = len(cases)
+        """Places from here on are attempts'."""
         self._length_ns = length_ns
-        self._ids = [frozenset((*t.order_ids, *t.trade_ids)) for t in truths]
+        self._ids = [frozenset((*t.order_ids, *t.trade_ids)) for t in self._truths]
         self._by_name: dict[str, list[int]] = defaultdict(list)
-        for place, truth in enumerate(truths):
+        for place, truth in enumerate(self._truths):
             for name in {truth.scenario, *truth.also}:
                 self._by_name[name].append(place)
         self._known = {*SCENARIOS, *self._by_name}
@@ -96,8 +104,11 @@ class Judge:
             kept += by_time
         if not kept or not self._few_names(names, kept):
             return Verdict(worth="vague")
-        own = tuple(place for place in sorted(kept) if self._truths[place].scenario in names)
-        return Verdict(worth="right", own=own, also=tuple(sorted(set(kept) - set(own))))
+        cases = sorted(place for place in kept if place < self._cases)
+        if not cases:
+            return Verdict(worth="attempt")
+        own = tuple(place for place in cases if self._truths[place].scenario in names)
+        return Verdict(worth="right", own=own, also=tuple(sorted(set(cases) - set(own))))
 
     def _meets(self, alert: Alert, ids: frozenset[str], place: int) -> bool:
         """Return whether instrument, accounts, time and ids are those of a case."""

@@ -13,7 +13,7 @@ import msgspec
 from ingest.instruments import Instrument
 from market import population
 from market.assembly import Market, Settings
-from market.truth import Truth, write_attempts, write_truth
+from market.truth import ATTEMPTS, Truth, write_attempts, write_truth
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ def simulate(
     _write_tables(out, market)
     write_truth(out, market.truths)
     write_attempts(out, market.attempts)
-    text = _readme(result, market.truths)
+    text = _readme(result, market.truths, market.attempts)
     (out / "README.md").write_text(text, encoding="utf-8", newline="\n")
     return result
 
@@ -99,7 +99,7 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def _readme(result: Simulated, truths: Sequence[Truth]) -> str:
+def _readme(result: Simulated, truths: Sequence[Truth], attempts: Sequence[Truth]) -> str:
     given = msgspec.to_builtins(result.settings) | {
         "scenarios": ", ".join(result.settings.scenarios) or "none"
     }
@@ -107,6 +107,8 @@ def _readme(result: Simulated, truths: Sequence[Truth]) -> str:
     held = "no abuse (`truth.json` is empty)"
     if truths:
         held = f"{len(truths):,} cases of abuse (`truth.json` names them)"
+    if attempts:
+        held += f", {len(attempts):,} attempts that came to nothing (`{ATTEMPTS}`)"
     cases = "".join(f"| {name} | {count:,} |\n" for name, count in result.cases.items())
     table = f"\n| abuse | cases |\n| --- | --- |\n{cases}" if cases else ""
     return f"""# A simulated tape

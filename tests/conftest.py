@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,18 +35,11 @@ def left_as_it_was(folder: Path) -> Iterator[Path]:
 
     What one test writes beside a shared tape is input to the next, in whatever order they run.
     """
+    from tests.support.digests import digests
+
     before = digests(folder)
     yield folder
     assert digests(folder) == before, f"a test wrote into the shared {folder.name}: copy it"
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a folder, by name."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 @pytest.fixture(scope="session")

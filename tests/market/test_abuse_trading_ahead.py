@@ -101,6 +101,8 @@ def test_what_came_to_nothing_is_told_apart_from_what_did(tapes):
     """The group took ahead of what it held, and the client was filled all the same."""
     tape = tapes(severity=0.5, evasion="short_hold")
     assert tape.attempts
+    told = f"{len(tape.attempts):,} attempts that came to nothing (`attempts.json`)"
+    assert told in (tape.folder / "README.md").read_text()
     assert {attempt.scenario for attempt in tape.attempts} == {"trading_ahead"}
     of_cases = {name for truth in tape.truths for name in truth.order_ids}
     for attempt in tape.attempts:

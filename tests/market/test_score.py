@@ -88,6 +88,15 @@ def test_an_alert_on_what_came_to_nothing_is_neither_right_nor_wrong():
     assert (scored.recall.count, scored.recall.of) == (1, 1)
 
 
+def test_an_alert_on_a_case_and_on_what_came_to_nothing_is_not_vague():
+    tried = tuple(f"t{i}" for i in range(6))
+    told = [alert("together", order_ids=("o1", *tried))]
+    assert board(told, [truth(order_ids=("o1",))]).vague == 1
+    scored = board(told, [truth(order_ids=("o1",))], [truth(order_ids=tried)])
+    assert (scored.precision.count, scored.vague, scored.attempts) == (1, 0, 0)
+    assert (scored.recall.count, scored.recall.of) == (1, 1)
+
+
 def test_precision_is_by_detector_and_wrong_alerts_are_told():
     alerts = [
         alert("a", detector="one"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 from collections import Counter
@@ -16,6 +15,7 @@ from market.check import check_clean
 from market.simulate import simulate
 from monitor.config import default_config
 from monitor.replay import replay
+from tests.support.digests import digests
 
 SHORT = {"hours": 0.1, "instruments": 2}
 
@@ -27,10 +27,6 @@ def tape(tmp_path_factory):
     return folder
 
 
-def digest(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
-
-
 def records(folder, name):
     with (folder / f"{name}.ndjson").open() as file:
         return [json.loads(line) for line in file]
@@ -39,8 +35,8 @@ def records(folder, name):
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tape, tmp_path):
     simulate(tmp_path / "again", Settings(seed=101, **SHORT))
     simulate(tmp_path / "other", Settings(seed=102, **SHORT))
-    assert digest(tmp_path / "again") == digest(tape)
-    differing = {n for n, d in digest(tmp_path / "other").items() if d != digest(tape)[n]}
+    assert digests(tmp_path / "again") == digests(tape)
+    differing = {n for n, d in digests(tmp_path / "other").items() if d != digests(tape)[n]}
     assert {"orders.ndjson", "trades.ndjson", "reference.ndjson", "README.md"} == differing
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from market.simulate import simulate
 from market.truth import read_attempts, read_truth
 from monitor.config import default_config
 from monitor.replay import replay
+from tests.support.digests import digests
 
 AFMM = "MM1"
 
@@ -69,10 +69,7 @@ class Labelled:
             yield where[0]
 
     def digest(self):
-        return {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(self.folder.iterdir())
-        }
+        return digests(self.folder)
 
 
 class Tapes:
