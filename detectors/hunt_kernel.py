@@ -11,14 +11,12 @@ from typing import Final
 
 import numpy as np
 
+from detectors.hunt_push import initiated, leg_of, run_of
 from detectors.hunt_quotes import (
-    ADDED,
     H_LIVE,
-    HEAD_OWN,
     Q_LOTS,
     Q_MADE,
     added_to,
-    as_many,
     away,
     come,
     gone,
@@ -27,6 +25,78 @@ from detectors.hunt_quotes import (
     place_of,
     quote_at,
     seen,
+)
+from detectors.hunt_state import (
+    CATCH,
+    F_ACCOUNT,
+    F_ADDED,
+    F_ASK,
+    F_BID,
+    F_COMPLEX,
+    F_DOUBT,
+    F_EXTREME,
+    F_FIRST,
+    F_LAST,
+    F_LOTS,
+    F_MET,
+    F_NS,
+    F_ROLE,
+    F_RUN,
+    F_SEQ,
+    F_SIDE,
+    FAR,
+    FLIGHTS,
+    H_COME_ADDED,
+    H_COME_SEQ,
+    H_FLIGHTS,
+    H_LAST,
+    H_LEGS,
+    H_NEXT_NS,
+    H_OPEN,
+    H_SEEN_BUY,
+    H_SEEN_SELL,
+    H_STOPS,
+    H_TRIGGER,
+    L_ACCOUNT,
+    L_FIRST,
+    L_KIND,
+    L_LAST,
+    L_LOTS,
+    L_NS,
+    L_PRICE,
+    L_RUN,
+    L_SEQ,
+    LEGS,
+    NEAR,
+    R_ASK,
+    R_BACK,
+    R_BID,
+    R_CAUGHT,
+    R_DOUBT,
+    R_DUE,
+    R_FILLED,
+    R_FROM_NS,
+    R_INSTRUMENT,
+    R_LAST_NS,
+    R_NUMBER,
+    R_PEAK,
+    R_SIDE,
+    R_STOPS,
+    RUNS,
+    S_ACCOUNT,
+    S_CAUGHT,
+    S_COST,
+    S_DUE,
+    S_ENTRY,
+    S_FILLED,
+    S_NS,
+    S_RUN,
+    S_SEQ,
+    S_SIDE,
+    SAMPLE_NS,
+    STOP,
+    STOPS,
+    TAKE,
 )
 from detectors.ring_buffer import place_of_seq
 from ingest.compiled import njit
@@ -40,52 +110,6 @@ COLUMNS: Final = (
     "buy_role", "sell_role",
 )  # fmt: skip
 
-FLIGHTS: Final = 64
-STOPS: Final = 128
-LEGS: Final = 256
-RUNS: Final = 16
-"""Kept an instrument: flights, triggered stops, legs of open runs, open runs; of more than so many
-the oldest is forgotten."""
-SAMPLE_NS: Final = 1_000_000_000
-"""Least time between two moments at which the habit is seen: what was added is there for seconds,
-so that looks closer together see the same thing twice."""
-
-# Head of an instrument: what hunt_quotes keeps there; how many were made of each, the stop in
-# flight, the next deadline; the order before, and what an order of the group met that may trade;
-# when the habit is to be seen again.
-H_FLIGHTS, H_STOPS, H_LEGS, H_RUNS, H_OPEN, H_TRIGGER, H_NEXT_NS = range(HEAD_OWN, HEAD_OWN + 7)
-H_LAST, H_COME_SEQ, H_COME_ADDED, H_SEEN_BUY, H_SEEN_SELL = range(HEAD_OWN + 7, HEAD_OWN + 12)
-HEAD_FIELDS: Final = HEAD_OWN + 12
-
-# A flight. F_RUN: run of the stop that it is, 0 = none; F_MET: of the resting stop-limit that its
-# latest trade filled. F_ADDED: orders that the group had just
-# added on the side that it meets.
-F_SEQ, F_NS, F_SIDE, F_ACCOUNT, F_COMPLEX, F_LOTS, F_BID, F_ASK = range(8)
-F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_ADDED, F_ROLE, F_MET = range(8, 16)
-FLIGHT_FIELDS: Final = 16
-
-# A stop that triggered; S_RUN 0 = by nobody's push. S_COST: half ticks times lots beyond the price
-# before the push.
-S_SEQ, S_ENTRY, S_ACCOUNT, S_RUN, S_DUE, S_FILLED, S_CAUGHT, S_COST, S_SIDE, S_NS = range(10)
-STOP_FIELDS: Final = 10
-
-# A leg of a run. PUSH: seq, first and last trade; of another's run also the group's beside it.
-# CATCH: trade seq, entry seq, when it was entered (0: it was moved since, or it took a stop-limit
-# that rests). TAKE: the same of one that took a stop-limit within the longest push of the trigger.
-L_RUN, L_KIND, L_SEQ, L_FIRST, L_LAST, L_ACCOUNT, L_LOTS, L_PRICE, L_NS = range(9)
-LEG_FIELDS: Final = 9
-PUSH, CATCH, STOP, NEAR, TAKE = range(1, 6)
-"""Kinds of legs; STOP and NEAR (a stop of that side and time that others triggered) are made on
-writing out."""
-
-# A run. R_BESIDE: lots that the group pushed beside another's run. R_MANY: of the moments seen,
-# those at which at least 1, 2, ... orders had been added.
-R_NUMBER, R_SIDE, R_COMPLEX, R_ACCOUNT, R_SEQ, R_FROM_NS, R_FIRST_NS, R_LAST_NS = range(8)
-R_BID, R_ASK, R_EXTREME, R_ORDERS, R_LOTS, R_AGAINST, R_ADVANCE, R_ALL = range(8, 16)
-R_STOPS, R_DUE, R_FILLED, R_CAUGHT, R_BACK, R_DOUBT, R_PUSHED, R_INSTRUMENT = range(16, 24)
-R_PEAK, R_ADDED, R_SEEN, R_ROLE, R_BESIDE, R_MANY = range(24, 30)
-RUN_FIELDS: Final = R_MANY + ADDED
-
 _NULL: Final = int(NULL)
 _TRIGGER, _STATUS, _TRADE = int(Kind.TRIGGER), int(Kind.STATUS), int(Kind.TRADE)
 _CONTINUOUS: Final = int(Phase.CONTINUOUS)
@@ -96,167 +120,6 @@ _LIMIT, _NO_TYPE = int(OrderType.LIMIT), int(OrderType.NONE)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _MAKER: Final = int(Role.AFFILIATED_MM)
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
-FAR: Final = 2**62
-"""No touch has been seen since the last trigger."""
-
-
-@njit(cache=True)
-def _advance(flight: Array) -> int:
-    """Return how far a flight took the price beyond the touch it found, ticks."""
-    touch = flight[F_ASK] if flight[F_SIDE] > 0 else flight[F_BID]
-    if touch == _NULL:
-        return 0
-    return int(max(0, flight[F_SIDE] * (flight[F_EXTREME] - touch)))
-
-
-@njit(cache=True)
-def _chain(  # noqa: PLR0917
-    ring: Array, made: int, now_ns: int, side: int, account: int, pause_ns: int, push_ns: int
-) -> tuple[int, int, int, int, int, int]:
-    """Return a party's push up to now: flights to its first, orders, lots, lots against, ticks.
-
-    `account` -1 is the complex. The last figure is the ticks that all flights of that time gained.
-    """
-    first, orders, lots, against, ticks, since = -1, 0, 0, 0, 0, now_ns
-    for back in range(min(made, FLIGHTS)):
-        flight = ring[(made - 1 - back) % FLIGHTS]
-        if now_ns - flight[F_NS] > push_ns or since - flight[F_NS] > pause_ns:
-            break
-        if flight[F_RUN] != 0:
-            continue
-        mine = flight[F_COMPLEX] != 0 if account < 0 else flight[F_ACCOUNT] == account
-        if mine and flight[F_SIDE] == side:
-            first, since = back, flight[F_NS]
-            orders += 1
-            lots += flight[F_LOTS]
-            ticks += _advance(flight)
-    total = 0
-    for back in range(first + 1):
-        flight = ring[(made - 1 - back) % FLIGHTS]
-        if flight[F_RUN] != 0:
-            continue
-        mine = flight[F_COMPLEX] != 0 if account < 0 else flight[F_ACCOUNT] == account
-        if flight[F_SIDE] == side:
-            total += _advance(flight)
-        elif mine:
-            against += flight[F_LOTS]
-    return first, orders, lots, against, ticks, total
-
-
-@njit(cache=True)
-def _run(runs: Array, number: int) -> int:
-    """Return where an open run is kept, or -1."""
-    for at in range(RUNS):
-        if number != 0 and runs[at, R_NUMBER] == number:
-            return at
-    return -1
-
-
-@njit(cache=True)
-def _leg(  # noqa: PLR0917
-    own: Array, ring: Array, runs: Array, lost: Array, number: int, kind: int, seq: int,
-    first: int, last: np.int64, account: int, lots: int, price: int, at_ns: int,
-) -> None:  # fmt: skip
-    leg = ring[own[H_LEGS] % LEGS]
-    if own[H_LEGS] >= LEGS and _run(runs, leg[L_RUN]) >= 0:
-        lost[0] += 1
-        runs[_run(runs, leg[L_RUN]), R_DOUBT] = 1
-    leg[L_RUN], leg[L_KIND], leg[L_SEQ], leg[L_FIRST], leg[L_LAST] = number, kind, seq, first, last
-    leg[L_ACCOUNT], leg[L_LOTS], leg[L_PRICE], leg[L_NS] = account, lots, price, at_ns
-    own[H_LEGS] += 1
-
-
-@njit(cache=True)
-def _initiated(  # noqa: PLR0917
-    own: Array, flights: Array, runs: Array, legs: Array, habit: Array, lost: Array, side: int,
-    now_ns: int, pause_ns: int, push_ns: int,
-) -> int:  # fmt: skip
-    """Return where the run is that a stop's trigger belongs to, opened if need be; -1 = nobody's.
-
-    A stop that the fills of another stop trigger belongs to that one's run.
-    """
-    made = own[H_FLIGHTS]
-    if made == 0:
-        return -1
-    newest = flights[(made - 1) % FLIGHTS]
-    number, met = newest[F_RUN], _run(runs, newest[F_MET])
-    if met >= 0 and runs[met, R_SIDE] == side and now_ns - runs[met, R_FIRST_NS] <= push_ns:
-        number = newest[F_MET]
-    elif newest[F_SIDE] != side or now_ns - newest[F_NS] > pause_ns:
-        return -1
-    if number != 0:
-        return int(_run(runs, number))
-    party, since, beside = -1, -1, 0
-    first, orders, lots, against, ticks, total = _chain(
-        flights, made, now_ns, side, party, pause_ns, push_ns
-    )
-    if first < 0 or (newest[F_COMPLEX] == 0 and 2 * ticks < max(1, total)):
-        party = newest[F_ACCOUNT]
-        if newest[F_COMPLEX] != 0 or party < 0:
-            return -1
-        if lots > against:
-            since, beside = first, lots - against
-        first, orders, lots, against, ticks, total = _chain(
-            flights, made, now_ns, side, party, pause_ns, push_ns
-        )
-    begun = flights[(made - 1 - first) % FLIGHTS]
-    at = -1
-    for place in range(RUNS):
-        run = runs[place]
-        if (
-            run[R_NUMBER] != 0
-            and run[R_SIDE] == side
-            and (run[R_COMPLEX] != 0) == (party < 0)
-            and (party < 0 or run[R_ACCOUNT] == party)
-            and now_ns - run[R_FIRST_NS] <= push_ns
-        ):
-            at = place
-    if at < 0:
-        for place in range(RUNS):
-            if runs[place, R_NUMBER] == 0:
-                at = place
-        if at < 0:
-            lost[0] += 1
-            return -1
-        own[H_RUNS] += 1
-        own[H_OPEN] += 1
-        run = runs[at]
-        run[:] = 0
-        run[R_NUMBER], run[R_SIDE] = own[H_RUNS], side
-        run[R_COMPLEX], run[R_ACCOUNT] = 1 if party < 0 else 0, begun[F_ACCOUNT]
-        run[R_SEQ], run[R_FROM_NS], run[R_FIRST_NS] = begun[F_SEQ], begun[F_NS], now_ns
-        run[R_BID], run[R_ASK] = begun[F_BID], begun[F_ASK]
-        run[R_ADDED], run[R_ROLE] = -1, begun[F_ROLE]
-        run[R_EXTREME] = run[R_PEAK] = newest[F_EXTREME]
-    run = runs[at]
-    run[R_ORDERS], run[R_LOTS] = max(run[R_ORDERS], orders), max(run[R_LOTS], lots)
-    run[R_AGAINST] = max(run[R_AGAINST], against)
-    run[R_BESIDE] = max(run[R_BESIDE], beside)
-    if ticks >= run[R_ADVANCE]:
-        run[R_ADVANCE], run[R_ALL] = ticks, total
-    for back in range(max(first, since), -1, -1):
-        flight = flights[(made - 1 - back) % FLIGHTS]
-        mine = flight[F_COMPLEX] != 0 if party < 0 else flight[F_ACCOUNT] == party
-        mine = mine and back <= first
-        aside = flight[F_COMPLEX] != 0 and back <= since
-        if not (mine or aside) or flight[F_SIDE] != side or flight[F_RUN] != 0:
-            continue
-        if flight[F_ADDED] > run[R_ADDED]:
-            run[R_ADDED], run[R_SEEN] = flight[F_ADDED], habit[ADDED + 1]
-            for more in range(ADDED):
-                run[R_MANY + more] = as_many(habit, more + 1)
-        if mine and side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
-            run[R_EXTREME] = flight[F_EXTREME]
-            if side * (flight[F_EXTREME] - run[R_PEAK]) > 0:
-                run[R_PEAK] = flight[F_EXTREME]
-        if flight[F_SEQ] > run[R_PUSHED]:
-            run[R_PUSHED] = flight[F_SEQ]
-            run[R_DOUBT] |= flight[F_DOUBT]
-            _leg(
-                own, legs, runs, lost, run[R_NUMBER], PUSH, flight[F_SEQ], flight[F_FIRST],
-                flight[F_LAST], flight[F_ACCOUNT], flight[F_LOTS], flight[F_EXTREME], flight[F_NS],
-            )  # fmt: skip
-    return at
 
 
 @njit(cache=True)
@@ -424,7 +287,7 @@ def scan(  # noqa: PLR0917
             if at < 0:
                 continue
             stop = stops[x, at]
-            here = _run(runs[x], stop[S_RUN])
+            here = run_of(runs[x], stop[S_RUN])
             if here < 0:
                 continue
             run = runs[x, here]
@@ -446,7 +309,7 @@ def scan(  # noqa: PLR0917
                 from_ns = np.int64(0)
                 if rested and made == entry[i] and lifetime[i] != _NULL:
                     from_ns = clock[i] - lifetime[i]
-                _leg(
+                leg_of(
                     own, legs[x], runs[x], lost, run[R_NUMBER], TAKE if taken else CATCH, seq[i],
                     entry[i] if rested else flying, from_ns, other, quantity[i], price[i],
                     clock[i],
@@ -459,14 +322,14 @@ def scan(  # noqa: PLR0917
                 or in_complex[i] != 0
             ):
                 continue
-            at = _initiated(
+            at = initiated(
                 own, flights[x], runs[x], legs[x], habit[x], lost, side[i], clock[i], pause_ns,
                 push_ns,
             )  # fmt: skip
             stop = stops[x, own[H_STOPS] % STOPS]
-            if own[H_STOPS] >= STOPS and _run(runs[x], stop[S_RUN]) >= 0:
+            if own[H_STOPS] >= STOPS and run_of(runs[x], stop[S_RUN]) >= 0:
                 lost[0] += 1
-                runs[x, _run(runs[x], stop[S_RUN]), R_DOUBT] = 1
+                runs[x, run_of(runs[x], stop[S_RUN]), R_DOUBT] = 1
             own[H_STOPS] += 1
             due = leaves[i] if leaves[i] != _NULL else max(0, leaves_before[i])
             stop[S_SEQ], stop[S_ENTRY], stop[S_ACCOUNT] = seq[i], entry[i], account[i]

@@ -8,8 +8,9 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors import hunt_kernel as k
 from detectors import hunt_quotes as q
+from detectors import hunt_state as k
+from detectors.hunt_kernel import COLUMNS, scan
 from detectors.kept import Kept
 from ingest.axes import ByCode, Count
 from ingest.events import NULL, Array, Batch, Role
@@ -238,11 +239,11 @@ class Runs:
 
     def scan(self, batch: Batch) -> Iterator[Run]:
         """Yield the runs whose horizon the batch passes, in its row order."""
-        columns = tuple(batch[name] for name in k.COLUMNS)
+        columns = tuple(batch[name] for name in COLUMNS)
         row = 0
         s = self._kept
         while row < len(batch):
-            row, runs, legs = k.scan(
+            row, runs, legs = scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
                 s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_past"], s["hunt_usual"],
                 s["hunt_habit"], s["hunt_lost"], self._out, self._out_legs,
