@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from detectors.agreements import SECOND, Agreement, Stretch, Window
-from detectors.presence_kernel import COLUMNS, advance, end_stretch, restand, scan, settle
+from detectors.presence_kernel import COLUMNS, restand, scan
 from detectors.presence_state import (
     FIRST_SUM,
     I_DOUBT,
@@ -75,6 +75,7 @@ from detectors.presence_state import (
     SURE,
     UNSURE,
 )
+from detectors.presence_time import advance, end_stretch, settle
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
 from ingest.events import Array, Batch
