@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.agreements import SECOND, Agreement, Stretch, Window
+from detectors.agreements import SECOND, Agreement, Window
 from detectors.presence_kernel import COLUMNS, restand, scan
 from detectors.presence_state import (
     FIRST_SUM,
@@ -18,11 +18,9 @@ from detectors.presence_state import (
     I_LAST_NS,
     I_LAST_SEQ,
     I_NEXT,
-    I_REASONED,
     KEPT,
     KEPT_FIELDS,
     LAST_SUM,
-    MEMBERS,
     N_LIMIT,
     N_RATIO,
     N_SPREAD,
@@ -31,51 +29,33 @@ from detectors.presence_state import (
     OWN_FIELDS,
     RANGES,
     ROOM,
-    S_ABSENT,
     S_ACCOUNTS,
     S_AT_SEQ,
     S_BROKEN,
-    S_CALM_OPEN,
-    S_CALM_PRESENT,
     S_CAP,
     S_CODE,
-    S_EXCUSED,
     S_GAP,
     S_IN_FORCE,
     S_LAST_NS,
     S_LEAST,
     S_LENGTH,
-    S_LONGEST,
     S_LOST_ASKS,
     S_LOST_BIDS,
-    S_MEMBER,
     S_MIN_LOTS,
-    S_MISS_KINDS,
-    S_MISS_NS,
-    S_MISS_SEQ,
-    S_MISSES,
-    S_ONE_SIDED,
-    S_OPEN,
     S_PARTY,
-    S_PRESENT,
     S_SEGMENT,
     S_SEQ,
     S_START,
-    S_STRESS_OPEN,
-    S_STRESS_PRESENT,
-    S_THIN,
-    S_TWO_SIDED,
-    S_UNEVEN,
     S_UNKNOWN,
     S_UNSURE,
     S_UNTIL,
-    S_WIDE,
     S_WINDOW_NS,
     SLOT_FIELDS,
     SURE,
     UNSURE,
 )
 from detectors.presence_time import advance, end_stretch, settle
+from detectors.presence_window import window_of
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
 from ingest.events import Array, Batch
@@ -342,51 +322,11 @@ class Presence:
         slot[S_SEQ] = max(slot[S_SEQ], slot[S_AT_SEQ])
 
     def _window(self, place: int, end_ns: int, *, is_over: bool = True) -> Window:
-        slot, numbers = self._slots[place].tolist(), self._numbers[place]
-        kept = self._kept[place, : min(KEPT, slot[S_MISSES])].tolist()
-        if slot[S_MISS_NS]:
-            last_seq = max(int(self._own[slot[S_CODE], I_LAST_SEQ]), slot[S_MISS_SEQ])
-            kept.append([slot[S_MISS_NS], end_ns, slot[S_MISS_KINDS], slot[S_MISS_SEQ], last_seq])
-            slot[S_LONGEST] = max(slot[S_LONGEST], end_ns - slot[S_MISS_NS])
-            slot[S_MISSES] += 1
-        members = slot[S_MEMBER : S_MEMBER + MEMBERS]
-        two_sided = slot[S_TWO_SIDED]
-        return Window(
-            instrument=slot[S_CODE],
-            party=slot[S_PARTY],
-            accounts=tuple(member - 1 for member in members if member),
-            in_force=bool(slot[S_IN_FORCE]),
-            start_ns=slot[S_START],
-            from_ns=slot[S_SEGMENT],
-            end_ns=end_ns,
-            until_ns=slot[S_UNTIL],
+        slot = self._slots[place]
+        return window_of(
+            slot, self._numbers[place], self._kept[place], self._own[slot[S_CODE]], end_ns,
             is_over=is_over,
-            window_ns=slot[S_WINDOW_NS],
-            min_lots=slot[S_MIN_LOTS],
-            max_spread_bps=float(numbers[N_LIMIT]) * 2e4,
-            min_ratio=float(numbers[N_RATIO]),
-            open_ns=slot[S_OPEN],
-            present_ns=slot[S_PRESENT],
-            absent_ns=slot[S_ABSENT],
-            one_sided_ns=slot[S_ONE_SIDED],
-            thin_ns=slot[S_THIN],
-            wide_ns=slot[S_WIDE],
-            uneven_ns=slot[S_UNEVEN],
-            unknown_ns=slot[S_UNKNOWN],
-            excused_ns=slot[S_EXCUSED],
-            two_sided_ns=two_sided,
-            spread_bps=float(numbers[N_SPREAD]) * SECOND / two_sided if two_sided else 0.0,
-            longest_ns=slot[S_LONGEST],
-            misses=slot[S_MISSES],
-            calm_open_ns=slot[S_CALM_OPEN],
-            calm_present_ns=slot[S_CALM_PRESENT],
-            stress_open_ns=slot[S_STRESS_OPEN],
-            stress_present_ns=slot[S_STRESS_PRESENT],
-            gap=bool(slot[S_GAP]),
-            at_seq=slot[S_AT_SEQ],
-            stretches=tuple(sorted((Stretch(*row) for row in kept), key=lambda s: s.from_ns)),
-            has_reasons=bool(self._own[slot[S_CODE], I_REASONED]),
-        )
+        )  # fmt: skip
 
     def snapshot(self) -> Snapshot:
         """Return the slots, each instrument's together, and what is kept of instruments."""
