@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from detectors.ahead_params import TradingAheadParams
-from detectors.held_orders import GATE, RFQ, TRIGGER, Execution, Hold
+from detectors.ahead_state import GATE, RFQ, TRIGGER
+from detectors.held_orders import Execution, Hold
 from detectors.statistics import binomial_tail, poisson_tail, spent
 from ingest.events import NULL, Role
 

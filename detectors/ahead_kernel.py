@@ -8,11 +8,72 @@ the executions within it and those fills are written out.
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
 
+from detectors.ahead_hold import begin, decay, overtakers, write_out
+from detectors.ahead_state import (
+    BEGAN_NS,
+    C_ACCOUNT,
+    C_AT_ONCE,
+    C_CLASS,
+    C_CLEAR,
+    C_CROSSED,
+    C_DOUBT,
+    C_ENTRY,
+    C_EXPECTED,
+    C_FILLS,
+    C_FOK,
+    C_FROM,
+    C_LAST_NS,
+    C_LAST_SEQ,
+    C_LATE,
+    C_LIMIT,
+    C_LOTS,
+    C_OPEN,
+    C_PASSED,
+    C_RELEASED,
+    C_ROLE,
+    C_SEQ,
+    C_SIDE,
+    C_USUAL,
+    C_WAY,
+    CAME_CLIENT,
+    CAME_KEPT,
+    CAME_MAKER,
+    E_ACCOUNT,
+    E_ENTRY,
+    E_FROM,
+    E_GROUP,
+    E_INCOMING,
+    E_LATE,
+    E_LOTS,
+    E_NS,
+    E_PRICE,
+    E_RECEIVED,
+    E_SEQ,
+    E_SIDE,
+    E_SINCE,
+    E_TOOK,
+    EXECUTIONS,
+    FILLS_KEPT,
+    GATE,
+    I_COUNTED,
+    I_LATE,
+    I_RECEIVED,
+    I_SEQ,
+    MADE,
+    MOVED_KEPT,
+    PRICES,
+    PRICES_KEPT,
+    R_GROUP,
+    R_GROUP_FAST,
+    R_MAKERS,
+    RFQ,
+    STALLED,
+    TRIGGER,
+)
 from detectors.gap_habit import ALL, FAR, TRIGGERS, USUAL, bin_of, habit, learn
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Origin, Phase, Reason, Role, TimeInForce
@@ -25,46 +86,6 @@ COLUMNS: Final = (
     "buy_role", "sell_role", "buy_complex", "sell_complex",
 )  # fmt: skip
 
-# Instruction in flight; the held order in flight; places in the rings; counts of the rate.
-I_SEQ, I_RECEIVED, I_LATE, I_COUNTED, MADE, PRICES, CAME_CLIENT, CAME_MAKER = range(8)
-C_SEQ, C_ENTRY, C_ACCOUNT, C_ROLE, C_SIDE, C_LIMIT, C_FROM, C_RELEASED, C_LOTS, C_OPEN = range(
-    8, 18
-)
-C_LAST_SEQ, C_LAST_NS, C_FILLS, C_FOK, C_DOUBT, C_LATE, C_WAY, C_USUAL, C_CLEAR = range(18, 27)
-C_PASSED, C_EXPECTED, C_CLASS, C_CROSSED, C_AT_ONCE = range(27, 32)
-BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED = range(32, 39)
-FIELDS: Final = 39
-UNSEEN: Final = tuple(int(NULL) if f in (BEGAN_NS, RATED_NS) else 0 for f in range(FIELDS))
-"""State of an instrument of which nothing has been seen."""
-
-EXECUTIONS: Final = 512
-"""Executions of the group, and aggressive ones of external makers, kept an instrument."""
-E_SEQ, E_NS, E_SIDE, E_PRICE, E_LOTS, E_ACCOUNT, E_GROUP, E_ENTRY, E_RECEIVED = range(9)
-E_TOOK, E_LATE, E_FROM, E_INCOMING, E_SINCE = range(9, 14)
-EXECUTION_FIELDS: Final = 14
-MOVED_KEPT: Final = 2048
-"""Latest seqs of which the group's replacements are kept: seq, received_ns of what was first."""
-PRICES_KEPT: Final = 256
-"""Changes of the last price kept an instrument: columns ns, seq, price, incoming_seq."""
-CAME_KEPT: Final = 128
-"""Latest instructions of clients, and of external makers, kept: columns received_ns, origin."""
-FILLS_KEPT: Final = 64
-"""Prices at which one held order was filled that are kept."""
-
-R_GROUP, R_MAKERS, R_GROUP_FAST, R_MAKERS_FAST = 0, 2, 4, 6  # each selling, then buying
-EXPECTED, EXPECTED_MAKERS = range(8, 10)
-RATES: Final = 10
-SLOW_NS: Final = 3_600 * 10**9
-FAST_NS: Final = 60 * 10**9
-"""Memory of the rate of aggressive executions: the higher of an hour's and a minute's is usual."""
-
-GATE, TRIGGER, RFQ = range(3)
-"""Where an order was held."""
-HEAD, EXECUTION, FILL = range(3)
-"""Kinds of rows written."""
-OUT_FIELDS: Final = 34
-OUT_ROWS: Final = 2048
-
 _NULL: Final = int(NULL)
 _NEW, _REPLACE, _CANCEL = int(Kind.NEW), int(Kind.REPLACE), int(Kind.CANCEL)
 _REJECT: Final = int(Kind.REJECT)
@@ -73,35 +94,11 @@ _TRADE, _TRIGGER = int(Kind.TRADE), int(Kind.TRIGGER)
 _STATUS: Final = int(Kind.STATUS)
 _CONTINUOUS, _AUCTION = int(Phase.CONTINUOUS), int(Phase.AUCTION)
 _SPEED_BUMP, _STP = int(Reason.SPEED_BUMP), int(Reason.STP)
-_MARKET, _LIMIT, _STOP = int(OrderType.MARKET), int(OrderType.LIMIT), int(OrderType.STOP)
+_MARKET, _STOP = int(OrderType.MARKET), int(OrderType.STOP)
 _STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
 _FOK: Final = int(TimeInForce.FOK)
 _UNKNOWN, _EXTERNAL_MM = int(Role.UNKNOWN), int(Role.EXTERNAL_MM)
 _RFQ: Final = int(Origin.RFQ)
-
-
-@njit(cache=True)
-def satisfies(e: Array, own: Array, delta: int) -> bool:
-    """Return whether an execution is within a held order's time, side and limit."""
-    return bool(
-        e[E_SIDE] == own[C_SIDE]
-        and e[E_NS] - own[C_FROM] > delta
-        and e[E_ACCOUNT] != own[C_ACCOUNT]
-        and e[E_FROM] != own[C_ACCOUNT]
-        and (own[C_LIMIT] == _NULL or own[C_SIDE] * (own[C_LIMIT] - e[E_PRICE]) >= 0)
-    )
-
-
-@njit(cache=True)
-def came_later(e: Array, own: Array, delta: int) -> bool:
-    """Return whether the instruction behind an execution came after the held order."""
-    return bool(e[E_RECEIVED] != _NULL and e[E_RECEIVED] - own[C_FROM] > delta)
-
-
-@njit(cache=True)
-def _oldest(own: Array, ring: Array) -> int:
-    """Return the event time from which executions are known, ns."""
-    return int(ring[own[MADE] % EXECUTIONS, E_NS]) if own[MADE] >= EXECUTIONS else _NULL
 
 
 @njit(cache=True)
@@ -123,127 +120,6 @@ def _crossed(  # noqa: PLR0917
         if row[1] > since and beyond:
             return int(row[0]), int(row[1])
     return (since_ns, since) if beyond else (0, 0)
-
-
-@njit(cache=True)
-def _overtakers(own: Array, came: Array, made: int, delta: int) -> tuple[int, int]:
-    """Return instructions of the same kind that came later and passed, and 1,000 × how many would.
-
-    The expectation is the rate before the hold times its length; -1 where there is no rate.
-    """
-    passed, before = 0, 0
-    oldest = own[C_FROM]
-    for n in range(min(made, CAME_KEPT)):
-        if came[n, 1] != own[C_CLASS]:
-            continue
-        if came[n, 0] - own[C_FROM] > delta:
-            passed += 1
-        elif came[n, 0] <= own[C_FROM]:
-            before += 1
-            oldest = min(oldest, came[n, 0])
-    span = own[C_FROM] - oldest
-    if before < 5 or span <= 0:
-        return passed, -1
-    return passed, int(1_000.0 * before / span * (own[C_RELEASED] - own[C_FROM]))
-
-
-@njit(cache=True)
-def _decay(own: Array, rates: Array, now: int) -> None:
-    if own[RATED_NS] == _NULL:
-        own[RATED_NS] = now
-    past = now - own[RATED_NS]
-    if past > 0:
-        slow, fast = math.exp(-past / SLOW_NS), math.exp(-past / FAST_NS)
-        rates[:R_GROUP_FAST] *= slow
-        rates[R_GROUP_FAST:EXPECTED] *= fast
-        own[RATED_NS] = now
-
-
-@njit(cache=True)
-def _chance(own: Array, slow: float, fast: float, hold: int) -> float:
-    """Return the chance of an aggressive execution on one side within a hold, by habit."""
-    known = SLOW_NS * (1.0 - math.exp(-max(own[RATED_NS] - own[BEGAN_NS], 1) / SLOW_NS))
-    rate = max(slow / max(known, FAST_NS), fast / FAST_NS)
-    return float(1.0 - math.exp(-rate * hold))
-
-
-@njit(cache=True)
-def _begin(  # noqa: PLR0917
-    own: Array, ring: Array, rates: Array, delta: int, lost: Array, gap: int
-) -> bool:
-    """Count a hold; return whether anything of the group was executed within it."""
-    found = group = makers = False
-    for back in range(1, min(own[MADE], EXECUTIONS) + 1):
-        e = ring[(own[MADE] - back) % EXECUTIONS]
-        if e[E_NS] <= own[C_FROM]:
-            break
-        if not satisfies(e, own, delta):
-            continue
-        later = came_later(e, own, delta)
-        if e[E_GROUP] != 0:
-            found = found or later or own[C_CLEAR] != 0
-        if later and e[E_TOOK] != 0:
-            group = group or e[E_GROUP] != 0
-            makers = makers or e[E_GROUP] == 0
-    _decay(own, rates, own[C_RELEASED])
-    s = 1 if own[C_SIDE] > 0 else 0
-    for at, slow, fast in (
-        (EXPECTED, R_GROUP, R_GROUP_FAST),
-        (EXPECTED_MAKERS, R_MAKERS, R_MAKERS_FAST),
-    ):
-        rates[at] += _chance(own, rates[slow + s], rates[fast + s], gap)
-    own[HOLDS] += 1
-    own[OVERTAKEN] += group
-    own[MAKERS] += makers
-    own[TESTS] += found
-    if (found or own[C_CLEAR] != 0) and _oldest(own, ring) > own[C_FROM]:
-        lost[0] += 1
-    return found
-
-
-@njit(cache=True)
-def _write(  # noqa: PLR0917
-    x: int,
-    own: Array,
-    ring: Array,
-    fills: Array,
-    rates: Array,
-    delta: int,
-    out: Array,
-    written: int,
-) -> int:
-    """Write a hold whose own fills are done, the group's executions in it, and the fills."""
-    head = out[written]
-    head[0], head[1] = HEAD, x
-    head[2:26] = own[C_SEQ : C_AT_ONCE + 1]
-    head[26], head[27], head[28], head[29], head[30] = (
-        own[HOLDS], own[OVERTAKEN], own[MAKERS], own[TESTS], own[STALLED],
-    )  # fmt: skip
-    head[31] = int(1e6 * rates[EXPECTED])
-    head[32] = int(1e6 * rates[EXPECTED_MAKERS])
-    written += 1
-    net = 0
-    within = 0
-    while (
-        within < min(own[MADE], EXECUTIONS)
-        and ring[(own[MADE] - within - 1) % EXECUTIONS, E_NS] > own[C_FROM]
-    ):
-        within += 1
-    for back in range(within, 0, -1):
-        e = ring[(own[MADE] - back) % EXECUTIONS]
-        if e[E_GROUP] == 0:
-            continue
-        net += e[E_SIDE] * e[E_LOTS]
-        if satisfies(e, own, delta):
-            out[written, 0] = EXECUTION
-            out[written, 1 : 1 + EXECUTION_FIELDS] = e
-            out[written, 1 + EXECUTION_FIELDS] = came_later(e, own, delta)
-            written += 1
-    head[33] = own[C_SIDE] * net
-    for n in range(own[C_FILLS]):
-        out[written, 0], out[written, 1], out[written, 2] = FILL, fills[n, 0], fills[n, 1]
-        written += 1
-    return written
 
 
 @njit(cache=True)
@@ -277,6 +153,43 @@ def _execution(  # noqa: PLR0917
     e[E_ACCOUNT], e[E_GROUP], e[E_ENTRY], e[E_RECEIVED] = account, group, entry, received
     e[E_TOOK], e[E_LATE], e[E_FROM], e[E_INCOMING], e[E_SINCE] = took, late, taken, incoming, since
     own[MADE] += 1
+
+
+@njit(cache=True)
+def _printed(  # noqa: PLR0917
+    own: Array, prices: Array, now: int, seq: int, price: int, flying: int
+) -> None:
+    """Keep the last price of continuous trading, with when it came to be.
+
+    Within one incoming order, and the stops that it triggers at once, only the price that is left
+    behind triggers stops.
+    """
+    last = prices[(own[PRICES] - 1) % PRICES_KEPT]
+    same = last[0] == now or (flying != 0 and last[3] == flying)
+    if own[PRICES] == 0 or (last[2] != price and not same):
+        last = prices[own[PRICES] % PRICES_KEPT]
+        own[PRICES] += 1
+        last[2] = _NULL
+    if last[2] != price:
+        last[0], last[1], last[2], last[3] = now, seq, price, flying
+
+
+@njit(cache=True)
+def _filled(  # noqa: PLR0917
+    own: Array, fills: Array, lost: Array, seq: int, now: int, price: int, lots: int, doubt: int
+) -> None:
+    """Keep a fill of the held order in flight; one for whose price there is no room is lost."""
+    own[C_LAST_SEQ], own[C_LAST_NS] = seq, now
+    own[C_OPEN] -= lots
+    own[C_DOUBT] |= doubt
+    at = own[C_FILLS] - 1
+    if at >= 0 and fills[at, 0] == price:
+        fills[at, 1] += lots
+    elif at + 1 < FILLS_KEPT:
+        fills[at + 1, 0], fills[at + 1, 1] = price, lots
+        own[C_FILLS] += 1
+    else:
+        lost[0] += 1
 
 
 @njit(cache=True)
@@ -314,7 +227,7 @@ def scan(  # noqa: PLR0917
         if own[C_SEQ] != 0 and not (k == _TRADE and incoming[i] == own[C_SEQ]):
             if written + EXECUTIONS + FILLS_KEPT + 1 > len(out):
                 return i, written
-            written = _write(x, own, executions[x], fills[x], rates[x], delta, out, written)
+            written = write_out(x, own, executions[x], fills[x], rates[x], delta, out, written)
             own[C_SEQ] = 0
         if own[BEGAN_NS] == _NULL:
             own[BEGAN_NS] = clock[i]
@@ -323,16 +236,7 @@ def scan(  # noqa: PLR0917
                 continue
             flying = incoming[i]
             if phase[i] == _CONTINUOUS:
-                # Within one incoming order, and the stops that it triggers at once, only the price
-                # that is left behind triggers stops.
-                last = prices[x, (own[PRICES] - 1) % PRICES_KEPT]
-                same = last[0] == clock[i] or (flying != 0 and last[3] == flying)
-                if own[PRICES] == 0 or (last[2] != price[i] and not same):
-                    last = prices[x, own[PRICES] % PRICES_KEPT]
-                    own[PRICES] += 1
-                    last[2] = _NULL
-                if last[2] != price[i]:
-                    last[0], last[1], last[2], last[3] = clock[i], seq[i], price[i], flying
+                _printed(own, prices[x], clock[i], seq[i], price[i], flying)
             if phase[i] != _AUCTION and not (buy_complex[i] and sell_complex[i]):
                 for d in (1, -1):
                     of_group = buy_complex[i] if d > 0 else sell_complex[i]
@@ -348,7 +252,7 @@ def scan(  # noqa: PLR0917
                         late = own[I_LATE] if known else 0
                         if known and own[I_COUNTED] == 0:
                             own[I_COUNTED] = 1
-                            _decay(own, rates[x], clock[i])
+                            decay(own, rates[x], clock[i])
                             at = (R_GROUP if of_group else R_MAKERS) + (1 if d > 0 else 0)
                             rates[x, at] += 1.0
                             rates[x, at + R_GROUP_FAST] += 1.0
@@ -363,17 +267,7 @@ def scan(  # noqa: PLR0917
                         int(of_group), of_entry, came_ns, int(took), late, flying, since,
                     )  # fmt: skip
             if flying != 0 and flying == own[C_SEQ]:
-                own[C_LAST_SEQ], own[C_LAST_NS] = seq[i], clock[i]
-                own[C_OPEN] -= quantity[i]
-                own[C_DOUBT] |= coverage[i]
-                at = own[C_FILLS] - 1
-                if at >= 0 and fills[x, at, 0] == price[i]:
-                    fills[x, at, 1] += quantity[i]
-                elif at + 1 < FILLS_KEPT:
-                    fills[x, at + 1, 0], fills[x, at + 1, 1] = price[i], quantity[i]
-                    own[C_FILLS] += 1
-                else:
-                    lost[0] += 1
+                _filled(own, fills[x], lost, seq[i], clock[i], price[i], quantity[i], coverage[i])
             continue
         if k == _STATUS:
             own[PRICES] = 0
@@ -437,11 +331,11 @@ def scan(  # noqa: PLR0917
             slow = ALL if way == TRIGGER else class_
             own[C_AT_ONCE] = max(habit(gaps[x], slow, FAR), least)
             own[C_PASSED], own[C_EXPECTED] = 0, -1
-            if _begin(own, executions[x], rates[x], delta, lost, gap):
+            if begin(own, executions[x], rates[x], delta, lost, gap):
                 found = True
                 if way == GATE:
                     at = CAME_MAKER if of_maker else CAME_CLIENT
-                    own[C_PASSED], own[C_EXPECTED] = _overtakers(
+                    own[C_PASSED], own[C_EXPECTED] = overtakers(
                         own, came[x, at - CAME_CLIENT], own[at], delta
                     )
                     found = own[C_PASSED] > 0 or own[C_EXPECTED] <= stall_expected

@@ -12,15 +12,14 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors import ahead_kernel as kernel
+from detectors import ahead_state as k
+from detectors.ahead_kernel import COLUMNS, scan
 from detectors.gap_habit import CLASSES, GAP_FIELDS
 from detectors.kept import Kept
 from ingest.axes import ByCode, Count
 from ingest.events import Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
-
-GATE, TRIGGER, RFQ = kernel.GATE, kernel.TRIGGER, kernel.RFQ
 
 
 class Execution(msgspec.Struct, frozen=True, array_like=True):
@@ -132,7 +131,7 @@ class HeldOrders:
     """
 
     layout: ClassVar[Layout] = {
-        "ahead_state": ByCode(kernel.UNSEEN),
+        "ahead_state": ByCode(k.UNSEEN),
         "ahead_executions": ByCode(),
         "ahead_prices": ByCode(),
         "ahead_moved": ByCode(),
@@ -152,21 +151,21 @@ class HeldOrders:
     ) -> None:
         self._limits = (delta_ns, clear_ratio, int(1_000 * stall_expected))
         shapes: dict[str, tuple[int, ...]] = {
-            "ahead_executions": (kernel.EXECUTIONS, kernel.EXECUTION_FIELDS),
-            "ahead_prices": (kernel.PRICES_KEPT, 4),
-            "ahead_moved": (kernel.MOVED_KEPT, 2),
-            "ahead_came": (2, kernel.CAME_KEPT, 2),
-            "ahead_fills": (kernel.FILLS_KEPT, 2),
+            "ahead_executions": (k.EXECUTIONS, k.EXECUTION_FIELDS),
+            "ahead_prices": (k.PRICES_KEPT, 4),
+            "ahead_moved": (k.MOVED_KEPT, 2),
+            "ahead_came": (2, k.CAME_KEPT, 2),
+            "ahead_fills": (k.FILLS_KEPT, 2),
             "ahead_gaps": (CLASSES, GAP_FIELDS),
         }
         arrays = {
-            "ahead_state": np.full((instruments, kernel.FIELDS), kernel.UNSEEN, np.int64),
+            "ahead_state": np.full((instruments, k.FIELDS), k.UNSEEN, np.int64),
             **{name: np.zeros((instruments, *shape), np.int64) for name, shape in shapes.items()},
-            "ahead_rates": np.zeros((instruments, kernel.RATES), np.float64),
+            "ahead_rates": np.zeros((instruments, k.RATES), np.float64),
             "ahead_lost": np.zeros(1, np.int64),
         }
         self._kept = Kept("held orders", arrays)
-        self._out = np.zeros((kernel.OUT_ROWS, kernel.OUT_FIELDS), np.int64)  # room only
+        self._out = np.zeros((k.OUT_ROWS, k.OUT_FIELDS), np.int64)  # room only
 
     @property
     def overflow(self) -> int:
@@ -175,10 +174,10 @@ class HeldOrders:
 
     def scan(self, batch: Batch) -> Iterator[Hold]:
         """Yield the holds in which the group executed and that the batch completes, in order."""
-        columns = tuple(batch[name] for name in kernel.COLUMNS)
+        columns = tuple(batch[name] for name in COLUMNS)
         kept, out, row = self._kept, self._out, 0
         while row < len(batch):
-            row, written = kernel.scan(
+            row, written = scan(
                 columns, row, *self._limits, kept["ahead_state"], kept["ahead_executions"],
                 kept["ahead_prices"], kept["ahead_moved"], kept["ahead_came"],
                 kept["ahead_fills"], kept["ahead_gaps"], kept["ahead_rates"], kept["ahead_lost"],
@@ -207,9 +206,9 @@ def _holds(rows: Sequence[list[int]]) -> Iterator[Hold]:
         executions: list[list[int]] = []
         fills: list[list[int]] = []
         at += 1
-        while at < len(rows) and rows[at][0] != kernel.HEAD:
+        while at < len(rows) and rows[at][0] != k.HEAD:
             kind, *cells = rows[at]
-            if kind == kernel.EXECUTION:
+            if kind == k.EXECUTION:
                 executions.append(cells[:EXECUTION_FIELDS])
             else:
                 fills.append(cells[:2])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detectors import ahead_kernel
+from detectors import ahead_state
 from detectors.ahead_case import case_of
 from detectors.ahead_params import TradingAheadParams
 from detectors.book import Books
@@ -483,8 +483,8 @@ def test_p_values_are_uniform_where_the_group_has_nothing_to_do_with_what_is_hel
         instruments, params.clock_uncertainty_ns, params.clear_ratio, params.stall_expected
     )
     list(held.scan(batch_of(rows, table)))
-    overtaken = held._kept["ahead_state"][:, ahead_kernel.OVERTAKEN].tolist()
-    expected = held._kept["ahead_rates"][:, ahead_kernel.EXPECTED].tolist()
+    overtaken = held._kept["ahead_state"][:, ahead_state.OVERTAKEN].tolist()
+    expected = held._kept["ahead_rates"][:, ahead_state.EXPECTED].tolist()
     assert np.mean(overtaken) > 1
     p_values = [
         randomised(poisson_tail(hits, mean), poisson_tail(hits + 1, mean), uniform(n))
