@@ -45,3 +45,6 @@ REFS: Final = 4
 H_NS, H_RECEIVED, H_SEQ, H_SIDE, H_UNITS, H_LOTS, H_COST, H_PAID, H_DOUBT, H_REF = range(10)
 H_ACCOUNT: Final = H_REF + REFS
 HIT_FIELDS: Final = H_ACCOUNT + REFS
+
+DELTA, BUCKET_NS, HISTORY_NS, MOST_NS, PLACEBO_WINDOWS, DRAWS, LEAST_PLACEBOS = range(7)
+"""Places in the numbers that a scan is given."""

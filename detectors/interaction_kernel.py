@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 
-from detectors.fading_kernel import id_key
 from detectors.interaction_orders import at_price, drop, fill, forget, given, put, slot_of
 from detectors.interaction_quotes import BUCKET_NS, MOST_MOVE, clipped, compare, look
 from detectors.interaction_state import (
@@ -73,7 +72,7 @@ from detectors.interaction_state import (
     V_LOOKS,
     V_SHARE,
 )  # fmt: skip
-from detectors.maker_orders import S_ACCOUNT, S_ASK, S_BID, S_NS
+from detectors.maker_orders import S_ACCOUNT, S_ASK, S_BID, S_NS, id_key
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Role, TimeInForce
 

@@ -5,7 +5,7 @@ A slot's first fields and an order's fields are those named here; orders of a sl
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,6 +20,13 @@ ORDERED_SLOT_FIELDS: Final = 5
 # Of an order.
 O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
 ORDER_FIELDS: Final = 5
+
+
+@njit(cache=True)
+def id_key(high: int, low: int) -> int:
+    """Return 64 bits of an id's hash, as they are told apart within one account; 0 = no id."""
+    key: Any = np.int64(high ^ low)
+    return int(key)
 
 
 @njit(cache=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from detectors.fading_kernel import id_key
+from detectors.maker_orders import id_key
 from detectors.presence_orders import enter, fill, find, holds_at, remove
 from detectors.presence_state import (
     ABSENT,
