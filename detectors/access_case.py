@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from detectors.access_chance import LEAST_PEERS, SHARES, Verdict, day_tests, quantiles
+from detectors.access_chance import LEAST_PEERS, SHARES, Verdict, day_tests, margin_of, quantiles
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
+    F_BETTER,
+    F_COUNT,
+    F_DUE,
+    F_FIRST_NS,
+    F_GOT,
+    F_LAST_NS,
+    F_LEAST,
+    F_PEERS,
+    F_PROVED,
+    F_SURE,
+    F_TOLD,
     FEE,
     PREVENTION,
     PROTECTION,
@@ -20,6 +31,7 @@ from detectors.access_state import (
     TOLD_RATE,
     TOLD_TAKER,
 )
+from detectors.access_waiting import Facts
 from detectors.base import Evidence, EvidenceClass, Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode
 from ingest.axes import Entries
@@ -109,7 +121,11 @@ def of_times(verdict: Verdict, times: Array, params: UnequalAccessParams) -> dic
         features[f"{name}_difference"] = Feature(found["others"] - found["ours"], "ns", 0)
         features[f"{name}_difference_low"] = Feature(found["low"], "ns")
         features[f"{name}_difference_high"] = Feature(found["high"], "ns")
-    return features | said_of(verdict, params)
+    features |= said_of(verdict, params)
+    margin_ns, limit_ns = margin_of(times), params.clock_uncertainty_ns
+    if margin_ns <= limit_ns:
+        features["within_clock_uncertainty"] = Feature(margin_ns, "ns", limit_ns)
+    return features
 
 
 def of_refusals(verdict: Verdict, params: UnequalAccessParams) -> dict[str, Feature]:
@@ -156,6 +172,59 @@ def of_payers(peers: int, *, sure: bool) -> dict[str, Feature]:
     if not sure:
         features["no_tier_known"] = Feature(NO_TIER, "word")
     return features
+
+
+def add_facts(sums: dict[str, int], row: Sequence[int]) -> None:
+    """Add a bucket's facts to an episode's sums; with the least value, what was told of it."""
+    for name, amount in (
+        ("facts", row[F_COUNT]),
+        ("got", row[F_GOT]),
+        ("due", row[F_DUE]),
+    ):
+        sums[name] = sums.get(name, 0) + amount
+    least = row[F_LEAST]
+    if least < sums.get("least", least + 1):
+        sums["least"], sums["told"] = least, row[F_TOLD]
+
+
+def latest_of(
+    way: int,
+    facts: Facts,
+    sums: Mapping[str, int],
+    before: Latest | None,
+    *,
+    quote: str,
+    said: Mapping[str, Feature],
+) -> Latest:
+    """Return what an episode says after a bucket's facts, which its sums hold already.
+
+    `quote` is the currency of its fees, `said` what clients were told.
+    """
+    row, accounts = facts.row, facts.accounts
+    breach = bool(row[F_BETTER]) or (before is not None and before.evidence_class == "breach")
+    proved = bool(row[F_PROVED]) or (before is not None and before.evidence == "proved")
+    sure = bool(row[F_SURE]) or (before is not None and before.evidence != "weak")
+    features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
+    if way == FEE:
+        features |= of_payers(row[F_PEERS], sure=sure)
+    features |= said
+    return Latest(
+        code=facts.code,
+        way=way,
+        accounts=accounts if before is None else _joined(before.accounts, accounts),
+        start_ns=row[F_FIRST_NS] if before is None else min(before.start_ns, row[F_FIRST_NS]),
+        end_ns=row[F_LAST_NS] if before is None else max(before.end_ns, row[F_LAST_NS]),
+        evidence_class="breach" if breach else "indicator",
+        evidence="proved" if proved else "supported" if sure else "weak",
+        significant=sure,
+        incomplete=facts.incomplete or (before is not None and before.incomplete),
+        score=rounded((0.6 if proved else 0.4) + 0.4 * sums["facts"] / (sums["facts"] + 20)),
+        features=features,
+    )
+
+
+def _joined(before: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((*before, *more)))
 
 
 def finding(

@@ -1,4 +1,4 @@
-"""Facts of unequal_access by bucket, and those that wait: prevented self-trades.
+"""Facts of unequal_access by bucket, and those that wait for the rule: prevented self-trades.
 
 They break a rule once others' have shown what the venue's is, and are no choice of their account
 once it has done otherwise: either may come later in the day.
@@ -12,7 +12,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
+    A_BENT,
+    A_RULE,
+    B_PEER_BENT,
+    B_PEER_RULE,
     F_COUNT,
     F_FIRST_SEQ,
     F_LAST_NS,
@@ -99,3 +104,21 @@ def _together(facts: Sequence[Facts]) -> Facts:
         accounts=tuple(dict.fromkeys(account for one in facts for account in one.accounts)),
         incomplete=any(one.incomplete for one in facts),
     )
+
+
+def has_rule(tallies: Array, params: UnequalAccessParams) -> bool:
+    """Return whether self-trade prevention takes the resting order of all others."""
+    kept, bent = int(tallies[:, B_PEER_RULE].sum()), int(tallies[:, B_PEER_BENT].sum())
+    least, unlike = params.least_prevented, params.unlike_ratio
+    return kept >= least and bent <= unlike * (kept + bent)
+
+
+def keeping(ours: Array, params: UnequalAccessParams) -> list[int]:
+    """Return the slots of the group that keep to the rule too, and so did not choose to break it.
+
+    Who hardly ever gives up what rests has chosen to give up what comes in.
+    """
+    day = ours.sum(axis=0, dtype=np.int64)
+    rule, bent = day[:, A_RULE], day[:, A_BENT]
+    slots: list[int] = np.flatnonzero(rule > params.unlike_ratio * (rule + bent)).tolist()
+    return slots

@@ -15,24 +15,20 @@ from detectors.access_case import (
     TOLD_OF,
     WAYS,
     Latest,
+    add_facts,
     finding,
-    of_facts,
-    of_payers,
+    latest_of,
     of_refusals,
     of_times,
     stronger,
 )
-from detectors.access_chance import Verdict, below, faster, leading, margin_of, quantiles, spared
+from detectors.access_chance import Verdict, below, faster, leading, quantiles, spared
 from detectors.access_kernel import COLUMNS, scan
 from detectors.access_measured import Measured, measured
 from detectors.access_params import UnequalAccessParams
 from detectors.access_spec import SPEC
 from detectors.access_state import (
-    A_BENT,
-    A_RULE,
     AFMM,
-    B_PEER_BENT,
-    B_PEER_RULE,
     B_REFUSED_SEQ,
     B_SEQ,
     B_SLOW_SEQ,
@@ -42,17 +38,8 @@ from detectors.access_state import (
     F_ACCOUNTS,
     F_BETTER,
     F_COUNT,
-    F_DUE,
-    F_FIRST_NS,
     F_FIRST_SEQ,
-    F_GOT,
-    F_LAST_NS,
-    F_LEAST,
-    F_PEERS,
-    F_PROVED,
     F_REFS,
-    F_SURE,
-    F_TOLD,
     FEE,
     KEPT,
     PREVENTION,
@@ -65,7 +52,7 @@ from detectors.access_state import (
     TOLD_LATENCY,
 )
 from detectors.access_terms import Disclosed
-from detectors.access_waiting import WAITING, Facts, Waiting
+from detectors.access_waiting import WAITING, Facts, Waiting, has_rule, keeping
 from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes
 from detectors.kept import Kept
@@ -210,21 +197,11 @@ class UnequalAccess(Detector):
             facts = self._facts(code, row)
             if facts is not None:
                 self._waiting.put(facts)
-        if not self._has_rule(code):
+        if not has_rule(self._kept["access_tallies"][code], self._params):
             return None
-        # Who hardly ever gives up what rests has chosen to give up what comes in.
-        ours = self._kept["access_ours"][code].sum(axis=0, dtype=np.int64)
-        rule, bent = ours[:, A_RULE], ours[:, A_BENT]
-        otherwise = np.flatnonzero(rule > self._params.unlike_ratio * (rule + bent)).tolist()
-        accounts = self._accounts(code, sum(1 << s for s in otherwise))
+        bound = keeping(self._kept["access_ours"][code], self._params)
+        accounts = self._accounts(code, sum(1 << s for s in bound))
         return self._waiting.take(code, int(self._kept["access"][code, BUCKET]), accounts)
-
-    def _has_rule(self, code: int) -> bool:
-        """Return whether self-trade prevention takes the resting order of all others."""
-        tallies = self._kept["access_tallies"][code]
-        kept, bent = int(tallies[:, B_PEER_RULE].sum()), int(tallies[:, B_PEER_BENT].sum())
-        least, unlike = self._params.least_prevented, self._params.unlike_ratio
-        return kept >= least and bent <= unlike * (kept + bent)
 
     def _told(self, way: int, facts: Facts) -> Iterator[Finding]:
         """Tell the facts of a way."""
@@ -235,37 +212,14 @@ class UnequalAccess(Detector):
             (code, way), seq=row[F_FIRST_SEQ], at_ns=end_ns, accounts=accounts[:1]
         )
         self._kept["access_told"][code, way] += np.array([row[F_COUNT], row[F_BETTER]])
-        sums = episode.sums
-        for name, amount in (
-            ("facts", row[F_COUNT]),
-            ("got", row[F_GOT]),
-            ("due", row[F_DUE]),
-        ):
-            sums[name] = sums.get(name, 0) + amount
-        least = row[F_LEAST]
-        if least < sums.get("least", least + 1):
-            sums["least"], sums["told"] = least, row[F_TOLD]
-        before = self._latest.get((code, way))
-        breach = bool(row[F_BETTER]) or (before is not None and before.evidence_class == "breach")
-        proved = bool(row[F_PROVED]) or (before is not None and before.evidence == "proved")
-        sure = bool(row[F_SURE]) or (before is not None and before.evidence != "weak")
-        quote = self._instruments[code].quote
-        features = {"way": Feature(WAYS[way], "way"), **of_facts(way, sums, quote)}
-        if way == FEE:
-            features |= of_payers(row[F_PEERS], sure=sure)
-        features |= self._disclosed.features(code, accounts, TOLD_OF.get(way, ()), end_ns)
-        self._latest[code, way] = Latest(
-            code=code,
-            way=way,
-            accounts=accounts if before is None else _joined(before.accounts, accounts),
-            start_ns=row[F_FIRST_NS] if before is None else min(before.start_ns, row[F_FIRST_NS]),
-            end_ns=row[F_LAST_NS] if before is None else max(before.end_ns, row[F_LAST_NS]),
-            evidence_class="breach" if breach else "indicator",
-            evidence="proved" if proved else "supported" if sure else "weak",
-            significant=sure,
-            incomplete=facts.incomplete or (before is not None and before.incomplete),
-            score=rounded((0.6 if proved else 0.4) + 0.4 * sums["facts"] / (sums["facts"] + 20)),
-            features=features,
+        add_facts(episode.sums, row)
+        self._latest[code, way] = latest_of(
+            way,
+            facts,
+            episode.sums,
+            self._latest.get((code, way)),
+            quote=self._instruments[code].quote,
+            said=self._disclosed.features(code, accounts, TOLD_OF.get(way, ()), end_ns),
         )
         refs = tuple(sorted(Ref(code, seq) for seq in set(row[F_REFS:]) if seq))
         yield self._told_of(episode, end_ns, refs)
@@ -284,9 +238,6 @@ class UnequalAccess(Detector):
         if not leads:
             return  # no better than clients were told
         features = of_times(passed, times, self._params)
-        margin_ns, limit_ns = margin_of(times), self._params.clock_uncertainty_ns
-        if margin_ns <= limit_ns:
-            features["within_clock_uncertainty"] = Feature(margin_ns, "ns", limit_ns)
         bits = sum(1 << s for s in leads)
         breach = any(better.get(s, False) for s in leads)
         yield from self._tested(
@@ -429,7 +380,3 @@ class UnequalAccess(Detector):
         kept = unpack_exact(snapshot["access_latest"], list[Latest])
         self._latest = {(latest.code, latest.way): latest for latest in kept}
         self._waiting.restore(snapshot["access_waiting"])
-
-
-def _joined(before: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys((*before, *more)))
