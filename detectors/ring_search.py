@@ -10,15 +10,9 @@ import numpy as np
 
 from detectors.ring_chance import beyond_chance, chance_by_hour
 from detectors.ring_circles import Meetings, circles_of
-from detectors.ring_graph import (
-    Graph,
-    edges_inside,
-    first_prints,
-    graph_of,
-    layered_sets,
-    trades_by_edge,
-)
+from detectors.ring_graph import Graph, edges_inside, first_prints, graph_of, trades_by_edge
 from detectors.ring_lane import Trades
+from detectors.ring_layers import layered_sets
 from detectors.ring_params import WashRingsParams
 from detectors.ring_runs import covered_runs
 from detectors.ring_trials import least_meetings

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from detectors import ring_chance, ring_graph, ring_runs
+from detectors import ring_chance, ring_graph, ring_layers, ring_runs
 from tests.support import ring_reference as plain
 from tests.support.ring_reference import Sale
 
@@ -34,7 +34,7 @@ def graph_of(sales):
 
 
 def kernel_sets(graph, max_members=8, max_edges=10_000):
-    members, offsets, seen, skipped = ring_graph.layered_sets(
+    members, offsets, seen, skipped = ring_layers.layered_sets(
         len(graph.codes), graph.src, graph.dst, graph.weight, max_members, max_edges
     )
     found = [frozenset(graph.codes[members[a:b]].tolist()) for a, b in pairwise(offsets)]
