@@ -12,34 +12,15 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
+from detectors.interaction_blocks import close_block
+from detectors.interaction_markouts import filled, mark
 from detectors.interaction_orders import at_price, drop, fill, forget, given, put, slot_of
-from detectors.interaction_quotes import BUCKET_NS, MOST_MOVE, clipped, compare, look
+from detectors.interaction_quotes import BUCKET_NS, compare, look
 from detectors.interaction_state import (
-    B_COUNT,
-    B_MOVES,
-    B_SUM,
     BLOCK,
-    BLOCK_NS,
-    BLOCK_ROWS,
-    BLOCKS_NS,
     BUCKET,
     DOUBT,
-    DUE,
     DUE_NS,
-    F_ACCOUNT,
-    F_INCOMING,
-    F_LOTS,
-    F_MID,
-    F_NS,
-    F_PRICE,
-    F_SEQ,
-    F_SIDE,
-    F_SLOT,
-    F_SPREAD,
-    F_SWEPT,
-    FILLS,
     FLIGHT,
     GROUP,
     IN_DOUBT,
@@ -47,31 +28,16 @@ from detectors.interaction_state import (
     LAST_BID,
     LAST_NS,
     LOOK_NS,
-    MARKOUT_NS,
-    N_DUE,
-    N_FILLS,
     N_SAMPLES,
     NEXT_NS,
-    P_EFFECTIVE,
-    P_FILLS,
-    P_KNOWN,
-    P_LOTS,
-    P_MOVE,
-    P_NOTIONAL,
-    PARTS,
     PHASE,
     RESTATING,
     S_MOVED,
     SAMPLES,
-    SLOTS,
-    T_BLOCKS,
-    T_MOVES,
-    T_SQUARES,
-    T_SUM,
     TESTED,
     V_LOOKS,
     V_SHARE,
-)  # fmt: skip
+)
 from detectors.maker_orders import S_ACCOUNT, S_ASK, S_BID, S_NS, id_key
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Role, TimeInForce
@@ -84,7 +50,6 @@ COLUMNS: Final = (
     "buy_role", "sell_role", "buy_complex", "sell_complex", "incoming_seq",
 )  # fmt: skip
 _NULL: Final = int(NULL)
-_NEVER: Final = 2**63 - 1
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
 _BOOK, _STATUS, _TRIGGER = int(Kind.BOOK), int(Kind.STATUS), int(Kind.TRIGGER)
 _REJECT: Final = int(Kind.REJECT)
@@ -92,79 +57,6 @@ _LIMIT, _IOC, _FOK = int(OrderType.LIMIT), int(TimeInForce.IOC), int(TimeInForce
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 _AFFILIATED_MM, _AFFILIATED = int(Role.AFFILIATED_MM), int(Role.AFFILIATED)
 _CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
-_MARKOUTS: Final = np.array(MARKOUT_NS, np.int64)
-_BLOCKS: Final = np.array(BLOCKS_NS, np.int64)
-
-
-@njit(cache=True)
-def close_block(  # noqa: PLR0917
-    own: Array, blocks: Array, fill_blocks: Array, tallies: Array, fill_tallies: Array, at_ns: int
-) -> None:
-    """Make one observation of each running block that is over, and begin the next."""
-    before_ns, own[BLOCK] = own[BLOCK], at_ns
-    if at_ns // _BLOCKS[0] == before_ns // _BLOCKS[0]:
-        return
-    bucket = own[BUCKET] % tallies.shape[0]
-    for slot in range(SLOTS):
-        for row in range(BLOCK_ROWS):
-            seen, horizon = divmod(row, len(_BLOCKS))
-            if at_ns // _BLOCKS[horizon] == before_ns // _BLOCKS[horizon]:
-                continue
-            count = blocks[slot, row, B_COUNT]
-            if count == 0:
-                continue
-            for part in range(PARTS):
-                mean = blocks[slot, row, B_SUM + part] / count
-                tally = tallies[bucket, slot, horizon + len(_BLOCKS) * (part + PARTS * seen)]
-                tally[T_BLOCKS] += 1.0
-                tally[T_SUM] += mean
-                tally[T_SQUARES] += mean * mean
-                tally[T_MOVES] += blocks[slot, row, B_MOVES] / count
-            blocks[slot, row] = 0.0
-        if at_ns // BLOCK_NS == before_ns // BLOCK_NS:
-            continue
-        for side in range(fill_blocks.shape[1]):
-            for horizon in range(fill_blocks.shape[2]):
-                count = fill_blocks[slot, side, horizon, 1]
-                if count > 0:
-                    mean = fill_blocks[slot, side, horizon, 0] / count
-                    tally = fill_tallies[bucket, slot, side, horizon]
-                    tally[T_BLOCKS] += 1.0
-                    tally[T_SUM] += mean
-                    tally[T_SQUARES] += mean * mean
-        fill_blocks[slot] = 0.0
-
-
-@njit(cache=True)
-def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int) -> None:
-    """Complete the markouts whose time has come, with the mid as it stands."""
-    if upto_ns < own[DUE_NS]:
-        return
-    bid, ask = own[LAST_BID], own[LAST_ASK]
-    known = bid != 0 and ask > bid and own[PHASE] == _CONTINUOUS
-    bucket = own[BUCKET] % paid.shape[0]
-    next_ns = _NEVER
-    for horizon in range(N_DUE):
-        due = max(own[DUE + horizon], own[N_FILLS] - FILLS)
-        while due < own[N_FILLS]:
-            one = fills[due % FILLS]
-            if one[F_NS] + _MARKOUTS[horizon] > upto_ns:
-                next_ns = min(next_ns, one[F_NS] + _MARKOUTS[horizon])
-                break
-            if known and one[F_MID] != 0:
-                move = one[F_SIDE] * (bid + ask - one[F_MID])
-                slot, side = one[F_SLOT], 0 if one[F_SIDE] > 0 else 1
-                if one[F_SPREAD] > 0 and one[F_SWEPT] == 0:
-                    fill_blocks[slot, side, horizon, 0] += clipped(
-                        move / (2.0 * one[F_SPREAD]), MOST_MOVE
-                    )
-                    fill_blocks[slot, side, horizon, 1] += 1.0
-                notional = float(one[F_LOTS]) * one[F_PRICE]
-                paid[bucket, slot, P_MOVE + horizon] += notional * (1e4 * move / one[F_MID])
-                paid[bucket, slot, P_KNOWN + horizon] += notional
-            due += 1
-        own[DUE + horizon] = due
-    own[DUE_NS] = next_ns
 
 
 @njit(cache=True)
@@ -210,46 +102,6 @@ def share(own: Array, slots: Array, orders: Array, presence: Array, lots: Array)
         here[V_SHARE] += min(1.0, at_price(slots, orders, GROUP, 1, bid) / lots[0]) / 2.0
     if slots[GROUP, S_ASK] == ask:
         here[V_SHARE] += min(1.0, at_price(slots, orders, GROUP, -1, ask) / lots[1]) / 2.0
-
-
-@njit(cache=True)
-def sweep(own: Array, fills: Array, slot: int, incoming: int) -> None:
-    """Mark the fills of an instruction that takes from more than one maker, the newest included.
-
-    Its move is that of all of them: who is filled by such alone is worse off for no treatment.
-    """
-    newest = own[N_FILLS]
-    mixed, number = False, newest - 1
-    while number >= max(0, newest - FILLS + 1) and fills[number % FILLS, F_INCOMING] == incoming:
-        mixed = mixed or fills[number % FILLS, F_SLOT] != slot
-        number -= 1
-    if mixed and incoming != 0:
-        for each in range(number + 1, newest + 1):
-            fills[each % FILLS, F_SWEPT] = 1
-
-
-@njit(cache=True)
-def filled(  # noqa: PLR0917
-    own: Array, fills: Array, paid: Array, slot: int, ns: int, seq: int, side: int, price: int,
-    lots: int, bid: int, ask: int, account: int, incoming: int,
-) -> None:  # fmt: skip
-    """Keep a fill of a client's order against a maker."""
-    one = fills[own[N_FILLS] % FILLS]
-    known = _NULL not in (bid, ask) and ask > bid
-    one[F_NS], one[F_SEQ], one[F_SLOT], one[F_SIDE] = ns, seq, slot, side
-    one[F_PRICE], one[F_LOTS], one[F_ACCOUNT], one[F_INCOMING] = price, lots, account, incoming
-    one[F_SWEPT] = 0
-    one[F_MID], one[F_SPREAD] = (bid + ask, ask - bid) if known else (0, 0)
-    sweep(own, fills, slot, incoming)
-    own[N_FILLS] += 1
-    own[DUE_NS] = min(own[DUE_NS], ns + _MARKOUTS[0])
-    sums = paid[own[BUCKET] % paid.shape[0], slot]
-    notional = float(lots) * price
-    sums[P_FILLS] += 1.0
-    sums[P_LOTS] += lots
-    if known:
-        sums[P_NOTIONAL] += notional
-        sums[P_EFFECTIVE] += notional * (2e4 * side * (2 * price - bid - ask) / (bid + ask))
 
 
 @njit(cache=True)
