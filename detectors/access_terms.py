@@ -27,18 +27,22 @@ from ingest.terms import Disclosure, Party, Terms
 MOST_RATE: Final = 10**9
 """Of instructions a second: more than one a nanosecond is no limit."""
 UNDISCLOSED: Final = "undisclosed"
-MEASURED: Final[Mapping[tuple[str, str], int]] = {
-    ("latency", "ns"): TOLD_LATENCY,
-    ("fee", "maker_bps"): TOLD_MAKER,
-    ("fee", "taker_bps"): TOLD_TAKER,
-    ("protection", "lots"): TOLD_LOTS,
-    ("rate_limit", "per_second"): TOLD_RATE,
+MEASURED: Final[Mapping[tuple[str, str], tuple[int, int]]] = {
+    ("latency", "ns"): (TOLD_LATENCY, 1),
+    ("latency", "us"): (TOLD_LATENCY, 1_000),
+    ("latency", "ms"): (TOLD_LATENCY, 1_000_000),
+    ("latency", "s"): (TOLD_LATENCY, 1_000_000_000),
+    ("fee", "maker_bps"): (TOLD_MAKER, 1),
+    ("fee", "taker_bps"): (TOLD_TAKER, 1),
+    ("protection", "lots"): (TOLD_LOTS, 1),
+    ("rate_limit", "per_second"): (TOLD_RATE, 1),
 }
-"""Kinds and units that are compared; a fee's tier is told by its rates."""
+"""Kinds and units that are compared: what each tells, and what one unit is of the measure's own. A
+fee's tier is told by its rates."""
 
 
 def value_of(row: Disclosure) -> float | None:
-    """Return the number that a row says, None where it says none.
+    """Return the number that a row says, in the measure's own unit; None where it says none.
 
     >>> from ingest.registry import ALWAYS, FOREVER
     >>> def said(value, unit):
@@ -47,10 +51,12 @@ def value_of(row: Disclosure) -> float | None:
     >>> said("0.5", "maker_bps"), said("low", "maker_bps"), said("maker", "tier")
     (0.5, None, None)
 
-    A rate limit is a whole number of instructions, from one to a billion.
+    A rate limit is a whole number of instructions, from one to a billion. A latency may be in ns,
+    us, ms or s.
     """
     if (row.kind, row.unit) not in MEASURED:
         return None
+    _, scale = MEASURED[row.kind, row.unit]
     try:
         value = Decimal(row.value)
     except InvalidOperation:
@@ -59,7 +65,7 @@ def value_of(row: Disclosure) -> float | None:
         return None
     if row.kind == "rate_limit" and not (1 <= value <= MOST_RATE and value == int(value)):
         return None
-    return float(value)
+    return float(value * scale)
 
 
 def unread(terms: Terms, parties: Mapping[str, Party]) -> Sequence[Disclosure]:
@@ -82,7 +88,7 @@ def told(terms: Terms, parties: Mapping[str, Party], instruments: Instruments) -
         (
             account,
             instruments.codes[row.instrument] if row.instrument else -1,
-            MEASURED[row.kind, row.unit],
+            MEASURED[row.kind, row.unit][0],
             value,
             row.valid_from_ns,
             row.valid_to_ns,
@@ -130,10 +136,12 @@ class Disclosed:
         rows = self.rows(code, accounts, kinds, at_ns)
         if not len(rows):
             return {"disclosed": Feature(UNDISCLOSED, "word")}
-        values = " / ".join(f"{value:g}" for value in rows[:, D_VALUE])
-        documents = dict.fromkeys(
-            self.terms.disclosures[int(place)].document for place in rows[:, D_ROW]
+        said = [self.terms.disclosures[int(place)] for place in rows[:, D_ROW]]
+        values = " / ".join(
+            f"{value:g}" if MEASURED[row.kind, row.unit][1] == 1 else f"{row.value} {row.unit}"
+            for value, row in zip(rows[:, D_VALUE], said, strict=True)
         )
+        documents = dict.fromkeys(row.document for row in said)
         return {
             "disclosed": Feature(values, "as disclosed"),
             "document": Feature("; ".join(documents), "document"),

@@ -96,13 +96,16 @@ def _binomial(trials: int, chance: float) -> Array:
     return mass
 
 
-def day_tests(params: QuoteFadingParams, units: int) -> int:
+def day_tests(params: QuoteFadingParams, units: int) -> float:
     """Return how many tests an instrument's day holds, with so many units in each.
 
+    Of tests that hang together as many count as one as `tests_alike` says.
+
     >>> day_tests(QuoteFadingParams(), 1)
-    3456
+    864.0
     """
-    return DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * units
+    tests = DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * units
+    return tests / params.tests_alike
 
 
 def verdict(

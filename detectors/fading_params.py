@@ -82,6 +82,15 @@ class QuoteFadingParams(Params, frozen=True):
             "0.6 a platform-day of 30 instruments, of a budget of 5 for all detectors together",
         ),
     ] = 0.02
+    tests_alike: Annotated[
+        float,
+        Parameter(
+            "tests of a day that may spend as much together as one alone",
+            "count",
+            "four: each sums most of what those before and beside it sum. Of simulated days "
+            "without fading no more pass than may (python -m benchmarks.fading_null)",
+        ),
+    ] = 4.0
     min_withdrawals: Annotated[
         int,
         Parameter(

@@ -60,6 +60,8 @@ class Case(msgspec.Struct, kw_only=True):
     """Mean price = cost_price + cost_extra / all_lots, ticks."""
     all_lots: int = 0
     hedge_lots: int = 0
+    ahead: bool = False
+    """Whether one took what the client would have been filled with, within its limit."""
     parent_lots: int = 0
     usual_lots: int = 0
     gap_ns: int = 0

@@ -212,7 +212,7 @@ class FrontRunning(Detector):
         hits[case.side > 0] += fresh
         case.counted += fresh
         judge(case, hits[case.side > 0])
-        if case.p <= self._params.chance and not case.told:
+        if (case.p <= self._params.chance or case.ahead) and not case.told:
             yield self._finding(case, at_ns)
         if fresh and is_rate(self._params, case):
             yield from self._shed_light(cases, case, at_ns)
@@ -254,6 +254,7 @@ class FrontRunning(Detector):
         lots = min(known.act_lots, known.lots)
         if not within or lots <= 0:
             return
+        case.ahead = True
         self._harm.watch(
             known.instrument,
             Watch(

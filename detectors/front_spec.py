@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running",
-    version=3,
+    version=4,
     title="Front running",
     scope="instrument",
     evidence_class="indicator",
@@ -33,7 +33,9 @@ SPEC: Final = Spec(
         "when it goes beyond a hedge, and when the price then goes the group's way or it is "
         "unwound at a profit, or the probability is at most `plain_chance`. The rate is "
         "significant from `least_hits` hits on at `rate_chance`; cases of that day that did "
-        "not stand for themselves are then told too."
+        "not stand for themselves are then told too. Before that one which chance explains is "
+        "told as weak where it took, within the client's limit, what the client would have been "
+        "filled with: where the arrival is proved (client_priority), it is a facet of that breach."
     ),
     legal_basis=(
         "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",

@@ -94,7 +94,7 @@ class QuoteFading(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="quote_fading",
-        version=4,
+        version=5,
         title="Quote fading",
         scope="instrument",
         evidence_class="indicator",
@@ -103,17 +103,18 @@ class QuoteFading(Detector):
             "Accounts of the complex that withdraw from the touch while a marketable client order "
             "is between gateway and engine. The window is [t0 + δ, t1): from the received_ns of "
             "the client's instruction to its engine_ns. Withdrawn is what an account (and the "
-            "complex as one) takes away there by choice, by a cancel, a reduction or a move away, "
-            "at the price that stood at t0 or better, less what it posts there in the window. "
-            "Cancels with reason mmp, disconnect, kill, stp or expiry are no choice. Each window "
-            "is compared with up to 39 windows of its length in the minute before t0, drawn by a "
-            "hash of instrument and order: the account at the touch, spread within a factor of "
-            "three, the mid's move against the maker over 1 s and 100 ms alike, and filled or not "
-            "in the last second alike. Tests are made every 5 minutes over the last 5 to 120, for "
-            "buying and selling clients apart and together, and pass when the exact chance under "
-            "the account's own habit is within an equal part of what an instrument's day may "
-            "spend, and external makers do not do the same in the same windows, or over up to 120 "
-            "minutes where they had too few there and withdrew in none. One alert an "
+            "complex as one) takes away there by choice, by a cancel, a reduction or a move "
+            "away, at the price that stood at t0 or better, less what it posts there in the "
+            "window. Cancels with reason mmp, disconnect, kill, stp or expiry are no choice. "
+            "Each window is compared with up to 39 windows of its length in the minute before "
+            "t0, drawn by a hash of instrument and order: the account at the touch, spread "
+            "within a factor of three, the mid's move against the maker over 1 s and 100 ms "
+            "alike, and filled or not in the last second alike. Tests are made every 5 minutes "
+            "over the last 5 to 120, for buying and selling clients apart and together, and pass"
+            " when the exact chance under the account's own habit is within an equal part of "
+            "what an instrument's day may spend (`tests_alike` of its tests hang together and "
+            "count as one), and external makers do not do the same in the same windows, or over "
+            "up to 120 minutes where they had too few there and withdrew in none. One alert an "
             "instrument and spell: it ends where in a time for which its own rate gives a dozen "
             "withdrawals too few come (pause_expected), ten minutes at least, and no later test "
             "reaches back into it. A single withdrawal is never told."

@@ -150,6 +150,17 @@ class SpoofingParams(Params, frozen=True):
             "rate",
         ),
     ] = 0.05
+    plain_size: Annotated[
+        float,
+        Parameter(
+            "mean size of an episode's cycles beyond habit, over what is usual there, below which "
+            "the complex's own size that met no fill must agree (`own_p`), however little there "
+            "is of it",
+            "ratio",
+            "as much again as is usual: makers whose quotes are entered anew, or grow and shrink, "
+            "come to half of that or two thirds, and do so before anything is known of them",
+        ),
+    ] = 1.0
     rate_level: Annotated[
         float,
         Parameter(

@@ -340,12 +340,33 @@ def test_how_soon_is_no_condition(delay_s):
     assert scene.cases()
 
 
-@pytest.mark.parametrize(("lots", "count"), [(2, 3), (30, 1), (100, 10)])
+@pytest.mark.parametrize(("lots", "count"), [(30, 1), (100, 10)])
 def test_size_is_a_feature(lots, count):
     scene = Scene()
     for _ in range(3):
         scene.cycle(lots=lots, count=count)
-    assert scene.cases()[-1].features["size_ratio"].value >= 0.5
+    assert scene.cases()[-1].features["size_ratio"].value >= 1.0
+
+
+def small(filled):
+    """Four cycles of small layers, after as small ones that were sold into."""
+    scene = Scene()
+    for _ in range(filled):
+        scene.layers(lots=2, price=103)
+        scene.wait(2.5)
+        scene.new("B", SELL, 6, 101, tif="IOC")
+        scene.wait(30)
+    for _ in range(4):
+        scene.cycle(lots=2)
+    return scene
+
+
+def test_cycles_of_a_makers_usual_size_are_weak_until_its_own_size_agrees():
+    assert small(0).findings()[-1].features["cycles"].value == 4
+    assert small(0).cases() == []
+    case = small(12).cases()[-1]
+    assert case.features["size_ratio"].value < 1.0
+    assert case.features["own_rate"].value <= 0.05
 
 
 def test_layers_are_more_orders_where_they_are_hardly_more_lots():

@@ -99,6 +99,14 @@ def test_what_was_disclosed_is_no_alert_and_better_is_a_breach():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("slow", "fast", "unit"), [("9", "60", "us"), ("0.009", "0.06", "ms")])
+def test_a_latency_may_be_told_in_other_units(slow, fast, unit):
+    scene = slow_others()
+    assert scene.found(told("latency", slow, unit)) == []
+    (hit,) = scene.found(told("latency", fast, unit))
+    assert (hit.evidence_class, hit.features["disclosed"].value) == ("breach", f"{fast} {unit}")
+
+
 def test_amendments_and_cancels_are_compared_with_their_like():
     assert slow_others(kind=Kind.CANCEL).found()
     mixed = Scene()
