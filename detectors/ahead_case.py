@@ -129,10 +129,13 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
 def _new(hold: Hold, later: Sequence[Execution], delta: int) -> bool:
     """Return whether the group took, or was hit in an order that had not stood elsewhere before.
 
-    A maker moves its quotes all the time; that it did while an order was held is no sign.
+    A maker moves its quotes all the time; that it did while an order was held is no sign. Nor is
+    that it was hit in a new one, where orders as large as the held one are held as long.
     """
     return any(
-        each.aggressive or each.since_ns == NULL or each.since_ns - hold.from_ns > delta
+        each.aggressive
+        or each.since_ns == NULL
+        or (hold.clear_of_size and each.since_ns - hold.from_ns > delta)
         for each in later
     )
 

@@ -8,12 +8,12 @@ from typing import Final
 from detectors.ahead_state import (
     BEGAN_NS,
     C_ACCOUNT,
-    C_AT_ONCE,
     C_CLASS,
     C_CLEAR,
     C_FILLS,
     C_FROM,
     C_LIMIT,
+    C_OF_SIZE,
     C_RELEASED,
     C_SEQ,
     C_SIDE,
@@ -169,12 +169,12 @@ def write_out(  # noqa: PLR0917
     """Write a hold whose own fills are done, the group's executions in it, and the fills."""
     head = out[written]
     head[0], head[1] = HEAD, x
-    head[2:26] = own[C_SEQ : C_AT_ONCE + 1]
-    head[26], head[27], head[28], head[29], head[30] = (
+    head[2:27] = own[C_SEQ : C_OF_SIZE + 1]
+    head[27], head[28], head[29], head[30], head[31] = (
         own[HOLDS], own[OVERTAKEN], own[MAKERS], own[TESTS], own[STALLED],
     )  # fmt: skip
-    head[31] = int(1e6 * rates[EXPECTED])
-    head[32] = int(1e6 * rates[EXPECTED_MAKERS])
+    head[32] = int(1e6 * rates[EXPECTED])
+    head[33] = int(1e6 * rates[EXPECTED_MAKERS])
     written += 1
     net = 0
     within = 0
@@ -193,7 +193,7 @@ def write_out(  # noqa: PLR0917
             out[written, 1 : 1 + EXECUTION_FIELDS] = e
             out[written, 1 + EXECUTION_FIELDS] = came_later(e, own, delta)
             written += 1
-    head[33] = own[C_SIDE] * net
+    head[34] = own[C_SIDE] * net
     for n in range(own[C_FILLS]):
         out[written, 0], out[written, 1], out[written, 2] = FILL, fills[n, 0], fills[n, 1]
         written += 1

@@ -31,6 +31,7 @@ from detectors.ahead_state import (
     C_LATE,
     C_LIMIT,
     C_LOTS,
+    C_OF_SIZE,
     C_OPEN,
     C_PASSED,
     C_RELEASED,
@@ -74,7 +75,19 @@ from detectors.ahead_state import (
     STALLED,
     TRIGGER,
 )
-from detectors.gap_habit import ALL, FAR, TRIGGERS, USUAL, bin_of, habit, learn
+from detectors.gap_habit import (
+    ALL,
+    ENOUGH_LARGE,
+    FAR,
+    LARGE,
+    TOTAL,
+    TRIGGERS,
+    USUAL,
+    bin_of,
+    habit,
+    learn,
+)
+from detectors.size_habit import is_large, learn_size
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Origin, Phase, Reason, Role, TimeInForce
 
@@ -206,6 +219,7 @@ def scan(  # noqa: PLR0917
     came: Array,
     fills: Array,
     gaps: Array,
+    sizes: Array,
     rates: Array,
     lost: Array,
     out: Array,
@@ -308,6 +322,9 @@ def scan(  # noqa: PLR0917
                 way = RFQ
         else:
             continue
+        large = way == GATE and not of_maker and is_large(sizes[x], quantity[i])
+        if k == _NEW and not of_maker and quantity[i] != _NULL:
+            learn_size(sizes[x], quantity[i])
         found = False
         held = judged and reason[i] != _SPEED_BUMP and gap > least
         if held and (way == RFQ or gap > habit(gaps[x], class_, USUAL)):
@@ -328,6 +345,9 @@ def scan(  # noqa: PLR0917
             own[C_LATE] = 1 if began > clock[i] else 0
             own[C_USUAL], own[C_CLASS], own[C_CROSSED] = max(far, least), origin[i], crossed
             own[C_CLEAR] = way == RFQ or (far > 0 and gap > clear_ratio * max(far, least))
+            own[C_OF_SIZE] = 1
+            if large and gaps[x, LARGE, TOTAL] >= ENOUGH_LARGE:
+                own[C_OF_SIZE] = gap > clear_ratio * gaps[x, LARGE, FAR]
             slow = ALL if way == TRIGGER else class_
             own[C_AT_ONCE] = max(habit(gaps[x], slow, FAR), least)
             own[C_PASSED], own[C_EXPECTED] = 0, -1
@@ -347,6 +367,8 @@ def scan(  # noqa: PLR0917
             learn(gaps[x, class_], bin_, way == TRIGGER)
             if way != TRIGGER and not of_maker:
                 learn(gaps[x, ALL], bin_, False)
+            if large:
+                learn(gaps[x, LARGE], bin_, False)
         if way != TRIGGER:
             at = CAME_MAKER if of_maker else CAME_CLIENT
             row = came[x, at - CAME_CLIENT, own[at] % CAME_KEPT]

@@ -13,8 +13,10 @@ C_SEQ, C_ENTRY, C_ACCOUNT, C_ROLE, C_SIDE, C_LIMIT, C_FROM, C_RELEASED, C_LOTS, 
 )
 C_LAST_SEQ, C_LAST_NS, C_FILLS, C_FOK, C_DOUBT, C_LATE, C_WAY, C_USUAL, C_CLEAR = range(18, 27)
 C_PASSED, C_EXPECTED, C_CLASS, C_CROSSED, C_AT_ONCE = range(27, 32)
-BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED = range(32, 39)
-FIELDS: Final = 39
+C_OF_SIZE: Final = 32
+"""Whether the hold is clear beside those of orders as large, too."""
+BEGAN_NS, RATED_NS, HOLDS, OVERTAKEN, MAKERS, TESTS, STALLED = range(33, 40)
+FIELDS: Final = 40
 UNSEEN: Final = tuple(int(NULL) if f in (BEGAN_NS, RATED_NS) else 0 for f in range(FIELDS))
 """State of an instrument of which nothing has been seen."""
 
@@ -43,5 +45,5 @@ GATE, TRIGGER, RFQ = range(3)
 """Where an order was held."""
 HEAD, EXECUTION, FILL = range(3)
 """Kinds of rows written."""
-OUT_FIELDS: Final = 34
+OUT_FIELDS: Final = 35
 OUT_ROWS: Final = 2048

@@ -8,9 +8,10 @@ from typing import Final
 from ingest.compiled import njit
 from ingest.events import Array
 
-CLASSES: Final = 7
-"""Of gateway-to-engine time: five origins of clients, all but the group, triggers."""
-ALL, TRIGGERS = 5, 6
+CLASSES: Final = 8
+"""Of gateway-to-engine time: five origins of clients, all but the group, triggers, large orders of
+clients."""
+ALL, TRIGGERS, LARGE = 5, 6, 7
 BINS: Final = 136
 FIRST_BIN_NS: Final = 1_000.0
 BINS_AN_OCTAVE: Final = 4
@@ -22,6 +23,8 @@ REFRESH: Final = 32
 """Gaps of a class between two readings of its quantile."""
 ENOUGH: Final = 200
 """Gaps of a class before anything is usual: its 99th percentile then rests on two of them."""
+ENOUGH_LARGE: Final = 20
+"""The same of large orders, which are few: until there are a hundred the longest of them is far."""
 ENOUGH_TRIGGERS: Final = 20
 """The same of triggers, which are few: their third quartile then rests on five of them."""
 FEW_TRIGGERS: Final = 5

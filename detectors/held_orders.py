@@ -16,6 +16,7 @@ from detectors import ahead_state as k
 from detectors.ahead_kernel import COLUMNS, scan
 from detectors.gap_habit import CLASSES, GAP_FIELDS
 from detectors.kept import Kept
+from detectors.size_habit import SIZE_FIELDS
 from ingest.axes import ByCode, Count
 from ingest.events import Batch
 from ingest.sections import Layout
@@ -88,6 +89,8 @@ class Hold(msgspec.Struct, frozen=True, array_like=True):
     """Seq of the trade that reached the stop price; 0 = no stop."""
     at_once_ns: int
     """How long a client of this instrument may wait without being clearly held."""
+    clear_of_size: int
+    """1 when the hold is clear beside those of clients' orders as large, too."""
     holds: int
     overtaken: int
     makers: int
@@ -138,6 +141,7 @@ class HeldOrders:
         "ahead_came": ByCode(),
         "ahead_fills": ByCode(),
         "ahead_gaps": ByCode(),
+        "ahead_sizes": ByCode(),
         "ahead_rates": ByCode(),
         "ahead_lost": Count(),
     }
@@ -157,6 +161,7 @@ class HeldOrders:
             "ahead_came": (2, k.CAME_KEPT, 2),
             "ahead_fills": (k.FILLS_KEPT, 2),
             "ahead_gaps": (CLASSES, GAP_FIELDS),
+            "ahead_sizes": (SIZE_FIELDS,),
         }
         arrays = {
             "ahead_state": np.full((instruments, k.FIELDS), k.UNSEEN, np.int64),
@@ -180,8 +185,8 @@ class HeldOrders:
             row, written = scan(
                 columns, row, *self._limits, kept["ahead_state"], kept["ahead_executions"],
                 kept["ahead_prices"], kept["ahead_moved"], kept["ahead_came"],
-                kept["ahead_fills"], kept["ahead_gaps"], kept["ahead_rates"], kept["ahead_lost"],
-                out,
+                kept["ahead_fills"], kept["ahead_gaps"], kept["ahead_sizes"],
+                kept["ahead_rates"], kept["ahead_lost"], out,
             )  # fmt: skip
             yield from _holds(out[:written].tolist())
 

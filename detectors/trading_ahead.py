@@ -47,7 +47,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=6,
+        version=7,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",
@@ -62,7 +62,8 @@ class TradingAhead(Detector):
             "once at the same price or better. Where it was held eight times as long as 99 in 100 "
             "are (triggers: as most of them, as three in four of twenty and more), that is a case "
             "with all its legs, if the group took, or was hit in an order that had not stood "
-            "elsewhere before, and the client lost by it, or (but for requests for quote) it is "
+            "elsewhere before (of a large client order, where as large ones are not held as long), "
+            "and the client lost by it, or (but for requests for quote) it is "
             "not the first and so many are rare by the group's habit: one in twenty; those "
             "of the last day are then told too, that twentieth spent over all looks. Shorter "
             "ones are told by their rate: how often an aggressive instruction of the group "
@@ -88,6 +89,7 @@ class TradingAhead(Detector):
             "a gateway that is slow for everybody",
             "a maker's quotes that stood before and are hit by both sides",
             "a quote of the group that stood before and is moved while a client is held",
+            "a maker's new quotes that are hit while a large order is held, as large ones are",
             "an order held once, whose client loses nothing, beside a group that often trades",
             "an untriggered stop",
             "a venue that triggers stops by another price, late for all",

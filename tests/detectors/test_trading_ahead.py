@@ -115,9 +115,11 @@ def gate(*, hold=2_000, group="MM", after=500, price=100, client="A", lots=10, b
     return scene
 
 
-def passive(*, hold=5_000, price=100, account="MM", group_came=None, client_price=100):
+def passive(
+    *, scene=None, hold=5_000, price=100, account="MM", group_came=None, client_price=100, lots=10
+):
     """The group rests at a price where a held client would have rested, and is hit."""
-    scene = Scene()
+    scene = scene or Scene()
     scene.new("S", "sell", 50, 110)
     scene.new("XM", "buy", 50, 95)
     scene.wait(100)
@@ -130,7 +132,7 @@ def passive(*, hold=5_000, price=100, account="MM", group_came=None, client_pric
         scene.new("Q", "buy", 1, 10)
     scene.new("B", "sell", 5, 90, tif="IOC")
     scene.wait(2 * hold / 5 - 100)
-    scene.new("A", "buy", 10, client_price, came=hold)
+    scene.new("A", "buy", lots, client_price, came=hold)
     return scene
 
 
@@ -581,6 +583,20 @@ def test_a_quote_that_stood_before_and_is_moved_is_no_case_of_its_own():
     assert moved(rests=False).told()
     assert moved(others=300).told() == []
     assert moved(others=2_500).told() == [], "an entry that is no longer kept is old"
+
+
+@look_alike("a maker's new quotes that are hit while a large order is held, as large ones are")
+@pytest.mark.parametrize(("lots", "cases"), [(10, 0), (2, 1)])
+def test_where_large_orders_are_held_a_makers_new_quote_is_no_case_of_its_own(lots, cases):
+    scene = Scene()
+    for _ in range(30):
+        scene.wait(6_000)
+        scene.new("B", "buy", 10, 20, came=5_000)
+        for _ in range(150):
+            scene.new("Q", "buy", 1, 10)
+    found = passive(scene=scene, lots=lots).found()
+    assert found
+    assert len({f.first_seq for f in found if f.all_legs}) == cases
 
 
 @look_alike("an order held once, whose client loses nothing, beside a group that often trades")
