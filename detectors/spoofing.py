@@ -87,8 +87,8 @@ class Spoofing(Detector):
             "likely; or the instrument's own rate does not agree (both p by Fisher's method: at "
             "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
             " says that size goes as often without a fill (also the complex's own size by itself, "
-            "at `own_p`; where cycles are on average smaller than `plain_size` it must agree). "
-            "All counts are of the last day (window_s). That rate: P(net withdrawal "
+            "at `own_p`; where cycles are on average smaller than `plain_size` it must agree, at "
+            "`rate_level`). All counts are of the last day (window_s). That rate: P(net withdrawal "
             "| own fill on the other side) against P(net withdrawal | no fill) of the complex and "
             "against external makers' after a fill, "
             "among what stood about as long (Fisher's exact test in strata, in the clearer "
@@ -274,7 +274,7 @@ class Spoofing(Detector):
         rare = sums["prompt"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         plain = sums["size"] >= params.plain_size * sums["cycles"] * PARTS
-        agreed &= plain or sums["own_p"] <= params.own_p * PARTS
+        agreed &= plain or sums["own_p"] <= params.rate_level * PARTS
         return bool(sums["significant"]) or (rare and agreed and not sums["refuted"])
 
     def _finding(

@@ -154,11 +154,11 @@ class SpoofingParams(Params, frozen=True):
         float,
         Parameter(
             "mean size of an episode's cycles beyond habit, over what is usual there, below which "
-            "the complex's own size that met no fill must agree (`own_p`), however little there "
-            "is of it",
+            "no coincidence is a case, unless size of the complex's own that met no fill says that "
+            "theirs goes more often, at `rate_level`",
             "ratio",
             "as much again as is usual: makers whose quotes are entered anew, or grow and shrink, "
-            "come to half of that or two thirds, and do so before anything is known of them",
+            "come to half of that or two thirds, and do so many times in some minutes",
         ),
     ] = 1.0
     rate_level: Annotated[

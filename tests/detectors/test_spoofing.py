@@ -366,7 +366,7 @@ def test_cycles_of_a_makers_usual_size_are_weak_until_its_own_size_agrees():
     assert small(0).cases() == []
     case = small(12).cases()[-1]
     assert case.features["size_ratio"].value < 1.0
-    assert case.features["own_rate"].value <= 0.05
+    assert case.features["own_rate"].value <= 0.001
 
 
 def test_layers_are_more_orders_where_they_are_hardly_more_lots():
