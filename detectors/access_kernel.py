@@ -14,6 +14,7 @@ from detectors.access_rules import (
     KEPT,
     MOST_QUANTUM,
     begin,
+    burst,
     compare,
     in_line,
     slot_of,
@@ -235,16 +236,17 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         queued = came_ns < slots[s, S_ENGINE] or came_ns - slots[s, S_RECEIVED] < numbers[BURST_NS]
         fresh = slots[s, S_RECEIVED] == NULL or not queued
         slots[s, S_RECEIVED], slots[s, S_ENGINE] = came_ns, engine[i]
+        action = CANCEL
+        if kind == Kind.REPLACE or (kind == Kind.NEW and (replaces_hi[i] or replaces_lo[i])):
+            action = AMEND
+        elif kind == Kind.NEW:
+            at_once = tifs[i] in _AT_ONCE or types[i] == OrderType.MARKET
+            action = TAKE if at_once else ENTER
+        burst(slots, s, action, fresh)
         # Who comes behind the affiliate waits for it, as the affiliate would behind others.
         waits = behind_afmm and party == OUTSIDE
         held = reason == Reason.SPEED_BUMP  # all who take wait for that
         if fresh and not waits and not held and not faults[i] and came_ns <= engine[i]:
-            action = CANCEL
-            if kind == Kind.REPLACE or (kind == Kind.NEW and (replaces_hi[i] or replaces_lo[i])):
-                action = AMEND
-            elif kind == Kind.NEW:
-                at_once = tifs[i] in _AT_ONCE or types[i] == OrderType.MARKET
-                action = TAKE if at_once else ENTER
             compare(
                 slots, s, action, at_ns, seqs[i], engine[i] - came_ns, numbers, shares, peers,
                 all_ours[code, bucket % kept], tally, all_times[code, bucket % kept], told, code,

@@ -18,6 +18,7 @@ from detectors.access_state import (
     B_SLOW_SEQ,
     BINS,
     BUCKET,
+    BURSTS,
     D_ACCOUNT,
     D_FROM,
     D_INSTRUMENT,
@@ -36,11 +37,14 @@ from detectors.access_state import (
     PAIRED_FIELDS,
     RESERVED,
     S_ACCOUNT,
+    S_BEGUN,
+    S_BURST,
     S_ENGINE,
     S_PAIRED,
     S_PARTY,
     S_RECEIVED,
     S_SEEN_NS,
+    S_SIZES,
     S_TIER,
     SLOTS,
     TOLD_LATENCY,
@@ -140,12 +144,40 @@ def bin_of(latency_ns: int) -> int:
 
 
 @njit(cache=True)
+def burst_of(instructions: int) -> int:
+    """Return the class of so many instructions at once; 0 is taken for one.
+
+    >>> [burst_of(n) for n in (0, 1, 2, 3, 4, 7, 8, 100)]
+    [0, 0, 1, 1, 2, 2, 3, 3]
+    """
+    found, left = 0, instructions
+    while left > 1 and found < BURSTS - 1:
+        found, left = found + 1, left >> 1
+    return found
+
+
+@njit(cache=True)
+def burst(slots: Array, s: int, action: int, is_first: bool) -> None:
+    """Count an instruction of those that come at once; the first of the next tells how many."""
+    if not is_first:
+        slots[s, S_BURST] += 1
+        return
+    if slots[s, S_BEGUN]:
+        slots[s, S_SIZES + slots[s, S_BEGUN] - 1] = slots[s, S_BURST]
+    slots[s, S_BEGUN], slots[s, S_BURST] = action + 1, 1
+
+
+@njit(cache=True)
 def compare(  # noqa: PLR0917
     slots: Array, s: int, action: int, at_ns: int, seq: int, latency_ns: int, numbers: Array,
     shares: Array, tally: Array, mine: Array, bucket: Array, times: Array, told: Array, code: int,
 ) -> None:  # fmt: skip
-    """Pair an instruction with the latest of its counterparts, or have it wait for the next."""
-    place = S_PAIRED + PAIRED_FIELDS * action
+    """Pair an instruction with the latest of its counterparts, or have it wait for the next.
+
+    A counterpart is of the same action, and the first done of about as many that came at once:
+    where gateways keep no order, the first of many is done sooner than the first of few.
+    """
+    place = S_PAIRED + PAIRED_FIELDS * (action * BURSTS + burst_of(slots[s, S_SIZES + action]))
     affiliate = slots[s, S_PARTY] == AFMM
     if affiliate and not bucket[B_SEQ]:
         bucket[B_SEQ] = seq

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="unequal_access",
-    version=3,
+    version=4,
     title="Unequal access",
     scope="instrument",
     evidence_class="indicator",
@@ -17,7 +17,9 @@ SPEC: Final = Spec(
         "One rule of access that is kept for others and bent for the affiliated market maker, "
         "way by way, every 5 minutes. latency: of two instructions of one action, the "
         "affiliate's and an external maker's, that came within 1.5 s of one another (orders "
-        "that cannot rest with their like), which took longer from gateway to engine; sign "
+        "that cannot rest with their like; each the first done of those that came at once, about "
+        "as many, for where gateways keep no order the first of many is done sooner), which took "
+        "longer from gateway to engine; sign "
         "tests over the last 5 minutes to a day, each "
         "within an equal part of what an instrument's day may spend, against two external "
         "makers at least. reject: new limit orders refused in continuous trading though no "
@@ -51,6 +53,7 @@ SPEC: Final = Spec(
     look_alikes=(
         "clients that come by slower gates than makers",
         "an engine under load, slow for all",
+        "a maker that sends many quotes at once, through gateways that keep no order",
         "one external maker with a slow gate, while others are as fast as the affiliate",
         "external makers that come second in a race and wait for the affiliate to be done",
         "takers that a speed bump holds, all alike",

@@ -237,6 +237,27 @@ def test_load_that_all_bear_does_not_fire():
     assert scene.found() == []
 
 
+def ladders(sizes):
+    """Have makers quote by turns, so many orders at once, each on its way for a time of chance."""
+    scene = Scene()
+    for _ in range(60):
+        for account in scene.rng.sample(sorted(sizes), len(sizes)):
+            start_ns = scene.now_ns
+            for wait_us in sorted(scene.rng.lognormvariate(6, 1) for _ in range(sizes[account])):
+                scene.now_ns = start_ns + int(wait_us * 1_000)
+                scene.act(account, wait_us=wait_us)
+            scene.wait(300)
+        scene.wait(2_000)
+    return scene
+
+
+@look_alike("a maker that sends many quotes at once, through gateways that keep no order")
+@pytest.mark.parametrize("size", [2, 8, 20])
+def test_the_first_of_many_quotes_is_done_sooner_and_that_is_no_lead(size):
+    assert ladders({MM: size, X1: 1, X2: 1}).found() == []
+    assert ladders({MM: size, X1: size, X2: size}).found() == []
+
+
 @look_alike("one external maker with a slow gate, while others are as fast as the affiliate")
 def test_one_slow_maker_does_not_fire():
     assert Scene().races({MM: 0, X1: 900, X2: 0}).found() == []
