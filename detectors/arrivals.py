@@ -13,6 +13,23 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
+from detectors.overtaken import (
+    COUNTED,
+    HITS,
+    O_ACCOUNT,
+    O_RECEIVED,
+    O_SEQ,
+    OTHER_FIELDS,
+    OTHERS,
+    OTHERS_HITS,
+    OVERTAKEN_FIELDS,
+    TAKES,
+    forget,
+    overtook,
+    took,
+    turn,
+)
+from detectors.overtaken import UNSEEN as NONE_OVERTAKEN
 from detectors.overtaking import is_unordered
 from ingest.axes import ByCode, Count
 from ingest.compiled import njit
@@ -87,6 +104,13 @@ class Inversion(msgspec.Struct, frozen=True, array_like=True):
     """Event time of the group's trade, ns."""
     unordered: int
     """1 where the venue matches others' instructions that are so far apart either way."""
+    takes: int
+    others_takes: int
+    """Instructions that executed on that UTC day so far, of the group and of others."""
+    hits: int
+    others_hits: int
+    """Of them, those matched before a client's that came first, by as little as the venue matches
+    either way; one that overtook two counts twice."""
 
 
 OUT_FIELDS: Final = len(Inversion.__struct_fields__)
@@ -101,6 +125,7 @@ def _judge(  # noqa: PLR0917
     fills: Array,
     delta: int,
     octaves: int,
+    counts: Array,
     out: Array,
     written: int,
 ) -> int:
@@ -126,20 +151,20 @@ def _judge(  # noqa: PLR0917
                 best, price = e, at
         if best < 0:
             return written
-        took = ring[best]
+        taken = ring[best]
         worse = _NULL
         if left > 0:
-            lots = min(left, took[E_LOTS])
+            lots = min(left, taken[E_LOTS])
             left -= lots
         elif last >= 0 and side * (got[last, 0] - price) > 0:
-            lots = min(got[last, 1], took[E_LOTS])
+            lots = min(got[last, 1], taken[E_LOTS])
             worse = got[last, 0]
             got[last, 1] -= lots
             if got[last, 1] == 0:
                 last -= 1
         else:
             return written
-        took[E_LOTS] -= lots
+        taken[E_LOTS] -= lots
         row = out[written]
         row[0], row[1], row[2], row[3], row[4] = (
             x, side, own[C_SEQ], own[C_ACCOUNT], own[C_ROLE],
@@ -148,12 +173,13 @@ def _judge(  # noqa: PLR0917
             own[C_RECEIVED], own[C_LAST_SEQ], own[C_LAST_NS], own[C_OPEN],
         )  # fmt: skip
         row[9], row[10], row[11], row[12], row[13] = (
-            took[E_SEQ], took[E_ACCOUNT], took[E_ROLE], took[E_RECEIVED], took[E_TRADE],
+            taken[E_SEQ], taken[E_ACCOUNT], taken[E_ROLE], taken[E_RECEIVED], taken[E_TRADE],
         )  # fmt: skip
-        row[14] = own[C_LATE] | took[E_LATE]
+        row[14] = own[C_LATE] | taken[E_LATE]
         row[15], row[16], row[17], row[18] = price, worse, lots, own[C_DOUBT]
-        row[19], row[20] = limit, took[E_NS]
-        row[21] = 1 if is_unordered(octaves, took[E_RECEIVED] - own[C_RECEIVED]) else 0
+        row[19], row[20] = limit, taken[E_NS]
+        row[21] = 1 if is_unordered(octaves, taken[E_RECEIVED] - own[C_RECEIVED]) else 0
+        row[22 : 22 + COUNTED] = counts
         written += 1
 
 
@@ -182,6 +208,19 @@ def _qualifies(took: Array, own: Array, side: int, limit: int, delta: int) -> bo
 
 
 @njit(cache=True)
+def _hits(own: Array, ring: Array, octaves: int, delta: int) -> int:
+    """Return how many instructions of the group overtook a client's, by so little as `overtook`."""
+    found, last = 0, np.int64(0)
+    for back in range(min(own[MADE], KEPT)):
+        e = ring[(own[MADE] - 1 - back) % KEPT]
+        gap = e[E_RECEIVED] - own[C_RECEIVED]
+        if e[E_SEQ] != last and _qualifies(e, own, own[C_SIDE], own[C_LIMIT], delta):
+            last = e[E_SEQ]
+            found += e[E_ROLE] != _UNKNOWN and is_unordered(octaves, gap)
+    return found
+
+
+@njit(cache=True)
 def _scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     octaves: Array,
@@ -191,6 +230,8 @@ def _scan(  # noqa: PLR0917
     state: Array,
     executions: Array,
     fills: Array,
+    overtaken: Array,
+    others: Array,
     lost: Array,
     out: Array,
 ) -> tuple[int, int]:
@@ -210,16 +251,22 @@ def _scan(  # noqa: PLR0917
         if own[C_SEQ] != 0 and not (k == _TRADE and incoming[i] == own[C_SEQ]):
             if written + 2 * KEPT + 2 > len(out):
                 return i, written
-            written = _judge(x, state, executions, fills, delta, octaves[i], out, written)
+            written = _judge(
+                x, state, executions, fills, delta, octaves[i],
+                overtaken[x, TAKES:OVERTAKEN_FIELDS], out, written,
+            )  # fmt: skip
             own[C_SEQ] = 0
         if k == _TRADE:
             flying = incoming[i]
             if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0:
                 continue
+            if flying == overtaken[x, O_SEQ]:
+                took(overtaken[x], others[x], flying, side[i], price[i])
             if flying == own[G_SEQ]:
                 stood = clock[i] - lifetime[i] if lifetime[i] != _NULL else _NULL
                 taken = seller[i] if side[i] > 0 else buyer[i]
                 newest = executions[x, (own[MADE] - 1) % KEPT]
+                overtaken[x, TAKES] += own[MADE] == 0 or newest[E_SEQ] != flying
                 if (
                     own[MADE] > 0
                     and newest[E_SEQ] == flying
@@ -255,35 +302,47 @@ def _scan(  # noqa: PLR0917
         elif k == _STATUS:
             own[STATUS_NS], own[MADE], own[G_SEQ] = clock[i], 0, 0
             own[MAX_BUY] = own[MAX_SELL] = _NULL
+            forget(overtaken[x])
         elif k in (_NEW, _REPLACE) and received[i] != _NULL and phase[i] == _CONTINUOUS:
             late = 1 if received[i] > engine[i] else 0
+            turn(overtaken[x], clock[i])
             if role[i] > _EXTERNAL_MM or role[i] == _UNKNOWN:
                 own[G_SEQ], own[G_RECEIVED], own[G_LATE] = seq[i], received[i], late
                 own[G_ACCOUNT], own[G_ROLE] = account[i], role[i]
             latest = own[MAX_BUY] if side[i] > 0 else own[MAX_SELL]
-            if (
+            if not (
                 _UNKNOWN <= role[i] <= _EXTERNAL_MM
-                and latest != _NULL
-                and latest - received[i] > delta
                 and received[i] >= own[STATUS_NS]
                 and reason[i] != _SPEED_BUMP
                 and tif[i] != _POST_ONLY
                 and (order_type[i] == _MARKET or order_type[i] == _LIMIT)
             ):
+                continue
+            limit = _NULL if order_type[i] == _MARKET else price[i]
+            if role[i] != _UNKNOWN:
+                overtaken[x, OTHERS_HITS] += overtook(
+                    overtaken[x], others[x], octaves[i], delta, received[i], account[i], side[i],
+                    limit,
+                )  # fmt: skip
+                overtaken[x, O_SEQ], overtaken[x, O_RECEIVED] = seq[i], received[i]
+                overtaken[x, O_ACCOUNT] = account[i]
+            if latest != _NULL and latest - received[i] > delta:
                 own[C_SEQ], own[C_RECEIVED], own[C_LATE] = seq[i], received[i], late
                 own[C_ACCOUNT], own[C_ROLE], own[C_SIDE] = account[i], role[i], side[i]
-                own[C_LIMIT] = _NULL if order_type[i] == _MARKET else price[i]
+                own[C_LIMIT] = limit
                 own[C_OPEN] = leaves[i] if leaves[i] != _NULL else quantity[i]
                 own[C_LAST_SEQ], own[C_LAST_NS] = seq[i], clock[i]
                 own[C_FILLS], own[C_DOUBT] = 0, coverage[i]
                 own[C_FOK] = 1 if tif[i] == _FOK else 0
+                if role[i] != _UNKNOWN:
+                    overtaken[x, HITS] += _hits(own, executions[x], octaves[i], delta)
     return len(kind), written
 
 
 class Arrivals:
     """The group's latest executions and the client instruction in flight, an instrument each.
 
-    State: about 6 kB an instrument, whatever the traffic. An execution pushed out of the ring
+    State: about 8 kB an instrument, whatever the traffic. An execution pushed out of the ring
     within `flight_ns` of its arrival is counted in `overflow`.
 
     Parameters
@@ -300,6 +359,8 @@ class Arrivals:
         "arrivals": ByCode(UNSEEN),
         "executions": ByCode(),
         "fills": ByCode(),
+        "overtaken": ByCode(NONE_OVERTAKEN),
+        "overtakers": ByCode(),
         "lost": Count(),
     }
 
@@ -309,6 +370,8 @@ class Arrivals:
         self._state = np.full((instruments, FIELDS), UNSEEN, np.int64)
         self._executions = np.zeros((instruments, KEPT, EXECUTION_FIELDS), np.int64)
         self._fills = np.zeros((instruments, KEPT, 2), np.int64)
+        self._overtaken = np.full((instruments, OVERTAKEN_FIELDS), NONE_OVERTAKEN, np.int64)
+        self._others = np.zeros((instruments, OTHERS, OTHER_FIELDS), np.int64)
         self._lost = np.zeros(1, np.int64)
         self._out = np.zeros((OUT_ROWS, OUT_FIELDS), np.int64)  # room only: kept between calls
 
@@ -331,7 +394,7 @@ class Arrivals:
         while row < len(batch):
             row, written = _scan(
                 columns, octaves, row, self._delta_ns, self._flight_ns, self._state,
-                self._executions, self._fills, self._lost, out,
+                self._executions, self._fills, self._overtaken, self._others, self._lost, out,
             )  # fmt: skip
             yield from (Inversion(*found) for found in out[:written].tolist())
 
@@ -341,6 +404,8 @@ class Arrivals:
             "arrivals": self._state.copy(),
             "executions": self._executions.copy(),
             "fills": self._fills.copy(),
+            "overtaken": self._overtaken.copy(),
+            "overtakers": self._others.copy(),
             "lost": self._lost.copy(),
         }
 
@@ -353,4 +418,6 @@ class Arrivals:
             )
         self._state = snapshot["arrivals"].copy()
         self._executions, self._fills = snapshot["executions"].copy(), snapshot["fills"].copy()
+        self._overtaken = snapshot["overtaken"].copy()
+        self._others = snapshot["overtakers"].copy()
         self._lost = snapshot["lost"].copy()

@@ -48,7 +48,7 @@ class ClientPriority(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_priority",
-        version=3,
+        version=4,
         title="Client priority",
         scope="instrument",
         evidence_class="breach",
@@ -70,7 +70,9 @@ class ClientPriority(Detector):
             "quantity is not in the contract. Auctions are not judged. Where the engine matches "
             "pairs of others' instructions that reached the gateway as close after each other "
             "either way (`unordered_ratio`), arrival is no order on that venue: such an inversion "
-            "is weak, with its condition said; whom it favours is unequal_access's question."
+            "is weak, with its condition said, until the group's instructions that take have "
+            "overtaken clients' so more often that UTC day than others' that take have "
+            "(binomial, `unordered_level` spent over the group's)."
         ),
         legal_basis=(
             (
@@ -165,7 +167,8 @@ class ClientPriority(Detector):
         octaves = self._overtaking.scan(batch)
         inversions = list(self._arrivals.scan(batch, octaves))
         displaced, younger = self._passed.judge(batch, self._overtaking)
-        displaced.extend(of_inversions(inversions, self._params.clock_uncertainty_ns))
+        delta_ns, level = self._params.clock_uncertainty_ns, self._params.unordered_level
+        displaced.extend(of_inversions(inversions, delta_ns, level))
         findings: list[Finding] = []
         active = {fact.instrument for fact in displaced} | self._harm.codes()
         if active:

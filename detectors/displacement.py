@@ -8,9 +8,10 @@ from itertools import groupby
 import msgspec
 
 from detectors.arrivals import Inversion
+from detectors.overtaken import is_often
 from ingest.events import NULL, Role
 
-PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING, UNORDERED = range(5)
+PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING, UNORDERED, OFTEN = range(6)
 """What a displacement's standing as a breach depends on."""
 
 
@@ -80,17 +81,22 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def of_inversions(found: Sequence[Inversion], delta_ns: int) -> Iterator[Displacement]:
-    """Yield one displacement a client instruction and group instruction, in order."""
+def of_inversions(
+    found: Sequence[Inversion], delta_ns: int, level: float
+) -> Iterator[Displacement]:
+    """Yield one displacement a client instruction and group instruction, in order.
+
+    `level`: false alarms of an instrument's day that the rate of inversions may make.
+    """
     for _, of_client in groupby(found, lambda row: (row.instrument, row.client_seq)):
         taken: dict[int, list[Inversion]] = {}
         for row in of_client:
             taken.setdefault(row.group_seq, []).append(row)
         for rows in taken.values():
-            yield _displacement(rows, delta_ns)
+            yield _displacement(rows, delta_ns, level)
 
 
-def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
+def _displacement(rows: Sequence[Inversion], delta_ns: int, level: float) -> Displacement:
     one = rows[0]
     gap_ns = one.group_received_ns - one.client_received_ns
     unfilled = [row for row in rows if row.client_price == NULL]
@@ -102,7 +108,8 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int) -> Displacement:
     elif one.late or gap_ns <= 2 * delta_ns:
         condition = TIMING
     elif one.unordered:
-        condition = UNORDERED
+        counts = (one.takes, one.others_takes, one.hits, one.others_hits)
+        condition = OFTEN if is_often(*counts, level) else UNORDERED
     return Displacement(
         instrument=one.instrument,
         condition=condition,

@@ -8,6 +8,7 @@ from detectors.base import Evidence, Feature, Finding, Ref, Spec, rounded
 from detectors.displacement import (
     AFFILIATE_UNKNOWN,
     CLIENT_UNKNOWN,
+    OFTEN,
     PROVED,
     TIMING,
     UNORDERED,
@@ -25,6 +26,10 @@ CONDITIONS: Final = {
     UNORDERED: (
         "breach if the engine is bound to the order of arrival: it matches others' instructions "
         "that came so close after each other either way"
+    ),
+    OFTEN: (
+        "breach by its rate: the engine matches others' instructions that came so close after each "
+        "other either way, and the group's before clients' more often than others'"
     ),
 }
 COUNTERFACTUAL: Final = (
@@ -62,7 +67,7 @@ def finding(
     sums = episode.sums
     incidents = sums["older"] + sums["younger"] + sums["arrival_inversions"]
     evidence: Evidence = "weak"
-    if condition in (PROVED, TIMING):
+    if condition in (PROVED, TIMING, OFTEN):
         evidence = "proved" if condition == PROVED else "supported"
     jumps = sums["older"] + sums["class_time"]
     facets = [name for name, n in (
@@ -107,6 +112,7 @@ def finding(
         score=rounded(base_score + 0.4 * incidents / (incidents + 4)),
         systematic=evidence == "proved" and incidents >= params.systematic_incidents,
         all_legs=evidence == "proved",
+        significant=condition == OFTEN,
         client_harm=(shown(instruments.money(code, harm) / 2) if sums.get("measured") else None),
         counterfactual=COUNTERFACTUAL,
         notify_clock="immediate" if evidence == "proved" else "none",

@@ -45,6 +45,15 @@ class ClientPriorityParams(Params, frozen=True):
             "a few held orders overtaken by everybody are no way of working",
         ),
     ] = 5
+    unordered_level: Annotated[
+        float,
+        Parameter(
+            "false alarms of an instrument's UTC day that the rate of inversions may make where "
+            "the venue keeps no order",
+            "ratio",
+            "one in two hundred: with 30 instruments a wrong one in a week",
+        ),
+    ] = 0.005
     flight_s: Annotated[
         int,
         Parameter(

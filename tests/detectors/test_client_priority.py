@@ -839,6 +839,34 @@ def test_an_inversion_is_a_breach_where_others_are_matched_in_order(
     assert found[-1].evidence == "proved"
 
 
+def overtakers(*turns):
+    """Who takes by turns where the venue keeps no order; some before a client who came first."""
+    scene = Scene()
+    uneven(scene, reversed_pairs=20)
+    for taker, overtakes in turns:
+        scene.new("S", "sell", 1, 100)
+        scene.new("S", "sell", 1, 103)
+        scene.wait(600)
+        scene.new(taker, "buy", 1, 100, tif="IOC", came=0.05)
+        if overtakes:
+            scene.new("A", "buy", 1, 103, tif="IOC", came=5.05)
+        scene.wait(1)
+        scene.new("XM", "buy", 1, 80)
+    return scene
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+@pytest.mark.parametrize(("group", "others", "told"), [(3, 0, True), (3, 9, False), (1, 0, False)])
+def test_where_there_is_no_order_a_group_that_overtakes_more_often_is_told_by_its_rate(
+    group, others, told, size
+):
+    turns = [*[("B", False)] * 40, *[("B", True)] * others, *[("MM", True)] * group]
+    found, _ = overtakers(*turns).found(size)
+    assert found
+    assert any(hit.significant for hit in found) == told
+    assert {hit.evidence for hit in found} == {"weak", *(["supported"] if told else [])}
+
+
 @look_alike("auction or halt")
 def test_nothing_is_judged_across_an_auction_or_halt():
     scene = Scene()
