@@ -77,14 +77,13 @@ from detectors.ahead_state import (
 )
 from detectors.gap_habit import (
     ALL,
-    ENOUGH_LARGE,
     FAR,
     LARGE,
-    TOTAL,
     TRIGGERS,
     USUAL,
     bin_of,
     habit,
+    is_as_usual,
     learn,
 )
 from detectors.size_habit import is_large, learn_size
@@ -322,7 +321,8 @@ def scan(  # noqa: PLR0917
                 way = RFQ
         else:
             continue
-        large = way == GATE and not of_maker and is_large(sizes[x], quantity[i])
+        large = way == GATE and not of_maker and k in (_NEW, _REPLACE)
+        large = large and is_large(sizes[x], quantity[i])
         if k == _NEW and not of_maker and quantity[i] != _NULL:
             learn_size(sizes[x], quantity[i])
         found = False
@@ -345,9 +345,8 @@ def scan(  # noqa: PLR0917
             own[C_LATE] = 1 if began > clock[i] else 0
             own[C_USUAL], own[C_CLASS], own[C_CROSSED] = max(far, least), origin[i], crossed
             own[C_CLEAR] = way == RFQ or (far > 0 and gap > clear_ratio * max(far, least))
-            own[C_OF_SIZE] = 1
-            if large and gaps[x, LARGE, TOTAL] >= ENOUGH_LARGE:
-                own[C_OF_SIZE] = gap > clear_ratio * gaps[x, LARGE, FAR]
+            usual_of_size = large and is_as_usual(gaps[x, LARGE], gap // clear_ratio)
+            own[C_OF_SIZE] = not usual_of_size
             slow = ALL if way == TRIGGER else class_
             own[C_AT_ONCE] = max(habit(gaps[x], slow, FAR), least)
             own[C_PASSED], own[C_EXPECTED] = 0, -1

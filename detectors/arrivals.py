@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from detectors.overtaken import (
-    COUNTED,
+    EXPOSED,
     HITS,
     O_ACCOUNT,
     O_RECEIVED,
@@ -24,6 +24,7 @@ from detectors.overtaken import (
     OTHERS_HITS,
     OVERTAKEN_FIELDS,
     TAKES,
+    expose,
     forget,
     overtook,
     took,
@@ -41,7 +42,8 @@ from ingest.state import Snapshot
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "engine_ns", "received_ns", "account", "role", "side",
     "type", "tif", "price", "quantity", "leaves", "reason", "phase", "coverage", "busts_hi",
-    "busts_lo", "incoming_seq", "lifetime_ns", "buy_account", "sell_account",
+    "busts_lo", "incoming_seq", "lifetime_ns", "buy_account", "sell_account", "in_complex",
+    "buy_complex", "sell_complex",
 )  # fmt: skip
 KEPT: Final = 64
 """Executions of the group, and fills of one client instruction, kept an instrument."""
@@ -61,7 +63,9 @@ E_FROM: Final = 10
 """Account whose order was taken."""
 E_NS: Final = 11
 """Event time of its first trade, ns."""
-EXECUTION_FIELDS: Final = 12
+E_HIT: Final = 12
+"""1 once its instruction has overtaken a client's (`detectors.overtaken`)."""
+EXECUTION_FIELDS: Final = 13
 
 _NULL: Final = int(NULL)
 _NEW, _REPLACE, _CANCEL = int(Kind.NEW), int(Kind.REPLACE), int(Kind.CANCEL)
@@ -104,13 +108,14 @@ class Inversion(msgspec.Struct, frozen=True, array_like=True):
     """Event time of the group's trade, ns."""
     unordered: int
     """1 where the venue matches others' instructions that are so far apart either way."""
-    takes: int
-    others_takes: int
-    """Instructions that executed on that UTC day so far, of the group and of others."""
+    exposed: int
+    exposed_all: int
+    """Of that UTC day so far, summed over clients' instructions: instructions of the group that had
+    executed, and those of all but the client."""
     hits: int
     others_hits: int
-    """Of them, those matched before a client's that came first, by as little as the venue matches
-    either way; one that overtook two counts twice."""
+    """Clients' instructions overtaken by the group, and by others, by as little as the venue
+    matches either way; of several that came at once, or were overtaken at once, one."""
 
 
 OUT_FIELDS: Final = len(Inversion.__struct_fields__)
@@ -179,7 +184,7 @@ def _judge(  # noqa: PLR0917
         row[15], row[16], row[17], row[18] = price, worse, lots, own[C_DOUBT]
         row[19], row[20] = limit, taken[E_NS]
         row[21] = 1 if is_unordered(octaves, taken[E_RECEIVED] - own[C_RECEIVED]) else 0
-        row[22 : 22 + COUNTED] = counts
+        row[22:26] = counts
         written += 1
 
 
@@ -208,15 +213,16 @@ def _qualifies(took: Array, own: Array, side: int, limit: int, delta: int) -> bo
 
 
 @njit(cache=True)
-def _hits(own: Array, ring: Array, octaves: int, delta: int) -> int:
-    """Return how many instructions of the group overtook a client's, by so little as `overtook`."""
-    found, last = 0, np.int64(0)
+def _is_hit(own: Array, ring: Array, octaves: int, delta: int) -> bool:
+    """Return whether the group overtook a client's instruction, as `overtook` does of others."""
+    found, last = False, np.int64(0)
     for back in range(min(own[MADE], KEPT)):
         e = ring[(own[MADE] - 1 - back) % KEPT]
         gap = e[E_RECEIVED] - own[C_RECEIVED]
-        if e[E_SEQ] != last and _qualifies(e, own, own[C_SIDE], own[C_LIMIT], delta):
-            last = e[E_SEQ]
-            found += e[E_ROLE] != _UNKNOWN and is_unordered(octaves, gap)
+        fresh = e[E_HIT] == 0 or e[E_SEQ] == last
+        fresh = fresh and e[E_ROLE] != _UNKNOWN and is_unordered(octaves, gap)
+        if fresh and _qualifies(e, own, own[C_SIDE], own[C_LIMIT], delta):
+            found, last, e[E_HIT] = True, e[E_SEQ], 1
     return found
 
 
@@ -239,7 +245,7 @@ def _scan(  # noqa: PLR0917
     (
         kind, instrument, seq, clock, engine, received, account, role, side, order_type, tif, price,
         quantity, leaves, reason, phase, coverage, busts_hi, busts_lo, incoming, lifetime,
-        buyer, seller,
+        buyer, seller, in_complex, buy_complex, sell_complex,
     ) = columns  # fmt: skip
     written = 0
     for i in range(first, len(kind)):
@@ -253,7 +259,7 @@ def _scan(  # noqa: PLR0917
                 return i, written
             written = _judge(
                 x, state, executions, fills, delta, octaves[i],
-                overtaken[x, TAKES:OVERTAKEN_FIELDS], out, written,
+                overtaken[x, EXPOSED:OVERTAKEN_FIELDS], out, written,
             )  # fmt: skip
             own[C_SEQ] = 0
         if k == _TRADE:
@@ -261,12 +267,14 @@ def _scan(  # noqa: PLR0917
             if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0:
                 continue
             if flying == overtaken[x, O_SEQ]:
-                took(overtaken[x], others[x], flying, side[i], price[i])
+                taken = seller[i] if side[i] > 0 else buyer[i]
+                took(overtaken[x], others[x], flying, side[i], price[i], taken)
             if flying == own[G_SEQ]:
                 stood = clock[i] - lifetime[i] if lifetime[i] != _NULL else _NULL
                 taken = seller[i] if side[i] > 0 else buyer[i]
                 newest = executions[x, (own[MADE] - 1) % KEPT]
-                overtaken[x, TAKES] += own[MADE] == 0 or newest[E_SEQ] != flying
+                if (own[MADE] == 0 or newest[E_SEQ] != flying) and own[G_ROLE] != _UNKNOWN:
+                    overtaken[x, TAKES] += not (buy_complex[i] and sell_complex[i])
                 if (
                     own[MADE] > 0
                     and newest[E_SEQ] == flying
@@ -283,7 +291,7 @@ def _scan(  # noqa: PLR0917
                     entry[E_SIDE], entry[E_PRICE], entry[E_LOTS] = side[i], price[i], quantity[i]
                     entry[E_ACCOUNT], entry[E_ROLE] = own[G_ACCOUNT], own[G_ROLE]
                     entry[E_TRADE], entry[E_LATE], entry[E_STOOD] = seq[i], own[G_LATE], stood
-                    entry[E_FROM], entry[E_NS] = taken, clock[i]
+                    entry[E_FROM], entry[E_NS], entry[E_HIT] = taken, clock[i], 0
                     own[MADE] += 1
                     at = MAX_BUY if side[i] > 0 else MAX_SELL
                     own[at] = max(own[at], own[G_RECEIVED])
@@ -319,7 +327,8 @@ def _scan(  # noqa: PLR0917
             ):
                 continue
             limit = _NULL if order_type[i] == _MARKET else price[i]
-            if role[i] != _UNKNOWN:
+            if role[i] != _UNKNOWN and in_complex[i] == 0:
+                expose(overtaken[x], others[x], account[i])
                 overtaken[x, OTHERS_HITS] += overtook(
                     overtaken[x], others[x], octaves[i], delta, received[i], account[i], side[i],
                     limit,
@@ -334,8 +343,8 @@ def _scan(  # noqa: PLR0917
                 own[C_LAST_SEQ], own[C_LAST_NS] = seq[i], clock[i]
                 own[C_FILLS], own[C_DOUBT] = 0, coverage[i]
                 own[C_FOK] = 1 if tif[i] == _FOK else 0
-                if role[i] != _UNKNOWN:
-                    overtaken[x, HITS] += _hits(own, executions[x], octaves[i], delta)
+                if role[i] != _UNKNOWN and in_complex[i] == 0:
+                    overtaken[x, HITS] += _is_hit(own, executions[x], octaves[i], delta)
     return len(kind), written
 
 

@@ -62,6 +62,8 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     exempt_hidden: int = 0
     exempt_stp: int = 0
     incomplete: bool = False
+    overtaken: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Of the rate that it is told by: see `detectors.overtaken`; 0 where it stands by itself."""
 
     @property
     def lots(self) -> int:
@@ -108,7 +110,7 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int, level: float) -> Dis
     elif one.late or gap_ns <= 2 * delta_ns:
         condition = TIMING
     elif one.unordered:
-        counts = (one.takes, one.others_takes, one.hits, one.others_hits)
+        counts = (one.exposed, one.exposed_all, one.hits, one.others_hits)
         condition = OFTEN if is_often(*counts, level) else UNORDERED
     return Displacement(
         instrument=one.instrument,
@@ -142,4 +144,5 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int, level: float) -> Dis
         gap_ns=gap_ns,
         arrival_inversions=1,
         incomplete=bool(one.incomplete),
+        overtaken=(one.exposed, one.exposed_all, one.hits, one.others_hits),
     )

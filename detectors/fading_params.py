@@ -173,6 +173,8 @@ class QuoteFadingParams(Params, frozen=True):
         """Refuse what cannot be counted."""
         if not self.scales or not 0 < max(self.scales) <= KEPT_BUCKETS or min(self.scales) < 1:
             raise ValueError(f"scales must lie within 1 to {KEPT_BUCKETS}, were {self.scales}")
+        if not self.tests_alike >= 1:
+            raise ValueError(f"tests_alike must be 1 or more, was {self.tests_alike}")
         if self.episode_gap_s <= self.bucket_s:
             raise ValueError(
                 f"episode_gap_s must be greater than bucket_s {self.bucket_s}, "

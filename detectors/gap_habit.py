@@ -23,8 +23,8 @@ REFRESH: Final = 32
 """Gaps of a class between two readings of its quantile."""
 ENOUGH: Final = 200
 """Gaps of a class before anything is usual: its 99th percentile then rests on two of them."""
-ENOUGH_LARGE: Final = 20
-"""The same of large orders, which are few: until there are a hundred the longest of them is far."""
+FEWEST_AS_LONG: Final = 3
+"""Gaps as long without which none is usual for its class: two may be what is looked for."""
 ENOUGH_TRIGGERS: Final = 20
 """The same of triggers, which are few: their third quartile then rests on five of them."""
 FEW_TRIGGERS: Final = 5
@@ -93,3 +93,10 @@ def habit(gaps: Array, kind: int, at: int) -> int:
     if gaps[kind, TOTAL] >= ENOUGH:
         longest = max(longest, gaps[kind, at])
     return int(longest)
+
+
+@njit(cache=True)
+def is_as_usual(gaps: Array, gap_ns: int) -> bool:
+    """Return whether at least three of a class, and one in a hundred, are at least as long."""
+    as_long = gaps[bin_of(gap_ns) : BINS].sum()
+    return bool(as_long >= FEWEST_AS_LONG and as_long > FAR_TAIL * gaps[TOTAL])

@@ -15,7 +15,9 @@ from detectors.displacement import (
     Displacement,
 )
 from detectors.episodes import Episode, accounts_in, meet
+from detectors.overtaken import chance_of_hits
 from detectors.priority_params import ClientPriorityParams
+from detectors.statistics import spent
 from detectors.trades import quantity, shown
 from ingest.instruments import Instruments
 
@@ -37,6 +39,7 @@ COUNTERFACTUAL: Final = (
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
 )
 MAX_ACCOUNTS: Final = 17
+_RATE: Final = ("exposed", "exposed_all", "overtaken", "overtaken_by_others")
 
 
 def count(sums: dict[str, int], fact: Displacement) -> None:
@@ -45,6 +48,8 @@ def count(sums: dict[str, int], fact: Displacement) -> None:
         sums[name] = sums.get(name, 0) + amount
     for name in ("role", "gap_ns"):
         sums[name] = max(sums.get(name, 0), getattr(fact, name))
+    for name, amount in zip(_RATE, fact.overtaken, strict=True):
+        sums[name] = max(sums.get(name, 0), amount)
     sums["displaced"] = sums.get("displaced", 0) + fact.lots
     sums["worse"] = sums.get("worse", 0) + fact.worse
     sums["measured"] = sums.get("measured", 0) + (fact.worse > 0)
@@ -87,6 +92,8 @@ def finding(
     )
     if sums["arrival_inversions"]:
         features["largest_gap"] = Feature(sums["gap_ns"], "ns", params.clock_uncertainty_ns)
+    if condition == OFTEN:
+        features |= _rate(params, *(sums[name] for name in _RATE))
     if condition != PROVED:
         features["condition"] = Feature(CONDITIONS[condition], "text")
     harm = sums.get("harm", 0) + sums["worse"]
@@ -119,3 +126,18 @@ def finding(
         coverage="incomplete" if episode.incomplete else "complete",
         status="confirmed" if closed and not episode.incomplete else "provisional",
     )
+
+
+def _rate(
+    params: ClientPriorityParams, exposed: int, exposed_all: int, hits: int, others_hits: int
+) -> dict[str, Feature]:
+    """Return what the rate of inversions says, where the venue keeps no order."""
+    share = exposed / max(exposed_all, 1)
+    chance = chance_of_hits(exposed, exposed_all, hits, others_hits)
+    expected = rounded(share * (hits + others_hits))
+    return {
+        "overtaken": Feature(hits, "count", expected),
+        "overtaken_by_others": Feature(others_hits, "count"),
+        "share_of_takes": Feature(rounded(share), "ratio"),
+        "rate_p": Feature(rounded(chance), "p", rounded(spent(params.unordered_level, hits))),
+    }

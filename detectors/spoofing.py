@@ -245,7 +245,10 @@ class Spoofing(Detector):
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
+        large = sums["size"] >= self._params.plain_size * sums["cycles"] * PARTS
         sums |= {
+            # Once its cycles were so large an episode stays so: further ones take nothing away.
+            "plain": sums.get("plain", 0) | int(large and sums["prompt"] > 1),
             "rate_by_chance": round(rate * PARTS),
             "weak": len(weak),
             "chance": round(chance * PARTS),
@@ -273,8 +276,7 @@ class Spoofing(Detector):
         limit = params.early if early else params.chance
         rare = sums["prompt"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
-        plain = sums["size"] >= params.plain_size * sums["cycles"] * PARTS
-        agreed &= plain or sums["own_p"] <= params.rate_level * PARTS
+        agreed &= bool(sums["plain"]) or sums["own_p"] <= params.rate_level * PARTS
         return bool(sums["significant"]) or (rare and agreed and not sums["refuted"])
 
     def _finding(

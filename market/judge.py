@@ -93,6 +93,11 @@ class Judge:
         ids = frozenset((*alert.order_ids, *alert.trade_ids))
         met = sorted({p for name in names for p in self._by_name.get(name, ())})
         met = [place for place in met if self._meets(alert, ids, place)]
+        alone = self._of(alert, names, [place for place in met if place < self._cases])
+        return alone if alone.worth == "right" else self._of(alert, names, met)
+
+    def _of(self, alert: Alert, names: frozenset[str], met: Sequence[int]) -> Verdict:
+        """Return what an alert is worth as one about these."""
         if not met:
             return Verdict(worth="wrong")
         by_ids = [place for place in met if self._ids[place]]

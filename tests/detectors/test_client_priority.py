@@ -841,7 +841,7 @@ def test_an_inversion_is_a_breach_where_others_are_matched_in_order(
 
 def overtakers(*turns):
     """Who takes by turns where the venue keeps no order; some before a client who came first."""
-    scene = Scene()
+    scene = Scene(roles=ROLES | dict.fromkeys("CDE", "client"))
     uneven(scene, reversed_pairs=20)
     for taker, overtakes in turns:
         scene.new("S", "sell", 1, 100)
@@ -856,15 +856,37 @@ def overtakers(*turns):
 
 
 @pytest.mark.parametrize("size", [None, 1, 7])
-@pytest.mark.parametrize(("group", "others", "told"), [(3, 0, True), (3, 9, False), (1, 0, False)])
+@pytest.mark.parametrize(("group", "others", "told"), [(5, 0, True), (5, 9, False), (1, 0, False)])
 def test_where_there_is_no_order_a_group_that_overtakes_more_often_is_told_by_its_rate(
     group, others, told, size
 ):
-    turns = [*[("B", False)] * 40, *[("B", True)] * others, *[("MM", True)] * group]
+    honest = [("C", False), ("D", False), ("E", False), ("C", False), ("D", False), ("MM", False)]
+    turns = [*honest * 8, *[("B", True)] * others, *[("MM", True)] * group]
     found, _ = overtakers(*turns).found(size)
     assert found
     assert any(hit.significant for hit in found) == told
     assert {hit.evidence for hit in found} == {"weak", *(["supported"] if told else [])}
+    for hit in found:
+        if hit.significant:
+            assert hit.features["overtaken"].value >= 2 > hit.features["overtaken"].baseline
+            assert hit.features["rate_p"].value <= hit.features["rate_p"].baseline
+
+
+def test_several_overtaken_at_once_or_by_several_at_once_are_one_accident():
+    scene = overtakers(*[("C", False), ("D", False), ("E", False), ("MM", False)] * 12)
+    for _ in range(4):
+        scene.new("S", "sell", 1, 100)
+    for _ in range(3):
+        scene.new("S", "sell", 1, 103)
+    scene.wait(600)
+    for _ in range(4):
+        scene.new("MM", "buy", 1, 100, tif="IOC", came=0.05)
+    for _ in range(3):
+        scene.new("A", "buy", 1, 103, tif="IOC", came=5.05)
+    scene.wait(1)
+    scene.new("XM", "buy", 1, 80)
+    found, _ = scene.found()
+    assert {hit.evidence for hit in found} == {"weak"}
 
 
 @look_alike("auction or halt")
