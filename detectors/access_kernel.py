@@ -14,7 +14,6 @@ from detectors.access_rules import (
     KEPT,
     MOST_QUANTUM,
     begin,
-    burst,
     compare,
     in_line,
     slot_of,
@@ -52,10 +51,15 @@ from detectors.access_state import (
     QUANTUM,
     RATE,
     RESTED,
+    S_ACTION,
+    S_BURST,
+    S_CAME_NS,
     S_ENGINE,
     S_FILLS,
+    S_LATENCY,
     S_PAID,
     S_RECEIVED,
+    S_SEQ,
     S_TIER,
     S_TRIP_NS,
     TAKE,
@@ -242,13 +246,20 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         elif kind == Kind.NEW:
             at_once = tifs[i] in _AT_ONCE or types[i] == OrderType.MARKET
             action = TAKE if at_once else ENTER
-        burst(slots, s, action, fresh)
+        if not fresh:
+            slots[s, S_BURST] += 1
+            continue
+        if slots[s, S_ACTION]:
+            compare(
+                slots, s, slots[s, S_ACTION] - 1, slots[s, S_CAME_NS], slots[s, S_SEQ],
+                slots[s, S_LATENCY], numbers, shares, peers, all_ours[code, bucket % kept], tally,
+                all_times[code, bucket % kept], told, code,
+            )  # fmt: skip
+        slots[s, S_BURST], slots[s, S_ACTION] = 1, 0
         # Who comes behind the affiliate waits for it, as the affiliate would behind others.
         waits = behind_afmm and party == OUTSIDE
         held = reason == Reason.SPEED_BUMP  # all who take wait for that
-        if fresh and not waits and not held and not faults[i] and came_ns <= engine[i]:
-            compare(
-                slots, s, action, at_ns, seqs[i], engine[i] - came_ns, numbers, shares, peers,
-                all_ours[code, bucket % kept], tally, all_times[code, bucket % kept], told, code,
-            )  # fmt: skip
+        if not waits and not held and not faults[i] and came_ns <= engine[i]:
+            slots[s, S_ACTION], slots[s, S_CAME_NS], slots[s, S_SEQ] = action + 1, at_ns, seqs[i]
+            slots[s, S_LATENCY] = engine[i] - came_ns
     return len(kinds)

@@ -37,14 +37,12 @@ from detectors.access_state import (
     PAIRED_FIELDS,
     RESERVED,
     S_ACCOUNT,
-    S_BEGUN,
     S_BURST,
     S_ENGINE,
     S_PAIRED,
     S_PARTY,
     S_RECEIVED,
     S_SEEN_NS,
-    S_SIZES,
     S_TIER,
     SLOTS,
     TOLD_LATENCY,
@@ -157,17 +155,6 @@ def burst_of(instructions: int) -> int:
 
 
 @njit(cache=True)
-def burst(slots: Array, s: int, action: int, is_first: bool) -> None:
-    """Count an instruction of those that come at once; the first of the next tells how many."""
-    if not is_first:
-        slots[s, S_BURST] += 1
-        return
-    if slots[s, S_BEGUN]:
-        slots[s, S_SIZES + slots[s, S_BEGUN] - 1] = slots[s, S_BURST]
-    slots[s, S_BEGUN], slots[s, S_BURST] = action + 1, 1
-
-
-@njit(cache=True)
 def compare(  # noqa: PLR0917
     slots: Array, s: int, action: int, at_ns: int, seq: int, latency_ns: int, numbers: Array,
     shares: Array, tally: Array, mine: Array, bucket: Array, times: Array, told: Array, code: int,
@@ -177,7 +164,7 @@ def compare(  # noqa: PLR0917
     A counterpart is of the same action, and the first done of about as many that came at once:
     where gateways keep no order, the first of many is done sooner than the first of few.
     """
-    place = S_PAIRED + PAIRED_FIELDS * (action * BURSTS + burst_of(slots[s, S_SIZES + action]))
+    place = S_PAIRED + PAIRED_FIELDS * (action * BURSTS + burst_of(slots[s, S_BURST]))
     affiliate = slots[s, S_PARTY] == AFMM
     if affiliate and not bucket[B_SEQ]:
         bucket[B_SEQ] = seq
@@ -193,7 +180,7 @@ def compare(  # noqa: PLR0917
         else:
             peer, theirs, ours, own = s, place + 2, place, -1
         waiting_ns = slots[peer, theirs]
-        if waiting_ns and at_ns - waiting_ns <= numbers[PAIR_NS]:
+        if waiting_ns and abs(at_ns - waiting_ns) <= numbers[PAIR_NS]:
             waited_ns = slots[peer, theirs + 1]
             fast_ns = latency_ns if affiliate else waited_ns
             slow_ns = waited_ns if affiliate else latency_ns

@@ -86,6 +86,7 @@ SPEC: Final = Spec(
         "maker protection counted over several instruments",
         "a fee tier of the affiliate's own that was not disclosed",
         "fewer than two external makers, which leaves alerts weak",
+        "a time of an affiliate that always sends many more, or fewer, at once than others",
     ),
     runbook=(
         (

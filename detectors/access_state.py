@@ -32,9 +32,8 @@ follows; `PENDING_SEQ`, `PENDING_NS`: of that."""
 (
     S_ACCOUNT, S_PARTY, S_TIER, S_RECEIVED, S_ENGINE, S_RULE, S_TRIP_NS, S_FILLS, S_SEEN_NS,
     S_ASKED_NS, S_ASKED_SEQ, S_DONE_NS, S_SECOND, S_IN_SECOND, S_LIMIT, S_RUN_NS, S_RUN, S_RUN_SEQ,
-    S_RUN_MOST, S_BEYOND, S_BURST, S_BEGUN, S_SIZES,
-) = range(23)  # fmt: skip
-S_PAIRED: Final = S_SIZES + ACTIONS
+    S_RUN_MOST, S_BEYOND, S_BURST, S_ACTION, S_CAME_NS, S_SEQ, S_LATENCY, S_PAIRED,
+) = range(26)  # fmt: skip
 WHOSE: Final = 2
 PAIRED_FIELDS: Final = 5
 BURSTS: Final = 4
@@ -46,9 +45,9 @@ SLOT_FIELDS: Final = S_PAID + 2 * LIQUIDITY
 `S_RULE`: own resting orders that self-trade prevention took away as it came in with another.
 `S_PAIRED`, by action and class of burst: time and latency of its last instruction, and of the
 affiliate's, that wait for one to be compared with, and `WHOSE` fields on the affiliate's slot + 1.
-`S_SEEN_NS`: when its last record came. `S_BURST`: how many instructions have come at once so far,
-`S_BEGUN` the action of the first of them to be done + 1, `S_SIZES` how many came at once when one
-of each action was first the last time; 0 = not yet.
+`S_SEEN_NS`: when its last record came. `S_BURST`: how many instructions have come at once so far;
+`S_ACTION` + 1 (0 = it is in no comparison), `S_CAME_NS`, `S_SEQ`, `S_LATENCY`: of the first of them
+to be done, which is compared once the next burst shows how many they were.
 `S_ASKED_NS`, `S_ASKED_SEQ`, `S_DONE_NS`: receipt, record and engine time of an instruction that is
 not counted yet, for it may be refused in its next record; 0 = none. `S_SECOND`, `S_IN_SECOND`: the
 last second with one that was counted, and how many came and were done in it. `S_LIMIT`: the rate
