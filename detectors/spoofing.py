@@ -246,9 +246,10 @@ class Spoofing(Detector):
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
         large = sums["size"] >= self._params.plain_size * sums["cycles"] * PARTS
+        # What is a case by cycles so large stays one: further, smaller ones take nothing away.
+        stays = bool(sums.get("plain")) and self._is_case(sums)
         sums |= {
-            # Once its cycles were so large an episode stays so: further ones take nothing away.
-            "plain": sums.get("plain", 0) | int(large and sums["prompt"] > 1),
+            "plain": int(large or stays),
             "rate_by_chance": round(rate * PARTS),
             "weak": len(weak),
             "chance": round(chance * PARTS),

@@ -369,6 +369,18 @@ def test_cycles_of_a_makers_usual_size_are_weak_until_its_own_size_agrees():
     assert case.features["own_rate"].value <= 0.001
 
 
+def test_smaller_cycles_take_nothing_from_a_case_of_large_ones():
+    scene = Scene()
+    for _ in range(3):
+        scene.cycle(lots=10)
+    assert scene.cases()
+    for _ in range(14):
+        scene.cycle(lots=2)
+    last = scene.findings()[-1]
+    assert last.features["size_ratio"].value < 1.0
+    assert last.all_legs
+
+
 def test_layers_are_more_orders_where_they_are_hardly_more_lots():
     scene = Scene()
     quotes = [scene.new("MM", BUY, 100, 97 - n) for n in range(3)]
