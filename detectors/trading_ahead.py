@@ -108,6 +108,7 @@ class TradingAhead(Detector):
             "orders that rested in the book when a halt began, while the group trades in the halt",
             "a nominee registered as a client that trades instead of the group",
             "a bust of the group's trade",
+            "a new quote hit while a large order is held, after three were held as long in vain",
         ),
         runbook=(
             (

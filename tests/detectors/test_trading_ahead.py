@@ -756,6 +756,28 @@ def test_children_that_are_not_held_do_not_fire():
 # --- blind spots ----------------------------------------------------------------------------------
 
 
+def in_vain(before):
+    """A large order is held while a new quote is hit, after so many that were held for nothing."""
+    scene = Scene()
+    for n in range(40):
+        scene.wait(6_000)
+        scene.new("B", "buy", 10, 20, **({"came": 5_000} if n < before else {}))
+        for _ in range(20):
+            scene.new("Q", "buy", 1, 10)
+    return passive(scene=scene)
+
+
+@blind_spot("a new quote hit while a large order is held, after three were held as long in vain")
+@pytest.mark.xfail(strict=True, reason="blind spot")
+def test_holds_in_vain_are_no_cover():
+    assert in_vain(3).told()
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_one_or_two_holds_in_vain_are_no_habit(before):
+    assert in_vain(before).told()
+
+
 @blind_spot("an order held before the gateway stamps it")
 @pytest.mark.xfail(strict=True, reason="blind spot")
 def test_an_order_that_is_stamped_late_fires():
