@@ -12,6 +12,7 @@ import numpy as np
 
 from detectors.fading_state import (
     CHANGED,
+    E_COUNTED,
     E_LOTS,
     E_NS,
     E_PRICE,
@@ -144,6 +145,7 @@ def _note(  # noqa: PLR0917
     events[x, at, E_NS], events[x, at, E_RECEIVED] = ns, received
     events[x, at, E_SLOT], events[x, at, E_SIDE] = slot, side
     events[x, at, E_PRICE], events[x, at, E_LOTS], events[x, at, E_SEQ] = price, lots, seq
+    events[x, at, E_COUNTED] = 0
     own[x, N_EVENTS] += 1
 
 

@@ -33,8 +33,8 @@ OWN_FIELDS: Final = 17
 T_NS, T_BID, T_ASK, T_MASK = range(4)
 STATE_FIELDS: Final = 4
 # Of an event: lots are above 0 withdrawn, below 0 posted, 0 filled.
-E_NS, E_RECEIVED, E_SLOT, E_SIDE, E_PRICE, E_LOTS, E_SEQ = range(7)
-EVENT_FIELDS: Final = 7
+E_NS, E_RECEIVED, E_SLOT, E_SIDE, E_PRICE, E_LOTS, E_SEQ, E_COUNTED = range(8)
+EVENT_FIELDS: Final = 8
 # Of a tally: windows, those with a withdrawal, placebos, those likewise, windows with doubt, then
 # matched sets by what part of their windows had a withdrawal, rounded up to a fortieth.
 WINDOWS, WITHDRAWN, PLACEBOS, PLACEBO_WITHDRAWN, DOUBTFUL, LEVEL = range(6)

@@ -18,6 +18,7 @@ from detectors.fading_state import (
     DELTA,
     DOUBTFUL,
     DRAWS,
+    E_COUNTED,
     E_LOTS,
     E_NS,
     E_PRICE,
@@ -134,6 +135,29 @@ def withdrawn(  # noqa: PLR0917
 
 
 @njit(cache=True)
+def uncounted(  # noqa: PLR0917
+    events: Array, count: int, begin: int, end: int, delta: int, side: int, best: int
+) -> int:
+    """Return who withdrew in a window what no other client's window has had: a bit each; mark it.
+
+    Clients' windows overlap; a withdrawal in several of them is one decision, and counts once.
+    """
+    found: Any = np.int64(0)
+    at = after(events, count, EVENTS, begin - 1)
+    while at < count:
+        event = events[at % EVENTS]
+        if event[E_NS] >= end:
+            break
+        there = event[E_SIDE] == side and side * (event[E_PRICE] - best) >= 0
+        came = event[E_LOTS] > 0 and event[E_RECEIVED] >= begin + delta
+        if there and came and not event[E_COUNTED]:
+            event[E_COUNTED] = 1
+            found |= np.int64(1) << event[E_SLOT]
+        at += 1
+    return group_mask(int(found), GROUP_SLOTS, _ALL)
+
+
+@njit(cache=True)
 def filled(events: Array, count: int, begin: int, back: int, side: int) -> int:
     """Return which slots were filled on a side shortly before a time: a bit each."""
     mask: Any = np.int64(0)
@@ -172,13 +196,14 @@ def earliest(own: Array, states: Array, events: Array, since: int) -> int:
 
 @njit(cache=True)
 def tally(  # noqa: PLR0917
-    tallies: Array, numbers: Array, direction: int, here: int, net: Array, made: Array,
+    tallies: Array, numbers: Array, direction: int, here: int, net: Array, fresh: int, made: Array,
     made_withdrawn: Array, doubt: int,
 ) -> int:  # fmt: skip
     """Count a window with its placebos for each unit; return the group's that withdrew: a bit each.
 
-    `here` says who was at the touch, `net` what each withdrew there; `made` how many placebos each
-    has, `made_withdrawn` those in which it withdrew.
+    `here` says who was at the touch, `net` what each withdrew there, `fresh` who withdrew what had
+    not been counted (the window of who did not is left out); `made` how many placebos each has,
+    `made_withdrawn` those in which it withdrew.
     """
     units: Any = np.int64(0)
     for slot in range(SLOTS + 1):
@@ -187,6 +212,10 @@ def tally(  # noqa: PLR0917
         unit = COMPLEX if slot == _ALL else (slot + 1 if slot < GROUP_SLOTS else PEERS)
         counts = tallies[unit, 0 if direction > 0 else 1]
         real = 1 if net[slot] > 0 else 0
+        if real and unit != PEERS:
+            units |= np.int64(1) << unit
+        if real and not fresh >> slot & 1:
+            continue
         counts[WINDOWS] += 1
         counts[WITHDRAWN] += real
         counts[PLACEBOS] += made[slot]
@@ -196,8 +225,6 @@ def tally(  # noqa: PLR0917
         if both:
             # Rounded up: a chance is never told smaller than it is.
             counts[LEVEL + (LEVELS * both + made[slot]) // (made[slot] + 1) - 1] += 1
-        if real and unit != PEERS:
-            units |= np.int64(1) << unit
     return int(units)
 
 
@@ -277,7 +304,8 @@ def judge(  # noqa: PLR0917
                     left &= ~(np.int64(1) << slot)
         if left == 0:
             break
-    units = tally(tallies, numbers, direction, here, net, made, made_withdrawn, doubt)
+    fresh = uncounted(events, own[N_EVENTS], begin, end + 1, numbers[DELTA], side, shown_at)
+    units = tally(tallies, numbers, direction, here, net, fresh, made, made_withdrawn, doubt)
     if units == 0:
         return
     hit = hits[own[N_HITS] % HITS]

@@ -106,6 +106,7 @@ class QuoteFading(Detector):
             "complex as one) takes away there by choice, by a cancel, a reduction or a move "
             "away, at the price that stood at t0 or better, less what it posts there in the "
             "window. Cancels with reason mmp, disconnect, kill, stp or expiry are no choice. "
+            "What lies in the windows of several clients counts once. "
             "Each window is compared with up to 39 windows of its length in the minute before "
             "t0, drawn by a hash of instrument and order: the account at the touch, spread "
             "within a factor of three, the mid's move against the maker over 1 s and 100 ms "

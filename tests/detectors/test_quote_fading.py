@@ -90,6 +90,13 @@ def test_what_the_client_paid_beyond_the_touch_for_what_was_withdrawn_is_the_har
     assert "touch" in hit.counterfactual
 
 
+@pytest.mark.parametrize("size", [None, 1, 7])
+def test_a_withdrawal_before_several_clients_at_once_counts_once_and_all_of_them_are_cited(size):
+    (hit,) = Scene().rounds(fade=["MM"], clients=3, lots=5).found(size)
+    assert hit.features["tested_withdrawals"].value == 14
+    assert hit.features["withdrawals"].value == 42
+
+
 @pytest.mark.parametrize("how", ["partial", "move", "replaces", "other"])
 def test_reductions_moves_and_replacements_are_withdrawals(how):
     (hit,) = Scene().rounds(fade=["MM"], how=how).found()

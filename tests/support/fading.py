@@ -95,6 +95,7 @@ class Spell:
         away_ms: float = 40,
         lots: int = 15,
         late_ms: float = 0.01,
+        clients: int = 1,
     ) -> None:
         """Quote, and send a client's order before which some may fade.
 
@@ -108,6 +109,8 @@ class Spell:
             From the match to the next quotes.
         late_ms : float
             From the withdrawal's arrival to its match.
+        clients : int
+            Orders that come and are matched together.
         """
         begin_ns = self.venue.now_ns
         for part in self.makers:  # each looks at its quotes, all by turns: a move and one back
@@ -122,7 +125,8 @@ class Spell:
         for part in fade:
             self.gone(part, "sell" if side == "buy" else "buy", how, late_ms=late_ms)
         self.venue.now_ns = came_ns + int(hold_ms * MS)
-        self.take(came_ns, side, lots)
+        for _ in range(clients):
+            self.take(came_ns, side, lots)
         self.wait(away_ms)
         self.quote()
         self.venue.now_ns = max(self.venue.now_ns, begin_ns + every_ms * MS)
