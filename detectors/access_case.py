@@ -22,12 +22,15 @@ from detectors.access_state import (
     F_SURE,
     F_TOLD,
     FEE,
+    FILLED,
     PREVENTION,
     PROTECTION,
     RATE,
+    STATED,
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
+    TOLD_PLACE,
     TOLD_RATE,
     TOLD_TAKER,
 )
@@ -37,13 +40,17 @@ from detectors.episodes import Episode
 from ingest.axes import Entries
 from ingest.events import Array
 
-WAYS: Final = ("fee", "protection", "rate", "stp", "latency", "reject")
-"""By their numbers in an episode's key; the first four as in `access_state`."""
-LATENCY, REJECT = 4, 5
+WAYS: Final = (
+    "fee", "protection", "rate", "queue, filled", "queue, stated", "stp", "latency", "reject",
+)  # fmt: skip
+"""By their numbers in an episode's key; the first six as in `access_state`."""
+LATENCY, REJECT = 6, 7
 TOLD_OF: Final[Mapping[int, tuple[int, ...]]] = {
     FEE: (TOLD_MAKER, TOLD_TAKER),
     PROTECTION: (TOLD_LOTS,),
     RATE: (TOLD_RATE,),
+    FILLED: (TOLD_PLACE,),
+    STATED: (TOLD_PLACE,),
     LATENCY: (TOLD_LATENCY,),
 }
 """By way: the kinds of value that clients may be told of it."""
@@ -149,6 +156,16 @@ def of_facts(way: int, sums: Mapping[str, int], quote: str) -> dict[str, Feature
             "runs_beyond": Feature(facts, "count", 0),
             "instructions": Feature(sums["got"], "count", sums["due"]),
             "most_in_a_second": Feature(-sums["least"], "count", sums["told"]),
+        }
+    if way == FILLED:
+        return {
+            "fills_before_clients": Feature(facts, "count", 0),
+            "lots_before_clients": Feature(sums["got"], "lots", 0),
+        }
+    if way == STATED:
+        return {
+            "places_stated_ahead": Feature(facts, "count", 0),
+            "most_ahead": Feature(-sums["least"], "ns", 0),
         }
     name = WAYS[way]
     scale, unit = SHOWN[name]

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from detectors.access_facts import paid, prevented, stands, tripped
+from detectors.access_queue import joined, rested
 from detectors.access_rate import asked, taken_back
 from detectors.access_rules import (
     BUCKET_NS,
@@ -37,12 +38,14 @@ from detectors.access_state import (
     FIRST_NS,
     I_ID,
     I_NEW_NS,
+    I_PRICE,
     IDS,
     INCOMING_ACCOUNT,
     INCOMING_HI,
     INCOMING_LO,
     JUDGED,
     MAKER,
+    NO_PRICE,
     OUTSIDE,
     P_ORDERS,
     P_REFUSED,
@@ -62,6 +65,7 @@ from detectors.access_state import (
     S_SEQ,
     S_TIER,
     S_TRIP_NS,
+    STATED,
     TAKE,
     TAKER,
 )  # fmt: skip
@@ -73,7 +77,7 @@ COLUMNS: Final = (
     "role", "in_complex", "side", "type", "tif", "price", "quantity", "reason", "phase", "coverage",
     "best_bid", "best_ask", "order_hi", "order_lo", "replaces_hi", "replaces_lo", "busts_hi",
     "busts_lo", "fee_tier", "buy_account", "sell_account", "buy_role", "sell_role", "buy_lo",
-    "sell_lo", "buy_fee", "sell_fee",
+    "sell_lo", "buy_fee", "sell_fee", "priority_ns", "leaves", "leaves_before",
 )  # fmt: skip
 
 _AT_ONCE: Final = (int(TimeInForce.IOC), int(TimeInForce.FOK))
@@ -97,7 +101,7 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         kinds, codes, seqs, clocks, faults, received, engine, accounts, roles, members, sides,
         types, tifs, prices, quantities, reasons, phases, coverage, bids, asks, order_hi, order_lo,
         replaces_hi, replaces_lo, busts_hi, busts_lo, tiers, buyers, sellers, buy_roles, sell_roles,
-        buy_lo, sell_lo, buy_fees, sell_fees,
+        buy_lo, sell_lo, buy_fees, sell_fees, stated, leaves, leaves_before,
     ) = columns  # fmt: skip
     kept = numbers[KEPT]
     for i in range(row, len(kinds)):
@@ -141,11 +145,14 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                 touched = ids[np.int64(low % np.uint64(IDS))]
                 if touched[I_ID] != np.int64(low):
                     touched[I_ID], touched[I_NEW_NS] = np.int64(low), 0
+                    touched[I_PRICE] = NO_PRICE
                 takes = side == (1 if buys else -1)
                 if party == AFMM and side and not takes:
                     fill = all_fills[code, s, slots[s, S_FILLS] % FILLS]
                     fill[FILL_NS], fill[FILL_LOTS], fill[FILL_SEQ] = at_ns, quantities[i], seqs[i]
                     slots[s, S_FILLS] += 1
+                    if phases[i] == Phase.CONTINUOUS and not coverage[i]:
+                        rested(all_measured[code], quantities[i])
                 fee = buy_fees[i] if buys else sell_fees[i]
                 if fee != NULL and side:
                     paid(
@@ -187,7 +194,9 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
         known = touched[I_ID] == np.int64(order_lo[i])
         new_ns = touched[I_NEW_NS] if known else 0
+        price_before = touched[I_PRICE] if known else NO_PRICE
         touched[I_ID], touched[I_NEW_NS] = np.int64(order_lo[i]), 0
+        touched[I_PRICE] = prices[i] if enters else price_before
         if tiers[i] >= 0:
             if tiers[i] != slots[s, S_TIER]:
                 slots[s, S_PAID:] = 0  # what it paid is no rate of this tier
@@ -237,6 +246,15 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                         tally[B_REFUSED_SEQ] = seqs[i]
         if kind > Kind.CANCEL:
             continue
+        if stated[i] != NULL and types[i] == OrderType.LIMIT and reason in _ASKED_FOR:
+            moved = (
+                price_before not in (NO_PRICE, prices[i]) or leaves[i] > leaves_before[i] != NULL
+            )
+            if kind == Kind.NEW or (kind == Kind.REPLACE and moved):
+                joined(
+                    slots, s, peers, tally, all_facts[code, STATED], told, code, seqs[i], at_ns,
+                    came_ns - stated[i], kind == Kind.REPLACE, numbers,
+                )  # fmt: skip
         queued = came_ns < slots[s, S_ENGINE] or came_ns - slots[s, S_RECEIVED] < numbers[BURST_NS]
         fresh = slots[s, S_RECEIVED] == NULL or not queued
         slots[s, S_RECEIVED], slots[s, S_ENGINE] = came_ns, engine[i]

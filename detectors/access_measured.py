@@ -11,12 +11,15 @@ import numpy as np
 from detectors.access_chance import LEAST_PEERS, below, day_tests, leading, margin_of, quantiles
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
+    B_AHEAD,
     B_BENT,
+    B_JOINED,
     B_ORDERS,
     B_PEER_BENT,
     B_PEER_RULE,
     B_REFUSED,
     B_RULE,
+    CLIENTS,
     FEE,
     KEPT,
     LIQUIDITY,
@@ -25,6 +28,9 @@ from detectors.access_state import (
     M_LEAST,
     M_MOST,
     M_SUM,
+    OLDER,
+    P_AHEAD,
+    P_JOINED,
     P_LOSSES,
     P_ORDERS,
     P_PAIRS,
@@ -34,9 +40,11 @@ from detectors.access_state import (
     PROTECTION,
     RATE,
     RATES,
+    STATED,
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
+    TOLD_PLACE,
     TOLD_RATE,
     TRIPS,
 )
@@ -85,7 +93,7 @@ def measured(
     kept : mapping of name to Array
         The instrument's part of what `unequal_access` keeps.
     """
-    for way in (_times, _refusals, _fees, _protection, _rate, _prevention):
+    for way in (_times, _refusals, _fees, _protection, _rate, _fills, _places, _prevention):
         yield from way(instrument.instrument, kept, said, params)
 
 
@@ -240,6 +248,59 @@ def _rate(
         others=float(others[M_MOST]) if others[M_COUNT] else None,
         unit="in a second, most",
         verdict=verdict if ours[M_COUNT] else "not_seen",
+        disclosed=_value(told),
+        document=_document(told),
+    )
+
+
+def _fills(
+    name: str,
+    kept: Mapping[str, Array],
+    said: Said,
+    params: UnequalAccessParams,  # noqa: ARG001
+) -> Iterator[Measured]:
+    told = said((TOLD_PLACE,))
+    behind = told["disclosed"].value == "behind_clients"
+    row = kept["access_measured"][CLIENTS if behind else OLDER]
+    count = int(row[M_COUNT])
+    verdict: Word = "compliant"
+    if row[M_SUM]:
+        verdict = "breach" if "document" in told else "undisclosed"
+    yield Measured(
+        instrument=name,
+        way="queue, filled",
+        count=count,
+        ours=rounded(float(row[M_SUM] / row[M_BASE])) if count else None,
+        others=None,
+        unit=f"ratio of lots before {'clients' if behind else 'older'}",
+        verdict=verdict if count else "not_seen",
+        disclosed=_value(told),
+        document=_document(told),
+    )
+
+
+def _places(
+    name: str, kept: Mapping[str, Array], said: Said, params: UnequalAccessParams
+) -> Iterator[Measured]:
+    peers, tallies = kept["access_peers"], kept["access_tallies"]
+    theirs, told = peers.sum(axis=0, dtype=np.int64), said((TOLD_PLACE,))
+    ours, ahead = int(tallies[:, B_JOINED].sum()), int(tallies[:, B_AHEAD].sum())
+    others = int(theirs[:, P_JOINED].sum())
+    verdict: Word = "compliant"
+    if not ours:
+        verdict = "not_seen"
+    elif (theirs[:, P_JOINED] > 0).sum() < LEAST_PEERS or others < params.least_stated:
+        verdict = "no_peer_control"
+    elif kept["access_told"][STATED, 0]:
+        verdict = "breach" if kept["access_told"][STATED, 1] else "undisclosed"
+    yield Measured(
+        instrument=name,
+        way="queue, stated",
+        count=ours,
+        ours=rounded(ahead / ours) if ours else None,
+        others=rounded(int(theirs[:, P_AHEAD].sum()) / others) if others else None,
+        unit="ratio stated ahead",
+        verdict=verdict,
         disclosed=_value(told),
         document=_document(told),
     )

@@ -165,10 +165,19 @@ class UnequalAccessParams(Params, frozen=True):
             "an order in flight that is mistaken for a resting one",
         ),
     ] = 0.02
+    least_stated: Annotated[
+        int,
+        Parameter(
+            "orders of external makers that join a queue at a place that the venue states, in a "
+            "day, that show how it states places",
+            "count",
+            "none of 150 stated ahead: the venue does so to fewer than 2 in 100 (0.98^150 = 0.05)",
+        ),
+    ] = 150
     systematic_facts: Annotated[
         int,
         Parameter(
-            "fees, trips, prevented self-trades or runs in an episode that make it systematic",
+            "fees, trips, prevented self-trades, runs or places in an episode that make it a rule",
             "count",
             "a hundred are a rule in a system, not a slip",
         ),

@@ -51,7 +51,7 @@ from detectors.access_state import (
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Role
 
-BUCKET_NS, PAIR_NS, BURST_NS, FLOOR_NS, MEMORY_NS, PROTECTION_NS, KEPT = range(7)
+BUCKET_NS, PAIR_NS, BURST_NS, FLOOR_NS, MEMORY_NS, PROTECTION_NS, KEPT, CLOCK_NS = range(8)
 """Places in the whole numbers that a scan is given."""
 SHARE, SHORT, BURST_S = range(3)
 """Places in its shares: of a latency, of a fee; seconds of a rate that may come at once."""

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="unequal_access",
-    version=4,
+    version=5,
     title="Unequal access",
     scope="instrument",
     evidence_class="indicator",
@@ -33,7 +33,13 @@ SPEC: Final = Spec(
         "disclosed lets through in them. stp: the group's incoming order is taken away and its "
         "quote stands, where the venue takes the resting order of everybody else, and that of "
         "this account at other times; either may show later that day, and what waited is told. "
-        "Better than disclosed is a breach (proved for a fee, for a rate, and for protection "
+        "queue, stated: orders of the affiliate that by the contract join the back of a queue "
+        "(new ones, amendments of price or to more), at a place that the venue states "
+        "(priority_ns) to be older than the instruction, where external makers' are not. queue, "
+        "filled: where clients were told that the affiliate stands behind them, fills of its "
+        "orders while younger orders of clients stood at the price (before older ones, or "
+        "where the engine is said to match clients first, that is client_priority). "
+        "Better than disclosed is a breach (proved for a fee, a rate, a fill, and for protection "
         "disclosed of the instrument by name), each account by its own disclosure; different from "
         "others and undisclosed is an alert, weak where clocks or an unknown fee tier may be "
         "the cause; with fewer than two external makers to compare "
@@ -75,6 +81,9 @@ SPEC: Final = Spec(
         "instructions refused for their rate, or held back before the engine",
         "amendments and cancels that the venue makes by itself",
         "several accounts of the affiliate, each within its rate",
+        "a venue whose stated places are older than instructions for all alike",
+        "amendments that only make an order smaller and keep its place",
+        "fills before younger clients, where the affiliate was said to queue by time",
     ),
     blind_spots=(
         "a difference of time below least_difference_ns",
@@ -86,6 +95,7 @@ SPEC: Final = Spec(
         "maker protection counted over several instruments",
         "a fee tier of the affiliate's own that was not disclosed",
         "fewer than two external makers, which leaves alerts weak",
+        "a place that the venue does not state, until an order is filled there",
         "a time of an affiliate that always sends many more, or fewer, at once than others",
     ),
     runbook=(
@@ -114,10 +124,16 @@ SPEC: Final = Spec(
             "and who set it?"
         ),
         (
+            "queue: list priority_ns beside received_ns of new and replace records of the account "
+            "from window_start_ns to window_end_ns, and those of external makers: which rule put "
+            "them there? For fills, read the book at trade_ids and the document in "
+            "`features.document`."
+        ),
+        (
             "protection, stp: ask for the change log of risk and matching parameters from a "
             "day before window_start_ns; reason is mmp or stp in the orders topic."
         ),
     ),
     needs=("account", "received_ns", "engine_ns", "order_id"),
-    wants=("buy_fee", "sell_fee", "fee_tier", "reason", "replaces"),
+    wants=("buy_fee", "sell_fee", "fee_tier", "priority_ns", "reason", "replaces"),
 )  # fmt: skip

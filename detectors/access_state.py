@@ -63,21 +63,25 @@ FILL_NS, FILL_LOTS, FILL_SEQ, FILL_FIELDS = range(4)
 
 # --- of the ids that were touched last ----------------------------------------------------------
 IDS: Final = 8_192
-I_ID, I_NEW_NS, ID_FIELDS = range(3)
+I_ID, I_NEW_NS, I_PRICE, ID_FIELDS = range(4)
 """Direct-mapped by hash: a maker's order that is amended after it is gone was touched just now.
-`I_NEW_NS`: when the gateway received the new order that was counted, 0 when none was."""
+`I_NEW_NS`: when the gateway received the new order that was counted, 0 when none was; `I_PRICE`:
+the price of its last new order or amendment, in ticks, `NO_PRICE` when that was not seen."""
+NO_PRICE: Final = -(2**63)
 
 # --- of a bucket --------------------------------------------------------------------------------
-P_PAIRS, P_WINS, P_LOSSES, P_ORDERS, P_REFUSED, PEER_FIELDS = range(6)
+P_PAIRS, P_WINS, P_LOSSES, P_ORDERS, P_REFUSED, P_JOINED, P_AHEAD, PEER_FIELDS = range(8)
 """By slot of an external maker: pairs of instructions, those in which the affiliate was faster or
-slower by the margin; new orders, and those refused though the rules allow them."""
+slower by the margin; new orders, and those refused though the rules allow them; orders that join
+the back of a queue with a place that the venue states, and those stated ahead of others."""
 (
     B_ORDERS, B_REFUSED, B_RULE, B_BENT, B_PEER_RULE, B_PEER_BENT, B_SEQ, B_SLOW_SEQ, B_SLOW_NS,
-    B_REFUSED_SEQ, BUCKET_FIELDS,
-) = range(11)  # fmt: skip
+    B_REFUSED_SEQ, B_JOINED, B_AHEAD, BUCKET_FIELDS,
+) = range(13)  # fmt: skip
 """The affiliate's new orders and those refused; own resting orders taken away, and incoming ones in
 their place, by self-trade prevention: of the group, and of all others. Then what can be cited: the
-affiliate's first instruction, the external makers' one that lost by most, their first refusal."""
+affiliate's first instruction, the external makers' one that lost by most, their first refusal.
+Last, the affiliate's orders that join a queue, as external makers'."""
 A_PAIRS, A_WINS, A_LOSSES, A_TOLD, A_BELOW, A_RULE, A_BENT, OURS_FIELDS = range(8)
 """By slot of the affiliate: its pairs, won and lost; those of which a time was disclosed, and of
 them those whose half octave ends below it. By slot of any account of the group: own resting orders
@@ -86,7 +90,7 @@ BINS: Final = 44
 """Of latencies: half octaves from 1 µs, so up to 4 s."""
 
 # --- facts of the bucket that is filling, by way ------------------------------------------------
-FEE, PROTECTION, RATE, PREVENTION, FACT_WAYS = range(5)
+FEE, PROTECTION, RATE, FILLED, STATED, PREVENTION, FACT_WAYS = range(7)
 REFS: Final = 8
 """Records that a bucket's fact cites: its first."""
 (
@@ -102,11 +106,13 @@ makers compared with. `F_SURE`, `F_PROVED`: facts that support, and those that p
 
 # --- what was measured, from the start (float64) ------------------------------------------------
 M_COUNT, M_SUM, M_BASE, M_LEAST, M_MOST, MEASURED_FIELDS = range(6)
-MEASURES: Final = 7
+MEASURES: Final = 9
 """Fees of the affiliate as maker and taker, of external makers likewise; trips of protection;
 instructions of the affiliate, and of external makers. `M_SUM` fees and `M_BASE` notional, quote
-currency; `M_LEAST`, `M_MOST` the rate in bps, or lots; of instructions `M_MOST` in a second."""
-TRIPS, RATES = 4, 5
+currency; `M_LEAST`, `M_MOST` the rate in bps, or lots; of instructions `M_MOST` in a second. Then
+the affiliate's fills at rest, `M_BASE` lots: `M_SUM` those before an older order, and, in
+`CLIENTS`, those while a client's order stood there."""
+TRIPS, RATES, OLDER, CLIENTS = 4, 5, 7, 8
 
 KEPT: Final = 288
 """Buckets: a day of five minutes."""
@@ -130,6 +136,7 @@ chosen so. `access_told`: facts told so far, and those of them that were better 
 
 # --- disclosed values, as a kernel takes them (float64) -----------------------------------------
 D_ACCOUNT, D_INSTRUMENT, D_KIND, D_VALUE, D_FROM, D_TO, D_ROW, TOLD_FIELDS = range(8)
-TOLD_LATENCY, TOLD_MAKER, TOLD_TAKER, TOLD_LOTS, TOLD_RATE = range(5)
+TOLD_LATENCY, TOLD_MAKER, TOLD_TAKER, TOLD_LOTS, TOLD_RATE, TOLD_PLACE = range(6)
 """Kinds of value that can be compared: ns, bps of a maker and of a taker, lots, instructions a
-second."""
+second, and the place in a queue: one of those that follow."""
+IN_TIME, BEHIND_CLIENTS, KEEPS_PLACE = range(3)

@@ -10,12 +10,16 @@ import numpy as np
 
 from detectors.access_rules import disclosed
 from detectors.access_state import (
+    BEHIND_CLIENTS,
     D_ROW,
     D_VALUE,
+    IN_TIME,
+    KEEPS_PLACE,
     TOLD_FIELDS,
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
+    TOLD_PLACE,
     TOLD_RATE,
     TOLD_TAKER,
 )
@@ -36,9 +40,17 @@ MEASURED: Final[Mapping[tuple[str, str], tuple[int, int]]] = {
     ("fee", "taker_bps"): (TOLD_TAKER, 1),
     ("protection", "lots"): (TOLD_LOTS, 1),
     ("rate_limit", "per_second"): (TOLD_RATE, 1),
+    ("queue", "place"): (TOLD_PLACE, 1),
 }
 """Kinds and units that are compared: what each tells, and what one unit is of the measure's own. A
 fee's tier is told by its rates."""
+PLACES: Final[Mapping[str, int]] = {
+    "in_time": IN_TIME,
+    "behind_clients": BEHIND_CLIENTS,
+    "keeps_place": KEEPS_PLACE,
+}
+"""What may be said of its orders' place in a queue: by time as everybody's, behind clients' at the
+same price, or as everybody's but kept when an order is amended."""
 
 
 def value_of(row: Disclosure) -> float | None:
@@ -52,11 +64,13 @@ def value_of(row: Disclosure) -> float | None:
     (0.5, None, None)
 
     A rate limit is a whole number of instructions, from one to a billion. A latency may be in ns,
-    us, ms or s.
+    us, ms or s. A place in the queue is one of `PLACES`.
     """
     if (row.kind, row.unit) not in MEASURED:
         return None
-    _, scale = MEASURED[row.kind, row.unit]
+    kind, scale = MEASURED[row.kind, row.unit]
+    if kind == TOLD_PLACE:
+        return PLACES.get(row.value)
     try:
         value = Decimal(row.value)
     except InvalidOperation:
@@ -138,11 +152,18 @@ class Disclosed:
             return {"disclosed": Feature(UNDISCLOSED, "word")}
         said = [self.terms.disclosures[int(place)] for place in rows[:, D_ROW]]
         values = " / ".join(
-            f"{value:g}" if MEASURED[row.kind, row.unit][1] == 1 else f"{row.value} {row.unit}"
-            for value, row in zip(rows[:, D_VALUE], said, strict=True)
+            _text(row, value) for value, row in zip(rows[:, D_VALUE], said, strict=True)
         )
         documents = dict.fromkeys(row.document for row in said)
         return {
             "disclosed": Feature(values, "as disclosed"),
             "document": Feature("; ".join(documents), "document"),
         }
+
+
+def _text(row: Disclosure, value: float) -> str:
+    """Return what a row says, in the measure's own unit where the row is in that."""
+    kind, scale = MEASURED[row.kind, row.unit]
+    if kind == TOLD_PLACE:
+        return row.value
+    return f"{value:g}" if scale == 1 else f"{row.value} {row.unit}"

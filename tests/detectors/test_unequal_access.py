@@ -32,7 +32,7 @@ from detectors.examples import batch_of
 from detectors.unequal_access import UnequalAccess
 from ingest.events import Coverage, Kind, Phase, Reason, Role, TimeInForce
 from ingest.terms import Party, Terms
-from tests.detectors import test_access_rate
+from tests.detectors import test_access_queue, test_access_rate
 from tests.support.access_scene import (
     AFF,
     C1,
@@ -880,9 +880,11 @@ def test_without_external_makers_it_is_said_that_there_is_no_control():
 
 
 def test_every_look_alike_and_blind_spot_has_its_test():
-    by_rate = test_access_rate.LOOK_ALIKES, test_access_rate.BLIND_SPOTS
-    assert {*LOOK_ALIKES, *by_rate[0]} == set(UnequalAccess.spec.look_alikes)
-    assert {*BLIND_SPOTS, *by_rate[1]} == set(UnequalAccess.spec.blind_spots)
+    parts = test_access_rate, test_access_queue
+    look_alikes = set(LOOK_ALIKES).union(*(part.LOOK_ALIKES for part in parts))
+    blind_spots = set(BLIND_SPOTS).union(*(part.BLIND_SPOTS for part in parts))
+    assert look_alikes == set(UnequalAccess.spec.look_alikes)
+    assert blind_spots == set(UnequalAccess.spec.blind_spots)
 
 
 # --- cuts and bounds ------------------------------------------------------------------------------

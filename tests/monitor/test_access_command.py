@@ -10,7 +10,10 @@ import pytest
 from ingest.errors import TapeError
 from monitor.cli import app
 
-WAYS = ["latency", "reject", "fee, maker", "fee, taker", "protection", "rate", "stp"]
+WAYS = [
+    "latency", "reject", "fee, maker", "fee, taker", "protection", "rate", "queue, filled",
+    "queue, stated", "stp",
+]  # fmt: skip
 
 
 @pytest.fixture

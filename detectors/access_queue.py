@@ -1,0 +1,200 @@
+"""The affiliate's place in the queue: as the venue states it, and as its orders are filled.
+
+By the contract a new order, and an amendment of price or to more, goes to the back. Where the feed
+has `priority_ns`, the venue itself says which place an order got: one stated before the gateway had
+the instruction is ahead of what came in between. Whether its orders are filled before older ones is
+`client_priority`'s; here they are held against what clients were told of its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.access_chance import LEAST_PEERS
+from detectors.access_facts import fact
+from detectors.access_params import UnequalAccessParams
+from detectors.access_rules import CLOCK_NS, disclosed
+from detectors.access_state import (
+    AFMM,
+    B_AHEAD,
+    B_JOINED,
+    BEHIND_CLIENTS,
+    CLIENTS,
+    D_KIND,
+    D_VALUE,
+    F_BETTER,
+    F_GOT,
+    F_LEAST,
+    F_PROVED,
+    F_SURE,
+    KEEPS_PLACE,
+    KEPT,
+    M_BASE,
+    M_COUNT,
+    M_SUM,
+    OLDER,
+    P_AHEAD,
+    P_JOINED,
+    S_ACCOUNT,
+    S_PARTY,
+    TOLD_PLACE,
+)
+from detectors.statistics import fisher_tail
+from ingest.compiled import njit
+from ingest.events import Array, Batch, Coverage, Phase, Role
+from ingest.instruments import Instruments
+
+_INCIDENT: Final = ("instrument", "done_seq", "group_account", "price")
+
+
+@njit(cache=True)
+def joined(  # noqa: PLR0917
+    slots: Array, s: int, peers: Array, bucket: Array, fact_row: Array, told: Array, code: int,
+    seq: int, at_ns: int, ahead_ns: int, amended: bool, numbers: Array,
+) -> None:  # fmt: skip
+    """Count an order that joins the back of a queue, and whether its place is stated ahead.
+
+    `ahead_ns` is by how much its place is stated to be older than its instruction.
+    """
+    ahead = ahead_ns > numbers[CLOCK_NS]
+    if slots[s, S_PARTY] != AFMM:
+        peers[s, P_JOINED] += 1
+        peers[s, P_AHEAD] += ahead
+        return
+    bucket[B_JOINED] += 1
+    bucket[B_AHEAD] += ahead
+    if not ahead:
+        return
+    row = disclosed(told, slots[s, S_ACCOUNT] - 1, code, TOLD_PLACE, at_ns)
+    if row >= 0 and amended and told[row, D_VALUE] == KEEPS_PLACE:
+        return
+    fact(fact_row, s, seq, at_ns)
+    fact_row[F_SURE] += 1
+    fact_row[F_BETTER] += row >= 0
+    fact_row[F_LEAST] = min(fact_row[F_LEAST], -ahead_ns)
+
+
+@njit(cache=True)
+def rested(measured: Array, lots: int) -> None:
+    """Count a fill of the affiliate's order at rest."""
+    for row in (OLDER, CLIENTS):
+        measured[row, M_COUNT] += 1
+        measured[row, M_BASE] += lots
+
+
+def is_stated_ahead(peers: Array, tallies: Array, params: UnequalAccessParams) -> bool:
+    """Return whether the affiliate's orders are stated ahead and external makers' are not.
+
+    `peers` and `tallies` are those of the buckets kept: a day.
+    """
+    theirs = peers.sum(axis=0, dtype=np.int64)
+    joined_theirs, ahead_theirs = int(theirs[:, P_JOINED].sum()), int(theirs[:, P_AHEAD].sum())
+    joined_ours, ahead_ours = (int(tallies[:, field].sum()) for field in (B_JOINED, B_AHEAD))
+    if (theirs[:, P_JOINED] > 0).sum() < LEAST_PEERS or joined_theirs < params.least_stated:
+        return False
+    if ahead_theirs > params.unlike_ratio * joined_theirs:
+        return False
+    chance = fisher_tail(ahead_ours, joined_ours, ahead_theirs, joined_theirs)
+    return chance <= params.daily_false_alarms / KEPT
+
+
+class Filled(msgspec.Struct, frozen=True, kw_only=True):
+    """Where incoming orders took from accounts of the affiliate while known others stood there.
+
+    All are (n,) int64; a row is what one order took from one account at one price.
+    """
+
+    code: Array
+    account: Array
+    done_ns: Array
+    trade_seq: Array
+    """Of the first of its fills there that passed somebody over."""
+    older_lots: Array
+    """Filled before an older order."""
+    lots: Array
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+
+def filled(batch: Batch) -> Filled:
+    """Return where known others were passed over by the affiliate in continuous trading."""
+    table = batch.passed_over
+    rows = np.flatnonzero(
+        (table["group_role"] == Role.AFFILIATED_MM)
+        & np.isin(table["client_role"], (Role.CLIENT, Role.EXTERNAL_MM))
+        & (table["phase"] == Phase.CONTINUOUS)
+        & (table["coverage"] == Coverage.COMPLETE)
+    )
+    begins = np.ones(len(rows), bool)
+    begins[1:] = False
+    for name in _INCIDENT:  # rows of one account and price stand together
+        begins[1:] |= np.diff(table[name][rows]) != 0
+    starts = np.flatnonzero(begins)
+    jumped = table["jumped_lots"][rows]
+    older = np.maximum.reduceat(jumped, starts) if len(starts) else jumped
+    first = rows[starts]
+    return Filled(
+        code=table["instrument"][first],
+        account=table["group_account"][first],
+        done_ns=table["done_ns"][first],
+        trade_seq=table["group_trade_seq"][first],
+        older_lots=older,
+        lots=table["group_lots"][first],
+    )
+
+
+def measure_filled(all_measured: Array, found: Filled) -> None:
+    """Add what was filled ahead of others to what is measured from the start."""
+    np.add.at(all_measured[:, OLDER, M_SUM], found.code, found.older_lots)
+    np.add.at(all_measured[:, CLIENTS, M_SUM], found.code, found.lots)
+
+
+class BeforeClients(msgspec.Struct, frozen=True, kw_only=True):
+    """A fill of an account said to stand behind clients, while younger ones stood there."""
+
+    code: int
+    account: int
+    done_ns: int
+    trade_seq: int
+    lots: int
+
+
+def before_clients(found: Filled, told: Array, instruments: Instruments) -> Iterator[BeforeClients]:
+    """Yield fills before younger clients of accounts that were said to stand behind clients.
+
+    Those before older orders are a breach on every venue, and those where the engine is said to
+    match clients first likewise: both are `client_priority`'s.
+    """
+    if not (told[:, D_VALUE][told[:, D_KIND] == TOLD_PLACE] == BEHIND_CLIENTS).any():
+        return
+    for n in np.flatnonzero(found.older_lots == 0).tolist():
+        code, account, at_ns = (int(c[n]) for c in (found.code, found.account, found.done_ns))
+        if instruments[code].matching == "price_class_time":
+            continue
+        row = disclosed(told, account, code, TOLD_PLACE, at_ns)
+        if row >= 0 and told[row, D_VALUE] == BEHIND_CLIENTS:
+            yield BeforeClients(
+                code=code,
+                account=account,
+                done_ns=at_ns,
+                trade_seq=int(found.trade_seq[n]),
+                lots=int(found.lots[n]),
+            )
+
+
+def count_filled(fact_row: Array, slots: Array, one: BeforeClients) -> bool:
+    """Count a fill as a fact of its bucket; return whether its account has a slot."""
+    places = np.flatnonzero(slots[:, S_ACCOUNT] == one.account + 1)
+    if not len(places):
+        return False
+    fact(fact_row, int(places[0]), one.trade_seq, one.done_ns)
+    fact_row[F_BETTER] += 1
+    fact_row[F_SURE] += 1
+    fact_row[F_PROVED] += 1
+    fact_row[F_GOT] += one.lots
+    return True
