@@ -90,41 +90,61 @@ _ASKED_FOR: Final = (int(Reason.NONE), int(Reason.USER), int(Reason.SPEED_BUMP))
 
 @njit(cache=True)
 def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    columns, row, numbers, shares, units, told, owns, all_slots, all_fills, all_ids, all_peers,
-    all_ours, all_tallies, all_times, all_facts, all_prevented, all_measured, lost,
+    columns, row, numbers, shares, units, told, owns, slots, fills, ids, peers, ours, tallies,
+    times, facts, bent, measured, lost,
 ) -> int:  # fmt: skip
     """Take rows from `row` on; return the first row of a new bucket, or how many rows there are.
 
     The instrument of the row that is returned has a bucket that is over and not told yet.
     """
+    codes = columns[1]
+    while row < len(codes):
+        code, end = int(codes[row]), row + 1
+        while end < len(codes) and codes[end] == code:
+            end += 1
+        row = _scan_instrument(
+            columns, row, end, code, numbers, shares, units[code], told, owns[code], slots[code],
+            fills[code], ids[code], peers[code], ours[code], tallies[code], times[code],
+            facts[code], bent[code], measured[code], lost,
+        )  # fmt: skip
+        if row < end:
+            return row
+    return row
+
+
+@njit(cache=True)
+def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    columns, row, end, code, numbers, shares, unit, told, own, slots, fills, ids, peers, ours,
+    tallies, times, facts, bent, measured, lost,
+) -> int:  # fmt: skip
+    """Take an instrument's rows up to `end`; return `end`, or the first row of a new bucket."""
     (
-        kinds, codes, seqs, clocks, faults, received, engine, accounts, roles, members, sides,
+        kinds, _, seqs, clocks, faults, received, engine, accounts, roles, members, sides,
         types, tifs, prices, quantities, reasons, phases, coverage, bids, asks, order_hi, order_lo,
         replaces_hi, replaces_lo, busts_hi, busts_lo, tiers, buyers, sellers, buy_roles, sell_roles,
         buy_lo, sell_lo, buy_fees, sell_fees, stated, leaves, leaves_before,
     ) = columns  # fmt: skip
-    kept = numbers[KEPT]
-    for i in range(row, len(kinds)):
-        code, at_ns = int(codes[i]), clocks[i]
-        own = owns[code]
+    kept, fees, rates = numbers[KEPT], facts[FEE], facts[RATE]
+    now = own[BUCKET] % kept
+    here, tally, mine, spans = peers[now], tallies[now], ours[now], times[now]
+    for i in range(row, end):
+        at_ns = clocks[i]
         bucket = at_ns // numbers[BUCKET_NS]
         kind, reason = kinds[i], reasons[i]
         if own[PENDING] and (bucket != own[BUCKET] or kind != Kind.CANCEL or reason != Reason.STP):
-            stands(own, all_prevented[code], all_ours[code], numbers)
+            stands(own, bent, ours, numbers)
         if bucket != own[BUCKET]:
             if own[BUCKET] and not own[JUDGED]:
                 own[JUDGED] = 1
                 return i
             if not own[BUCKET]:
                 own[QUANTUM], own[FIRST_NS] = MOST_QUANTUM, at_ns
-            begin(
-                own, bucket, kept, all_peers[code], all_ours[code], all_tallies[code],
-                all_times[code],
-            )  # fmt: skip
-            all_facts[code], all_prevented[code] = 0, 0
+            begin(own, bucket, kept, peers, ours, tallies, times)
+            facts[:], bent[:] = 0, 0
+            now = bucket % kept
+            here, tally, mine, spans = peers[now], tallies[now], ours[now], times[now]
         if coverage[i] == Coverage.INCOMPLETE:
             own[DOUBT], own[DOUBT_NS] = bucket, at_ns
-        slots, ids = all_slots[code], all_ids[code]
         if kind == Kind.TRADE:
             if busts_hi[i] or busts_lo[i]:
                 continue
@@ -136,8 +156,8 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                 account = buyers[i] if buys else sellers[i]
                 party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
                 s = slot_of(
-                    slots, account, party, at_ns, numbers, all_fills[code], all_peers[code],
-                    all_ours[code], lost,
+                    slots, account, party, at_ns, numbers, fills, peers,
+                    ours, lost,
                 )  # fmt: skip
                 if s < 0:
                     continue
@@ -148,16 +168,16 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                     touched[I_PRICE] = NO_PRICE
                 takes = side == (1 if buys else -1)
                 if party == AFMM and side and not takes:
-                    fill = all_fills[code, s, slots[s, S_FILLS] % FILLS]
+                    fill = fills[s, slots[s, S_FILLS] % FILLS]
                     fill[FILL_NS], fill[FILL_LOTS], fill[FILL_SEQ] = at_ns, quantities[i], seqs[i]
                     slots[s, S_FILLS] += 1
                     if phases[i] == Phase.CONTINUOUS and not coverage[i]:
-                        rested(all_measured[code], quantities[i])
+                        rested(measured, quantities[i])
                 fee = buy_fees[i] if buys else sell_fees[i]
                 if fee != NULL and side:
                     paid(
-                        slots, s, own, all_facts[code, FEE], all_measured[code], told, code,
-                        seqs[i], at_ns, fee, float(prices[i]) * float(quantities[i]) * units[code],
+                        slots, s, own, fees, measured, told, code,
+                        seqs[i], at_ns, fee, float(prices[i]) * float(quantities[i]) * unit,
                         TAKER if takes else MAKER, numbers, shares,
                     )  # fmt: skip
             continue
@@ -170,8 +190,8 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                 order_hi[i]
             )
             prevented(
-                slots, own, all_tallies[code, bucket % kept], account, role, member, incoming,
-                seqs[i], at_ns, numbers, all_fills[code], all_peers[code], all_ours[code], lost,
+                slots, own, tally, account, role, member, incoming,
+                seqs[i], at_ns, numbers, fills, peers, ours, lost,
             )  # fmt: skip
             continue
         enters = kind == Kind.NEW or (kind == Kind.REPLACE and reason != Reason.STP)
@@ -186,8 +206,8 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             continue
         party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
         s = slot_of(
-            slots, account, party, at_ns, numbers, all_fills[code], all_peers[code],
-            all_ours[code], lost,
+            slots, account, party, at_ns, numbers, fills, peers,
+            ours, lost,
         )  # fmt: skip
         if s < 0:
             continue
@@ -205,27 +225,26 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             if party == AFMM and continuous and slots[s, S_TRIP_NS] != engine[i]:
                 slots[s, S_TRIP_NS] = engine[i]
                 tripped(
-                    slots, s, own, all_fills[code, s], all_facts[code, PROTECTION],
-                    all_measured[code], told, code, seqs[i], at_ns, numbers,
+                    slots, s, own, fills[s], facts[PROTECTION],
+                    measured, told, code, seqs[i], at_ns, numbers,
                 )  # fmt: skip
             continue
         if came_ns != NULL and not faults[i]:
             if kind == Kind.NEW or (kind <= Kind.CANCEL and reason in _ASKED_FOR):
                 asked(
-                    slots, s, all_facts[code, RATE], all_measured[code], told, code, seqs[i], at_ns,
+                    slots, s, rates, measured, told, code, seqs[i], at_ns,
                     came_ns, shares,
                 )  # fmt: skip
             elif kind == Kind.REJECT:
                 taken_back(slots, s, came_ns, known)
         if came_ns == NULL or not continuous:
             continue
-        peers, tally = all_peers[code, bucket % kept], all_tallies[code, bucket % kept]
         late = kind == Kind.REJECT and known  # of an amendment, or of the new order in flight
         if late and new_ns == came_ns and new_ns and reason != Reason.SPEED_BUMP:
             if party == AFMM:
                 tally[B_REFUSED] += tally[B_REFUSED] < tally[B_ORDERS]
-            elif peers[s, P_REFUSED] < peers[s, P_ORDERS]:  # else it was counted a bucket ago
-                peers[s, P_REFUSED] += 1
+            elif here[s, P_REFUSED] < here[s, P_ORDERS]:  # else it was counted a bucket ago
+                here[s, P_REFUSED] += 1
                 if not tally[B_REFUSED_SEQ]:
                     tally[B_REFUSED_SEQ] = seqs[i]
         if types[i] == OrderType.LIMIT and kind in (Kind.NEW, Kind.REJECT) and not late:
@@ -240,8 +259,8 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                     tally[B_ORDERS] += 1
                     tally[B_REFUSED] += refused
                 else:
-                    peers[s, P_ORDERS] += 1
-                    peers[s, P_REFUSED] += refused
+                    here[s, P_ORDERS] += 1
+                    here[s, P_REFUSED] += refused
                     if refused and not tally[B_REFUSED_SEQ]:
                         tally[B_REFUSED_SEQ] = seqs[i]
         if kind > Kind.CANCEL:
@@ -252,7 +271,7 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             )
             if kind == Kind.NEW or (kind == Kind.REPLACE and moved):
                 joined(
-                    slots, s, peers, tally, all_facts[code, STATED], told, code, seqs[i], at_ns,
+                    slots, s, here, tally, facts[STATED], told, code, seqs[i], at_ns,
                     came_ns - stated[i], kind == Kind.REPLACE, numbers,
                 )  # fmt: skip
         queued = came_ns < slots[s, S_ENGINE] or came_ns - slots[s, S_RECEIVED] < numbers[BURST_NS]
@@ -270,8 +289,8 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         if slots[s, S_ACTION]:
             compare(
                 slots, s, slots[s, S_ACTION] - 1, slots[s, S_CAME_NS], slots[s, S_SEQ],
-                slots[s, S_LATENCY], numbers, shares, peers, all_ours[code, bucket % kept], tally,
-                all_times[code, bucket % kept], told, code,
+                slots[s, S_LATENCY], numbers, shares, here, mine, tally,
+                spans, told, code,
             )  # fmt: skip
         slots[s, S_BURST], slots[s, S_ACTION] = 1, 0
         # Who comes behind the affiliate waits for it, as the affiliate would behind others.
@@ -280,4 +299,4 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         if not waits and not held and not faults[i] and came_ns <= engine[i]:
             slots[s, S_ACTION], slots[s, S_CAME_NS], slots[s, S_SEQ] = action + 1, at_ns, seqs[i]
             slots[s, S_LATENCY] = engine[i] - came_ns
-    return len(kinds)
+    return end

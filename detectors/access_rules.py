@@ -142,6 +142,18 @@ def bin_of(latency_ns: int) -> int:
 
 
 @njit(cache=True)
+def below_told(told: Array, account: int, code: int, place: int, at_ns: int) -> int:
+    """Return 1 when a half octave ends below the time that was told of an account, 0 when not.
+
+    -1 where none was.
+    """
+    row = disclosed(told, account, code, TOLD_LATENCY, at_ns)
+    if row < 0:
+        return -1
+    return int(1_000 * 2 ** (place / 2) < told[row, D_VALUE])
+
+
+@njit(cache=True)
 def burst_of(instructions: int) -> int:
     """Return the class of so many instructions at once; 0 is taken for one.
 
@@ -166,8 +178,11 @@ def compare(  # noqa: PLR0917
     """
     place = S_PAIRED + PAIRED_FIELDS * (action * BURSTS + burst_of(slots[s, S_BURST]))
     affiliate = slots[s, S_PARTY] == AFMM
-    if affiliate and not bucket[B_SEQ]:
-        bucket[B_SEQ] = seq
+    latency_bin, told_below = bin_of(latency_ns), -1
+    if affiliate:
+        told_below = below_told(told, slots[s, S_ACCOUNT] - 1, code, latency_bin, at_ns)
+        if not bucket[B_SEQ]:
+            bucket[B_SEQ] = seq
     for other in range(SLOTS):
         if not slots[other, S_ACCOUNT]:
             break
@@ -190,17 +205,18 @@ def compare(  # noqa: PLR0917
             if not affiliate and slow_ns - fast_ns > max(margin, float(bucket[B_SLOW_NS])):
                 bucket[B_SLOW_SEQ], bucket[B_SLOW_NS] = seq, slow_ns - fast_ns
             tally[peer, P_LOSSES] += fast_ns - slow_ns > margin
-            times[0, bin_of(fast_ns)] += 1
-            times[1, bin_of(slow_ns)] += 1
+            waited_bin = bin_of(waited_ns)
+            times[0, latency_bin if affiliate else waited_bin] += 1
+            times[1, waited_bin if affiliate else latency_bin] += 1
             if own < 0:
                 own = slots[peer, theirs + WHOSE] - 1
+                account = slots[own, S_ACCOUNT] - 1
+                told_below = below_told(told, account, code, waited_bin, at_ns)
             mine[own, A_PAIRS] += 1
             mine[own, A_WINS] += slow_ns - fast_ns > margin
             mine[own, A_LOSSES] += fast_ns - slow_ns > margin
-            row = disclosed(told, slots[own, S_ACCOUNT] - 1, code, TOLD_LATENCY, at_ns)
-            if row >= 0:
-                mine[own, A_TOLD] += 1
-                mine[own, A_BELOW] += 1_000 * 2 ** (bin_of(fast_ns) / 2) < told[row, D_VALUE]
+            mine[own, A_TOLD] += told_below >= 0
+            mine[own, A_BELOW] += told_below > 0
             slots[peer, theirs] = 0
         else:
             slots[peer, ours], slots[peer, ours + 1] = at_ns, latency_ns
