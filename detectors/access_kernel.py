@@ -70,7 +70,7 @@ from detectors.access_state import (
     TAKER,
 )  # fmt: skip
 from ingest.compiled import njit
-from ingest.events import NULL, Coverage, Kind, OrderType, Phase, Reason, Role, TimeInForce
+from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Reason, Role, TimeInForce
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "clock_fault", "received_ns", "engine_ns", "account",
@@ -89,9 +89,10 @@ _ASKED_FOR: Final = (int(Reason.NONE), int(Reason.USER), int(Reason.SPEED_BUMP))
 
 
 @njit(cache=True)
-def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    columns, row, numbers, shares, units, told, owns, slots, fills, ids, peers, ours, tallies,
-    times, facts, bent, measured, lost,
+def scan(  # noqa: PLR0917
+    columns: tuple[Array, ...], row: int, numbers: Array, shares: Array, units: Array, told: Array,
+    owns: Array, slots: Array, fills: Array, ids: Array, peers: Array, ours: Array, tallies: Array,
+    times: Array, facts: Array, bent: Array, measured: Array, lost: Array,
 ) -> int:  # fmt: skip
     """Take rows from `row` on; return the first row of a new bucket, or how many rows there are.
 
@@ -113,9 +114,11 @@ def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 @njit(cache=True)
-def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    columns, row, end, code, numbers, shares, unit, told, own, slots, fills, ids, peers, ours,
-    tallies, times, facts, bent, measured, lost,
+def _scan_instrument(  # noqa: PLR0917
+    columns: tuple[Array, ...], row: int, end: int, code: int, numbers: Array, shares: Array,
+    unit: float, told: Array, own: Array, slots: Array, fills: Array, ids: Array, peers: Array,
+    ours: Array, tallies: Array, times: Array, facts: Array, bent: Array, measured: Array,
+    lost: Array,
 ) -> int:  # fmt: skip
     """Take an instrument's rows up to `end`; return `end`, or the first row of a new bucket."""
     (
@@ -155,10 +158,7 @@ def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                     continue
                 account = buyers[i] if buys else sellers[i]
                 party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
-                s = slot_of(
-                    slots, account, party, at_ns, numbers, fills, peers,
-                    ours, lost,
-                )  # fmt: skip
+                s = slot_of(slots, account, party, at_ns, numbers, fills, peers, ours, lost)
                 if s < 0:
                     continue
                 low = buy_lo[i] if buys else sell_lo[i]
@@ -176,8 +176,8 @@ def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                 fee = buy_fees[i] if buys else sell_fees[i]
                 if fee != NULL and side:
                     paid(
-                        slots, s, own, fees, measured, told, code,
-                        seqs[i], at_ns, fee, float(prices[i]) * float(quantities[i]) * unit,
+                        slots, s, own, fees, measured, told, code, seqs[i], at_ns, fee,
+                        float(prices[i]) * float(quantities[i]) * unit,
                         TAKER if takes else MAKER, numbers, shares,
                     )  # fmt: skip
             continue
@@ -190,8 +190,8 @@ def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
                 order_hi[i]
             )
             prevented(
-                slots, own, tally, account, role, member, incoming,
-                seqs[i], at_ns, numbers, fills, peers, ours, lost,
+                slots, own, tally, account, role, member, incoming, seqs[i], at_ns, numbers,
+                fills, peers, ours, lost,
             )  # fmt: skip
             continue
         enters = kind == Kind.NEW or (kind == Kind.REPLACE and reason != Reason.STP)
@@ -205,10 +205,7 @@ def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         if role not in (Role.AFFILIATED_MM, Role.EXTERNAL_MM) or account < 0:
             continue
         party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
-        s = slot_of(
-            slots, account, party, at_ns, numbers, fills, peers,
-            ours, lost,
-        )  # fmt: skip
+        s = slot_of(slots, account, party, at_ns, numbers, fills, peers, ours, lost)
         if s < 0:
             continue
         touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
@@ -225,16 +222,13 @@ def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             if party == AFMM and continuous and slots[s, S_TRIP_NS] != engine[i]:
                 slots[s, S_TRIP_NS] = engine[i]
                 tripped(
-                    slots, s, own, fills[s], facts[PROTECTION],
-                    measured, told, code, seqs[i], at_ns, numbers,
+                    slots, s, own, fills[s], facts[PROTECTION], measured, told, code, seqs[i],
+                    at_ns, numbers,
                 )  # fmt: skip
             continue
         if came_ns != NULL and not faults[i]:
             if kind == Kind.NEW or (kind <= Kind.CANCEL and reason in _ASKED_FOR):
-                asked(
-                    slots, s, rates, measured, told, code, seqs[i], at_ns,
-                    came_ns, shares,
-                )  # fmt: skip
+                asked(slots, s, rates, measured, told, code, seqs[i], at_ns, came_ns, shares)
             elif kind == Kind.REJECT:
                 taken_back(slots, s, came_ns, known)
         if came_ns == NULL or not continuous:
@@ -289,8 +283,7 @@ def _scan_instrument(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         if slots[s, S_ACTION]:
             compare(
                 slots, s, slots[s, S_ACTION] - 1, slots[s, S_CAME_NS], slots[s, S_SEQ],
-                slots[s, S_LATENCY], numbers, shares, here, mine, tally,
-                spans, told, code,
+                slots[s, S_LATENCY], numbers, shares, here, mine, tally, spans, told, code,
             )  # fmt: skip
         slots[s, S_BURST], slots[s, S_ACTION] = 1, 0
         # Who comes behind the affiliate waits for it, as the affiliate would behind others.
