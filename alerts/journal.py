@@ -9,7 +9,7 @@ import msgspec
 
 from ingest.events import Topic
 from ingest.instruments import Instruments
-from ingest.sequence import Gap, GapReason
+from ingest.released import Gap, GapReason
 from ingest.source import Position
 
 Positions = Mapping[Position, int]

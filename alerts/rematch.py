@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from alerts.rematch_book import Book, Order
-from alerts.rematch_fork import Fork, Outcome, Repair, Run, order_of
+from alerts.rematch_fork import Fork, Outcome, Repair, Run, one_a_step, order_of
 from alerts.rematch_steps import Event, Step
-from ingest.events import Coverage, Kind, OrderType, TimeInForce
+from ingest.events import Coverage, Kind
 
 
 class Count(msgspec.Struct):
@@ -137,7 +137,7 @@ class Replay:
             due = [each for each in self._waiting if self._is_due(each, event)]
             for repair in due:
                 self._waiting.remove(repair)
-            for repair in _one_a_step(due):
+            for repair in one_a_step(due):
                 self._begin(repair)
         if event.kind in (Kind.NEW, Kind.BOOK) or step.can_trade:
             self._owed(event)
@@ -264,7 +264,7 @@ class Replay:
             return
         if step.event.kind == Kind.NEW and step.event.order != step.event.replaces:
             fork.forget(step.event.order)
-            if self._is_client(step.event) and fork.is_of_parent(step.event) and _takes(step):
+            if self._is_client(step.event) and fork.is_of_parent(step.event) and step.takes:
                 fork.follow(step.event, self._root(step.event.order))
         by_rules = any(trade.seq in repair.enforced for trade in step.trades)
         if by_rules:
@@ -379,31 +379,3 @@ class Replay:
                 book.park(order)
             else:
                 book.join(order)
-
-
-def _takes(step: Step) -> bool:
-    """Return whether an instruction takes at once, or cannot rest.
-
-    One that the rules would have filled and the venue did not was refused, and stays refused.
-    """
-    event = step.event
-    if step.departs and not step.trades:
-        return False
-    at_once = event.tif in (TimeInForce.IOC, TimeInForce.FOK) or event.type == OrderType.MARKET
-    return at_once or bool(step.trades)
-
-
-def _one_a_step(due: Sequence[Repair]) -> list[Repair]:
-    """Return repairs that begin at one step, those that make its trades anew as one."""
-    anew = [repair for repair in due if repair.enforced]
-    rest = [repair for repair in due if not repair.enforced]
-    if len(anew) > 1:
-        anew = [
-            msgspec.structs.replace(
-                anew[0],
-                enforced=frozenset().union(*(repair.enforced for repair in anew)),
-                last_seq=max(repair.last_seq for repair in anew),
-                alerts=tuple(dict.fromkeys(id_ for repair in anew for id_ in repair.alerts)),
-            )
-        ]
-    return [*anew, *rest]

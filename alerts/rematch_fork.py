@@ -79,6 +79,22 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[str, ...] = ()
 
 
+def one_a_step(due: Sequence[Repair]) -> list[Repair]:
+    """Return repairs that begin at one step, those that make its trades anew as one."""
+    anew = [repair for repair in due if repair.enforced]
+    rest = [repair for repair in due if not repair.enforced]
+    if len(anew) > 1:
+        anew = [
+            msgspec.structs.replace(
+                anew[0],
+                enforced=frozenset().union(*(repair.enforced for repair in anew)),
+                last_seq=max(repair.last_seq for repair in anew),
+                alerts=tuple(dict.fromkeys(id_ for repair in anew for id_ in repair.alerts)),
+            )
+        ]
+    return [*anew, *rest]
+
+
 def order_of(event: Event, leaves: int | None = None) -> Order:
     """Return the order that an instruction enters; a price binds it, whatever its type."""
     return Order(

@@ -150,6 +150,17 @@ class Step:
         return frozenset(e.order for e in self.prevented if e.order != self.event.order)
 
     @property
+    def takes(self) -> bool:
+        """Whether it takes at once, or cannot rest.
+
+        One that the rules would have filled and the venue did not was refused, and stays refused.
+        """
+        if self.departs and not self.trades:
+            return False
+        at_once = self.event.tif in (TimeInForce.IOC, TimeInForce.FOK)
+        return at_once or self.event.type == OrderType.MARKET or bool(self.trades)
+
+    @property
     def never_rests(self) -> bool:
         """Whether the instruction's remainder must not rest."""
         never = self.event.type in (OrderType.MARKET, OrderType.STOP)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
+from detectors.quarter_octaves import halve_when_full, quarter_of, upper_edge
 from ingest.compiled import njit
 from ingest.events import Array
 
@@ -14,11 +14,8 @@ clients."""
 ALL, TRIGGERS, LARGE = 5, 6, 7
 BINS: Final = 136
 FIRST_BIN_NS: Final = 1_000.0
-BINS_AN_OCTAVE: Final = 4
 TOTAL, USUAL, FAR, SINCE = BINS, BINS + 1, BINS + 2, BINS + 3
 GAP_FIELDS: Final = BINS + 4
-ROLLING: Final = 65_536
-"""Gaps of a class after which all its counts are halved: what is usual is of the latest."""
 REFRESH: Final = 32
 """Gaps of a class between two readings of its quantile."""
 ENOUGH: Final = 200
@@ -42,10 +39,7 @@ FEW_TAIL: Final = 0.4
 @njit(cache=True)
 def bin_of(gap_ns: int) -> int:
     """Return the bin of a gap: quarters of each doubling from 1 µs."""
-    if gap_ns < FIRST_BIN_NS:
-        return 0
-    fraction, exponent = math.frexp(gap_ns / FIRST_BIN_NS)
-    return min(BINS - 1, BINS_AN_OCTAVE * (exponent - 1) + int((fraction - 0.5) * 8.0))
+    return quarter_of(gap_ns / FIRST_BIN_NS, BINS)
 
 
 @njit(cache=True)
@@ -57,11 +51,7 @@ def learn(gaps: Array, bin_: int, triggers: bool) -> None:
     if gaps[SINCE] < REFRESH and gaps[USUAL] > 0 and not triggers:
         return
     gaps[SINCE] = 0
-    if gaps[TOTAL] >= ROLLING:
-        gaps[TOTAL] = 0
-        for b in range(BINS):
-            gaps[b] //= 2
-            gaps[TOTAL] += gaps[b]
+    halve_when_full(gaps, BINS)
     usual, far = USUAL_TAIL, FAR_TAIL
     if triggers:
         usual = far = TRIGGER_TAIL if gaps[TOTAL] >= ENOUGH_TRIGGERS else FEW_TAIL
@@ -76,8 +66,7 @@ def _beyond(gaps: Array, tail: float) -> int:
     while b > 0 and beyond + gaps[b] <= tail * gaps[TOTAL]:
         beyond += gaps[b]
         b -= 1
-    octave, quarter = divmod(b, BINS_AN_OCTAVE)
-    return int(FIRST_BIN_NS * 2.0**octave * (1.0 + (quarter + 1) / BINS_AN_OCTAVE))
+    return int(FIRST_BIN_NS * upper_edge(b))
 
 
 @njit(cache=True)

@@ -10,16 +10,30 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from detectors.overtaking import is_unordered
 from detectors.statistics import binomial_tail, spent
+from detectors.takers import (
+    ALL_KNOWN,
+    OF_GROUP,
+    OF_OTHERS,
+    OTHERS,
+    T_PRICE,
+    T_RECEIVED,
+    T_SEQ,
+    T_SIDE,
+    X_ACCOUNT,
+    X_FROM,
+    X_HIT,
+    Client,
+    Places,
+    is_first,
+    took_before,
+)
 from ingest.compiled import njit
-from ingest.events import NULL, Array
+from ingest.events import NULL, Array, Role
 
-OTHERS: Final = 32
-"""Latest instructions of others that executed, kept an instrument."""
-X_SEQ, X_RECEIVED, X_SIDE, X_PRICE, X_ACCOUNT, X_FROM, X_HIT = range(7)
-OTHER_FIELDS: Final = 7
-"""`X_FROM`: account of whom it took first; `X_HIT`: it has overtaken a client's instruction."""
 # Others' instruction in flight, those made, the latest receipt of one that executed by side; the
 # day, and its counts.
 O_SEQ, O_RECEIVED, O_ACCOUNT, O_MADE, O_MAX_BUY, O_MAX_SELL, O_DAY = range(7)
@@ -35,6 +49,7 @@ LEAST_HITS: Final = 2
 """Of the group: one is no habit, however rare others' are."""
 _DAY_NS: Final = 86_400 * 10**9
 _NULL: Final = int(NULL)
+_UNKNOWN: Final = int(Role.UNKNOWN)
 
 
 @njit(cache=True)
@@ -53,24 +68,53 @@ def turn(own: Array, at_ns: int) -> None:
 
 
 @njit(cache=True)
+def group_took(own: Array, group: Array, made: int, seq: int, role: int, apart: bool) -> None:  # noqa: PLR0917
+    """Count the group's instruction in flight at its first trade.
+
+    `apart`: the trade is not within the complex. One whose role is unknown is not counted.
+    """
+    if role != _UNKNOWN and is_first(group, made, seq):
+        own[TAKES] += apart
+
+
+@njit(cache=True)
 def took(  # noqa: PLR0917
-    own: Array, others: Array, seq: int, side: int, price: int, taken: int
+    own: Array, others: Array, seq: int, side: int, price: int, taken_from: int
 ) -> None:
     """Keep the first trade of others' instruction in flight."""
-    if others[(own[O_MADE] - 1) % OTHERS, X_SEQ] == seq and own[O_MADE] > 0:
+    if not is_first(others, own[O_MADE], seq):
         return
     row = others[own[O_MADE] % OTHERS]
-    row[X_SEQ], row[X_RECEIVED], row[X_SIDE], row[X_PRICE] = seq, own[O_RECEIVED], side, price
-    row[X_ACCOUNT], row[X_FROM], row[X_HIT] = own[O_ACCOUNT], taken, 0
+    row[T_SEQ], row[T_RECEIVED], row[T_SIDE], row[T_PRICE] = seq, own[O_RECEIVED], side, price
+    row[X_ACCOUNT], row[X_FROM], row[X_HIT] = own[O_ACCOUNT], taken_from, 0
     own[O_MADE] += 1
     own[OTHERS_TAKES] += 1
     at = O_MAX_BUY if side > 0 else O_MAX_SELL
     own[at] = max(own[at], own[O_RECEIVED])
 
 
+@njit(cache=True, inline="always")  # called, it makes the pass half as slow again
+def enter(  # noqa: PLR0917
+    own: Array, others: Array, group: Array, made: int, latest_ns: int, seq: int, client: Client,
+    octaves: int, delta_ns: int,
+) -> None:  # fmt: skip
+    """Count a client's instruction and who has overtaken it; it is in flight from now on.
+
+    `latest_ns`: the latest receipt of an execution of the group on its side; NULL = none.
+    """
+    _expose(own, others, client.account)
+    after = client.received_ns + delta_ns  # nearly all come in order: asked before any call
+    if latest_ns != _NULL and latest_ns > after:
+        own[HITS] += _overtook(group, made, OF_GROUP, client, octaves, delta_ns)
+    latest_ns = own[O_MAX_BUY] if client.side > 0 else own[O_MAX_SELL]
+    if latest_ns != _NULL and latest_ns > after:
+        own[OTHERS_HITS] += _overtook(others, own[O_MADE], OF_OTHERS, client, octaves, delta_ns)
+    own[O_SEQ], own[O_RECEIVED], own[O_ACCOUNT] = seq, client.received_ns, client.account
+
+
 @njit(cache=True)
-def expose(own: Array, others: Array, account: int) -> None:
-    """Count a client's instruction: the group's takes and others', but for the client's own.
+def _expose(own: Array, others: Array, account: int) -> None:
+    """Count the group's takes and others' that a client's instruction met, but for its own.
 
     Its own part of others' is that of the latest ones.
     """
@@ -83,27 +127,26 @@ def expose(own: Array, others: Array, account: int) -> None:
 
 
 @njit(cache=True)
-def overtook(  # noqa: PLR0917
-    own: Array, others: Array, octaves: int, delta: int, received: int, account: int, side: int,
-    limit: int,
-) -> bool:  # fmt: skip
-    """Return whether instructions of others came after a client's and were matched before it.
+def _overtook(  # noqa: PLR0917
+    ring: Array, made: int, at: Places, client: Client, octaves: int, delta_ns: int
+) -> bool:
+    """Return whether takers came after a client's instruction and were matched before it.
 
-    By so much later as the venue matches either way, on its side, at a price within its limit. Each
-    counts once: several that come at once, or before several, are one accident.
+    By so much later as the venue matches either way. Each counts once: several that come at once,
+    or before several, are one accident.
     """
-    latest = own[O_MAX_BUY] if side > 0 else own[O_MAX_SELL]
-    if latest == _NULL or latest - received <= delta:
-        return False
-    found = False
-    for n in range(min(own[O_MADE], OTHERS)):
-        row = others[n]
-        gap = row[X_RECEIVED] - received
-        foreign = account not in (row[X_ACCOUNT], row[X_FROM])
-        if row[X_SIDE] == side and gap > delta and foreign and row[X_HIT] == 0:
-            within = limit == _NULL or side * (limit - row[X_PRICE]) >= 0
-            if within and is_unordered(octaves, gap):
-                found, row[X_HIT] = True, 1
+    found, last = False, np.int64(0)
+    for back in range(min(made, len(ring))):
+        taker = ring[(made - 1 - back) % len(ring)]
+        if at.role != ALL_KNOWN and taker[at.role] == _UNKNOWN:
+            continue
+        fresh = taker[at.hit] == 0 or taker[T_SEQ] == last
+        if (
+            fresh
+            and is_unordered(octaves, taker[T_RECEIVED] - client.received_ns)
+            and took_before(taker, at, client, delta_ns)
+        ):
+            found, last, taker[at.hit] = True, taker[T_SEQ], 1
     return found
 
 

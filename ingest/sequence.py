@@ -8,9 +8,8 @@ the same arrivals are cut into pushes, the same rows are released with the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
-import msgspec
 import numpy as np
 
 from ingest import sequence_kernel as kernel
@@ -20,8 +19,10 @@ from ingest.errors import SnapshotError
 from ingest.events import NULL, Array, Batch, Reject, Topic
 from ingest.held import Held, gather
 from ingest.instruments import Instruments
+from ingest.released import CLOCK_FAULTS, GAP_REASONS, Gap, Released, Waiting, gap_of
 from ingest.sections import Layout
 from ingest.sequence_layout import LANES, LAYOUT, PENDING, remember, remembered
+from ingest.sequence_pending import LAST, first_pending, reinsert
 from ingest.sequence_state import (
     Decided,
     Feed,
@@ -37,54 +38,7 @@ from ingest.sequence_state import (
 from ingest.source import Position
 from ingest.state import Snapshot, pack, unpack
 
-GapReason = Literal["timeout", "pending_bound", "restated"]
-GAP_REASONS: Final[Sequence[GapReason]] = ("timeout", "pending_bound", "restated")
-"""Both topics passed it; too many rows waited; the feed began with a restatement of the book."""
-CLOCK_FAULTS: Final = ("step_back", "jump")
-"""Names of the values 1 and 2 of the column `clock_fault`."""
 _START_SLOTS: Final = 1_024
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Records of an instrument that are taken for lost."""
-
-    instrument: int
-    first_missing_seq: int
-    last_missing_seq: int
-    decided_ns: int
-    """Progress of the feed at the decision, event time, ns."""
-    next_ns: int
-    """engine_ns of the row that followed."""
-    reason: GapReason
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """An instrument that waits for a missing seq, and since when."""
-
-    instrument: int
-    first_missing_seq: int
-    last_missing_seq: int
-    since_ns: int
-
-
-class Released(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push gave. Rows in = released + rejects + duplicates + late + change of pending."""
-
-    batch: Batch
-    """Rows with the `ORDERED` columns: each instrument's together, in seq order."""
-    rejects: Sequence[Reject]
-    duplicates: int
-    forgotten: int
-    """How many of `duplicates` are older than the memory of content, so were not compared."""
-    late_batch: Batch
-    """Rows of gaps that were declared before they came: for the archive, never applied."""
-    gaps: Sequence[Gap]
-    clock_faults: Mapping[str, int]
-
-    @property
-    def late(self) -> int:
-        """How many rows came after their gap was declared."""
-        return len(self.late_batch)
 
 
 class Sequencer:
@@ -258,7 +212,7 @@ class Sequencer:
             duplicates=counts[kernel.DUPLICATE] + counts[kernel.FORGOTTEN],
             forgotten=counts[kernel.FORGOTTEN],
             late_batch=gather(batch, np.flatnonzero(out.status == kernel.LATE)),
-            gaps=[_gap(row) for row in out.gaps[: out.counts[1]].tolist()],
+            gaps=[gap_of(row) for row in out.gaps[: out.counts[1]].tolist()],
             clock_faults={n: c for n, c in zip(CLOCK_FAULTS, faults[1:], strict=True) if c},
         )
 
@@ -311,7 +265,7 @@ class Sequencer:
 
     def _idle_from(self, batch: Batch, idle: frozenset[Position]) -> Array:
         """Return the row with which each position becomes idle."""
-        since = np.full(self._feed.idle.shape, kernel.LAST, np.int64)
+        since = np.full(self._feed.idle.shape, LAST, np.int64)
         for topic, partition in idle:
             rows = np.flatnonzero((batch["topic"] == topic) & (batch["partition"] == partition))
             since[topic, partition] = rows[-1] if len(rows) else -1
@@ -326,7 +280,8 @@ class Sequencer:
         reached = held_by.min() if len(held_by) else progress.max()
         if reached != NULL:
             reached = min(
-                int(reached) - self._lateness_ns, kernel.first_pending(self._lanes, self._slots) - 1
+                int(reached) - self._lateness_ns,
+                first_pending(self._lanes, self._slots) - 1,
             )
             self._watermark_ns = max(self._watermark_ns, reached)
 
@@ -353,7 +308,7 @@ class Sequencer:
         self._slots = new_slots(size)
         self._heads[:] = 0
         self._lanes.root[:] = -1
-        kernel.reinsert(self._lanes, self._slots, self._heads, *rows)
+        reinsert(self._lanes, self._slots, self._heads, *rows)
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays that later pushes do not write to."""
@@ -410,14 +365,3 @@ def _ahead(decided: Decided) -> Array:
     first = decided.first_row[gaps[:, 0]]
     ahead: Array = (first >= 0) & (np.arange(len(gaps)) >= first)
     return ahead
-
-
-def _gap(row: Sequence[int]) -> Gap:
-    return Gap(
-        instrument=row[0],
-        first_missing_seq=row[1],
-        last_missing_seq=row[2],
-        decided_ns=row[3],
-        reason=GAP_REASONS[row[4]],
-        next_ns=row[5],
-    )

@@ -1,8 +1,6 @@
 """The sequencer's kernel: decides row by row, in the order of arrival, what becomes of each.
 
-Pending rows of an instrument form a pairing heap by seq (rows leave it only in that order); an
-open-addressing table finds a pending (instrument, seq). Arrays are grown by the caller, never
-here.
+Rows that wait are in `ingest.sequence_pending`. Arrays are grown by the caller, never here.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import numpy as np
 
 from ingest.compiled import njit
 from ingest.events import NULL, Kind
+from ingest.sequence_pending import LAST, find, forget, insert, without_root
 
 PENDING: Final = 0
 RELEASED: Final = 1
@@ -30,82 +29,8 @@ RESTATED: Final = 2
 
 GAPS_KEPT: Final = 64
 """Declared gaps kept an instrument; below an older one, rows that differ count as late."""
-LAST: Final = 2**63 - 1
 _BOOK: Final = int(Kind.BOOK)
 _BOOK_END: Final = int(Kind.BOOK_END)
-
-
-@njit(cache=True)
-def _bucket(instrument, seq, mask):  # type: ignore[no-untyped-def]
-    h = np.uint64(seq) * np.uint64(0x9E3779B97F4A7C15)
-    h ^= np.uint64(instrument) * np.uint64(0xC2B2AE3D27D4EB4F)
-    h ^= h >> np.uint64(32)
-    return np.int64(h & np.uint64(mask))
-
-
-@njit(cache=True)
-def _find(slots, instrument, seq):  # type: ignore[no-untyped-def]
-    mask = slots.table.shape[0] - 1
-    at = _bucket(instrument, seq, mask)
-    while slots.table[at] >= 0:
-        slot = slots.table[at]
-        if slots.seq[slot] == seq and slots.instrument[slot] == instrument:
-            return at
-        at = (at + 1) & mask
-    return -1 - at
-
-
-@njit(cache=True)
-def _forget(slots, at):  # type: ignore[no-untyped-def]
-    """Empty a bucket; move those behind it back so that every search still ends well."""
-    table = slots.table
-    mask = table.shape[0] - 1
-    hole = at
-    at = (at + 1) & mask
-    while table[at] >= 0:
-        home = _bucket(slots.instrument[table[at]], slots.seq[table[at]], mask)
-        if ((at - home) & mask) >= ((at - hole) & mask):
-            table[hole] = table[at]
-            hole = at
-        at = (at + 1) & mask
-    table[hole] = -1
-
-
-@njit(cache=True)
-def _meld(slots, left, right):  # type: ignore[no-untyped-def]
-    if left < 0:
-        return right
-    if right < 0:
-        return left
-    if slots.seq[right] < slots.seq[left]:
-        left, right = right, left
-    slots.sibling[right] = slots.child[left]
-    slots.child[left] = right
-    return left
-
-
-@njit(cache=True)
-def _without_root(slots, root):  # type: ignore[no-untyped-def]
-    paired = np.int64(-1)
-    child = slots.child[root]
-    while child >= 0:
-        mate = slots.sibling[child]
-        slots.sibling[child] = -1
-        rest = -1
-        if mate >= 0:
-            rest = slots.sibling[mate]
-            slots.sibling[mate] = -1
-            child = _meld(slots, child, mate)
-        slots.sibling[child] = paired
-        paired = child
-        child = rest
-    top = np.int64(-1)
-    while paired >= 0:
-        rest = slots.sibling[paired]
-        slots.sibling[paired] = -1
-        top = _meld(slots, top, paired)
-        paired = rest
-    return top
 
 
 @njit(cache=True)
@@ -182,8 +107,8 @@ def _drain(lanes, feed, slots, heads, decided, out, limits, k):  # type: ignore[
     """Give out the pending rows that follow on; then the new first one decides the deadline."""
     root = lanes.root[k]
     while root >= 0 and slots.seq[root] == lanes.next_seq[k]:
-        _forget(slots, _find(slots, k, slots.seq[root]))
-        rest = _without_root(slots, root)
+        forget(slots, find(slots, k, slots.seq[root]))
+        rest = without_root(slots, root)
         _release(
             lanes, decided, out, limits, k, slots.seq[root], slots.engine_ns[root],
             slots.content[root], slots.arrival[root],
@@ -295,51 +220,11 @@ def _move(feed, t, p, engine_ns, limits):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _take_back(feed, slots, limits, t, p):  # type: ignore[no-untyped-def]
     """Let a row whose jump was no progress wait from where the position stands."""
-    bucket = _find(slots, feed.leap_code[t, p], feed.leap_seq[t, p])
+    bucket = find(slots, feed.leap_code[t, p], feed.leap_seq[t, p])
     if bucket >= 0:
         slots.held_ns[slots.table[bucket]] = feed.progress_ns[t, p]
         due = feed.progress_ns[t, p] + limits.gap_timeout_ns
         feed.deadline_ns[p] = min(due, feed.deadline_ns[p])
-
-
-@njit(cache=True)
-def _insert(lanes, slots, heads, k, seq, engine_ns, held_ns, content, arrival, bucket):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    slot = heads[1]
-    heads[1] = slots.sibling[slot]
-    heads[0] += 1
-    slots.instrument[slot] = k
-    slots.seq[slot] = seq
-    slots.engine_ns[slot] = engine_ns
-    slots.held_ns[slot] = held_ns
-    slots.content[slot] = content
-    slots.arrival[slot] = arrival
-    slots.child[slot] = -1
-    slots.sibling[slot] = -1
-    slots.table[bucket] = slot
-    lanes.root[k] = _meld(slots, lanes.root[k], slot)
-
-
-@njit(cache=True)
-def reinsert(lanes, slots, heads, instrument, seq, engine_ns, held_ns, content, arrival):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Make rows pending again that a snapshot, or smaller arrays, held."""
-    for i in range(seq.shape[0]):
-        bucket = -1 - _find(slots, instrument[i], seq[i])
-        _insert(
-            lanes, slots, heads, instrument[i], seq[i], engine_ns[i], held_ns[i], content[i],
-            arrival[i], bucket,
-        )  # fmt: skip
-
-
-@njit(cache=True)
-def first_pending(lanes, slots):  # type: ignore[no-untyped-def]
-    """Return the earliest time at which a pending row may still be released, ns; LAST if none."""
-    first = LAST
-    for k in range(lanes.root.shape[0]):
-        root = lanes.root[k]
-        if root >= 0:
-            at = max(min(slots.engine_ns[root], slots.held_ns[root]), lanes.clock_ns[k])
-            first = min(first, at)
-    return first
 
 
 @njit(cache=True)
@@ -416,7 +301,7 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
                 if seq < lanes.next_seq[code]:
                     out.status[i] = _judge_passed(lanes, code, seq, contents[i])
                     break
-                bucket = _find(slots, code, seq)
+                bucket = find(slots, code, seq)
                 if bucket >= 0:
                     same = slots.content[slots.table[bucket]] == contents[i]
                     out.status[i] = DUPLICATE if same else CONFLICT
@@ -430,7 +315,7 @@ def sequence(rows, base, idle_from, lanes, feed, slots, heads, decided, out, lim
                     # Its own time is what it waits from, unless the next row takes that back.
                     held = feed.leap_ns[t, p]
                     feed.leap_code[t, p], feed.leap_seq[t, p] = code, seq
-                _insert(
+                insert(
                     lanes, slots, heads, code, seq, engine_ns[i], held, contents[i], base + i,
                     -1 - bucket,
                 )  # fmt: skip

@@ -12,7 +12,7 @@ from ingest.errors import SnapshotError
 from ingest.events import NULL, Array
 from ingest.held import Held
 from ingest.sections import Job, Layout, Slice
-from ingest.sequence_kernel import LAST
+from ingest.sequence_pending import LAST
 from ingest.sequence_state import Feed, Lanes, Slots
 
 LANES: Final = tuple(n for n in Lanes._fields if n not in ("root", "memory", "exempt"))

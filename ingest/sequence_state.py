@@ -9,7 +9,8 @@ import numpy as np
 
 from ingest.events import NULL, Array
 from ingest.instruments import Instruments
-from ingest.sequence_kernel import GAPS_KEPT, LAST
+from ingest.sequence_kernel import GAPS_KEPT
+from ingest.sequence_pending import LAST
 
 MEMORY: Final = 65_536
 """Released seqs whose content is remembered an instrument: 8 bytes each."""

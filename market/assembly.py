@@ -15,13 +15,14 @@ from market.abuse.catalogue import INJECTORS
 from market.cases import Cases
 from market.clients import Client, Clients
 from market.draws import stream
-from market.engine import Engine, Prevention
+from market.engine import Engine
 from market.loop import SECOND, Gate, Loop, Port
 from market.makers import Desk, Maker
 from market.orders import Account, Order
 from market.outside import Outside
 from market.parents import Parents
 from market.schedule import Schedule
+from market.trading import Prevention
 from market.truth import SCENARIOS, Truth
 from market.wire import Write
 

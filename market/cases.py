@@ -54,7 +54,7 @@ class Cases:
         self._is_twin = False
         self._count = 0
         for port in ports:
-            port.engine.watch = self
+            port.engine.trading.watch = self
 
     def begin(
         self,

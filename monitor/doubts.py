@@ -10,7 +10,7 @@ import numpy as np
 from alerts.coverage import CoverageRecord
 from ingest.events import Batch, Coverage
 from ingest.instruments import Instruments
-from ingest.sequence import Gap
+from ingest.released import Gap
 from ingest.state import Snapshot, pack, unpack
 
 

@@ -7,25 +7,20 @@ an account, an order, a client or a case.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter
 
 from alerts.record import SEVERITIES, Alert
 from ingest.events import REJECT_REASONS, Array, Batch, Conflict, Coverage
-from monitor.histogram import BatchHistogram
+from ingest.released import CLOCK_FAULTS
+from monitor.declared import Declared, Description
 from monitor.meter import BatchCounts, traded_quantities
 
-CLOCK_FAULTS: Final = ("step_back", "jump")
-"""Labels of `ringfence_clock_faults_total`: the values 1 and 2 of the column `clock_fault`."""
 CONFLICTS: Final = tuple(c.name.lower() for c in Conflict if c is not Conflict.NONE)
 """Labels of `ringfence_book_conflicts_total`."""
 OUTCOMES: Final = ("ok", "failed")
@@ -39,17 +34,6 @@ LATENCY_EDGES_S: Final = (
     *(10.0, 30.0, 60.0, 300.0, 3600.0),
 )
 WORK_EDGES_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-M = TypeVar("M", Counter, Gauge)
-
-
-class Description(msgspec.Struct, frozen=True):
-    """One metric as the documentation lists it."""
-
-    name: str
-    type: str
-    labels: tuple[str, ...]
-    help: str
 
 
 class Metrics:
@@ -98,9 +82,11 @@ class Metrics:
         clock: Callable[[], float] = time.time,
         version: str = "unknown",
     ) -> None:
-        self.registry = CollectorRegistry(auto_describe=True) if registry is None else registry
+        self._made = Declared(
+            CollectorRegistry(auto_describe=True) if registry is None else registry
+        )
+        self.registry = self._made.registry
         self._clock = clock
-        self._described: list[Description] = []
         self._labelled = frozenset(instruments[:instrument_limit])
         self._balance = 0
         self._last_record = dict.fromkeys(TOPICS, clock())
@@ -110,15 +96,12 @@ class Metrics:
         self._declare_findings(detectors)
         self._declare_volume((*sorted(self._labelled), OTHER))
         self._declare_service(version)
-        process: Collector = ProcessCollector(namespace="ringfence", registry=self.registry)
-        for family in process.collect():
-            name = family.name + ("_total" if family.type == "counter" else "")
-            self._described.append(Description(name, family.type, (), family.documentation))
+        self._made.process()
 
     # --- what is declared -------------------------------------------------------------------
 
     def _declare_feed(self) -> None:
-        counter, gauge = self._counter, self._gauge
+        counter, gauge = self._made.counter, self._made.gauge
         self.events = counter("events", "Records read from the feed.", topic=TOPICS)
         self.processed = counter("processed", "Rows that went through book and detectors.")
         self.rejects = counter(
@@ -169,16 +152,16 @@ class Metrics:
             silence.labels(topic).set_function(partial(self._silence_s, topic))
 
     def _declare_findings(self, detectors: Sequence[str]) -> None:
-        counter = self._counter
+        counter = self._made.counter
         self.detector_seconds = counter(
             "detector_seconds", "Wall time spent in a detector.", detector=detectors
         )
-        self.quarantined = self._gauge(
+        self.quarantined = self._made.gauge(
             "detector_quarantined",
             "1 when a detector was stopped because it failed.",
             detector=detectors,
         )
-        self.detector_overflow = self._gauge(
+        self.detector_overflow = self._made.gauge(
             "detector_overflow_facts",
             "Facts that a detector did not keep because a bound was reached.",
             detector=detectors,
@@ -202,28 +185,28 @@ class Metrics:
 
     def _declare_volume(self, instruments: Sequence[str]) -> None:
         unit = f"base units; `{OTHER}` adds up instruments of different units."
-        self.traded = self._counter(
+        self.traded = self._made.counter(
             "traded_quantity", f"Quantity traded, busts left out, {unit}", instrument=instruments
         )
-        self.afmm_traded = self._counter(
+        self.afmm_traded = self._made.counter(
             "afmm_traded_quantity",
             f"Quantity traded with an affiliated market maker on either side, {unit}",
             instrument=instruments,
         )
 
     def _declare_service(self, version: str) -> None:
-        counter, gauge = self._counter, self._gauge
-        self.end_to_end = self._histogram(
+        counter, gauge = self._made.counter, self._made.gauge
+        self.end_to_end = self._made.histogram(
             "end_to_end_latency_seconds",
             "From the engine acting on an event until its findings and alerts are durable.",
             LATENCY_EDGES_S,
         )
-        self.processing = self._histogram(
+        self.processing = self._made.histogram(
             "processing_latency_seconds",
             "From a batch having been polled until its findings and alerts are durable.",
             WORK_EDGES_S,
         )
-        self.store = self._histogram(
+        self.store = self._made.histogram(
             "store_seconds", "Wall time of one write to the store.", WORK_EDGES_S
         )
         self.store_failures = counter("store_failures", "Writes to the store that failed.")
@@ -385,43 +368,14 @@ class Metrics:
 
     def value(self, sample: str, **labels: str) -> float:
         """Return one sample as a scrape would; raises KeyError when there is none of that name."""
-        found = self.registry.get_sample_value(sample, labels)
-        if found is None:
-            raise KeyError(f"no sample {sample} with labels {labels}")
-        return found
+        return self._made.value(sample, labels)
 
     def describe(self) -> Sequence[Description]:
         """Return every metric, by name; what the documentation must list."""
-        return sorted(self._described, key=lambda description: description.name)
-
-    # --- how it is made ---------------------------------------------------------------------
+        return sorted(self._made.described, key=lambda description: description.name)
 
     def _silence_s(self, topic: str) -> float:
         return max(0.0, self._clock() - self._last_record[topic])
-
-    def _counter(self, name: str, text: str, **values: Iterable[str]) -> Counter:
-        return self._made(Counter, f"ringfence_{name}_total", "counter", text, values)
-
-    def _gauge(self, name: str, text: str, **values: Iterable[str]) -> Gauge:
-        return self._made(Gauge, f"ringfence_{name}", "gauge", text, values)
-
-    def _made(
-        self, kind: type[M], name: str, word: str, text: str, values: Mapping[str, Iterable[str]]
-    ) -> M:
-        # Series exist at 0 from the start: `rate` and `increase` never see the first increment of
-        # a series that is born with it.
-        metric = kind(name, text, tuple(values), registry=self.registry)
-        if values:
-            for labels in itertools.product(*values.values()):
-                metric.labels(*labels)
-        self._described.append(Description(name, word, tuple(values), text))
-        return metric
-
-    def _histogram(self, name: str, text: str, edges: Sequence[float]) -> BatchHistogram:
-        histogram = BatchHistogram(f"ringfence_{name}", text, edges)
-        self.registry.register(histogram)
-        self._described.append(Description(f"ringfence_{name}", "histogram", (), text))
-        return histogram
 
 
 def _add(counter: Counter, counts: Mapping[str, int]) -> None:

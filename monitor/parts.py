@@ -35,6 +35,7 @@ from ingest.summary import Summary
 from ingest.summary_wire import encode
 from ingest.tape import Tape, TapeSource
 from monitor.assembly import build_detectors, build_pipeline, build_platform
+from monitor.boundaries import Reach
 from monitor.config import Config
 from monitor.metrics import Metrics
 from monitor.platform import PLATFORM, PlatformShard
@@ -42,7 +43,7 @@ from monitor.platform_worker import PlatformWorker
 from monitor.registers import Registers
 from monitor.relays import CONSUMER, Relays
 from monitor.service import Service
-from monitor.shard import Reach, Shard
+from monitor.shard import Shard
 from monitor.snapshots import FolderStorage, Snapshots, Storage, StoreStorage
 
 TAPE = "tape"

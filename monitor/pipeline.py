@@ -28,7 +28,8 @@ from ingest.events import NULL, WIRE, Array, Batch, Conflict, Reject, Role, Topi
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.register import Register
-from ingest.sequence import Gap, Sequencer
+from ingest.released import Gap
+from ingest.sequence import Sequencer
 from ingest.source import Arrivals
 from ingest.state import Sections, pack, unpack
 from ingest.summary import Summary

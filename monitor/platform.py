@@ -20,9 +20,9 @@ from ingest.sections import Onto, Slice, join, recoded
 from ingest.source import Position
 from ingest.state import Sections, pack, unpack
 from ingest.summary_wire import Assembler
+from monitor.boundaries import Reach
 from monitor.detecting import Detecting, section_of
 from monitor.registers import Registers
-from monitor.shard import Reach
 from monitor.snapshots import STATE, ShardState, Snapshots, state_of
 
 PLATFORM = "platform"
@@ -50,7 +50,7 @@ class PlatformShard:
     registers : Registers
     instruments : Instruments
     reach : callable
-        Called with the names of `monitor.shard.BOUNDARIES`.
+        Called with the names of `monitor.boundaries.BOUNDARIES`.
     """
 
     def __init__(

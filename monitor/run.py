@@ -18,12 +18,12 @@ from alerts.record import Alert
 from alerts.store import AlertStore
 from detectors.catalogue import DETECTORS
 from ingest.errors import RingfenceError, UsageError
+from monitor.boundaries import Reach
 from monitor.config import Config, config_or_default, store_url
 from monitor.http import serve
 from monitor.logs import configure_logging
 from monitor.parts import Parts, kafka_parts, tape_parts
 from monitor.sample import sample_tape
-from monitor.shard import Reach
 from monitor.summary import Summary, summarise
 
 Show = Callable[[Sequence[Alert], Summary], None]
@@ -44,7 +44,7 @@ def run_service(
 ) -> None:
     """Run until told to stop, or until drained; then show what there is.
 
-    `reach` is called with the names of `monitor.shard.BOUNDARIES`.
+    `reach` is called with the names of `monitor.boundaries.BOUNDARIES`.
 
     Raises
     ------

@@ -15,13 +15,14 @@ from ingest.errors import RegistryError, RingfenceError
 from ingest.events import Topic
 from ingest.source import Arrivals, Position, Reassigned, Source, split
 from ingest.summary import Summary
+from monitor.boundaries import Reach
 from monitor.http import Health
 from monitor.meter import counts_between
 from monitor.metrics import Metrics
 from monitor.platform_worker import PlatformWorker
 from monitor.registers import Registers
 from monitor.relays import Relays
-from monitor.shard import Pass, Reach, Shard
+from monitor.shard import Pass, Shard
 
 POLL_S = 0.2
 """How long a poll waits at most: bounds the time to notice a stop, and the metrics' freshness."""
@@ -63,7 +64,7 @@ class Service:
     live : bool
         Whether engine times are of now, so that latency from them means something.
     reach : callable
-        Called with the names of `monitor.shard.BOUNDARIES`.
+        Called with the names of `monitor.boundaries.BOUNDARIES`.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -11,19 +11,21 @@ import structlog
 
 from alerts.commit import Found, Kept, Ledger
 from alerts.handoff import decode as decode_handoff
-from alerts.journal import NO_DECISIONS, Decisions, Entry, coded, named, packed, unpacked
+from alerts.journal import NO_DECISIONS, Decisions, Entry, packed, unpacked
 from alerts.record import Alert
 from alerts.shards import Claim, FencedError, Progress
 from alerts.states import States
-from ingest.errors import SnapshotError, SourceError
+from ingest.errors import SourceError
 from ingest.events import Array, Reject
 from ingest.instruments import Instruments
 from ingest.register import Register
 from ingest.register_changes import change_table, changes
 from ingest.source import Arrivals, Position, cut_at, joined
 from ingest.state import Sections, pack
+from monitor.boundaries import Reach
 from monitor.deal import dropped, retabled
 from monitor.pipeline import Outcome, Pipeline, Totals
+from monitor.recovery import Recovery, decisions_of, reached
 from monitor.registers import Registers
 from monitor.snapshots import STATE, ShardState, Snapshots, state_of
 from monitor.turned_away import Homes, without_losers
@@ -31,26 +33,6 @@ from monitor.turned_away import Homes, without_losers
 _log = structlog.get_logger()
 
 HOUR_NS: Final = 3_600_000_000_000
-
-Reach = Callable[[str], None]
-"""Called at each named boundary between two writes; tests end the process there."""
-
-BOUNDARIES: Final = (
-    "claimed",
-    "restored",
-    "decided",
-    "rejected",
-    "committed",
-    "summary sent",
-    "archived",
-    "snapshot kept",
-    "offsets committed",
-    "sent",
-    "settled",
-    "handed over",
-    "trimmed",
-)
-"""Every point at which a crash leaves another mixture of what is durable and what is not."""
 
 
 class RejectSink(Protocol):
@@ -100,7 +82,7 @@ class Shard:
     binds : bool
         Whether instruments are bound to the shard that reads them first; not on a tape.
     reach : callable
-        Called with the names of `BOUNDARIES`.
+        Called with the names of `monitor.boundaries.BOUNDARIES`.
 
     Raises
     ------
@@ -145,8 +127,8 @@ class Shard:
         """Positions whose idleness has been processed."""
         reach("claimed")
         self._restore()
-        self._entries = self._journal()
-        self.recovering = bool(self._entries) or not _reached(self.claim.frontier, self.at)
+        self._recovery = self._recover()
+        self.recovering = self._recovery.lasts(self.at)
         """Whether it has yet to come to its last owner's frontier."""
         self._follow()
         reach("restored")
@@ -263,45 +245,33 @@ class Shard:
             self._register = self._registers.version(state.registry)
         self._polled = dict(self.at)
 
-    def _journal(self) -> list[Entry]:
+    def _recover(self) -> Recovery:
         if self._snapshots is None:
             # A tape is read anew from its beginning: the journal goes on, nothing is followed.
             self._entry = self.claim.entry
             self.claim = msgspec.structs.replace(self.claim, frontier={})
-            return []
-        entries = list(self._ledger.shards.journal(self.name, after=self._entry))
-        numbers = [entry.number for entry in entries]
-        if numbers != list(range(self._entry + 1, self.claim.entry + 1)):
-            raise SnapshotError(
-                f"the journal of shard {self.name} must go on behind entry {self._entry} up to "
-                f"{self.claim.entry}, found {len(numbers)} entries: the snapshots that it was "
-                "trimmed for are gone; put them back"
-            )
-        return entries
+            return Recovery(self.claim, (), after=self._entry)
+        entries = self._ledger.shards.journal(self.name, after=self._entry)
+        return Recovery(self.claim, entries, after=self._entry)
 
     def _follow(self) -> None:
         """Let the sequencer expect the next entry's gaps, or decide for itself."""
-        sequencer = self.pipeline.sequencer
-        if not self.recovering:
-            sequencer.decide()
-            return
-        gaps = self._entries[0].decisions.gaps if self._entries else ()
-        listed = [gap for gap in gaps if gap.instrument in self._instruments.codes]
-        sequencer.follow([coded(gap, self._instruments) for gap in listed])
+        if self.recovering:
+            self.pipeline.sequencer.follow(self._recovery.gaps(self._instruments))
+        else:
+            self.pipeline.sequencer.decide()
 
     def _advance(self) -> Iterator[Pass]:
         """Process what waits, entry by entry, as far as the records reach."""
         while self.recovering:
-            entry = self._entries[0] if self._entries else None
-            target = self.claim.frontier if entry is None else unpacked(entry.positions)
+            entry, target = self._recovery.entry, self._recovery.target
             yield from self._process_up_to(target, entry)
-            if not _reached(target, self._polled):
+            if not reached(target, self._polled):
                 return
             if entry is not None:
                 yield from self._apply(entry)
-                del self._entries[0]
-                self._entry = entry.number
-            self.recovering = bool(self._entries) or not _reached(self.claim.frontier, self.at)
+                self._entry = self._recovery.take()
+            self.recovering = self._recovery.lasts(self.at)
             self._follow()
         # What was handed over before the frontier belongs to what was told before it.
         self._early += self.take_handoffs()
@@ -414,25 +384,13 @@ class Shard:
     ) -> Decisions:
         if self._snapshots is None:
             return NO_DECISIONS
-        return Decisions(
-            gaps=tuple(named(gap, self._instruments) for gap in outcome.gaps),
-            conflicts=tuple(
-                (int(reject.topic), reject.partition, reject.offset)
-                for reject in outcome.rejects
-                if reject.reason == "conflict"
-            ),
-            registry="" if changed is None else changed[0].version,
-            closed_ns=None if outcome.summary is None else outcome.summary.until_ns,
-        )
+        registry = "" if changed is None else changed[0].version
+        return decisions_of(outcome, registry, self._instruments)
 
     def _at_home(self, arrivals: Arrivals) -> Arrivals:
         if self._homes is None:
             return arrivals
         return self._homes.without_foreign(arrivals, self.pipeline.sequencer.unbound)
-
-
-def _reached(target: Mapping[Position, int], at: Mapping[Position, int]) -> bool:
-    return all(at.get(position, 0) >= offset for position, offset in target.items())
 
 
 def _nothing(pipeline: Pipeline) -> Arrivals:

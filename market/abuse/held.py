@@ -70,7 +70,7 @@ class Held:
 
     def order(self, account: str) -> Order | None:
         """Return the client's order where it lives, entered or not triggered."""
-        for order in self._port.engine.owned.get(account, ()):
+        for order in self._port.engine.trading.owned.get(account, ()):
             if order.tag == self._tag:
                 return order
         return None

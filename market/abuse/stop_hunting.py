@@ -55,7 +55,7 @@ class StopHunting(Injector):
 
     def _target(self, port: Port, side: int) -> Target | None:
         engine = port.engine
-        last = engine.last
+        last = engine.trading.last
         if last is None:
             return None
         stops = sorted(

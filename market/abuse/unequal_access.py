@@ -76,10 +76,10 @@ class UnequalAccess(Spell):
             bent.refused = refused if evasion == "reject" else 0.0
             bent.trip_ratio = 1 - earlier if evasion == "protection" else 1.0
             bent.spared = spared if evasion == "stp" else 0.0
-            engine.favour = bent
+            engine.trading.favour = bent
 
         def over() -> bool:
-            port.toll = engine.wire.rebate = engine.favour = None
+            port.toll = engine.wire.rebate = engine.trading.favour = None
             return bent.times > 0
 
         if evasion != "fee":  # What the maker pays less no client pays more.

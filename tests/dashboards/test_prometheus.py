@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from ingest.events import REJECT_REASONS
+from ingest.released import CLOCK_FAULTS
 from monitor.http import Health, serve
 from monitor.meter import BatchCounts
-from monitor.metrics import CLOCK_FAULTS, CONFLICTS, Metrics
+from monitor.metrics import CONFLICTS, Metrics
 from tests.support.dashboard import panels, queries
 from tests.support.pagerduty import PagerDuty
 from tests.support.prometheus import (

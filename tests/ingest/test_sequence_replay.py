@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.sequence import Gap, Sequencer
+from ingest.released import Gap
+from ingest.sequence import Sequencer
 from tests.ingest.test_sequence import DAY, ORDERS, SECOND, SPOT, T0, TRADES, batch, row
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from ingest.kafka_client import create_topics
-from monitor.shard import BOUNDARIES
+from monitor.boundaries import BOUNDARIES
 from tests.support import worker
 from tests.support.broker import KafkaBroker
 from tests.support.exact import Site, assert_told_once

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.shard import BOUNDARIES
+from monitor.boundaries import BOUNDARIES
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.01
