@@ -73,6 +73,11 @@ def day_tests(params: UnequalAccessParams) -> float:
     return TESTED_WAYS * len(WINDOWS) * DAY_S / params.bucket_s
 
 
+def allowed_of_one(params: UnequalAccessParams) -> float:
+    """Return what one test of times or refusals may spend."""
+    return params.daily_false_alarms / day_tests(params)
+
+
 def below(
     ours: Array, bucket: int, buckets: int, params: UnequalAccessParams
 ) -> Mapping[int, bool]:
@@ -82,7 +87,7 @@ def below(
     sign test of a median; a time counts as shorter when its half octave ends below). A slot of
     which nothing was disclosed is none of either and is left out.
     """
-    allowed = params.daily_false_alarms / day_tests(params)
+    allowed = allowed_of_one(params)
     tally = ours[_places(bucket, buckets)].sum(axis=0)
     return {
         s: bool(binomial_tail(int(row[A_BELOW]), int(row[A_TOLD]), 0.5) <= allowed)
@@ -122,7 +127,7 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
     """
     if not _leads(peers[bucket % KEPT], params):
         return None
-    allowed = params.daily_false_alarms / day_tests(params)
+    allowed = allowed_of_one(params)
     alone = None
     for buckets in WINDOWS:
         of = peers[_places(bucket, buckets)]
@@ -175,7 +180,7 @@ def spared(
     likelihood ratio of being refused `spared_ratio` as often as they, against as often. That it
     ever reaches 1 / p has a chance of p at most, however often one looks (Ville 1939).
     """
-    allowed = params.daily_false_alarms / day_tests(params)
+    allowed = allowed_of_one(params)
     last = bucket
     if not peers[bucket % KEPT, :, P_REFUSED].any():
         last -= 1  # a spell without a past shows against what comes after it

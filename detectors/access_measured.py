@@ -8,7 +8,14 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from detectors.access_chance import LEAST_PEERS, below, day_tests, leading, margin_of, quantiles
+from detectors.access_chance import (
+    LEAST_PEERS,
+    allowed_of_one,
+    below,
+    leading,
+    margin_of,
+    quantiles,
+)
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
     B_AHEAD,
@@ -154,9 +161,7 @@ def _refusals(
         verdict = "not_seen"
     elif (tally[:, P_ORDERS] > 0).sum() < LEAST_PEERS:
         verdict = "no_peer_control"
-    elif fisher_tail(other_refused, others, refused, ours) <= (
-        params.daily_false_alarms / day_tests(params)
-    ):
+    elif fisher_tail(other_refused, others, refused, ours) <= allowed_of_one(params):
         verdict = "undisclosed"
     yield Measured(
         instrument=name,
