@@ -169,6 +169,7 @@ class ClientInteraction(Detector):
         ),
         blind_spots=(
             "foresight of less than a quarter of a second",
+            "foresight used in a few per cent of the time alone, as while prices move much",
             "fewer than two external makers that quote both sides",
             "an external maker that foresees as much",
             "a maker that quotes one side only",

@@ -253,6 +253,12 @@ def test_a_glimpse_is_not_seen():
     assert found(ahead_ms=(200, 0, 0, 0))
 
 
+@blind_spot("foresight used in a few per cent of the time alone, as while prices move much")
+@pytest.mark.xfail(strict=True)
+def test_foresight_now_and_then_is_lost_in_the_rest():
+    assert found(ahead_ms=SEES, spells_ms=[(at, at + 1_000) for at in range(0, 300_000, 25_000)])
+
+
 @blind_spot("fewer than two external makers that quote both sides")
 @pytest.mark.xfail(strict=True)
 def test_a_lone_peer_is_no_control():
