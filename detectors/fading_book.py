@@ -48,10 +48,11 @@ from detectors.maker_orders import (
     S_BID,
     S_NS,
     S_ORDERS,
+    keep_best,
     place_of,
     remove,
-    set_best,
     shown,
+    vacate,
 )
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Reason, TimeInForce
@@ -95,7 +96,7 @@ def group_mask(mask: int, group: int, place: int) -> int:
     return int(mask | (np.int64(1) << place)) if mask & ((1 << group) - 1) else mask
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _slot_of(slots: Array, x: int, account: int) -> int:
     for slot in range(SLOTS):
         if slots[x, slot, S_ACCOUNT] == account + 1:
@@ -103,7 +104,7 @@ def _slot_of(slots: Array, x: int, account: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _given(  # noqa: PLR0917
     own: Array, slots: Array, tallies: Array, lost: Array, x: int, account: int, group: bool
 ) -> int:
@@ -127,16 +128,7 @@ def _given(  # noqa: PLR0917
     return best
 
 
-@njit(cache=True)
-def _best(  # noqa: PLR0917
-    own: Array, slots: Array, orders: Array, x: int, slot: int, side: int
-) -> None:
-    """Find anew the best price at which a slot shows anything on a side."""
-    if set_best(slots[x], orders[x], slot, side):
-        own[x, CHANGED] = 1
-
-
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _note(  # noqa: PLR0917
     own: Array, events: Array, x: int, ns: int, received: int, slot: int, side: int, price: int,
     lots: int, seq: int,
@@ -149,7 +141,7 @@ def _note(  # noqa: PLR0917
     own[x, N_EVENTS] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def touch(  # noqa: PLR0917
     own: Array, slots: Array, states: Array, x: int, bid: int, ask: int
 ) -> None:
@@ -178,7 +170,7 @@ def touch(  # noqa: PLR0917
     own[x, N_STATES] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def fill(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, events: Array, x: int, account: int, key: int,
     side: int, rests: bool, price: int, lots: int, seq: int, ns: int,
@@ -192,10 +184,12 @@ def fill(  # noqa: PLR0917
     place = place_of(slots[x], orders[x], slot, key)
     if place < 0:
         return
+    was_price = orders[x, slot, place, O_PRICE]
     orders[x, slot, place, O_LEAVES] -= lots
     if orders[x, slot, place, O_LEAVES] <= 0:
         remove(slots[x], orders[x], slot, place)
-        _best(own, slots, orders, x, slot, side)
+        if keep_best(slots[x], orders[x], slot, side, was_price, 0):
+            own[x, CHANGED] = 1
 
 
 @njit(cache=True)
@@ -207,7 +201,7 @@ def restate(own: Array, slots: Array, x: int, kind: int) -> None:
     own[x, RESTATING] = 1 if kind == _BOOK else 0
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def follow(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, events: Array, tallies: Array, lost: Array, x: int,
     group: bool, kind: int, seq: int, ns: int, received: int, account: int, side: int,
@@ -249,13 +243,17 @@ def follow(  # noqa: PLR0917
             if place == ORDERS:
                 lost[0] += 1
                 place = 0  # the oldest but for those that took a place: it may be long gone
+                vacate(slots[x], orders[x], slot, place)
+                own[x, CHANGED] = 1
             else:
                 slots[x, slot, S_ORDERS] += 1
         orders[x, slot, place, O_KEY], orders[x, slot, place, O_SIDE] = key, side
         orders[x, slot, place, O_PRICE], orders[x, slot, place, O_LEAVES] = price, leaves
         orders[x, slot, place, O_DISPLAY] = display
         now_shown = shown(orders[x], slot, place)
-    _best(own, slots, orders, x, slot, side)
+    was, now = was_price if was_shown else 0, price if now_shown else 0
+    if keep_best(slots[x], orders[x], slot, side, was, now):
+        own[x, CHANGED] = 1
     best = best_bid if side > 0 else best_ask
     better = side * (price - was_price) if now_shown and was_shown else 0
     gone: Any = np.int64(0)

@@ -1,6 +1,7 @@
 """Live orders behind spoofing, and what the parties show by them.
 
 Of an instrument: a table of orders by key, the parties, and their lanes.
+What is called for every record is inlined, as in maker_orders.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from ingest.events import Array
 _MIX: Final = -7046029254386353131  # 2^64 / golden ratio, as int64: Fibonacci hashing
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def find(orders: Array, key: int) -> int:
     """Return where an order is, or the free slot where it belongs."""
     mask = ORDERS - 1
@@ -60,7 +61,7 @@ def find(orders: Array, key: int) -> int:
     return int(at)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def drop(orders: Array, at: int) -> None:
     """Free a slot; close the gap that it leaves in the probing of others."""
     mask = ORDERS - 1
@@ -82,7 +83,7 @@ def order_key(high: int, low: int) -> int:
     return int(key) if key != 0 else 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def party_of(parties: Array, account: int, group: int) -> int:
     """Return the place of an account among an instrument's parties; -1 = there is no room."""
     for p in range(1, PARTIES):
@@ -95,7 +96,7 @@ def party_of(parties: Array, account: int, group: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def count(  # noqa: PLR0917
     orders: Array, at: int, change: int, how: int, parties: Array, sides: Array
 ) -> None:
@@ -111,7 +112,7 @@ def count(  # noqa: PLR0917
                 sides[p, s, X_FORCED] -= change
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def shift(  # noqa: PLR0917
     orders: Array, at: int, lots: int, how: int, seq: int, clock: int, parties: Array,
     sides: Array, layers: Array,
@@ -140,7 +141,7 @@ def shift(  # noqa: PLR0917
             sides[p, s, X_MADE_GONE] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def leave(  # noqa: PLR0917
     own: Array, orders: Array, at: int, how: int, seq: int, clock: int, parties: Array,
     sides: Array, layers: Array,

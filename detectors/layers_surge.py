@@ -102,7 +102,7 @@ from ingest.compiled import njit
 from ingest.events import Array
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _excess(sides: Array, p: int, s: int) -> int:
     """Return what a lane shows beyond its habit, as the other side stretches it."""
     usual, other = sides[p, s, X_HABIT], sides[p, s ^ 1, X_HABIT]
@@ -117,7 +117,7 @@ def _kept_by_choice(lane: Array) -> int:
     return int(lane[X_SHOWN] + lane[X_FILLED] + lane[X_FORCED])
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
     """Remember how things stand at the height of a surge so far."""
     side, other = sides[p, s], sides[p, s ^ 1]
@@ -128,7 +128,7 @@ def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
     side[X_OTHER], side[X_OTHER_AT] = other[X_SHOWN], other[X_FILLED]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def look(  # noqa: PLR0917
     own: Array, parties: Array, sides: Array, p: int, clock: int, doubt: int, least: float,
     settle_ns: int,
@@ -141,7 +141,7 @@ def look(  # noqa: PLR0917
         _look(own, sides, p, s, clock, doubt, least, settle_ns)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _look(  # noqa: PLR0917
     own: Array, sides: Array, p: int, s: int, clock: int, doubt: int, least: float, settle_ns: int
 ) -> None:  # fmt: skip

@@ -1,6 +1,8 @@
 """Live orders of makers, slot by slot, as kernels keep them: found, shown, removed, the best price.
 
 A slot's first fields and an order's fields are those named here; orders of a slot stand together.
+What is called for every record is inlined: each array given to a kernel that is not is counted up
+and down, which costs more than the work.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def shown(orders: Array, slot: int, place: int) -> int:
     return int(leaves if display == _NULL else min(leaves, display))
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def set_best(slots: Array, orders: Array, slot: int, side: int) -> bool:
     """Find anew the best price at which a slot shows anything on a side; return if it changed."""
     found = np.int64(0)
@@ -54,7 +56,24 @@ def set_best(slots: Array, orders: Array, slot: int, side: int) -> bool:
     return changed
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
+def keep_best(  # noqa: PLR0917
+    slots: Array, orders: Array, slot: int, side: int, was: int, now: int
+) -> bool:
+    """Bring a slot's best price up to date with one order of a side; return if it changed.
+
+    The order showed something at `was` and does so at `now` (0 = nothing). All orders are looked at
+    only where the best price was its own, and is no more.
+    """
+    field = S_BID if side > 0 else S_ASK
+    best = slots[slot, field]
+    if now != 0 and (best == 0 or side * (now - best) >= 0):
+        slots[slot, field] = now
+        return bool(now != best)
+    return bool(was != 0 and was == best and set_best(slots, orders, slot, side))
+
+
+@njit(cache=True, inline="always")
 def place_of(slots: Array, orders: Array, slot: int, key: int) -> int:
     """Return the place of an order in its slot, or -1 when it is not known."""
     for place in range(slots[slot, S_ORDERS]):
@@ -63,7 +82,7 @@ def place_of(slots: Array, orders: Array, slot: int, key: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def remove(slots: Array, orders: Array, slot: int, place: int) -> None:
     """Forget an order: the last one takes its place."""
     last = slots[slot, S_ORDERS] - 1
@@ -71,3 +90,11 @@ def remove(slots: Array, orders: Array, slot: int, place: int) -> None:
         orders[slot, place, field] = orders[slot, last, field]
         orders[slot, last, field] = 0
     slots[slot, S_ORDERS] = last
+
+
+@njit(cache=True, inline="always")
+def vacate(slots: Array, orders: Array, slot: int, place: int) -> None:
+    """Forget an order whose place another takes."""
+    side = orders[slot, place, O_SIDE]
+    orders[slot, place] = 0
+    set_best(slots, orders, slot, side)
