@@ -124,7 +124,7 @@ class ClientInteraction(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_interaction",
-        version=4,
+        version=5,
         title="Client interaction",
         scope="instrument",
         evidence_class="indicator",
@@ -140,12 +140,14 @@ class ClientInteraction(Detector):
             "whose own mid has changed since: a quicker system, or a slower peer, foresees "
             "nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the "
             "group and against each peer, of buying and selling clients apart and together, but "
-            "for instructions that took from several makers at once. Drift: a cumulative sum (Page "
+            "for instructions that took from several makers at once; it must go against its own "
+            "clients, not only less for them than for others': a maker that quotes better is hit "
+            "less at bad prices. Drift: a cumulative sum (Page "
             "1954) of how much worse, bucket by bucket, the moves after fills are than against "
-            "the peer nearest to it. Observations are blocks of two and a half horizons of quotes, "
-            "of ten seconds of fills; chances are Student's, and of a comparison the largest over "
-            "peers counts: the group must beat every one of them. One alert an instrument and "
-            "spell, with effective spread, markouts at 0.1 to 300 s and share of client volume "
+            "the peer nearest to it, likewise. Observations are blocks of two and a half horizons "
+            "of quotes, of ten seconds of fills; chances are Student's, and of a comparison the "
+            "largest over peers counts: the group must beat every one of them. One alert an "
+            "instrument and spell, with effective spread, markouts at 0.1 to 300 s and share of client volume "
             "beside share of the size at the touch."
         ),
         legal_basis=(
@@ -166,6 +168,7 @@ class ClientInteraction(Detector):
             "peers that move their quotes only when they are far off",
             "a tighter quote that small orders fill alone",
             "a client on the other side of the group by chance",
+            "a maker that quotes better, so that clients gain less from it than from others",
         ),
         blind_spots=(
             "foresight of less than a quarter of a second",

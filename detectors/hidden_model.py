@@ -49,13 +49,41 @@ def weights(params: HiddenAffiliatesParams) -> Array:
 
 
 def contributions(strongest: Array, params: HiddenAffiliatesParams) -> Array:
-    """Return what each feature adds to the log-odds, from its deviations: 0 or more.
+    """Return what each feature adds to the log-odds of accounts judged together: 0 or more.
 
     >>> float(contributions(np.array([[0.5, -1.0, 0.0, 99.0]]), HiddenAffiliatesParams()).min())
     0.0
     """
-    added: Array = np.minimum(surprise(strongest), params.most_surprise) * weights(params)
+    most = np.minimum(style(strongest, params), params.most_surprise)
+    added: Array = np.minimum(surprise(strongest), most) * weights(params)
     return added
+
+
+def style(features: Array, params: HiddenAffiliatesParams) -> Array:
+    """Return of each feature the most nats that it can say of each account, among all judged.
+
+    What several show nearly as much of is a style of trading, and no more surprising than that so
+    many of them have it.
+
+    Parameters
+    ----------
+    features : (accounts, FEATURES) float64
+        In deviations.
+
+    >>> shown = np.array([[6.0], [5.0], [5.0], [4.5], [0.0], [0.0], [0.0], [0.0]])
+    >>> style(shown, HiddenAffiliatesParams()).ravel().round(2).tolist()[:4]
+    [0.98, 0.98, 0.98, 0.98]
+    >>> style(shown[1:], HiddenAffiliatesParams()).ravel().tolist()[:2]
+    [inf, inf]
+    """
+    ranked = np.sort(features, axis=0)
+    most = np.full(features.shape, np.inf)
+    for place in range(features.shape[1]):
+        near = params.style_ratio * features[:, place]
+        others = len(features) - np.searchsorted(ranked[:, place], near) - 1
+        shared = (features[:, place] > 0) & (others >= params.style_others)
+        most[shared, place] = np.log(len(features) / others[shared])
+    return most
 
 
 def base(crowd: int, params: HiddenAffiliatesParams) -> float:

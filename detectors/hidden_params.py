@@ -144,6 +144,24 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "deviations is not to be trusted, and no feature may outvote the rest by more",
         ),
     ] = 20.0
+    style_ratio: Annotated[
+        float,
+        Parameter(
+            "what others show of a feature, over what an account does, from which they show it too",
+            "ratio",
+            "two thirds: of six deviations four, which chance gives one of thirty thousand; so "
+            "these trade likewise, for whatever reason",
+        ),
+    ] = 0.67
+    style_others: Annotated[
+        int,
+        Parameter(
+            "others that show a feature too from which on it says no more than how many do",
+            "count",
+            "three: the group's own nominees are one or two of a platform's accounts; more who "
+            "take the group's side, or relieve it, are arbitrageurs or followers of one signal",
+        ),
+    ] = 3
     model_version: Annotated[
         int,
         Parameter("version of the coefficients below", "version", f"stands in {MODEL}"),

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="hidden_affiliates",
-    version=4,
+    version=5,
     title="Hidden affiliates",
     scope="platform",
     evidence_class="indicator",
@@ -30,7 +30,8 @@ SPEC: Final = Spec(
         "are the complex's trades with the account itself, and as much of others as it got "
         "from the account the other way (it lays that off); of quick, what the account shows "
         "of being right after others alone. How "
-        "surprising each is by chance, in nats, goes into a logistic model with fixed "
+        "surprising each is by chance, in nats (where style_others others show nearly as much, no "
+        "more than that so many do: a style), goes into a logistic model with fixed "
         "coefficients, none below 0, that makes a probability of the four; the alert has "
         "the value and the contribution of each. What an account did before it trades as "
         "the complex's is forgotten, and what was told of it is closed. Up to most_told "
@@ -57,6 +58,7 @@ SPEC: Final = Spec(
         "a busy client who trades at random",
         "a client at the group's side by chance, a dozen times",
         "clients who all react to an outside price move",
+        "clients of one style, who take the group's side for a signal of their own",
         "a client who always takes one side",
         "a client who leans to one side, beside a group that does",
         "a client whose own trades the group lays off",
@@ -73,6 +75,7 @@ SPEC: Final = Spec(
         "an external maker that acts for the group",
         "an account that acts for the group in another instrument only",
         "accounts that take turns, each a few times a day",
+        "four accounts and more that act for the group alike",
         "an account that acts hours after the group",
         "a login in common with the group by which either has no fills",
     ),

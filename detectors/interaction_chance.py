@@ -212,6 +212,8 @@ def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> I
         if rows[place] > level or not n[(GROUP, *place)] or better:
             continue
         ours, theirs = (moments(sums[(scale, slot, *place)])[1] for slot in (GROUP, nearest))
+        if ours >= 0:
+            continue  # its clients gain, if less than others': it quotes better, no more
         yield Verdict(
             by=FILLS, buckets=params.scales[scale], horizon=TESTED_MARKOUTS[markout], side=side,
             chance=float(rows[place]), allowed=level, peers=int(peers[(scale, *place)]),
@@ -268,5 +270,6 @@ def drift_of(before: float, tally: Array, params: ClientInteractionParams) -> tu
     if not enough[GROUP] or len(peers) < LEAST_PEERS:
         return before, 0
     chances = worse(rows[GROUP], rows[peers])
-    score = float(np.clip(-ndtri(chances.max()), -MOST_SCORE, MOST_SCORE))
+    most = MOST_SCORE if rows[GROUP, T_SUM] < 0 else 0.0  # where its clients gain it is not unfair
+    score = float(np.clip(-ndtri(chances.max()), -MOST_SCORE, most))
     return max(0.0, before + score - params.drift_allowance), int(peers[chances.argmax()])

@@ -239,6 +239,16 @@ def test_who_is_filled_by_sweeps_alone_is_no_measure():
 
 
 @look_alike("a client on the other side of the group by chance")
+@look_alike("a maker that quotes better, so that clients gain less from it than from others")
+def test_gaining_less_is_no_loss():
+    """All of the peers' clients deal on the right side, two in three of the group's, or none."""
+    peers = [(ms, at, -side) for at in (1, 2) for ms, at, side in chosen(at, worst=True)]
+    lose = chosen(0, worst=True)
+    gain = [(ms, at, side if n % 3 == 0 else -side) for n, (ms, at, side) in enumerate(lose)]
+    assert found(fills=sorted([*lose, *peers]), **SLOW)
+    assert found(fills=sorted([*gain, *peers]), **SLOW) == []
+
+
 def test_fills_at_random_are_no_treatment():
     fills = [fill for maker in range(3) for fill in chosen(maker, worst=False)]
     assert found(fills=sorted(fills), **SLOW) == []
@@ -336,14 +346,14 @@ def test_the_group_must_lead_every_peer():
     assert verdicts(tallies, fills, 3, params) == []
 
 
-def drift(shift, buckets, seed=1):
+def drift(shift, buckets, seed=1, gain=0.0):
     """Return the cumulative sum over buckets in which the group's fills are worse by a shift."""
     rng, params, sums = np.random.default_rng(seed), ClientInteractionParams(), [0.0]
     for _ in range(buckets):
         tally = np.zeros((SLOTS, 2, N_DUE, TALLY_FIELDS))
         for slot in range(4):
             worse_by = shift if slot == 0 else 0.0
-            tally[slot, 0, 2] = observed(rng.normal(-worse_by, 1, 8))[0]
+            tally[slot, 0, 2] = observed(rng.normal(gain - worse_by, 1, 8))[0]
         sums.append(drift_of(sums[-1], tally, params)[0])
     return sums
 
@@ -352,6 +362,10 @@ def test_a_drift_too_slow_for_any_test_adds_up():
     params = ClientInteractionParams()
     sums = drift(0.9, 120)
     assert max(sums[:12]) < params.drift_bound < sums[-1]
+
+
+def test_no_drift_comes_of_clients_who_gain():
+    assert max(drift(0.9, 120, gain=2.5)) < ClientInteractionParams().drift_bound / 2
 
 
 def test_no_drift_comes_of_chance():

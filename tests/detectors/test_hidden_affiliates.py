@@ -223,7 +223,7 @@ def test_fills_of_one_instruction_beyond_all_numbers_spoil_nothing(lots):
 
 def test_a_look_tells_no_more_accounts_anew_than_the_likeliest():
     scene = Scene(turns=600, of=(MM,) * 3 + (X1, X2))
-    scene.follow(7, 8, 9, 10)
+    scene.follow(7, 8, 9)
     found = {most: scene.found(HiddenAffiliatesParams(most_told=most)) for most in (1, 2, 9)}
     told = {most: {f.accounts for f in findings} for most, findings in found.items()}
     assert len(told[9]) > 2, "there are more that are likely enough"
@@ -296,6 +296,17 @@ def test_an_outside_price_move():
             against = (MM, X1, X2, 90)[(turn + n) % 4]
             scene.take(at_ns + n * SECOND // 50, account, side, against)
     assert proposed(scene.found()) == []
+
+
+@look_alike("clients of one style, who take the group's side for a signal of their own")
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_style_of_several(way):
+    followers = (SUSPECT, 8, 9, 10)
+    for share in (1, 4):
+        scene = Scene(turns=400)
+        for account in followers[:share]:
+            scene.follow(account, lag_s=2 + 0.1 * account, way=way)
+        assert bool(proposed(scene.found())) == (share == 1)
 
 
 @look_alike("a client who always takes one side")
@@ -427,6 +438,15 @@ def test_blind_to_turns():
     scene = Scene()
     scene.follow(*range(20, 30))
     assert any(told_of(scene.found(), account) for account in range(20, 30))
+
+
+@blind_spot("four accounts and more that act for the group alike")
+@pytest.mark.xfail(strict=True, reason="so many are taken for a style")
+def test_blind_to_many_alike():
+    scene = Scene(turns=400)
+    for account in range(20, 24):
+        scene.follow(account, lag_s=1 + 0.1 * account)
+    assert proposed(scene.found())
 
 
 @blind_spot("an account that acts hours after the group")
