@@ -147,8 +147,8 @@ class ClientInteraction(Detector):
             "the peer nearest to it, likewise. Observations are blocks of two and a half horizons "
             "of quotes, of ten seconds of fills; chances are Student's, and of a comparison the "
             "largest over peers counts: the group must beat every one of them. One alert an "
-            "instrument and spell, with effective spread, markouts at 0.1 to 300 s and share of client volume "
-            "beside share of the size at the touch."
+            "instrument and spell, with effective spread, markouts at 0.1 to 300 s and share of "
+            "client volume beside share of the size at the touch."
         ),
         legal_basis=(
             (
