@@ -202,6 +202,8 @@ def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> I
         return
     each = np.where(enough[:, 1:], worse(sums[:, :1], sums[:, 1:]), -1.0)
     chances = np.where(peers >= LEAST_PEERS, each.max(axis=1), 1.0)
+    # Where its clients gain, if less than others', it quotes better, no more.
+    chances = np.where(sums[:, GROUP, ..., T_SUM] < 0, chances, 1.0)
     n, means, _ = moments(of_sides[bucket % len(tallies)])
     level = allowed(params, FILLS)
     for scale, rows in enumerate(chances):
@@ -212,8 +214,6 @@ def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> I
         if rows[place] > level or not n[(GROUP, *place)] or better:
             continue
         ours, theirs = (moments(sums[(scale, slot, *place)])[1] for slot in (GROUP, nearest))
-        if ours >= 0:
-            continue  # its clients gain, if less than others': it quotes better, no more
         yield Verdict(
             by=FILLS, buckets=params.scales[scale], horizon=TESTED_MARKOUTS[markout], side=side,
             chance=float(rows[place]), allowed=level, peers=int(peers[(scale, *place)]),

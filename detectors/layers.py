@@ -12,7 +12,7 @@ from detectors.kept import Kept
 from detectors.layers_kernel import COLUMNS, scan
 from detectors.spoofing_cycle import Cycle, read
 from detectors.spoofing_params import SpoofingParams
-from detectors.spoofing_rate import CLASSES, TALLIES
+from detectors.spoofing_rate import CLASSES, SIZES, TALLIES
 from ingest.axes import ByCode, Count
 from ingest.events import Batch
 from ingest.sections import Layout
@@ -29,7 +29,7 @@ SHAPES: Final = {
     "late_fills": (k.PARTIES, 2, k.FILLS, k.FILL_FIELDS),
     "gone": (k.PARTIES, 2, k.LAYERS, k.LAYER_FIELDS),
     "samples": (k.PARTIES, k.LANES, k.SAMPLES),
-    "tallies": (k.BLOCKS, k.MEASURES, CLASSES, TALLIES),
+    "tallies": (k.BLOCKS, k.MEASURES, SIZES, CLASSES, TALLIES),
     "watched": (k.BLOCKS, k.WATCHED_FIELDS),
     "tests": (2,),
 }

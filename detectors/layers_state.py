@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from detectors.spoofing_rate import CLASSES, TALLIES
+from detectors.spoofing_rate import CLASSES, SIZES, TALLIES
 from ingest.events import NULL
 
 ORDERS: Final = 512
@@ -65,13 +65,13 @@ LAYER_FIELDS: Final = 7
 (
     R_INSTRUMENT, R_SIDE, R_MEASURE, R_ON_NS, R_RISE_NS, R_FALL_NS, R_DUE_NS, R_PEAK, R_USUAL,
     R_RATIO, R_WITHDRAWN, R_HITS, R_HIT_LOTS, R_HIT_PRICE, R_HIT_COST, R_HIT_NS, R_BID, R_ASK,
-    R_DOUBT, R_WATCHED, R_SAMPLED_NS, R_PEERS, R_FILLS, R_LAYERS,
-) = range(24)  # fmt: skip
-ROW_FIELDS: Final = 24
+    R_DOUBT, R_WATCHED, R_SAMPLED_NS, R_PEERS, R_SIZE, R_FILLS, R_LAYERS,
+) = range(25)  # fmt: skip
+ROW_FIELDS: Final = 25
 R_FIRST_FILL: Final = ROW_FIELDS
 R_FIRST_LAYER: Final = R_FIRST_FILL + FILLS * FILL_FIELDS
 R_FIRST_TALLY: Final = R_FIRST_LAYER + LAYERS * LAYER_FIELDS
-ROW: Final = R_FIRST_TALLY + MEASURES * CLASSES * TALLIES
+ROW: Final = R_FIRST_TALLY + MEASURES * SIZES * CLASSES * TALLIES
 
 ABSENT: Final = int(NULL)
 """No best price."""

@@ -55,6 +55,7 @@ from detectors.layers_state import (
     R_RISE_NS,
     R_SAMPLED_NS,
     R_SIDE,
+    R_SIZE,
     R_USUAL,
     R_WATCHED,
     R_WITHDRAWN,
@@ -97,6 +98,7 @@ from detectors.spoofing_rate import (
     PEER,
     PEER_CYCLES,
     class_of,
+    size_class,
 )
 from ingest.compiled import njit
 from ingest.events import Array
@@ -358,7 +360,8 @@ def settle(  # noqa: PLR0917
         if p == 0 or hit:
             gone = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
             stood = class_of(side[X_FALL_NS] - side[X_ON_NS])
-            tally = tallies[own[I_BLOCK] % BLOCKS, s // ORDERS_LANE, stood]
+            size = size_class(side[X_PEAK] - side[X_LOW], _usual(side))
+            tally = tallies[own[I_BLOCK] % BLOCKS, s // ORDERS_LANE, size, stood]
             if not group:
                 tally[PEER] += 1
                 tally[PEER_CYCLES] += 1 if gone else 0
@@ -369,6 +372,7 @@ def settle(  # noqa: PLR0917
                 row = out[written]
                 row[:] = 0
                 _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
+                row[R_SIZE] = size
                 row[R_WATCHED] = watched[:, W_MAKERS].sum()
                 row[R_SAMPLED_NS] = watched[:, W_NS].sum()
                 for peer in range(1, PARTIES):

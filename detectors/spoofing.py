@@ -11,6 +11,7 @@ from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
 from detectors.layers_state import PARTS
 from detectors.spoofing_cycle import Cycle
+from detectors.spoofing_large import AsLarge, LargeCycles
 from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import (
     OWN_CALM,
@@ -66,7 +67,7 @@ class Spoofing(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="spoofing",
-        version=10,
+        version=11,
         title="Spoofing and layering",
         scope="instrument",
         evidence_class="indicator",
@@ -94,7 +95,11 @@ class Spoofing(Detector):
             "among what stood about as long (Fisher's exact test in strata, in the clearer "
             "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). A cycle at "
             "which it passes is of a pattern: told though it is alone, and with it the lone ones "
-            "of the day before, which had been told as weak. "
+            "of the day before, which had been told as weak. So are large prompt cycles, of size "
+            "as usual again and more (or twice that, or four times): `least_large` of a day, more "
+            "than external makers' as large by the time that either was watched, and sooner after "
+            "fills than within the time that they stood (each p at most `each_p`, both together "
+            "`large_level`), unless as large size of its own goes as often without a fill. "
             "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
             "cancels are no withdrawal. Only the continuous phase. "
             "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
@@ -119,7 +124,7 @@ class Spoofing(Detector):
             "size that mostly stays when the other side is filled",
             "size that had long stood there",
             "size that goes long after the fill, or that stood for minutes",
-            "cycles of a desk whose lone ones are as frequent",
+            "small cycles of a desk whose lone ones are as frequent",
             "a maker's sizes that come and go",
             "a quote that is split and whole again",
             "a few orders of a desk that does not quote",
@@ -132,7 +137,7 @@ class Spoofing(Detector):
             "layers in another instrument than the fill",
             "a few cycles a day, hours apart: each is told as weak",
             "a few cycles that stand minutes, or half a minute after the fill: told as weak",
-            "cycles after as many lone ones, which are then the desk's habit",
+            "small cycles after as many lone ones, which are then the desk's habit",
             "two cycles among an instrument's first filled surges of a day: mostly told as weak",
             "one order a cycle that is small beside the sizes its maker shows",
         ),
@@ -162,7 +167,12 @@ class Spoofing(Detector):
         wants=("reason", "display", "tif", "replaces"),
     )
     Params: ClassVar[type[Params]] = SpoofingParams
-    layout: ClassVar[Layout] = {**Episodes.layout, **Untold.layout, **Layers.layout}
+    layout: ClassVar[Layout] = {
+        **Episodes.layout,
+        **Untold.layout,
+        **Layers.layout,
+        **LargeCycles.layout,
+    }
 
     def __init__(self, params: SpoofingParams, instruments: Instruments) -> None:
         self._params = params
@@ -170,6 +180,7 @@ class Spoofing(Detector):
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._untold = Untold(params.window_s * SECOND)
         self._layers = Layers(len(instruments), params)
+        self._large = LargeCycles(params)
 
     @property
     def overflow(self) -> int:
@@ -205,16 +216,26 @@ class Spoofing(Detector):
         sums[f"{place}_ns"], sums[place] = cycle.due_ns, cycle.fall_ns
         _count(sums, cycle)
         sums.setdefault("prompt", 0)
+        as_large = None
         if self._is_prompt(cycle):
+            as_large = self._large.take(cycle)
             sums["prompt"] += 1
+            sums["most_size"] = max(sums.get("most_size", 0), cycle.size)
             sums.setdefault("first_fall_ns", cycle.fall_ns)
             sums["last_fall_ns"] = cycle.fall_ns
         self._judge(sums, cycle)
+        if as_large is not None:
+            _note(sums, as_large)
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
-        if sums["significant"]:
-            for earlier in self._untold.take(cycle.instrument, episode.last_ns):
-                earlier.sums |= {name: sums[name] for name in _OF_THE_DAY}
+        if sums["significant"] or as_large is not None:
+            least = 0 if sums["significant"] or as_large is None else as_large.size
+            for earlier in self._untold.take(
+                cycle.instrument,
+                episode.last_ns,
+                lambda each: each.sums.get("most_size", 0) >= least,
+            ):
+                earlier.sums |= {name: sums[name] for name in _OF_THE_DAY if name in sums}
                 yield self._finding(earlier, episode.last_ns, (), closed=True)
 
     def _is_prompt(self, cycle: Cycle) -> bool:
@@ -224,7 +245,7 @@ class Spoofing(Detector):
 
     def _judge(self, sums: dict[str, int], cycle: Cycle) -> None:
         """Hold the episode so far against external makers, and the fills against no fill."""
-        tallies = cycle.tallies
+        tallies = cycle.tallies.sum(axis=1)
         hours = cycle.watched * self._params.sample_s / HOUR_S
         peer_cycles = int(tallies[..., PEER_CYCLES].sum())
         # One cycle and one hour more than seen: external makers are never taken to have none.
@@ -278,7 +299,8 @@ class Spoofing(Detector):
         rare = sums["prompt"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         agreed &= bool(sums["plain"]) or sums["own_p"] <= params.rate_level * PARTS
-        return bool(sums["significant"]) or (rare and agreed and not sums["refuted"])
+        of_a_pattern = bool(sums["significant"]) or "as_large" in sums
+        return of_a_pattern or (rare and agreed and not sums["refuted"])
 
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
@@ -304,7 +326,7 @@ class Spoofing(Detector):
             features=self._features(code, sums),
             score=rounded((0.4 if case else 0.1) + 0.6 * (cycles - 1) / (cycles + 2)),
             all_legs=case,
-            significant=case and bool(sums["significant"]),
+            significant=case and (bool(sums["significant"]) or "as_large" in sums),
             client_harm=(
                 shown(self._instruments.money(code, sums["harm"])) if "harm" in sums else None
             ),
@@ -341,6 +363,12 @@ class Spoofing(Detector):
             "peer_cycles": Feature(sums["peer_cycles"], "count"),
             "peer_time": Feature(rounded(sums["peer_hours"] / PARTS), "h"),
         }
+        if "as_large" in sums:
+            features["large_cycles"] = Feature(sums["large"], "count", sums["large_peers"])
+            features["large_from"] = Feature(2 ** (sums["large_size"] - 1), "ratio")
+            features["as_large"] = Feature(
+                rounded(sums["as_large"] / PARTS), "p", self._params.large_level
+            )
         if sums["peers"] < _FEWEST_PEERS:
             features["control"] = Feature("no_peer_control", "text")
         return features
@@ -351,11 +379,13 @@ class Spoofing(Detector):
             **self._episodes.snapshot(),
             **self._untold.snapshot(),
             **self._layers.snapshot(),
+            **self._large.snapshot(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._layers.restore(snapshot)
+        self._large.restore(snapshot)
         self._episodes.restore(snapshot)
         self._untold.restore(snapshot)
 
@@ -370,6 +400,10 @@ _OF_THE_DAY: Final = (
     "peer_cycles",
     "peer_hours",
     "peers",
+    "large",
+    "large_peers",
+    "large_size",
+    "as_large",
 )
 """What an episode's sums say of the day and not of it."""
 _PLACES: Final = {"buy": "bought", "sell": "sold"}
@@ -392,6 +426,18 @@ def _count(sums: dict[str, int], cycle: Cycle) -> None:
     if cycle.harm is not None:
         sums["harm"] = sums.get("harm", 0) + cycle.harm
     meet(sums, cycle.accounts, MAX_ACCOUNTS)
+
+
+def _note(sums: dict[str, int], found: AsLarge) -> None:
+    """Note the clearest test of the day's large cycles."""
+    p = round(found.p * PARTS)
+    if p <= sums.get("as_large", p):
+        sums |= {
+            "large": found.cycles,
+            "large_peers": found.peer_cycles,
+            "large_size": found.size,
+            "as_large": p,
+        }
 
 
 def _share(part: int, whole: int) -> int:

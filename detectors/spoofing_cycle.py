@@ -9,11 +9,12 @@ import numpy as np
 
 from detectors import layers_state as k
 from detectors.spoofing_params import SpoofingParams
-from detectors.spoofing_rate import CLASSES, TALLIES
+from detectors.spoofing_rate import CLASSES, SIZES, TALLIES
 from ingest.events import Array
 
 LOTS, ORDERS = range(2)
 """Measures of what is shown."""
+_SHAPE: Final = (k.MEASURES, SIZES, CLASSES, TALLIES)
 KEPT_FILLS: Final = 3
 """Fills of a cycle that are cited."""
 
@@ -35,6 +36,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     `PARTS`."""
     size_ratio: float
     """What was shown beyond habit at its height, over what is usual there."""
+    size: int
+    """Class of that, as `spoofing_rate.size_class`."""
     withdrawn: int
     """Lots."""
     hit_ns: int
@@ -56,7 +59,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     peers: int
     """External makers that are followed."""
     tallies: Array
-    """The instrument's surges of the window, this one counted: (measures, classes, tallies)."""
+    """The instrument's surges of the window, this one counted: (measures, sizes, classes,
+    tallies)."""
 
 
 def read(row: list[int], params: SpoofingParams) -> Cycle:
@@ -82,6 +86,7 @@ def read(row: list[int], params: SpoofingParams) -> Cycle:
         due_ns=row[k.R_DUE_NS],
         ratio=row[k.R_RATIO],
         size_ratio=row[k.R_PEAK] / row[k.R_USUAL],
+        size=row[k.R_SIZE],
         withdrawn=lots if row[k.R_MEASURE] == ORDERS else row[k.R_WITHDRAWN],
         hit_ns=row[k.R_HIT_NS],
         hits=row[k.R_HITS],
@@ -93,7 +98,7 @@ def read(row: list[int], params: SpoofingParams) -> Cycle:
         watched=row[k.R_WATCHED],
         sampled_ns=row[k.R_SAMPLED_NS],
         peers=row[k.R_PEERS],
-        tallies=np.array(row[k.R_FIRST_TALLY :], np.int64).reshape(k.MEASURES, CLASSES, TALLIES),
+        tallies=np.array(row[k.R_FIRST_TALLY :], np.int64).reshape(_SHAPE),
     )
 
 

@@ -161,6 +161,33 @@ class SpoofingParams(Params, frozen=True):
             "come to half of that or two thirds, and do so many times in some minutes",
         ),
     ] = 1.0
+    least_large: Annotated[
+        int,
+        Parameter(
+            "large prompt cycles of a day from which on they are held against external makers'",
+            "count",
+            "three: of one or two that go soon after a fill chance gives as much as design",
+        ),
+    ] = 3
+    each_p: Annotated[
+        float,
+        Parameter(
+            "p up to which their number, and how soon after fills they go within the time that "
+            "they stood, must each agree",
+            "ratio",
+            "one in ten: size that goes at any time is a desk's that shows more than others do, "
+            "whatever its number; and where all makers' goes at once, so may the group's",
+        ),
+    ] = 0.1
+    large_level: Annotated[
+        float,
+        Parameter(
+            "p of their number and of how soon they go, together, from which on they are a pattern",
+            "ratio",
+            "one in two thousand: at each such cycle of a day anew, so some one in three hundred "
+            "of instruments' days; with 30 instruments one in eleven days",
+        ),
+    ] = 5e-4
     rate_level: Annotated[
         float,
         Parameter(

@@ -20,6 +20,9 @@ SHORTEST_NS: Final = 1 << 25
 """A thirtieth of a second: the first of the classes ends there, each other is twice as long."""
 CLASSES: Final = 13
 """Of time stood: the last begins at a minute and more."""
+SIZES: Final = 4
+"""Classes of size beyond habit at its height, over what is usual: less than once as much, less than
+twice, less than four times, and more."""
 
 
 @njit(cache=True)
@@ -32,6 +35,19 @@ def class_of(stood_ns: int) -> int:
     found, left = 0, stood_ns // SHORTEST_NS
     while left > 0 and found < CLASSES - 1:
         found, left = found + 1, left >> 1
+    return found
+
+
+@njit(cache=True)
+def size_class(size: int, usual: int) -> int:
+    """Return the class of a size beyond habit, by doubling.
+
+    >>> size_class(9, 10), size_class(10, 10), size_class(39, 10), size_class(400, 10)
+    (0, 1, 2, 3)
+    """
+    found, most = 0, usual
+    while found < SIZES - 1 and size >= most:
+        found, most = found + 1, 2 * most
     return found
 
 

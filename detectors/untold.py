@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from detectors.episodes import EPISODES, Episode, code_of
@@ -41,13 +42,17 @@ class Untold:
         held = self._held.get(code, ())
         return [episode for episode in held if now_ns - episode.last_ns <= self._span_ns]
 
-    def take(self, code: int, now_ns: int) -> list[Episode]:
-        """Forget what is kept of an instrument; return what is recent enough, in order.
+    def take(
+        self, code: int, now_ns: int, wanted: Callable[[Episode], bool] = lambda _: True
+    ) -> list[Episode]:
+        """Forget those of an instrument that are wanted; return what is recent enough, in order.
 
         `facts` of each has been raised by one: what is told of it now is a revision of its own.
         """
-        recent = self.recent(code, now_ns)
-        self._held.pop(code, None)
+        recent = [episode for episode in self.recent(code, now_ns) if wanted(episode)]
+        self._held[code] = [each for each in self._held.get(code, ()) if not wanted(each)]
+        if not self._held[code]:
+            del self._held[code]
         for episode in recent:
             episode.facts += 1
         return recent

@@ -364,6 +364,19 @@ def test_a_drift_too_slow_for_any_test_adds_up():
     assert max(sums[:12]) < params.drift_bound < sums[-1]
 
 
+def test_a_side_that_gains_less_does_not_hide_one_that_loses():
+    rng = np.random.default_rng(5)
+    fills = np.zeros((KEPT_BUCKETS, SLOTS, 2, N_DUE, TALLY_FIELDS))
+    for slot, means in enumerate(((0.4, -0.3), (1.0, 0.05), (1.0, 0.05))):
+        for side, mean in enumerate(means):
+            fills[3, slot, side] = observed(*rng.normal(mean, 0.2, (N_DUE, 60)))
+    quotes = np.zeros((KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS))
+    (passed,) = {
+        (one.by, one.side) for one in verdicts(quotes, fills, 3, ClientInteractionParams())
+    }
+    assert passed == (FILLS, 2)
+
+
 def test_no_drift_comes_of_clients_who_gain():
     assert max(drift(0.9, 120, gain=2.5)) < ClientInteractionParams().drift_bound / 2
 

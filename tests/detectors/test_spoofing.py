@@ -116,14 +116,14 @@ def slow(stands_s, delay_s):
     return scene
 
 
-def after_lone_ones(alone):
+def after_lone_ones(alone, **size):
     """Four cycles within minutes, after as many as that hours apart, or none for as long."""
     scene = Scene(minutes=3 if alone else 120)
     for _ in range(alone):
-        scene.cycle()
+        scene.cycle(**size)
         scene.wait(1_200)
     for _ in range(4):
-        scene.cycle(pause_s=30)
+        scene.cycle(pause_s=30, **size)
     return scene
 
 
@@ -602,12 +602,16 @@ def test_slow_cycles_are_weak(stands_s, delay_s):
     assert scene.cases(soon_s=60, brief_s=180)
 
 
-@look_alike("cycles of a desk whose lone ones are as frequent")
+@look_alike("small cycles of a desk whose lone ones are as frequent")
+def test_small_cycles_after_lone_ones():
+    assert after_lone_ones(6, lots=10, count=1).cases(least_trials=1) == []
+
+
 @pytest.mark.parametrize(("alone", "cases"), [(0, True), (6, False)])
 def test_cycles_are_held_against_those_that_came_alone(alone, cases):
     scene = after_lone_ones(alone)
-    assert bool(scene.cases(least_trials=1)) is cases
-    told = scene.findings()[-1].features
+    assert bool(scene.cases(least_trials=1, large_level=0.0)) is cases
+    told = scene.findings(large_level=0.0)[-1].features
     assert told["weak_episodes"].value == alone
     hours = (scene.venue.now_ns - START) / 3_600 / SECOND
     others = 1 / (2 * hours + 1)
@@ -807,10 +811,10 @@ def test_a_few_slow_cycles(stands_s, delay_s):
     assert slow(stands_s, delay_s).cases()
 
 
-@blind_spot("cycles after as many lone ones, which are then the desk's habit")
+@blind_spot("small cycles after as many lone ones, which are then the desk's habit")
 @pytest.mark.xfail(strict=True)
-def test_lone_cycles_are_cover():
-    assert after_lone_ones(6).cases(least_trials=1)
+def test_small_lone_cycles_are_cover():
+    assert after_lone_ones(6, lots=10, count=1).cases(least_trials=1)
 
 
 @blind_spot("one order a cycle that is small beside the sizes its maker shows")
@@ -961,3 +965,38 @@ def test_the_table_of_orders_agrees_with_a_dictionary():
             held[key] = int(rng.integers(1, 99))
             table[at, 0], table[at, 1] = key, held[key]
     assert int((table[:, 0] != 0).sum()) == len(held)
+
+
+# --- large cycles of a day ------------------------------------------------------------------------
+
+
+def test_lone_cycles_as_large_as_nobody_else_s_are_told_with_those_before():
+    scene = Scene(minutes=3)
+    for _ in range(6):
+        scene.cycle(delay_s=0.05)
+        scene.wait(1_200)
+    told = scene.cases()
+    assert len({hit.first_seq for hit in told}) == 6
+    last = told[-1].features
+    assert (last["large_cycles"].value, last["large_cycles"].baseline) == (6, 0)
+    assert last["large_from"].value in (1, 2, 4)
+    assert last["as_large"].value <= last["as_large"].baseline
+    assert scene.cases(large_level=0.0) == []
+
+
+def test_size_that_goes_at_any_time_is_no_pattern():
+    """As large, as often, but half of the time that it stood after the fill: by chance."""
+    scene = Scene(minutes=3)
+    for _ in range(6):
+        scene.cycle(delay_s=6.0)
+        scene.wait(1_200)
+    assert scene.cases() == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_cuts_change_nothing_of_large_cycles(size):
+    scene = Scene(minutes=3)
+    for _ in range(5):
+        scene.cycle(delay_s=0.05)
+        scene.wait(1_200)
+    assert scene.findings(size=size) == scene.findings()

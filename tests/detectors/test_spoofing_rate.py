@@ -83,7 +83,7 @@ class Window:
         self.rows.sort(key=lambda row: row["engine_ns"])
         for _ in layers.scan(batch_of(self.rows, instruments)):
             pass
-        return layers.snapshot()["tallies"][0].sum(axis=0)[0]
+        return layers.snapshot()["tallies"][0].sum(axis=(0, 2))[0]
 
 
 def p_of(tallies, number):
