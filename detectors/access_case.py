@@ -10,6 +10,8 @@ import msgspec
 from detectors.access_chance import LEAST_PEERS, SHARES, Verdict, day_tests, margin_of, quantiles
 from detectors.access_params import UnequalAccessParams
 from detectors.access_state import (
+    AMENDED,
+    ENTERED,
     F_BETTER,
     F_COUNT,
     F_DUE,
@@ -26,7 +28,6 @@ from detectors.access_state import (
     PREVENTION,
     PROTECTION,
     RATE,
-    STATED,
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
@@ -41,16 +42,18 @@ from ingest.axes import Entries
 from ingest.events import Array
 
 WAYS: Final = (
-    "fee", "protection", "rate", "queue, filled", "queue, stated", "stp", "latency", "reject",
+    "fee", "protection", "rate", "queue, filled", "queue, entered", "queue, amended", "stp",
+    "latency", "reject",
 )  # fmt: skip
-"""By their numbers in an episode's key; the first six as in `access_state`."""
-LATENCY, REJECT = 6, 7
+"""By their numbers in an episode's key; the first seven as in `access_state`."""
+LATENCY, REJECT = 7, 8
 TOLD_OF: Final[Mapping[int, tuple[int, ...]]] = {
     FEE: (TOLD_MAKER, TOLD_TAKER),
     PROTECTION: (TOLD_LOTS,),
     RATE: (TOLD_RATE,),
     FILLED: (TOLD_PLACE,),
-    STATED: (TOLD_PLACE,),
+    ENTERED: (TOLD_PLACE,),
+    AMENDED: (TOLD_PLACE,),
     LATENCY: (TOLD_LATENCY,),
 }
 """By way: the kinds of value that clients may be told of it."""
@@ -162,7 +165,7 @@ def of_facts(way: int, sums: Mapping[str, int], quote: str) -> dict[str, Feature
             "fills_before_clients": Feature(facts, "count", 0),
             "lots_before_clients": Feature(sums["got"], "lots", 0),
         }
-    if way == STATED:
+    if way in (ENTERED, AMENDED):
         return {
             "places_stated_ahead": Feature(facts, "count", 0),
             "most_ahead": Feature(-sums["least"], "ns", 0),

@@ -30,6 +30,7 @@ from detectors.access_state import (
     DOUBT,
     DOUBT_NS,
     ENTER,
+    ENTERED,
     FEE,
     FILL_LOTS,
     FILL_NS,
@@ -39,6 +40,7 @@ from detectors.access_state import (
     I_ID,
     I_NEW_NS,
     I_PRICE,
+    I_SEEN_NS,
     IDS,
     INCOMING_ACCOUNT,
     INCOMING_HI,
@@ -65,7 +67,6 @@ from detectors.access_state import (
     S_SEQ,
     S_TIER,
     S_TRIP_NS,
-    STATED,
     TAKE,
     TAKER,
 )  # fmt: skip
@@ -143,7 +144,7 @@ def _scan_instrument(  # noqa: PLR0917
             if not own[BUCKET]:
                 own[QUANTUM], own[FIRST_NS] = MOST_QUANTUM, at_ns
             begin(own, bucket, kept, peers, ours, tallies, times)
-            facts[:], bent[:] = 0, 0
+            facts[:ENTERED], bent[:] = 0, 0  # stated places wait until others' show the rule
             now = bucket % kept
             here, tally, mine, spans = peers[now], tallies[now], ours[now], times[now]
         if coverage[i] == Coverage.INCOMPLETE:
@@ -181,6 +182,10 @@ def _scan_instrument(  # noqa: PLR0917
                         TAKER if takes else MAKER, numbers, shares,
                     )  # fmt: skip
             continue
+        if kind == Kind.BOOK and ids[np.int64(order_lo[i] % np.uint64(IDS)), I_ID] == np.int64(
+            order_lo[i]
+        ):
+            ids[np.int64(order_lo[i] % np.uint64(IDS)), I_PRICE] = prices[i]
         if kind > Kind.TRIGGER:
             continue
         role, member, account = roles[i], members[i], accounts[i]
@@ -202,18 +207,22 @@ def _scan_instrument(  # noqa: PLR0917
         if kind == Kind.CANCEL and reason in _BY_THE_VENUE:
             came_ns = NULL  # no instruction of the account, whatever the stamp
         behind_afmm = in_line(own, came_ns, engine[i], role) if came_ns != NULL else False
+        touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
+        known = touched[I_ID] == np.int64(order_lo[i])
         if role not in (Role.AFFILIATED_MM, Role.EXTERNAL_MM) or account < 0:
+            if known and enters:
+                touched[I_PRICE] = prices[i]
             continue
         party = AFMM if role == Role.AFFILIATED_MM else OUTSIDE
         s = slot_of(slots, account, party, at_ns, numbers, fills, peers, ours, lost)
         if s < 0:
             continue
-        touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
-        known = touched[I_ID] == np.int64(order_lo[i])
         new_ns = touched[I_NEW_NS] if known else 0
-        price_before = touched[I_PRICE] if known else NO_PRICE
+        price_before = NO_PRICE
+        if known and touched[I_SEEN_NS] > own[DOUBT_NS]:
+            price_before = touched[I_PRICE]
         touched[I_ID], touched[I_NEW_NS] = np.int64(order_lo[i]), 0
-        touched[I_PRICE] = prices[i] if enters else price_before
+        touched[I_PRICE], touched[I_SEEN_NS] = prices[i] if enters else price_before, at_ns
         if tiers[i] >= 0:
             if tiers[i] != slots[s, S_TIER]:
                 slots[s, S_PAID:] = 0  # what it paid is no rate of this tier
@@ -259,24 +268,26 @@ def _scan_instrument(  # noqa: PLR0917
                         tally[B_REFUSED_SEQ] = seqs[i]
         if kind > Kind.CANCEL:
             continue
-        if stated[i] != NULL and types[i] == OrderType.LIMIT and reason in _ASKED_FOR:
+        at_once = tifs[i] in _AT_ONCE or types[i] == OrderType.MARKET
+        action = CANCEL
+        if kind == Kind.REPLACE or (kind == Kind.NEW and (replaces_hi[i] or replaces_lo[i])):
+            action = AMEND
+        elif kind == Kind.NEW:
+            action = TAKE if at_once else ENTER
+        rests = types[i] == OrderType.LIMIT and not at_once and leaves[i] > 0
+        in_time = not faults[i] and came_ns <= engine[i]
+        if stated[i] >= own[FIRST_NS] and rests and in_time and reason in _ASKED_FOR:
             moved = (
                 price_before not in (NO_PRICE, prices[i]) or leaves[i] > leaves_before[i] != NULL
             )
             if kind == Kind.NEW or (kind == Kind.REPLACE and moved):
                 joined(
-                    slots, s, here, tally, facts[STATED], told, code, seqs[i], at_ns,
-                    came_ns - stated[i], kind == Kind.REPLACE, numbers,
+                    slots, s, here, tally, facts, told, code, seqs[i], at_ns, came_ns - stated[i],
+                    int(action == AMEND), numbers,
                 )  # fmt: skip
         queued = came_ns < slots[s, S_ENGINE] or came_ns - slots[s, S_RECEIVED] < numbers[BURST_NS]
         fresh = slots[s, S_RECEIVED] == NULL or not queued
         slots[s, S_RECEIVED], slots[s, S_ENGINE] = came_ns, engine[i]
-        action = CANCEL
-        if kind == Kind.REPLACE or (kind == Kind.NEW and (replaces_hi[i] or replaces_lo[i])):
-            action = AMEND
-        elif kind == Kind.NEW:
-            at_once = tifs[i] in _AT_ONCE or types[i] == OrderType.MARKET
-            action = TAKE if at_once else ENTER
         if not fresh:
             slots[s, S_BURST] += 1
             continue

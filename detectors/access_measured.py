@@ -17,10 +17,9 @@ from detectors.access_chance import (
     quantiles,
 )
 from detectors.access_params import UnequalAccessParams
+from detectors.access_queue import places_of
 from detectors.access_state import (
-    B_AHEAD,
     B_BENT,
-    B_JOINED,
     B_ORDERS,
     B_PEER_BENT,
     B_PEER_RULE,
@@ -28,6 +27,7 @@ from detectors.access_state import (
     B_RULE,
     CLIENTS,
     FEE,
+    FILLED,
     KEPT,
     LIQUIDITY,
     M_BASE,
@@ -36,8 +36,6 @@ from detectors.access_state import (
     M_MOST,
     M_SUM,
     OLDER,
-    P_AHEAD,
-    P_JOINED,
     P_LOSSES,
     P_ORDERS,
     P_PAIRS,
@@ -47,7 +45,6 @@ from detectors.access_state import (
     PROTECTION,
     RATE,
     RATES,
-    STATED,
     TOLD_LATENCY,
     TOLD_LOTS,
     TOLD_MAKER,
@@ -264,12 +261,13 @@ def _fills(
     said: Said,
     params: UnequalAccessParams,  # noqa: ARG001
 ) -> Iterator[Measured]:
-    told = said((TOLD_PLACE,))
-    behind = told["disclosed"].value == "behind_clients"
-    row = kept["access_measured"][CLIENTS if behind else OLDER]
+    told, facts = said((TOLD_PLACE,)), int(kept["access_told"][FILLED, 0])
+    row = kept["access_measured"][CLIENTS if facts else OLDER]
     count = int(row[M_COUNT])
     verdict: Word = "compliant"
-    if row[M_SUM]:
+    if facts:
+        verdict = "breach"
+    elif row[M_SUM]:
         verdict = "breach" if "document" in told else "undisclosed"
     yield Measured(
         instrument=name,
@@ -277,7 +275,7 @@ def _fills(
         count=count,
         ours=rounded(float(row[M_SUM] / row[M_BASE])) if count else None,
         others=None,
-        unit=f"ratio of lots before {'clients' if behind else 'older'}",
+        unit=f"ratio of lots before {'clients' if facts else 'older'}",
         verdict=verdict if count else "not_seen",
         disclosed=_value(told),
         document=_document(told),
@@ -287,28 +285,27 @@ def _fills(
 def _places(
     name: str, kept: Mapping[str, Array], said: Said, params: UnequalAccessParams
 ) -> Iterator[Measured]:
-    peers, tallies = kept["access_peers"], kept["access_tallies"]
-    theirs, told = peers.sum(axis=0, dtype=np.int64), said((TOLD_PLACE,))
-    ours, ahead = int(tallies[:, B_JOINED].sum()), int(tallies[:, B_AHEAD].sum())
-    others = int(theirs[:, P_JOINED].sum())
-    verdict: Word = "compliant"
-    if not ours:
-        verdict = "not_seen"
-    elif (theirs[:, P_JOINED] > 0).sum() < LEAST_PEERS or others < params.least_stated:
-        verdict = "no_peer_control"
-    elif kept["access_told"][STATED, 0]:
-        verdict = "breach" if kept["access_told"][STATED, 1] else "undisclosed"
-    yield Measured(
-        instrument=name,
-        way="queue, stated",
-        count=ours,
-        ours=rounded(ahead / ours) if ours else None,
-        others=rounded(int(theirs[:, P_AHEAD].sum()) / others) if others else None,
-        unit="ratio stated ahead",
-        verdict=verdict,
-        disclosed=_value(told),
-        document=_document(told),
-    )
+    told = said((TOLD_PLACE,))
+    for amended, action in enumerate(("entered", "amended")):
+        found = places_of(kept["access_peers"], kept["access_tallies"], amended, params)
+        verdict: Word = "compliant"
+        if not found.ours:
+            verdict = "not_seen"
+        elif not found.is_controlled(params):
+            verdict = "no_peer_control"
+        elif found.are_ahead(params):
+            verdict = "breach" if "document" in told else "undisclosed"
+        yield Measured(
+            instrument=name,
+            way=f"queue, {action}",
+            count=found.ours,
+            ours=rounded(found.ahead / found.ours) if found.ours else None,
+            others=rounded(found.others_ahead / found.others) if found.others else None,
+            unit="ratio stated ahead",
+            verdict=verdict,
+            disclosed=_value(told),
+            document=_document(told),
+        )
 
 
 def _prevention(

@@ -26,6 +26,7 @@ from detectors.access_state import (
     CLIENTS,
     D_KIND,
     D_VALUE,
+    ENTERED,
     F_BETTER,
     F_GOT,
     F_LEAST,
@@ -53,25 +54,28 @@ _INCIDENT: Final = ("instrument", "done_seq", "group_account", "price")
 
 @njit(cache=True)
 def joined(  # noqa: PLR0917
-    slots: Array, s: int, peers: Array, bucket: Array, fact_row: Array, told: Array, code: int,
-    seq: int, at_ns: int, ahead_ns: int, amended: bool, numbers: Array,
+    slots: Array, s: int, peers: Array, bucket: Array, facts: Array, told: Array, code: int,
+    seq: int, at_ns: int, ahead_ns: int, amended: int, numbers: Array,
 ) -> None:  # fmt: skip
     """Count an order that joins the back of a queue, and whether its place is stated ahead.
 
-    `ahead_ns` is by how much its place is stated to be older than its instruction.
+    `ahead_ns` is by how much its place is stated to be older than its instruction. Like is held
+    against like: `amended` is 1 for an amendment. What clients were told it may keep does not
+    count.
     """
     ahead = ahead_ns > numbers[CLOCK_NS]
     if slots[s, S_PARTY] != AFMM:
-        peers[s, P_JOINED] += 1
-        peers[s, P_AHEAD] += ahead
-        return
-    bucket[B_JOINED] += 1
-    bucket[B_AHEAD] += ahead
-    if not ahead:
+        peers[s, P_JOINED + 2 * amended] += 1
+        peers[s, P_AHEAD + 2 * amended] += ahead
         return
     row = disclosed(told, slots[s, S_ACCOUNT] - 1, code, TOLD_PLACE, at_ns)
     if row >= 0 and amended and told[row, D_VALUE] == KEEPS_PLACE:
         return
+    bucket[B_JOINED + 2 * amended] += 1
+    bucket[B_AHEAD + 2 * amended] += ahead
+    if not ahead:
+        return
+    fact_row = facts[ENTERED + amended]
     fact(fact_row, s, seq, at_ns)
     fact_row[F_SURE] += 1
     fact_row[F_BETTER] += row >= 0
@@ -86,20 +90,43 @@ def rested(measured: Array, lots: int) -> None:
         measured[row, M_BASE] += lots
 
 
-def is_stated_ahead(peers: Array, tallies: Array, params: UnequalAccessParams) -> bool:
-    """Return whether the affiliate's orders are stated ahead and external makers' are not.
+class Places(msgspec.Struct, frozen=True):
+    """Orders of a day that joined a queue at a place that the venue states, of one action."""
 
-    `peers` and `tallies` are those of the buckets kept: a day.
-    """
-    theirs = peers.sum(axis=0, dtype=np.int64)
-    joined_theirs, ahead_theirs = int(theirs[:, P_JOINED].sum()), int(theirs[:, P_AHEAD].sum())
-    joined_ours, ahead_ours = (int(tallies[:, field].sum()) for field in (B_JOINED, B_AHEAD))
-    if (theirs[:, P_JOINED] > 0).sum() < LEAST_PEERS or joined_theirs < params.least_stated:
-        return False
-    if ahead_theirs > params.unlike_ratio * joined_theirs:
-        return False
-    chance = fisher_tail(ahead_ours, joined_ours, ahead_theirs, joined_theirs)
-    return chance <= params.daily_false_alarms / KEPT
+    ours: int
+    ahead: int
+    others: int
+    others_ahead: int
+    peers: int
+    """External makers with `least_pairs` of them at least."""
+
+    def is_controlled(self, params: UnequalAccessParams) -> bool:
+        """Return whether others' show how the venue states places."""
+        return self.peers >= LEAST_PEERS and self.others >= params.least_stated
+
+    def are_ahead(self, params: UnequalAccessParams) -> bool:
+        """Return whether the affiliate's are stated ahead and external makers' are not."""
+        if not self.is_controlled(params):
+            return False
+        if self.others_ahead > params.unlike_ratio * self.others:
+            return False
+        chance = fisher_tail(self.ahead, self.ours, self.others_ahead, self.others)
+        return chance <= params.daily_false_alarms / KEPT / 2
+
+
+def places_of(peers: Array, tallies: Array, amended: int, params: UnequalAccessParams) -> Places:
+    """Return the day's orders, entered or amended; from the buckets kept of an instrument."""
+    theirs = peers.sum(axis=0, dtype=np.int64)[
+        :, P_JOINED + 2 * amended : P_AHEAD + 2 * amended + 1
+    ]
+    ours = tallies[:, B_JOINED + 2 * amended : B_JOINED + 2 * amended + 2].sum(axis=0)
+    return Places(
+        ours=int(ours[0]),
+        ahead=int(ours[1]),
+        others=int(theirs[:, 0].sum()),
+        others_ahead=int(theirs[:, 1].sum()),
+        peers=int((theirs[:, 0] >= params.least_pairs).sum()),
+    )
 
 
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +143,7 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     older_lots: Array
     """Filled before an older order."""
     lots: Array
+    """Filled while others showed as much there."""
 
     def __len__(self) -> int:
         return len(self.code)
@@ -137,6 +165,8 @@ def filled(batch: Batch) -> Filled:
     starts = np.flatnonzero(begins)
     jumped = table["jumped_lots"][rows]
     older = np.maximum.reduceat(jumped, starts) if len(starts) else jumped
+    shown = table["client_lots"][rows]
+    stood = np.add.reduceat(shown, starts) if len(starts) else shown
     first = rows[starts]
     return Filled(
         code=table["instrument"][first],
@@ -144,7 +174,7 @@ def filled(batch: Batch) -> Filled:
         done_ns=table["done_ns"][first],
         trade_seq=table["group_trade_seq"][first],
         older_lots=older,
-        lots=table["group_lots"][first],
+        lots=np.minimum(table["group_lots"][first], stood),
     )
 
 

@@ -63,25 +63,29 @@ FILL_NS, FILL_LOTS, FILL_SEQ, FILL_FIELDS = range(4)
 
 # --- of the ids that were touched last ----------------------------------------------------------
 IDS: Final = 8_192
-I_ID, I_NEW_NS, I_PRICE, ID_FIELDS = range(4)
+I_ID, I_NEW_NS, I_PRICE, I_SEEN_NS, ID_FIELDS = range(5)
 """Direct-mapped by hash: a maker's order that is amended after it is gone was touched just now.
 `I_NEW_NS`: when the gateway received the new order that was counted, 0 when none was; `I_PRICE`:
-the price of its last new order or amendment, in ticks, `NO_PRICE` when that was not seen."""
+the price of its last new order or amendment, in ticks, `NO_PRICE` when that was not seen;
+`I_SEEN_NS`: when it was touched: a price from before a gap says nothing."""
 NO_PRICE: Final = -(2**63)
 
 # --- of a bucket --------------------------------------------------------------------------------
-P_PAIRS, P_WINS, P_LOSSES, P_ORDERS, P_REFUSED, P_JOINED, P_AHEAD, PEER_FIELDS = range(8)
+P_PAIRS, P_WINS, P_LOSSES, P_ORDERS, P_REFUSED, P_JOINED, P_AHEAD = range(7)
+PEER_FIELDS: Final = 9
 """By slot of an external maker: pairs of instructions, those in which the affiliate was faster or
 slower by the margin; new orders, and those refused though the rules allow them; orders that join
-the back of a queue with a place that the venue states, and those stated ahead of others."""
+the back of a queue with a place that the venue states, and those stated ahead of others: entered,
+then, two fields on, amended."""
 (
     B_ORDERS, B_REFUSED, B_RULE, B_BENT, B_PEER_RULE, B_PEER_BENT, B_SEQ, B_SLOW_SEQ, B_SLOW_NS,
-    B_REFUSED_SEQ, B_JOINED, B_AHEAD, BUCKET_FIELDS,
-) = range(13)  # fmt: skip
+    B_REFUSED_SEQ, B_JOINED, B_AHEAD,
+) = range(12)  # fmt: skip
+BUCKET_FIELDS: Final = 14
 """The affiliate's new orders and those refused; own resting orders taken away, and incoming ones in
 their place, by self-trade prevention: of the group, and of all others. Then what can be cited: the
 affiliate's first instruction, the external makers' one that lost by most, their first refusal.
-Last, the affiliate's orders that join a queue, as external makers'."""
+Last, the affiliate's orders that join a queue, as external makers', entered and amended."""
 A_PAIRS, A_WINS, A_LOSSES, A_TOLD, A_BELOW, A_RULE, A_BENT, OURS_FIELDS = range(8)
 """By slot of the affiliate: its pairs, won and lost; those of which a time was disclosed, and of
 them those whose half octave ends below it. By slot of any account of the group: own resting orders
@@ -90,7 +94,7 @@ BINS: Final = 44
 """Of latencies: half octaves from 1 µs, so up to 4 s."""
 
 # --- facts of the bucket that is filling, by way ------------------------------------------------
-FEE, PROTECTION, RATE, FILLED, STATED, PREVENTION, FACT_WAYS = range(7)
+FEE, PROTECTION, RATE, FILLED, ENTERED, AMENDED, PREVENTION, FACT_WAYS = range(8)
 REFS: Final = 8
 """Records that a bucket's fact cites: its first."""
 (

@@ -151,9 +151,8 @@ class Disclosed:
         if not len(rows):
             return {"disclosed": Feature(UNDISCLOSED, "word")}
         said = [self.terms.disclosures[int(place)] for place in rows[:, D_ROW]]
-        values = " / ".join(
-            _text(row, value) for value, row in zip(rows[:, D_VALUE], said, strict=True)
-        )
+        texts = (_text(row, value) for value, row in zip(rows[:, D_VALUE], said, strict=True))
+        values = " / ".join(dict.fromkeys(texts))
         documents = dict.fromkeys(row.document for row in said)
         return {
             "disclosed": Feature(values, "as disclosed"),

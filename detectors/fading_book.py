@@ -184,11 +184,11 @@ def fill(  # noqa: PLR0917
     place = place_of(slots[x], orders[x], slot, key)
     if place < 0:
         return
-    was_price = orders[x, slot, place, O_PRICE]
+    was_price, own_side = orders[x, slot, place, O_PRICE], orders[x, slot, place, O_SIDE]
     orders[x, slot, place, O_LEAVES] -= lots
     if orders[x, slot, place, O_LEAVES] <= 0:
         remove(slots[x], orders[x], slot, place)
-        if keep_best(slots[x], orders[x], slot, side, was_price, 0):
+        if keep_best(slots[x], orders[x], slot, own_side, was_price, 0):
             own[x, CHANGED] = 1
 
 

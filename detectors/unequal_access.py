@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
+import msgspec
 import numpy as np
 
 from detectors.access_case import (
@@ -31,21 +32,24 @@ from detectors.access_queue import (
     before_clients,
     count_filled,
     filled,
-    is_stated_ahead,
     measure_filled,
+    places_of,
 )
 from detectors.access_spec import SPEC
 from detectors.access_state import (
     AFMM,
+    AMENDED,
     B_REFUSED_SEQ,
     B_SEQ,
     B_SLOW_SEQ,
     BUCKET,
     D_VALUE,
     DOUBT,
+    ENTERED,
     F_ACCOUNTS,
     F_BETTER,
     F_COUNT,
+    F_FIRST_NS,
     F_FIRST_SEQ,
     F_REFS,
     FEE,
@@ -58,7 +62,6 @@ from detectors.access_state import (
     S_PARTY,
     SHAPES,
     SLOTS,
-    STATED,
     TOLD_LATENCY,
 )
 from detectors.access_terms import Disclosed
@@ -83,7 +86,7 @@ spell in which they wait must not count as usual."""
 class UnequalAccess(Detector):
     """Times, refusals, rates, fees, protection, self-trade prevention: the affiliate's and others'.
 
-    State: about 630 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
+    State: about 690 kB an instrument, whatever the traffic: a day of tallies by five minutes, 16
     makers and accounts of the group, 64 fills of each, 8,192 ids touched last, one open episode
     a way. Beside that, of an account of the group, a row a bucket of the last day in which a self-
     trade of its was prevented, until the venue's rule is known (some 120 kB at most). Accounts
@@ -202,9 +205,8 @@ class UnequalAccess(Detector):
         if facts is not None:
             yield from self._told(PREVENTION, facts)
         peers, tallies = self._kept["access_peers"][code], self._kept["access_tallies"][code]
-        facts = self._facts(code, self._kept["access_facts"][code, STATED])
-        if facts is not None and is_stated_ahead(peers, tallies, self._params):
-            yield from self._told(STATED, facts)
+        for way in (ENTERED, AMENDED):
+            yield from self._placed(code, way)
         passed = faster(peers, bucket, self._params)
         if passed is not None:
             yield from self._faster(code, passed)
@@ -225,6 +227,23 @@ class UnequalAccess(Detector):
             accounts=self._accounts(code, int(row[F_ACCOUNTS])),
             incomplete=self._doubted(code, 1),
         )
+
+    def _placed(self, code: int, way: int) -> Iterator[Finding]:
+        """Tell places stated ahead once they are no chance; they wait for that, a day at most."""
+        row, kept = self._kept["access_facts"][code, way], self._kept
+        facts = self._facts(code, row)
+        if facts is None:
+            return
+        since = int(row[F_FIRST_NS]) // self._bucket_ns
+        found = places_of(
+            kept["access_peers"][code], kept["access_tallies"][code], way - ENTERED, self._params
+        )
+        if found.are_ahead(self._params):
+            doubted = self._doubted(code, facts.bucket - since + 1)
+            yield from self._told(way, msgspec.structs.replace(facts, incomplete=doubted))
+            row[:] = 0
+        elif facts.bucket - since >= KEPT:
+            row[:] = 0
 
     def _ruled(self, code: int) -> Facts | None:
         """Return prevented self-trades that break the venue's rule; they wait until it is known."""

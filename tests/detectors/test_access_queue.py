@@ -16,7 +16,7 @@ from detectors.book import Books
 from detectors.client_priority import ClientPriority, ClientPriorityParams
 from detectors.examples import batch_of
 from detectors.unequal_access import UnequalAccess
-from ingest.events import NULL, Coverage, Kind, Phase, Reason
+from ingest.events import NULL, Coverage, Kind, Phase, Reason, TimeInForce
 from ingest.names import Names
 from ingest.terms import Disclosure, Party, Terms
 from tests.support.access_scene import (
@@ -46,7 +46,10 @@ KEEPS = told("queue", "keeps_place", "place", "rulebook 3.1")
 # --- places that the venue states -----------------------------------------------------------------
 
 
-def stated(ours_us, theirs_us=-12, *, count=90, makers=(X1, X2), moved=True, scene=None, **columns):
+def stated(
+    ours_us, theirs_us=-12, *, count=90, makers=(X1, X2), moved=True, leaves=None, scene=None,
+    **columns,
+):  # fmt: skip
     """Have makers enter and amend orders; places are stated so much older than instructions.
 
     The affiliate's are `ours_us` older where it amends, else as the others' are.
@@ -59,7 +62,8 @@ def stated(ours_us, theirs_us=-12, *, count=90, makers=(X1, X2), moved=True, sce
             scene.wait(10)
             older_us = ours_us if account == MM else theirs_us
             place = {
-                "leaves_before": 10, "price": 101 if moved else 100, "leaves": 10 if moved else 6,
+                "leaves_before": 10, "price": 101 if moved else 100,
+                "leaves": leaves or (10 if moved else 6),
                 "priority_ns": scene.now_ns - 12 * US - int(older_us * US),
             }  # fmt: skip
             place |= columns if account == MM else {}
@@ -69,7 +73,7 @@ def stated(ours_us, theirs_us=-12, *, count=90, makers=(X1, X2), moved=True, sce
 
 
 def places(findings):
-    return [f for f in findings if way_of(f) == "queue, stated"]
+    return [f for f in findings if way_of(f) in ("queue, entered", "queue, amended")]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,11 @@ def test_amendments_that_the_venue_states_to_have_kept_their_place_are_told(
     disclosures, word, class_
 ):
     (hit,) = stated(9_000).found(*disclosures)
-    assert (way_of(hit), hit.evidence_class, hit.evidence) == ("queue, stated", class_, "supported")
+    assert (way_of(hit), hit.evidence_class, hit.evidence) == (
+        "queue, amended",
+        class_,
+        "supported",
+    )
     assert (hit.accounts, hit.significant) == ((MM,), True)
     assert hit.features["places_stated_ahead"].value == 90
     assert hit.features["most_ahead"].value == 9_000 * US
@@ -98,11 +106,15 @@ def test_a_place_that_clients_were_told_is_kept_is_no_alert_but_a_new_order_s_is
             scene.act(account, priority_ns=scene.now_ns - 12 * US - older_us * US)
             scene.wait(10)
     (hit,) = scene.found(KEEPS)
-    assert (hit.evidence_class, hit.features["places_stated_ahead"].value) == ("breach", 90)
+    assert (hit.evidence_class, hit.features["places_stated_ahead"].value) == (
+        "breach",
+        89,
+    )  # the first is stated to be older than the feed
 
 
 def test_an_amendment_to_more_joins_the_back():
     assert places(stated(9_000, moved=False, leaves=14).found())
+    assert places(stated(9_000, moved=False, leaves=9).found()) == []
 
 
 @look_alike("amendments that only make an order smaller and keep its place")
@@ -123,6 +135,79 @@ def test_a_coarse_clock_of_places_does_not_fire(older_us):
 )  # fmt: skip
 def test_what_is_no_instruction_in_a_book_known_whole_is_not_counted(columns):
     assert places(stated(9_000, **columns).found(IN_TIME)) == []
+
+
+def test_a_gateway_whose_clock_is_ahead_states_no_place():
+    scene = Scene()
+    for _ in range(90):
+        for account in (MM, X1, X2):
+            wait_us = -60 if account == MM else 12
+            scene.act(account, wait_us=wait_us, priority_ns=scene.now_ns)
+            scene.wait(10)
+    assert scene.found(IN_TIME) == []
+
+
+def test_like_is_held_against_like():
+    """All amendments are stated as of the order's entry, and only the affiliate amends."""
+    scene = stated(-12, makers=(X1, X2), count=90)
+    scene.rows = [r for r in scene.rows if r["kind"] == Kind.NEW or r["account"] == MM]
+    for row in scene.rows:
+        if row["kind"] == Kind.REPLACE:
+            row["priority_ns"] -= 10 * MS
+    assert places(scene.found(IN_TIME)) == []
+
+
+@pytest.mark.parametrize("columns", [{"tif": TimeInForce.IOC}, {"leaves": 0}])
+def test_what_cannot_rest_joins_no_queue(columns):
+    scene = Scene()
+    for _ in range(90):
+        for account in (MM, X1, X2):
+            older_us = 9_000 if account == MM else -12
+            place = {"priority_ns": scene.now_ns - 12 * US - older_us * US}
+            scene.act(account, **place, **columns)
+            scene.wait(10)
+    assert places(scene.found(IN_TIME)) == []
+
+
+def test_an_amendment_told_as_a_new_order_keeps_what_was_said_to_be_kept():
+    scene = stated(9_000)
+    for row in scene.rows:
+        if row["kind"] == Kind.REPLACE:
+            row |= {
+                "kind": Kind.NEW,
+                "replaces_lo": row["order_lo"],
+                "order_lo": row["order_lo"] + 5_000,
+            }
+    assert places(scene.found(KEEPS)) == []
+    (hit,) = places(scene.found())
+    assert way_of(hit) == "queue, amended"
+
+
+def test_places_before_others_have_shown_the_rule_are_told_once_they_have():
+    scene = stated(9_000, count=40)
+    scene.now_ns = START + 300 * SECOND
+    stated(-12, count=90, scene=scene)
+    (hit,) = scene.found(IN_TIME, until_s=600)
+    assert hit.features["places_stated_ahead"].value == 40
+    assert hit.window_start_ns < START + 300 * SECOND < hit.detected_ns
+    assert [hit] == scene.found(IN_TIME, until_s=600, size=1)
+
+
+def test_a_price_from_before_a_gap_says_nothing():
+    """Amendments that were lost in it moved the orders; the next ones only make them smaller."""
+    scene = Scene()
+    orders = {account: [scene.act(account) for _ in range(60)] for account in (MM, X1, X2)}
+    scene.rows.append({**scene.rows[-1], "order_lo": 9_999, "coverage": Coverage.INCOMPLETE})
+    scene.wait(1_000)
+    for account, each in orders.items():
+        for order in each:
+            older_us = 9_000 if account == MM else -12
+            scene.act(
+                account, Kind.REPLACE, fresh=False, order_lo=order, price=101, leaves=6,
+                leaves_before=10, priority_ns=scene.now_ns - 12 * US - older_us * US,
+            )  # fmt: skip
+            scene.wait(10)
+    assert places(scene.found(IN_TIME)) == []
 
 
 def test_within_the_clocks_or_by_chance_it_is_not_told():
@@ -154,15 +239,15 @@ def test_cuts_change_nothing_of_stated_places(size):
 
 @pytest.mark.parametrize(
     ("scene", "disclosures", "verdict", "ours"),
-    [(stated(-12), (IN_TIME,), "compliant", 0.0), (stated(9_000), (IN_TIME,), "breach", 0.5),
-     (stated(9_000), (), "undisclosed", 0.5), (stated(9_000), (KEEPS,), "compliant", 0.5),
+    [(stated(-12), (IN_TIME,), "compliant", 0.0), (stated(9_000), (IN_TIME,), "breach", 1.0),
+     (stated(9_000), (), "undisclosed", 1.0), (stated(9_000), (KEEPS,), "not_seen", None),
      (stated(-12, makers=(X1,)), (), "no_peer_control", 0.0), (Scene(), (), "not_seen", None)],
 )  # fmt: skip
 def test_stated_places_are_measured(scene, disclosures, verdict, ours):
     detector = UnequalAccess(PARAMS, TABLE)
     ends = {"kind": Kind.STATUS, "engine_ns": START + 300 * SECOND}
     detector.step(with_terms(batch_of([*scene.rows, ends], TABLE), *disclosures))
-    (row,) = (row for row in detector.measured() if row.way == "queue, stated")
+    (row,) = (row for row in detector.measured() if row.way == "queue, amended")
     assert (row.verdict, row.ours) == (verdict, ours)
 
 
@@ -233,6 +318,15 @@ def test_a_fill_before_a_younger_client_is_a_breach_where_it_was_said_to_stand_b
     assert hit.features["disclosed"].value == "behind_clients"
     assert hit.notify_clock == "asap"
     assert [ref.seq for ref in hit.evidence_refs] == [4]
+
+
+def test_no_more_is_told_than_clients_could_have_had():
+    market = Market()
+    market.new("MM", "sell", 5, 100)
+    market.new("A", "sell", 2, 100)
+    market.new("B", "buy", 5, 100, tif="IOC")
+    (hit,) = market.over().found(BEHIND)
+    assert hit.features["lots_before_clients"].value == 2
 
 
 @look_alike("fills before younger clients, where the affiliate was said to queue by time")

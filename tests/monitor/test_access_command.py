@@ -12,7 +12,7 @@ from monitor.cli import app
 
 WAYS = [
     "latency", "reject", "fee, maker", "fee, taker", "protection", "rate", "queue, filled",
-    "queue, stated", "stp",
+    "queue, entered", "queue, amended", "stp",
 ]  # fmt: skip
 
 
