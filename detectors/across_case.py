@@ -165,7 +165,8 @@ def is_telling(params: FrontRunningAcrossParams, case: Case) -> bool:
     """Return whether chance does not explain a case."""
     if case.actor == GROUP:
         return case.p <= params.chance
-    return case.p_hits <= params.chance and case.hits >= params.least_hits
+    least = max(params.least_hits, params.least_excess * case.expected)
+    return case.p_hits <= params.chance and case.hits >= least
 
 
 def is_complete(params: FrontRunningAcrossParams, case: Case) -> bool:

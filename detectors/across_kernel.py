@@ -66,11 +66,14 @@ def rates(  # noqa: PLR0917
 ) -> tuple[float, float]:  # fmt: skip
     """Return how often one executes at least so much, selling and buying, per ns.
 
-    The greater of the rate over all that is kept and that of the last `local_ns`.
+    The greater of the rate over all that is kept and that of the last `local_ns`; where all that is
+    kept came later, of that.
     """
     room = len(kept)
     if made >= room:
         since_ns = kept[made % room, E_CLOCK]
+        if at_ns <= since_ns:
+            at_ns = kept[(made - 1) % room, E_CLOCK] + 1
     sold = bought = sold_lately = bought_lately = 0
     for at in range(min(made, room)):
         other = kept[at]

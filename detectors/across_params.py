@@ -44,6 +44,15 @@ class FrontRunningAcrossParams(AheadOfClientsParams, frozen=True):
             "nothing links it with the platform's knowledge: once is a coincidence",
         ),
     ] = 2
+    least_excess: Annotated[
+        float,
+        Parameter(
+            "how many times what chance gives an owner that is not the group must have executed",
+            "ratio",
+            "four: who follows the signal that clients follow, and is sooner matched, is ahead of "
+            "them two or three times as often as his own rate gives",
+        ),
+    ] = 4.0
     max_cases: Annotated[
         int,
         Parameter(

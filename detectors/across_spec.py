@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running_across",
-    version=1,
+    version=2,
     title="Front running across instruments and accounts",
     scope="platform",
     evidence_class="indicator",
@@ -26,10 +26,11 @@ SPEC: Final = Spec(
         "that is kept, whichever is greater, in the time for which instructions of large "
         "episodes were in the gateway that UTC day. A case is told when so many hits, in the "
         "underlying or in all, or one as large, have a probability of at most `chance`; of an "
-        "owner that is not the group only the number counts, from `least_hits` on, and p is "
-        "multiplied by `accounts`. It is complete with a gain (markout, or unwind), or at "
-        "`plain_chance`. With it, the day's earlier cases of the same actor are told. Only "
-        "trades are looked at: they are what all instruments' feeds have in common."
+        "owner that is not the group only the number counts, from `least_hits` on and "
+        "`least_excess` times what chance gives, and p is multiplied by `accounts`. It is complete "
+        "with a gain (markout, or unwind), or at `plain_chance`. With it, the day's earlier cases "
+        "of the same actor are told. Only trades are looked at: they are what all instruments' "
+        "feeds have in common."
     ),
     legal_basis=(
         "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",

@@ -96,6 +96,17 @@ def rates(done, room, actor, at_ns, least):
     return tuple(told)
 
 
+def test_a_rate_as_of_before_all_that_is_kept_is_that_of_what_is_kept():
+    kept = np.zeros((4, EXECUTION_FIELDS), np.int64)
+    kept[:, across_kernel.E_CLOCK] = START + np.array([50, 20, 30, 40]) * SECOND
+    kept[:, across_kernel.E_ACTOR], kept[:, across_kernel.E_SIDE] = 7, 1
+    of_kept = (kept, np.ones((4, 2)), 5, START, 7)
+    sold, bought = across_kernel.rates(*of_kept, START + 10 * SECOND, 0.0, LOCAL)
+    assert bought == max(5 / (30 * SECOND + 1), 4 / LOCAL)
+    assert sold == 1 / (30 * SECOND + 1)
+    assert (sold, bought) == across_kernel.rates(*of_kept, START + 50 * SECOND + 1, 0.0, LOCAL)
+
+
 def run(trades, spans, large_ratio):
     """Reference: what was executed in clients' windows; and what the day's windows come to."""
     group, others, sizes, parents, usual = [], [], [], {}, 0.0

@@ -142,6 +142,9 @@ def test_an_owner_who_does_it_again_is_named_for_both(names):
     hits = strong(made.found())
     assert len(hits) == 2
     assert {hit.features["hits"].value for hit in hits} == {2}
+    by_chance = max(hit.features["hits"].baseline for hit in hits)
+    assert strong(made.found(least_excess=1.9 / by_chance))
+    assert strong(made.found(least_excess=2.1 / by_chance)) == []
 
 
 def test_parts_of_a_split_are_one_case():
