@@ -182,10 +182,10 @@ def _scan_instrument(  # noqa: PLR0917
                         TAKER if takes else MAKER, numbers, shares,
                     )  # fmt: skip
             continue
-        if kind == Kind.BOOK and ids[np.int64(order_lo[i] % np.uint64(IDS)), I_ID] == np.int64(
-            order_lo[i]
-        ):
-            ids[np.int64(order_lo[i] % np.uint64(IDS)), I_PRICE] = prices[i]
+        touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
+        known = touched[I_ID] == np.int64(order_lo[i])
+        if kind == Kind.BOOK and known:
+            touched[I_PRICE] = prices[i]
         if kind > Kind.TRIGGER:
             continue
         role, member, account = roles[i], members[i], accounts[i]
@@ -207,8 +207,6 @@ def _scan_instrument(  # noqa: PLR0917
         if kind == Kind.CANCEL and reason in _BY_THE_VENUE:
             came_ns = NULL  # no instruction of the account, whatever the stamp
         behind_afmm = in_line(own, came_ns, engine[i], role) if came_ns != NULL else False
-        touched = ids[np.int64(order_lo[i] % np.uint64(IDS))]
-        known = touched[I_ID] == np.int64(order_lo[i])
         if role not in (Role.AFFILIATED_MM, Role.EXTERNAL_MM) or account < 0:
             if known and enters:
                 touched[I_PRICE] = prices[i]

@@ -116,10 +116,9 @@ class Places(msgspec.Struct, frozen=True):
 
 def places_of(peers: Array, tallies: Array, amended: int, params: UnequalAccessParams) -> Places:
     """Return the day's orders, entered or amended; from the buckets kept of an instrument."""
-    theirs = peers.sum(axis=0, dtype=np.int64)[
-        :, P_JOINED + 2 * amended : P_AHEAD + 2 * amended + 1
-    ]
-    ours = tallies[:, B_JOINED + 2 * amended : B_JOINED + 2 * amended + 2].sum(axis=0)
+    by, to = P_JOINED + 2 * amended, B_JOINED + 2 * amended
+    theirs = peers.sum(axis=0, dtype=np.int64)[:, by : by + 2]
+    ours = tallies[:, to : to + 2].sum(axis=0)
     return Places(
         ours=int(ours[0]),
         ahead=int(ours[1]),
@@ -145,9 +144,6 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     lots: Array
     """Filled while others showed as much there."""
 
-    def __len__(self) -> int:
-        return len(self.code)
-
 
 def filled(batch: Batch) -> Filled:
     """Return where known others were passed over by the affiliate in continuous trading."""
@@ -158,8 +154,7 @@ def filled(batch: Batch) -> Filled:
         & (table["phase"] == Phase.CONTINUOUS)
         & (table["coverage"] == Coverage.COMPLETE)
     )
-    begins = np.ones(len(rows), bool)
-    begins[1:] = False
+    begins = np.arange(len(rows)) == 0
     for name in _INCIDENT:  # rows of one account and price stand together
         begins[1:] |= np.diff(table[name][rows]) != 0
     starts = np.flatnonzero(begins)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
@@ -23,7 +22,8 @@ from detectors.spoofing_rate import (
     is_refuted,
     tails,
 )
-from detectors.statistics import gamma_tail, poisson_tail, spent
+from detectors.spoofing_spec import SPEC
+from detectors.statistics import both_tail, poisson_tail, spent
 from detectors.trades import quantity, shown
 from detectors.untold import MOST, Untold
 from ingest.events import Batch
@@ -33,8 +33,6 @@ from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
 HOUR_S: Final = 3600.0
-LEAST: Final = 1e-300
-"""What stands for a p of nought in a logarithm."""
 MAX_ACCOUNTS: Final = 16
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
@@ -65,107 +63,7 @@ class Spoofing(Detector):
     []
     """
 
-    spec: ClassVar[Spec] = Spec(
-        id="spoofing",
-        version=11,
-        title="Spoofing and layering",
-        scope="instrument",
-        evidence_class="indicator",
-        scenarios=("spoofing",),
-        looks_for=(
-            "A cycle: the complex (netted over its accounts), or one of its accounts, shows more "
-            "on one side, in lots or in orders, than its habit of the last half hour, as its other "
-            "side stretches it, accounts for; is filled on the other side by others while that "
-            "stands; then most of the excess goes by choice (cancelled, or made small where it "
-            "stood), in orders that had come for it, and is not back after a second (settle_ms). "
-            "What the other side loses by choice in the same time, of what its fills left, is "
-            "taken off: a maker that steps back, or whose quotes go on and off, is no cycle. A "
-            "maker's sizes come and go and layers may be small beside them, "
-            "but they are more orders; those count, where fewer orders are fewer lots too. "
-            "Cycles within a few minutes are one episode; two or more prompt ones (soon after the"
-            " fill, of size that has not stood long) make a case, unless external makers' own "
-            "rate of cycles, or that of the instrument's episodes told as weak, makes that "
-            "likely; or the instrument's own rate does not agree (both p by Fisher's method: at "
-            "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
-            " says that size goes as often without a fill (also the complex's own size by itself, "
-            "at `own_p`; where cycles are on average smaller than `plain_size` it must agree, at "
-            "`rate_level`). All counts are of the last day (window_s). That rate: P(net withdrawal "
-            "| own fill on the other side) against P(net withdrawal | no fill) of the complex and "
-            "against external makers' after a fill, "
-            "among what stood about as long (Fisher's exact test in strata, in the clearer "
-            "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). A cycle at "
-            "which it passes is of a pattern: told though it is alone, and with it the lone ones "
-            "of the day before, which had been told as weak. So are large prompt cycles, of size "
-            "as usual again and more (or twice that, or four times): `least_large` of a day, more "
-            "than external makers' as large by the time that either was watched, and sooner after "
-            "fills than within the time that they stood (each p at most `each_p`, both together "
-            "`large_level`), unless as large size of its own goes as often without a fill. "
-            "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
-            "cancels are no withdrawal. Only the continuous phase. "
-            "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "
-            "not bear on it."
-        ),
-        legal_basis=(
-            "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
-            "VATP Guidelines 8.1-8.2: controls against manipulation; notify potential ones [V]",
-            "SFO s.274/295 false trading, for securities and futures only [M]",
-            "MAR Annex II (2016/522): orders with no intention of being executed [V]",
-        ),
-        look_alikes=(
-            "regular re-quoting on a timer",
-            "a maker's quotes hit on one side and skewed",
-            "maker that steps back on both sides after a fill",
-            "quotes that go on and off, of which a fill leaves little on one side",
-            "maker protection and disconnects",
-            "layers that are filled",
-            "size withdrawn with no fill on the other side",
-            "size that goes as often without a fill",
-            "a desk's sizes that come and go beside makers' that stand",
-            "size that mostly stays when the other side is filled",
-            "size that had long stood there",
-            "size that goes long after the fill, or that stood for minutes",
-            "small cycles of a desk whose lone ones are as frequent",
-            "a maker's sizes that come and go",
-            "a quote that is split and whole again",
-            "a few orders of a desk that does not quote",
-            "one withdrawal after a fill",
-            "two trades within the complex",
-            "auction or halt",
-        ),
-        blind_spots=(
-            "layers by an account registered as a client's (hidden_affiliates)",
-            "layers in another instrument than the fill",
-            "a few cycles a day, hours apart: each is told as weak",
-            "a few cycles that stand minutes, or half a minute after the fill: told as weak",
-            "small cycles after as many lone ones, which are then the desk's habit",
-            "two cycles among an instrument's first filled surges of a day: mostly told as weak",
-            "one order a cycle that is small beside the sizes its maker shows",
-        ),
-        runbook=(
-            (
-                "Replay the book from window_start_ns to window_end_ns: order_ids on "
-                "`features.side` are the layers; what stood on the other side, and who was filled?"
-            ),
-            (
-                "Read `features.size_ratio` and `features.withdrawn_ratio` against the account's "
-                "habit of the hour before window_start_ns: does it ever show such size otherwise?"
-            ),
-            (
-                "Compare `features.fill_to_withdrawal` with engine_ns of the fills in trade_ids, "
-                "and with the outside price 5 s on each side: did anything else move?"
-            ),
-            (
-                "Read `features.withdrawn_after_fill` against its baseline and "
-                "`features.peer_cycles`, the day up to detected_ns: do external makers do so too?"
-            ),
-            (
-                "Ask for algo_id, user and session of order_ids over the episode: one strategy on "
-                "both sides, or two desks that do not know of each other?"
-            ),
-        ),
-        needs=("account", "side", "price", "quantity", "leaves", "order_id", "engine_ns"),
-        wants=("reason", "display", "tif", "replaces"),
-    )
+    spec: ClassVar[Spec] = SPEC
     Params: ClassVar[type[Params]] = SpoofingParams
     layout: ClassVar[Layout] = {
         **Episodes.layout,
@@ -260,7 +158,7 @@ class Spoofing(Detector):
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
-        together = gamma_tail(2, -math.log(max(chance, LEAST)) - math.log(max(p, LEAST)))
+        together = both_tail(chance, p)
         # External makers whose size never goes say how it differs from the complex's, not why.
         own_p, alone = is_refuted(tallies[clearer], self._params.own_p, self._params.least_trials)
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance

@@ -18,7 +18,7 @@ import numpy as np
 from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import PEER_CYCLES, SIZES, is_refuted
-from detectors.statistics import binomial_tail, gamma_tail
+from detectors.statistics import binomial_tail, both_tail, gamma_tail
 from ingest.axes import Rows
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -103,8 +103,8 @@ class LargeCycles:
                 continue
             if any(is_refuted(each, params.own_p, params.least_trials)[1] for each in tallies):
                 continue
-            both = gamma_tail(2, -math.log(max(often, 1e-300)) - math.log(max(soon, 1e-300)))
-            yield AsLarge(size, len(nats), peers, min(1.0, tried * both))
+            p = min(1.0, tried * both_tail(often, soon))
+            yield AsLarge(size, len(nats), peers, p)
 
     def snapshot(self) -> Snapshot:
         """Return the cycles kept; of an instrument together, in order."""

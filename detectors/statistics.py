@@ -17,6 +17,8 @@ from ingest.events import Array
 
 _MASK: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
+LEAST: Final = 1e-300
+"""What stands for a p of nought in a logarithm."""
 
 
 def uniform(*words: int) -> float:
@@ -66,6 +68,15 @@ def gamma_tail(terms: int, total: float) -> float:
     (1.0, 0.017479)
     """
     return float(gammaincc(terms, total)) if total > 0 else 1.0
+
+
+def both_tail(one: float, other: float) -> float:
+    """Return P(two independent tests come to as little together, when both are null); Fisher.
+
+    >>> round(both_tail(0.05, 0.05), 6), both_tail(1.0, 1.0)
+    (0.017479, 1.0)
+    """
+    return gamma_tail(2, -math.log(max(one, LEAST)) - math.log(max(other, LEAST)))
 
 
 def truncated_tail(tests: int, most: float, total: float) -> float:
