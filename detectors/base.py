@@ -16,6 +16,7 @@ from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.parameter import Parameter
 from ingest.sections import Layout
+from ingest.signs import Sign
 from ingest.state import Snapshot
 
 __all__ = [
@@ -153,6 +154,8 @@ class Detector(ABC):
 
     spec: ClassVar[Spec]
     Params: ClassVar[type[Params]]
+    hears: ClassVar[Sequence[str]] = ()
+    """Of platform scope: the detectors whose signs it takes, by id."""
     layout: ClassVar[Layout]
     """How each array of `snapshot` is keyed by instrument; parts bring their own layouts."""
 
@@ -182,6 +185,10 @@ class Detector(ABC):
         By default a week, the longest window in use. Raw records are kept for as long.
         """
         return WEEK_NS
+
+    def signs(self) -> Sequence[Sign]:
+        """Return, once, what the steps since the last call measured that platform scope may use."""
+        return ()
 
     @property
     def overflow(self) -> int:

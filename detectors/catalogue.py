@@ -8,6 +8,7 @@ from typing import Final
 from detectors.base import Detector
 from detectors.client_interaction import ClientInteraction
 from detectors.client_priority import ClientPriority
+from detectors.conduct_across import ConductAcross
 from detectors.front_running import FrontRunning
 from detectors.front_running_across import FrontRunningAcross
 from detectors.hidden_affiliates import HiddenAffiliates
@@ -27,6 +28,7 @@ from detectors.wash_trading import WashTrading
 DETECTORS: Final[Mapping[str, type[Detector]]] = {
     "client_interaction": ClientInteraction,
     "client_priority": ClientPriority,
+    "conduct_across": ConductAcross,
     "front_running": FrontRunning,
     "front_running_across": FrontRunningAcross,
     "hidden_affiliates": HiddenAffiliates,

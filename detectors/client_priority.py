@@ -48,7 +48,7 @@ class ClientPriority(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_priority",
-        version=4,
+        version=5,
         title="Client priority",
         scope="instrument",
         evidence_class="breach",
@@ -62,7 +62,8 @@ class ClientPriority(Detector):
             "alert an instrument and UTC day. arrival_inversion: a client instruction reached "
             "the gateway more than δ before a group instruction for the same side, the group's "
             "was matched first and took quantity that the client's would have taken, and the "
-            "client was filled less or worse; both aggressive, or both resting at one price. "
+            "client was filled less or worse; both aggressive, or both resting at one price; where "
+            "the client's waited held_ms or more it is trading_ahead of a held order too. "
             "Each lot so filled is due to one client order, by place in the queue. Unknown "
             "accounts are judged both ways, as weak, after the known. Exempt, each by a rule of "
             "the venue, and counted: hidden quantity (never owed priority), the incoming owner's "

@@ -56,6 +56,8 @@ class Displacement(msgspec.Struct, frozen=True, kw_only=True):
     """Half ticks times lots lost on those."""
     gap_ns: int = 0
     """By how much the client's instruction arrived first; 0 when that is not the point."""
+    held_ns: int = 0
+    """From the arrival of the client's instruction to its matching, likewise."""
     older: int = 0
     class_time: int = 0
     arrival_inversions: int = 0
@@ -142,6 +144,7 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int, level: float) -> Dis
             if row.client_price != NULL
         ),
         gap_ns=gap_ns,
+        held_ns=one.done_ns - one.client_received_ns,
         arrival_inversions=1,
         incomplete=bool(one.incomplete),
         overtaken=(one.exposed, one.exposed_all, one.hits, one.others_hits),

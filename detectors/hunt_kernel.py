@@ -77,6 +77,7 @@ from detectors.hunt_state import (
     R_FILLED,
     R_FROM_NS,
     R_INSTRUMENT,
+    R_KNOWN_NS,
     R_LAST_NS,
     R_NUMBER,
     R_PEAK,
@@ -143,6 +144,7 @@ def _due(  # noqa: PLR0917
         run = runs[at]
         out[written] = run
         out[written, R_INSTRUMENT] = x  # in the state no row tells its code: that may change
+        out[written, R_KNOWN_NS] = now_ns
         for back in range(min(own[H_LEGS], LEGS), 0, -1):
             leg = legs[(own[H_LEGS] - back) % LEGS]
             if leg[L_RUN] == run[R_NUMBER]:

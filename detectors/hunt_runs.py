@@ -79,6 +79,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """First trigger."""
     last_ns: int
     """Last trigger."""
+    known_ns: int
+    """Event time of the record by which its horizon had passed."""
     touch: int | None
     """What the push had to take first, before its first order, ticks."""
     extreme: int
@@ -278,6 +280,7 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             from_ns=run[k.R_FROM_NS],
             triggered_ns=run[k.R_FIRST_NS],
             last_ns=run[k.R_LAST_NS],
+            known_ns=run[k.R_KNOWN_NS],
             touch=None if touch == NULL else touch,
             extreme=run[k.R_EXTREME],
             orders=run[k.R_ORDERS],

@@ -46,6 +46,7 @@ from detectors.layers_state import (
     R_HIT_PRICE,
     R_HITS,
     R_INSTRUMENT,
+    R_KNOWN_NS,
     R_LAYERS,
     R_MEASURE,
     R_ON_NS,
@@ -372,7 +373,7 @@ def settle(  # noqa: PLR0917
                 row = out[written]
                 row[:] = 0
                 _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
-                row[R_SIZE] = size
+                row[R_SIZE], row[R_KNOWN_NS] = size, before_ns
                 row[R_WATCHED] = watched[:, W_MAKERS].sum()
                 row[R_SAMPLED_NS] = watched[:, W_NS].sum()
                 for peer in range(1, PARTIES):

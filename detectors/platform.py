@@ -13,7 +13,8 @@ from detectors.raw_store import RawStore
 from ingest.errors import SnapshotError, SourceError
 from ingest.events import NULL, Batch, concatenate, empty
 from ingest.instruments import Instruments
-from ingest.state import Snapshot, pack, unpack
+from ingest.signs import Sign, in_order
+from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
 from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
 
 Step = Callable[[Detector, Batch], Sequence[Finding]]
@@ -41,7 +42,8 @@ class PlatformStage:
     """Steps the detectors of platform scope once every shard has passed a boundary.
 
     They get the trades of all shards before it as one batch of the `SUMMARY` columns, each
-    instrument's together in seq order, with the boundary as its `watermark_ns`. In whatever order
+    instrument's together in seq order, with the boundary as its `watermark_ns`, and the signs
+    before it, by event time. In whatever order
     shards' summaries come, each shard's own in order, findings are the same, but for trades that
     are late: those that lie before a boundary that has been stepped already. They are counted
     here and handed on with their true clock; a detector knows them by the watermark of its last
@@ -82,6 +84,7 @@ class PlatformStage:
         self._marks = {shard: _Mark(NULL, idle=False) for shard in shards}
         self._boundary_ns = NULL
         self._waiting: list[Batch] = []
+        self._signs: list[Sign] = []
         self.raw = RawStore(instruments, max_bytes=raw_bytes)
         self.dealt_anew = False
         """Whether the state restored was of other shards: of another number of partitions."""
@@ -143,6 +146,8 @@ class PlatformStage:
         if len(summary.rows):
             self.late += int(np.count_nonzero(summary.rows["clock_ns"] < self._boundary_ns))
             self._waiting.append(summary.rows)
+        self.late += sum(each.clock_ns < self._boundary_ns for each in summary.signs)
+        self._signs.extend(summary.signs)
         boundary_ns = self._passed()
         if boundary_ns <= self._boundary_ns:
             return [], self.raw.find(())
@@ -155,6 +160,8 @@ class PlatformStage:
 
     def _step(self, boundary_ns: int, step: Step) -> tuple[Sequence[Finding], Batch]:
         batch = self._before(boundary_ns)
+        batch.signs = in_order(each for each in self._signs if each.clock_ns < boundary_ns)
+        self._signs = [each for each in self._signs if each.clock_ns >= boundary_ns]
         self.raw.add(batch)
         findings = [f for detector in self.detectors for f in step(detector, batch)]
         evidence = self.raw.find(ref for finding in findings for ref in finding.all_refs)
@@ -185,6 +192,7 @@ class PlatformStage:
         )
         return {
             "rows": np.frombuffer(rows, np.uint8),
+            "signs": pack_exact(self._signs),
             "state": pack(state),
             **{f"raw/{name}": array for name, array in self.raw.snapshot().items()},
         }
@@ -203,6 +211,7 @@ class PlatformStage:
         except SourceError as error:
             raise SnapshotError(f"platform state: {error}") from error
         self._waiting = [rows] if len(rows) else []
+        self._signs = unpack_exact(snapshot["signs"], list[Sign])
         self.dealt_anew = state.marks.keys() != self._marks.keys()
         if self.dealt_anew:
             # Every shard begins again from what all had passed, and says anew whether it is idle.

@@ -39,6 +39,7 @@ COUNTERFACTUAL: Final = (
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
 )
 MAX_ACCOUNTS: Final = 17
+MS: Final = 1_000_000
 _RATE: Final = ("exposed", "exposed_all", "overtaken", "overtaken_by_others")
 
 
@@ -46,7 +47,7 @@ def count(sums: dict[str, int], fact: Displacement) -> None:
     """Add an incident to an episode's sums."""
     for name, amount in fact.counts.items():
         sums[name] = sums.get(name, 0) + amount
-    for name in ("role", "gap_ns"):
+    for name in ("role", "gap_ns", "held_ns"):
         sums[name] = max(sums.get(name, 0), getattr(fact, name))
     for name, amount in zip(_RATE, fact.overtaken, strict=True):
         sums[name] = max(sums.get(name, 0), amount)
@@ -75,8 +76,10 @@ def finding(
     if condition in (PROVED, TIMING, OFTEN):
         evidence = "proved" if condition == PROVED else "supported"
     jumps = sums["older"] + sums["class_time"]
+    held = sums["held_ns"] >= params.held_ms * MS
     facets = [name for name, n in (
         ("queue_jump", jumps), ("arrival_inversion", sums["arrival_inversions"]),
+        ("trading_ahead", held),
     ) if n]  # fmt: skip
     features = {
         name: Feature(sums[name], "count") for name in ("older", "younger", "arrival_inversions")
@@ -92,6 +95,7 @@ def finding(
     )
     if sums["arrival_inversions"]:
         features["largest_gap"] = Feature(sums["gap_ns"], "ns", params.clock_uncertainty_ns)
+        features["longest_hold"] = Feature(sums["held_ns"], "ns", params.held_ms * MS)
     if condition == OFTEN:
         features |= _rate(params, *(sums[name] for name in _RATE))
     if condition != PROVED:

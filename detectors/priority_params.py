@@ -27,6 +27,15 @@ class ClientPriorityParams(Params, frozen=True):
             "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
         ),
     ] = 100_000
+    held_ms: Annotated[
+        int,
+        Parameter(
+            "time from a client's arrival to its matching from which an inversion is also trading "
+            "ahead of a held order",
+            "ms",
+            "beyond what passing a gateway takes; whoever holds it, and as long as others' or not",
+        ),
+    ] = 50
     unordered_ratio: Annotated[
         float,
         Parameter(

@@ -21,6 +21,7 @@ from detectors.fading_episode import (
 )
 from detectors.fading_kernel import COLUMNS, scan
 from detectors.fading_params import KEPT_BUCKETS, QuoteFadingParams
+from detectors.fading_sign import measure_of, signs_of
 from detectors.fading_state import (
     BUCKET,
     BUCKET_HITS,
@@ -50,6 +51,7 @@ from ingest.events import Array, Batch
 from ingest.hashing import hash_id
 from ingest.instruments import Instruments
 from ingest.sections import Layout
+from ingest.signs import Sign
 from ingest.state import Snapshot, pack_exact, unpack_exact
 
 SECOND: Final = 1_000_000_000
@@ -94,7 +96,7 @@ class QuoteFading(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="quote_fading",
-        version=5,
+        version=6,
         title="Quote fading",
         scope="instrument",
         evidence_class="indicator",
@@ -195,6 +197,7 @@ class QuoteFading(Detector):
         self._instruments = instruments
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._clearest: dict[int, Clearest] = {}
+        self._signs: list[Sign] = []
         self._bucket_ns = params.bucket_s * SECOND
         self._numbers = np.array(
             [
@@ -234,9 +237,28 @@ class QuoteFading(Detector):
                 kept["fading_tallies"], kept["fading_hits"], kept["fading_lost"],
             )  # fmt: skip
             if row < len(batch):
-                findings.extend(self._test(int(batch["instrument"][row])))
+                code = int(batch["instrument"][row])
+                new = int(kept["fading"][code, BUCKET_HITS])
+                findings.extend(self._test(code))
+                self._signs += self._new_signs(code, new, int(batch["clock_ns"][row]))
         findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
         return findings
+
+    def signs(self) -> Sequence[Sign]:
+        """Return what the latest client orders withdrawn from make of those of late."""
+        signs, self._signs = self._signs, []
+        return signs
+
+    def _new_signs(self, code: int, new: int, known_ns: int) -> Iterator[Sign]:
+        """Return those of a bucket's client orders that were withdrawn from, told or not."""
+        ring: Array = self._kept["fading_hits"][code]
+        made = int(self._kept["fading"][code, N_HITS])
+        cited = int(self._kept["fading_cited"][code])
+        hits = [(ring[n % HITS].tolist(), n < cited) for n in range(made - min(new, HITS), made)]
+        seen = measure_of(self._kept["fading_tallies"][code])
+        if seen is not None:
+            name = self._instruments[code].instrument
+            yield from signs_of(self.spec.id, name, seen, hits, known_ns)
 
     def _test(self, code: int) -> Iterator[Finding]:
         """Judge an instrument's bucket that is over."""

@@ -24,6 +24,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Its share of the instrument's volume from its first to its last trade."""
     net_ratio: float
     """Largest net position of a member over the volume: 0 all came back, 1 nothing did."""
+    quoted_ratio: float
+    """Share of the meetings that are of a maker's standing order and of who took it."""
 
 
 def count(episode: Episode, trades: Trades, sign: int) -> None:
@@ -45,6 +47,7 @@ def count(episode: Episode, trades: Trades, sign: int) -> None:
     for name, amount in (
         ("trades", len(lots)),
         ("met", len(lots) - int(np.count_nonzero(trades["again"]))),
+        ("quoted", int(np.count_nonzero(trades["quoted"] & (trades["again"] == 0)))),
         ("lots", sum(lots)),
         ("notional", sum(a * b for a, b in zip(lots, ticks, strict=True))),
     ):
@@ -61,6 +64,7 @@ def measure(episode: Episode) -> Size:
         turns=sums["met"] // members,
         share_ratio=min(1.0, lots / volume),
         net_ratio=net / lots if lots else 0.0,
+        quoted_ratio=sums["quoted"] / sums["met"] if sums["met"] else 0.0,
     )
 
 
@@ -94,6 +98,7 @@ def features(
         "notional": money(instruments, code, sums["notional"]),
         "volume_share": Feature(rounded(size.share_ratio), "ratio", params.material_share_ratio),
         "net_ratio": Feature(rounded(size.net_ratio), "ratio"),
+        "quoted": Feature(rounded(size.quoted_ratio), "ratio", params.quoted_ratio),
         "busted_trades": Feature(sums.get("busted", 0), "count"),
     }
     if instruments[code].kind != "unique":

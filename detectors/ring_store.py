@@ -11,7 +11,7 @@ import numpy as np
 from detectors.ring_lane import TRADE, Lane, Trades
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
-from ingest.events import NO_CODE, NULL, Array, Batch, Coverage, Kind
+from ingest.events import NO_CODE, NULL, Array, Batch, Coverage, Kind, Role
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -25,6 +25,7 @@ BUST: Final = np.dtype(
         ("trade_lo", np.uint64),
     ]
 )
+MAKERS: Final = (int(Role.EXTERNAL_MM), int(Role.AFFILIATED_MM))
 
 
 class TradeStore:
@@ -101,6 +102,7 @@ class TradeStore:
             "buyer": buyers[ring_able],
             "incomplete": (batch["coverage"][kept] != Coverage.COMPLETE) | late,
             "side": batch["side"][kept],
+            "quoted": _quoted(batch, kept),
             "lots": lots[ring_able],
             "ticks": batch["price"][kept],
             "cum_lots": cum[ring_able],
@@ -223,6 +225,17 @@ class TradeStore:
         for name in BUST.names or ():
             busts[name] = _column(snapshot, f"bust_{name}")
         self._pending_busts = [busts]
+
+
+def _quoted(batch: Batch, rows: Array) -> Array:
+    """Return of which trades the order that stood is a maker's and the one that took is nobody's.
+
+    Who takes meets whoever quotes best: it is the venue that chose.
+    """
+    side = batch["side"][rows]
+    bought, sold = (np.isin(batch[f"{way}_role"][rows], MAKERS) for way in ("buy", "sell"))
+    quoted: Array = np.where(side > 0, sold & ~bought, (side < 0) & bought & ~sold)
+    return quoted
 
 
 def _busts(batch: Batch, rows: Array) -> Array:

@@ -10,7 +10,7 @@ from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
 from detectors.layers_state import PARTS
 from detectors.spoofing_cycle import Cycle
-from detectors.spoofing_large import AsLarge, LargeCycles
+from detectors.spoofing_large import AsLarge, LargeCycles, measure_of
 from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import (
     OWN_CALM,
@@ -29,6 +29,7 @@ from detectors.untold import MOST, Untold
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
+from ingest.signs import MOST_SEQS, Sign
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -79,6 +80,7 @@ class Spoofing(Detector):
         self._untold = Untold(params.window_s * SECOND)
         self._layers = Layers(len(instruments), params)
         self._large = LargeCycles(params)
+        self._signs: list[Sign] = []
 
     @property
     def overflow(self) -> int:
@@ -93,6 +95,27 @@ class Spoofing(Detector):
         findings.extend(self._closing(episode) for episode in self._episodes.close_before(batch))
         return findings
 
+    def signs(self) -> Sequence[Sign]:
+        """Return what the latest large cycles say of the day's, told or not."""
+        signs, self._signs = self._signs, []
+        return signs
+
+    def _sign(self, cycle: Cycle, tests: Sequence[AsLarge], *, told: bool) -> Sign:
+        return Sign(
+            detector=self.spec.id,
+            scenario="spoofing",
+            instrument=self._instruments[cycle.instrument].instrument,
+            clock_ns=cycle.known_ns,
+            measures=tuple(measure_of(test) for test in tests),
+            grade=cycle.size,
+            told=told,
+            incomplete=cycle.incomplete,
+            begin_ns=cycle.from_ns,
+            end_ns=cycle.fall_ns,
+            accounts=cycle.accounts,
+            seqs=cycle.seqs[:MOST_SEQS],
+        )
+
     def _cycle(self, cycle: Cycle) -> Iterator[Finding]:
         key, place = (cycle.instrument,), "bought" if cycle.side > 0 else "sold"
         over = self._episodes.expire(key, cycle.due_ns)
@@ -100,8 +123,12 @@ class Spoofing(Detector):
             yield self._closing(over)
         known = self._episodes.get(key)
         told = known.sums if known is not None else {}
+        tests = self._large.take(cycle) if self._is_prompt(cycle) else []
         if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
-            return  # the same withdrawal, of an account and of the complex, or in both measures
+            # The same withdrawal, of an account and of the complex, or in both measures.
+            if tests:
+                self._signs.append(self._sign(cycle, tests, told=self._is_case(told)))
+            return
         episode, _ = self._episodes.fact(
             key,
             seq=cycle.seqs[0],
@@ -114,16 +141,17 @@ class Spoofing(Detector):
         sums[f"{place}_ns"], sums[place] = cycle.due_ns, cycle.fall_ns
         _count(sums, cycle)
         sums.setdefault("prompt", 0)
-        as_large = None
         if self._is_prompt(cycle):
-            as_large = self._large.take(cycle)
             sums["prompt"] += 1
             sums["most_size"] = max(sums.get("most_size", 0), cycle.size)
             sums.setdefault("first_fall_ns", cycle.fall_ns)
             sums["last_fall_ns"] = cycle.fall_ns
         self._judge(sums, cycle)
+        as_large = self._large.telling(tests, cycle.size)
         if as_large is not None:
             _note(sums, as_large)
+        if tests:
+            self._signs.append(self._sign(cycle, tests, told=self._is_case(sums)))
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
         if sums["significant"] or as_large is not None:

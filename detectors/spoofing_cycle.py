@@ -31,6 +31,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     rise_ns: int
     fall_ns: int
     due_ns: int
+    known_ns: int
+    """Event time of the instrument's record that showed it."""
     ratio: int
     """What was withdrawn net, beyond what the other side lost likewise, over what is usual; in
     `PARTS`."""
@@ -84,6 +86,7 @@ def read(row: list[int], params: SpoofingParams) -> Cycle:
         rise_ns=row[k.R_RISE_NS],
         fall_ns=row[k.R_FALL_NS],
         due_ns=row[k.R_DUE_NS],
+        known_ns=row[k.R_KNOWN_NS],
         ratio=row[k.R_RATIO],
         size_ratio=row[k.R_PEAK] / row[k.R_USUAL],
         size=row[k.R_SIZE],

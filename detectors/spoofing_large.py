@@ -9,7 +9,7 @@ for that alone: besides, size must go sooner after fills than within the time th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -21,6 +21,7 @@ from detectors.spoofing_rate import PEER_CYCLES, SIZES, is_refuted
 from detectors.statistics import binomial_tail, both_tail, gamma_tail
 from ingest.axes import Rows
 from ingest.sections import Layout
+from ingest.signs import Measure, Rate, Surprise
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -42,8 +43,16 @@ class AsLarge(msgspec.Struct, frozen=True):
     """Class of the least size that counts."""
     cycles: int
     peer_cycles: int
+    often: float
+    """p of so many of them, beside external makers'."""
+    soon: float
+    """p of going so soon after fills."""
+    nats: float
+    """The sum of -ln p of that."""
+    share: float
+    """Part of the time that was watched, the group's and external makers', that is the group's."""
     p: float
-    """Of so many, and so soon after fills, over the sizes tried."""
+    """Of both together, over the sizes tried."""
 
 
 def nats_of(cycle: Cycle) -> float:
@@ -55,6 +64,20 @@ def nats_of(cycle: Cycle) -> float:
     stood_ns = max(cycle.fall_ns - cycle.on_ns, 1)
     part = min(1.0, max(cycle.fall_ns - cycle.hit_ns, SOONEST_NS) / stood_ns)
     return -math.log(max(1.0 - (1.0 - part) ** max(1, cycle.hits), LEAST_P))
+
+
+def measure_of(test: AsLarge) -> Measure:
+    """Return a test as what it sums, for platform scope."""
+    by_time = test.share / max(1.0 - test.share, 1e-9)
+    return Measure(
+        grade=test.size,
+        cases=test.cycles,
+        expected=(test.peer_cycles + 1) * by_time,
+        legs=(
+            Rate(name="as_many", cases=test.cycles, others=test.peer_cycles, share=test.share),
+            Surprise(name="as_soon", tests=test.cycles, most=1.0, nats=test.nats),
+        ),
+    )
 
 
 class LargeCycles:
@@ -69,10 +92,10 @@ class LargeCycles:
         self._params = params
         self._of: dict[int, list[list[int]]] = {}
 
-    def take(self, cycle: Cycle) -> AsLarge | None:
-        """Count a prompt cycle; return the clearest test that passes, of sizes up to its own."""
+    def take(self, cycle: Cycle) -> Sequence[AsLarge]:
+        """Count a prompt cycle; return the tests of those of the day, by their least size."""
         if not cycle.size:
-            return None
+            return []
         held = self._of.setdefault(cycle.instrument, [])
         row = [cycle.instrument, cycle.fall_ns, cycle.size, round(MICRO * nats_of(cycle))]
         settle_ns = self._params.settle_ms * MICRO
@@ -83,28 +106,38 @@ class LargeCycles:
             held.append(row)
         since_ns = cycle.fall_ns - self._params.window_s * SECOND
         held[:] = [each for each in held if each[_FALL_NS] >= since_ns][-MOST:]
-        passed = [one for one in self._tests(cycle, held) if one.p <= self._params.large_level]
+        return list(self._tests(cycle, held))
+
+    def telling(self, tests: Sequence[AsLarge], size: int) -> AsLarge | None:
+        """Return the clearest of the tests by which a cycle of a size is one of a pattern."""
+        params = self._params
+        passed = [
+            one
+            for one in tests
+            if one.size <= size
+            and one.cycles >= params.least_large
+            and max(one.often, one.soon) <= params.each_p
+            and one.p <= params.large_level
+        ]
         return min(passed, key=lambda one: (one.p, one.size), default=None)
 
     def _tests(self, cycle: Cycle, held: list[list[int]]) -> Iterator[AsLarge]:
         params, tried = self._params, SIZES - 1
         peers_ns = cycle.watched * params.sample_s * SECOND
-        for size in range(1, cycle.size + 1):
+        for size in range(1, max(each[_SIZE] for each in held) + 1):
             nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]
-            if len(nats) < params.least_large:
-                continue
             tallies = cycle.tallies[:, size:].sum(axis=1)
+            # In both measures, as own ones count that were seen in either.
             peers = int(tallies[..., PEER_CYCLES].sum(axis=1).max())
             # One cycle more than seen: external makers are never taken to have none.
             share = cycle.sampled_ns / max(cycle.sampled_ns + peers_ns, 1)
             often = binomial_tail(len(nats), len(nats) + peers + 1, share)
-            soon = gamma_tail(len(nats), math.fsum(nats))
-            if max(often, soon) > params.each_p:
-                continue
+            total = math.fsum(nats)
+            soon = gamma_tail(len(nats), total)
             if any(is_refuted(each, params.own_p, params.least_trials)[1] for each in tallies):
                 continue
             p = min(1.0, tried * both_tail(often, soon))
-            yield AsLarge(size, len(nats), peers, p)
+            yield AsLarge(size, len(nats), peers, often, soon, total, share, p)
 
     def snapshot(self) -> Snapshot:
         """Return the cycles kept; of an instrument together, in order."""

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="spoofing",
-    version=11,
+    version=12,
     title="Spoofing and layering",
     scope="instrument",
     evidence_class="indicator",

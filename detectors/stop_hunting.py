@@ -15,6 +15,7 @@ from detectors.hunt_together import strange_of
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
+from ingest.signs import MOST_SEQS, Measure, Sign, Surprise
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -46,7 +47,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=10,
+        version=11,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -182,6 +183,7 @@ class StopHunting(Detector):
             self._horizon_ns,
         )
         self._rates = HuntRates()
+        self._signs: list[Sign] = []
 
     @property
     def overflow(self) -> int:
@@ -238,6 +240,8 @@ class StopHunting(Detector):
         strange = (run.group or runs) and chance.case <= limit_of(run, tally, params)
         open_.family(group=run.group).count(chance.joint, self._share(group=run.group))
         often = run.group and self._often(run, open_, tally, case=strange)
+        if run.group:
+            self._signs.append(self._sign(run, tally, chance.joint, told=strange))
         if strange or (run.group and run.caught):
             yield of_run(
                 self.spec,
@@ -254,6 +258,30 @@ class StopHunting(Detector):
         if not strange:
             yield from self._with_others(run, open_, tally, chance.joint, deadline_ns)
         yield from self._together(open_, deadline_ns)
+
+    def signs(self) -> Sequence[Sign]:
+        """Return what the group's latest runs make of those of the day, told or not."""
+        signs, self._signs = self._signs, []
+        return signs
+
+    def _sign(self, run: Run, tally: Tally, chance: float, *, told: bool) -> Sign:
+        most = self._params.strange_chance
+        of_runs = Surprise(name="as_strange", tests=tally.runs, most=most, nats=tally.surprise)
+        seen = Measure(grade=1, cases=tally.strange, expected=most * tally.runs, legs=(of_runs,))
+        return Sign(
+            detector=self.spec.id,
+            scenario=self.spec.scenarios[0],
+            instrument=self._instruments[run.instrument].instrument,
+            clock_ns=run.known_ns,
+            measures=(seen,),
+            grade=int(chance <= most),
+            told=told or tally.told > 0,
+            incomplete=run.incomplete,
+            begin_ns=run.from_ns,
+            end_ns=run.last_ns,
+            accounts=tuple(movers_of(run)),
+            seqs=tuple(legs_of(run)[:MOST_SEQS]),
+        )
 
     def _with_others(
         self, run: Run, day: Day, tally: Tally, chance: float, now_ns: int

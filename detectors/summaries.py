@@ -1,7 +1,8 @@
-"""The summariser: the trades of a shard's released batches, minute by minute of event time."""
+"""The summariser: trades and signs of a shard's batches, minute by minute of event time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -11,7 +12,8 @@ import polars as pl
 from ingest.errors import SnapshotError, SourceError
 from ingest.events import NULL, Array, Batch, Kind, empty
 from ingest.instruments import Instruments
-from ingest.state import Snapshot, pack, unpack
+from ingest.signs import Sign, in_order
+from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
 from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
 
 __all__ = ["MINUTE_NS", "SUMMARY", "Summariser", "Summary"]
@@ -31,9 +33,9 @@ class _State(msgspec.Struct, frozen=True):
 class Summariser:
     """Collects trades and hands them on once a boundary of event time has been passed.
 
-    State: the trades since the last boundary, 214 B and the raw record each, and `SMALL_TOTAL`
-    rows of small batches. A closing is decided by `close`; its boundary alone, given to `close_at`
-    at the same place of the feed, repeats it to the byte.
+    State: the trades and signs since the last boundary, 214 B and the raw record each of a trade,
+    and `SMALL_TOTAL` rows of small batches. A closing is decided by `close`; its boundary alone,
+    given to `close_at` at the same place of the feed, repeats it to the byte.
 
     Parameters
     ----------
@@ -77,6 +79,7 @@ class Summariser:
         self._rows = 0
         self._small: list[Batch] = []
         self._small_rows = 0
+        self._signs: list[Sign] = []
         self._last_ns = NULL
         self._idle = False
 
@@ -104,6 +107,10 @@ class Summariser:
         self._small_rows += len(batch)
         if self._small_rows >= SMALL_TOTAL:
             self._gather()
+
+    def note(self, signs: Iterable[Sign]) -> None:
+        """Take what a detector of instrument scope measured in the batch that was taken last."""
+        self._signs.extend(signs)
 
     def _gather(self) -> None:
         """Copy the trades of small batches."""
@@ -167,7 +174,9 @@ class Summariser:
             until_ns=boundary_ns,
             idle=idle,
             rows=self._release(boundary_ns),
+            signs=in_order(each for each in self._signs if each.clock_ns < boundary_ns),
         )
+        self._signs = [each for each in self._signs if each.clock_ns >= boundary_ns]
         self._last_ns, self._idle = boundary_ns, idle
         return summary
 
@@ -220,6 +229,7 @@ class Summariser:
         rows = encode_rows(Batch(columns, self._instruments, raw=raw))
         return {
             "rows": np.frombuffer(rows, np.uint8),
+            "signs": pack_exact(sorted(self._signs, key=lambda each: each.instrument)),
             "state": pack(_State(self._last_ns, self._idle)),
         }
 
@@ -241,6 +251,7 @@ class Summariser:
                 "trades not yet summed up must have raw records as configured, "
                 f"{'none' if rows.raw is None else 'some'} found"
             )
+        self._signs = unpack_exact(snapshot["signs"], list[Sign])
         self._small, self._small_rows, self._rows = [], 0, 0
         self._make_room(len(rows))
         for name, column in self._columns.items():

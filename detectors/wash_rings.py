@@ -73,7 +73,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=5,
+        version=6,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",
@@ -95,8 +95,10 @@ class WashRings(Detector):
             "so often, hand on whole what they bought of members more than other purchases, and, "
             "of three or more, sell to a member next where they bought of one last more than they "
             "do with others. "
-            "One there-and-back is weak evidence, and so is a set that leaves too few others to "
-            "tell chance by (feature few_outsiders)."
+            "One there-and-back is weak evidence, so are meetings that are nearly all of a "
+            "registered maker's standing quotes with who took them (quoted_ratio), where the venue "
+            "chose who meets, and so is a set that leaves too few others to tell chance by "
+            "(feature few_outsiders)."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -112,6 +114,7 @@ class WashRings(Detector):
             "two external makers crossing at a tight spread",
             "busy accounts that trade both ways with everyone",
             "a day trader in the hours of one maker",
+            "an arbitrageur who takes from the slowest maker, both ways",
             "one maker that trades with everybody",
             "two makers who hand on inventory",
             "a client who trades round trips with different people",
@@ -335,7 +338,8 @@ class WashRings(Detector):
     ) -> Finding:
         params, sums, code = self._params, episode.sums, episode.key[0]
         size = measure(episode)
-        legs = size.turns >= params.supported_turns and sums["sure"] > 0
+        chosen = size.quoted_ratio < params.quoted_ratio
+        legs = size.turns >= params.supported_turns and sums["sure"] > 0 and chosen
         material = size.share_ratio >= params.material_share_ratio
         status: Status = "provisional"
         if sums["trades"] == 0:

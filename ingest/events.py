@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -19,6 +19,9 @@ import polars as pl
 
 from ingest.instruments import Instruments
 from ingest.terms import NO_TERMS, Party, Terms
+
+if TYPE_CHECKING:
+    from ingest.signs import Sign
 
 Array = npt.NDArray[Any]
 
@@ -379,6 +382,11 @@ class Batch:
     parties : mapping of str to Party
         Who the accounts and owners are that the terms name.
 
+    Attributes
+    ----------
+    signs : sequence of Sign
+        Of platform scope: what detectors of instrument scope measured, by event time.
+
     Notes
     -----
     Released batches hold each instrument's rows together, in seq order. Arrays are never written
@@ -393,6 +401,7 @@ class Batch:
         "passed_over",
         "raw",
         "registry_changes",
+        "signs",
         "terms",
         "watermark_ns",
     )
@@ -417,6 +426,7 @@ class Batch:
         self.registry_changes = dict(registry_changes or _NO_CHANGE)
         self.terms = terms
         self.parties: Mapping[str, Party] = {} if parties is None else parties
+        self.signs: Sequence[Sign] = ()
         self._ends: Array | None = None
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Summaries: a shard's trades up to a boundary of event time; what platform scope is fed with."""
+"""Summaries: a shard's trades and signs up to a boundary of event time: platform scope's feed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import structlog
 from ingest.errors import SourceError
 from ingest.events import BOOK, NO_CODE, ORDERED, TAGS, WIRE, Array, Batch, Column, empty
 from ingest.instruments import Instruments
+from ingest.signs import Sign
 
 _NAMES: Final = (
     # What and where.
@@ -55,6 +56,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     far as `until_ns` - 1."""
     rows: Batch
     """`SUMMARY` columns and `raw`, in order of (clock_ns, instrument name, seq)."""
+    signs: tuple[Sign, ...] = ()
+    """What detectors of instrument scope measured before `until_ns`, by event time."""
 
 
 class _Rows(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,24 @@
-"""The axis of encoded summary rows: they name their instruments, so only their choice changes."""
+"""Axes of what summaries hold: it names its instruments, so only the choice of them changes."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 import numpy as np
 
+from ingest.axes import Entries
 from ingest.errors import SnapshotError, SourceError
 from ingest.events import Array, Batch, concatenate, empty
 from ingest.instruments import Instrument, Instruments
 from ingest.sections import Job
+from ingest.signs import Sign
 from ingest.summary import SUMMARY, decode_rows, encode_rows
+
+SIGNS: Final = Entries(kind=Sign, place=attrgetter("instrument"))
+"""Axis of a packed list of signs."""
 
 
 class _Named(msgspec.Struct):

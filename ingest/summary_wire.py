@@ -9,6 +9,7 @@ import msgspec
 
 from ingest.errors import SourceError
 from ingest.instruments import Instruments
+from ingest.signs import Sign
 from ingest.state import Snapshot, pack, unpack
 from ingest.summary import Summary, decode_rows, encode_rows
 
@@ -31,6 +32,8 @@ class _Chunk(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     body_digest: bytes
     """Of all pieces together."""
     piece: bytes
+    row_bytes: int | None = None
+    """How much of the body are rows; the rest are signs. Older writers send rows alone."""
 
 
 class _Partial(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +54,8 @@ def encode(summary: Summary, *, max_bytes: int = MAX_BYTES) -> list[bytes]:
 
     A message is 4 bytes that say what it is and its version, a digest of the rest, and the rest.
     """
-    body = encode_rows(summary.rows)
+    rows = encode_rows(summary.rows)
+    body = rows + msgspec.msgpack.encode(summary.signs)
     room = max_bytes - _OVERHEAD - len(summary.shard.encode())
     if room < 1:
         raise ValueError(f"max_bytes must leave room for data, was {max_bytes}")
@@ -67,6 +71,7 @@ def encode(summary: Summary, *, max_bytes: int = MAX_BYTES) -> list[bytes]:
             count=len(starts),
             body_digest=digest,
             piece=body[start : start + room],
+            row_bytes=len(rows),
         )
         for index, start in enumerate(starts)
     )
@@ -119,7 +124,7 @@ class Assembler:
             raise SourceError(
                 f"a summary of {chunk.shard} up to {chunk.until_ns} does not fit its checksum"
             )
-        rows = decode_rows(body, self._instruments)
+        rows = decode_rows(body[: chunk.row_bytes], self._instruments)
         rows.watermark_ns = chunk.until_ns
         self._whole[chunk.shard] = chunk.until_ns
         self._partial = {
@@ -133,6 +138,7 @@ class Assembler:
             until_ns=chunk.until_ns,
             idle=chunk.idle,
             rows=rows,
+            signs=() if chunk.row_bytes is None else _signs(body[chunk.row_bytes :]),
         )
 
     def forget(self) -> None:
@@ -155,6 +161,13 @@ class Assembler:
             (part.shard, part.until_ns, part.body_digest): dict(part.pieces)
             for part in state.partial
         }
+
+
+def _signs(encoded: bytes) -> tuple[Sign, ...]:
+    try:
+        return msgspec.msgpack.decode(encoded, type=tuple[Sign, ...])
+    except msgspec.MsgspecError as error:
+        raise SourceError(f"signs of a summary cannot be read: {error}") from error
 
 
 def _digest(data: bytes) -> bytes:

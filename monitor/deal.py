@@ -16,7 +16,7 @@ from ingest.events import Array
 from ingest.instruments import Instruments
 from ingest.sections import UNWANTED, Job, Layout, Onto, Slice, join, recoded
 from ingest.state import Sections, Snapshot, pack, unpack
-from ingest.summary_axis import SummaryRows
+from ingest.summary_axis import SIGNS, SummaryRows
 from monitor.pipeline import Totals
 from monitor.section_layouts import DETECTOR, closed_ns, detector_of, layouts_of, reopened
 
@@ -69,7 +69,11 @@ def retabled(sections: Sections, now: Instruments) -> Sections:
     }
     if "platform" in sections:
         job = Job([source.slice("platform", source.codes, counts=True)], {}, onto)
-        moved["platform"] = {**sections["platform"], "rows": SummaryRows().join("rows", job)}
+        moved["platform"] = {
+            **sections["platform"],
+            "rows": SummaryRows().join("rows", job),
+            "signs": SIGNS.join("signs", job),
+        }
     totals = _settled(source.totals.copied(), _pending(moved))
     return {**sections, **moved, "totals": _totals(totals, source.quarantined, source.unknown, now)}
 

@@ -218,6 +218,8 @@ class Pipeline:
         self._summariser.take(enriched)
         detecting = self._detecting
         found = {d.spec.id: detecting.step(d, enriched) for d in detecting.running("instrument")}
+        for detector in detecting.running("instrument"):
+            self._summariser.note(detector.signs())
         summary = self._close(arrivals, closes=closes, boundary_ns=boundary_ns)
         if summary is not None and self._platform is not None:
             of_platform, _ = self._platform.take(summary, step=detecting.step)

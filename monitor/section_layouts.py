@@ -18,7 +18,7 @@ from ingest.events import NULL, Array
 from ingest.sections import Job, Layout
 from ingest.sequence import Sequencer
 from ingest.state import pack, unpack
-from ingest.summary_axis import SummaryRows
+from ingest.summary_axis import SIGNS, SummaryRows
 
 DETECTOR: Final = "detector/"
 """What the name of a detector's section begins with: then its id, a slash and its version."""
@@ -69,7 +69,11 @@ _LAYOUTS: Final[Mapping[str, Layout]] = {
     "sequencer": Sequencer.layout,
     "book": Books.layout,
     "alerts": AlertBook.layout,
-    "summaries": {"rows": SummaryRows(), "state": Whole(kind=_Closed, joined=_least)},
+    "summaries": {
+        "rows": SummaryRows(),
+        "signs": SIGNS,
+        "state": Whole(kind=_Closed, joined=_least),
+    },
     "coverage": {"doubts": _Doubts()},
 }
 """Of the sections that every snapshot of a shard has, beside totals and names."""

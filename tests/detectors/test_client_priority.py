@@ -825,6 +825,17 @@ def test_where_others_overtake_each_other_by_as_much_there_is_no_order_of_arriva
     assert "either way" in found[-1].features["condition"].value
 
 
+@pytest.mark.parametrize(
+    ("gap_ms", "facets"),
+    [(5, ("arrival_inversion",)), (45, ("arrival_inversion", "trading_ahead"))],
+)
+def test_to_overtake_a_client_that_waits_long_is_to_trade_ahead_of_it_too(gap_ms, facets):
+    found, _ = inversion(gap_ms=gap_ms).found(held_ms=40)
+    assert {hit.facets for hit in found} == {facets}
+    hold = found[-1].features["longest_hold"]
+    assert (hold.value >= hold.baseline) == ("trading_ahead" in facets)
+
+
 @pytest.mark.parametrize("make", [inversion, passive])
 @pytest.mark.parametrize(
     ("reversed_pairs", "others_ms", "gap_ms"),

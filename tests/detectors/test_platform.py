@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from detectors.base import Ref
 from detectors.catalogue import DETECTORS
+from detectors.conduct_example import sign
 from detectors.platform import PlatformStage
 from detectors.raw_store import BLOCK_ROWS, RawStore
 from detectors.summaries import MINUTE_NS, SUMMARY, Summariser, Summary
@@ -226,6 +227,33 @@ def test_when_all_are_idle_time_is_what_the_furthest_reached_whoever_says_it_las
         for k in order:
             stage.take(said[k])
         assert [(b.watermark_ns - BORDER, len(b)) for b in seen.batches] == [(7 * MINUTE + 7, 1)]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_signs_wait_for_the_slowest_shard_and_come_in_order_with_the_batch(restart):
+    def told(shard, until, *seconds):
+        rows = batch([], TABLE, until * MINUTE_NS)
+        signs = tuple(
+            msgspec.structs.replace(sign(f"{shard}-USD", 1, 0), clock_ns=s * 10**9) for s in seconds
+        )
+        return Summary(
+            shard=shard, from_ns=(until - 1) * MINUTE_NS, until_ns=until * MINUTE_NS, rows=rows,
+            signs=signs,
+        )  # fmt: skip
+
+    detector = Seen(PARAMS, TABLE)
+    stage = new_stage(shards=2, detector=detector)
+    for summary in (told("p0", 1, 50, 20), told("p0", 2, 100)):
+        stage.take(summary)
+    assert not detector.batches
+    if restart:
+        kept, stage = stage.snapshot(), new_stage(shards=2, detector=detector)
+        stage.restore(kept)
+    stage.take(told("p1", 1, 30))
+    stage.take(told("p1", 2, 15))
+    seen = [[each.clock_ns // 10**9 for each in made.signs] for made in detector.batches]
+    assert seen == [[20, 30, 50], [15, 100]]
+    assert stage.late == 1, "the last one lies before a boundary that was stepped"
 
 
 def test_a_trade_behind_the_boundary_is_counted_late_and_the_detector_marks_it():

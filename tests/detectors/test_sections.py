@@ -17,7 +17,7 @@ from detectors.wash_rings import WashRings, WashRingsParams
 from ingest.axes import ByCode, Entries, Rows
 from ingest.errors import SnapshotError
 from ingest.sections import Onto, Slice, join, merge, recoded, select, undeclared
-from tests.support.conformance import canonical, conformance_tape, cut, run, tape_batch
+from tests.support.conformance import Heard, canonical, conformance_tape, cut, run, tape_batch
 from tests.support.ring_tapes import BORDER, DAY, HOUR, WEEK, batch, market, sales_of
 from tests.support.vectors import instruments_of
 
@@ -28,7 +28,7 @@ PROPERTY = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 SIZE = 140
-TOGETHER = {"hidden_affiliates", "information_leak"}
+TOGETHER = {"conduct_across", "hidden_affiliates", "information_leak"}
 """Detectors that judge accounts, or the complex, over all instruments: their state moves whole, to
 other codes."""
 FORGOTTEN_LATE = {"bust_trades", "bust_closed"}
@@ -49,6 +49,10 @@ class Story:
     def __init__(self, tape):
         whole, self.names = tape_batch(tape)
         self.table, self.batches = tape.table, list(cut(whole, [SIZE]))
+        heard = Heard({name for kind in DETECTORS.values() for name in kind.hears}, tape.table)
+        books = Books(tape.table)
+        for piece in self.batches:
+            piece.signs = heard.step(books.apply(piece))
         self.found = {
             name: self.told(run(kind, self.batches, tape.table), tape.table)
             for name, kind in DETECTORS.items()
@@ -88,7 +92,9 @@ class Pair:
         mine = piece.take(codes[piece["instrument"]] >= 0)
         here = mine.with_columns({"instrument": codes[mine["instrument"]].astype(np.int32)})
         here.instruments = self.table
-        return self.detector.step(self.books.apply(here))
+        enriched = self.books.apply(here)
+        enriched.signs = [sign for sign in piece.signs if sign.instrument in self.table.codes]
+        return self.detector.step(enriched)
 
     def state(self):
         return self.books.snapshot(), self.detector.snapshot()
@@ -164,6 +170,7 @@ def state_of(part, tape, story, upto=None):
     books, kept = Books(tape.table), None if part is Books else new(part, tape.table)
     for piece in story.batches[:upto]:
         enriched = books.apply(piece)
+        enriched.signs = piece.signs
         if kept is not None:
             kept.step(enriched)
     return (kept or books).snapshot()
@@ -208,7 +215,7 @@ def test_an_instrument_that_nobody_has_is_as_if_nothing_had_been_seen_of_it(part
 
 @every_part
 def test_what_was_split_and_joined_is_the_same_to_the_byte(part, tape, story):
-    state = state_of(part, tape, story, 14)
+    state = state_of(part, tape, story, 24)
     codes = np.arange(len(tape.table))
     parts = [
         select(

@@ -32,17 +32,23 @@ def cycle(at_s, *, size=2, delay_s=0.1, stood_s=10.0, hits=1, tallies=None, peer
         tallies = np.zeros((2, SIZES, CLASSES, TALLIES), np.int64)
     return Cycle(
         instrument=code, side=1, on_ns=fall_ns - int(stood_s * SECOND), from_ns=0, rise_ns=0,
-        fall_ns=fall_ns, due_ns=fall_ns + SECOND, ratio=0, size_ratio=3.0, size=size, withdrawn=1,
+        fall_ns=fall_ns, due_ns=fall_ns + SECOND, known_ns=fall_ns + SECOND, ratio=0,
+        size_ratio=3.0, size=size, withdrawn=1,
         hit_ns=fall_ns - int(delay_s * SECOND), hits=hits, harm=None, distance_ticks=0,
         incomplete=False, accounts=(), seqs=(1,), watched=peers * 6 * 240, sampled_ns=6 * HOUR,
         peers=peers, tallies=tallies,
     )  # fmt: skip
 
 
+def told(large, each):
+    """Return the test by which a cycle is one of a pattern, None where it is none."""
+    return large.telling(large.take(each), each.size)
+
+
 def after(count, **columns):
     """Return the test at the last of so many cycles, ten minutes apart."""
     large = LargeCycles(PARAMS)
-    return [large.take(cycle(600 * (n + 1), **columns)) for n in range(count)][-1]
+    return [told(large, cycle(600 * (n + 1), **columns)) for n in range(count)][-1]
 
 
 def test_how_soon_is_the_chance_that_no_fill_of_several_comes_as_near_the_end():
@@ -86,7 +92,7 @@ def test_one_withdrawal_counts_once_by_its_largest_measure():
     large = LargeCycles(PARAMS)
     for n in range(6):
         large.take(cycle(600 * n + 600, size=1))
-        found = large.take(cycle(600 * n + 600.5, size=3))
+        found = told(large, cycle(600 * n + 600.5, size=3))
     assert (found.cycles, found.size) == (6, 1)
     assert large.snapshot()["large_cycles"].shape == (6, 4)
     assert set(large.snapshot()["large_cycles"][:, 2].tolist()) == {3}
@@ -102,14 +108,14 @@ def test_what_is_kept_is_bounded_and_comes_back():
     again = LargeCycles(PARAMS)
     again.restore({"large_cycles": kept})
     assert np.array_equal(again.snapshot()["large_cycles"], kept)
-    assert again.take(cycle(40_000)) == large.take(cycle(40_000))
+    assert told(again, cycle(40_000)) == told(large, cycle(40_000))
 
 
 def test_the_day_before_is_forgotten():
     large = LargeCycles(PARAMS)
     for n in range(5):
         large.take(cycle(600 * n + 600))
-    assert large.take(cycle(600 + 2 * 86_400)) is None
+    assert told(large, cycle(600 + 2 * 86_400)) is None
     assert len(large.snapshot()["large_cycles"]) == 1
 
 
@@ -118,11 +124,12 @@ def test_chance_passes_no_oftener_than_is_said():
     rng = np.random.default_rng(11)
     passed = 0
     for _ in range(400):
-        large, told = LargeCycles(PARAMS), False
+        large, hit = LargeCycles(PARAMS), False
         tallies = np.zeros((2, SIZES, CLASSES, TALLIES), np.int64)
         tallies[0, 2, 5, PEER_CYCLES] = rng.poisson(4 * 8)
         for at_s in np.sort(rng.uniform(0, 86_000, rng.poisson(8))):
             delay_s = rng.uniform(0, 10.0)
-            told |= large.take(cycle(at_s + 60, delay_s=delay_s, tallies=tallies)) is not None
-        passed += told
+            one = cycle(at_s + 60, delay_s=delay_s, tallies=tallies)
+            hit |= told(large, one) is not None
+        passed += hit
     assert passed <= 6  # twelve times the level at most: it is tried at each cycle

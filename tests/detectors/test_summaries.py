@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
+from detectors.conduct_example import sign
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.summaries import MINUTE_NS, SMALL, SMALL_TOTAL, SUMMARY, Summariser
 from ingest.errors import SnapshotError
@@ -113,6 +115,32 @@ def test_every_trade_is_told_once_however_batches_are_cut(size, restart):
     assert list(zip(whole["instrument"], whole["seq"], strict=True)) == [r[:2] for r in expected]
     assert whole.raw.to_list() == [f"{i}/{q}".encode() for i, q, _ in expected]
     assert len(summariser) == 0
+
+
+def signs_at(*seconds):
+    """A sign of CCC-USD and one of AAA-USD at each of some seconds."""
+    names = ("CCC-USD", "AAA-USD")
+    made = [sign(name, 1, 0) for _ in seconds for name in names]
+    at = [second for second in seconds for _ in names]
+    return [
+        msgspec.structs.replace(each, clock_ns=s * SECOND) for each, s in zip(made, at, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_signs_before_a_boundary_come_in_order_of_time_then_name_each_once(restart):
+    summariser = Summariser(TABLE, "p0")
+    summariser.note(signs_at(70, 59))
+    summariser.note(signs_at(10))
+    if restart:
+        kept, summariser = summariser.snapshot(), Summariser(TABLE, "p0")
+        summariser.restore(kept)
+    first, second = summariser.close(60 * SECOND), summariser.close(180 * SECOND)
+    assert [(s.clock_ns // SECOND, s.instrument) for s in first.signs] == [
+        (10, "AAA-USD"), (10, "CCC-USD"), (59, "AAA-USD"), (59, "CCC-USD"),
+    ]  # fmt: skip
+    assert [s.clock_ns // SECOND for s in second.signs] == [70, 70]
+    assert not summariser.close(240 * SECOND).signs
 
 
 def test_small_batches_that_are_held_whole_and_large_ones_keep_their_order():

@@ -11,7 +11,7 @@ import pytest
 from detectors.examples import batch_of, trade
 from detectors.wash_rings import WashRings, WashRingsParams
 from ingest.errors import SnapshotError
-from ingest.events import NULL, Coverage
+from ingest.events import NULL, Coverage, Role, Side
 from tests.support.ring_reference import Reference, Rules
 from tests.support.ring_tapes import (
     BORDER,
@@ -72,6 +72,47 @@ def test_a_ring_of_two_to_eight_is_found_though_its_members_trade_normally_too(s
     assert alert.features["trades"].value == 5 * size
     assert (alert.evidence, alert.all_legs) == ("supported", True)
     assert len(found) == 1
+
+
+def quoted(trades, maker, *, resting=True):
+    """Trades of which all of a maker's are of its orders that stood, or that it took."""
+    sales = sales_of(trades)
+    made = batch(sales, COIN, BORDER + 2 * WEEK)
+    for way, other in (("buy", "sell"), ("sell", "buy")):
+        mine = made[f"{way}_account"] == maker
+        made[f"{way}_role"][mine] = Role.EXTERNAL_MM
+        took = Side.SELL if (other == "sell") == resting else Side.BUY
+        made["side"][mine] = took
+    return last_of_each(WashRings(WashRingsParams(), COIN).step(made))
+
+
+def picked(seed=3):
+    """An arbitrageur, 2, who takes from a slow maker, 1, both ways, amid a crowd."""
+    draw = random.Random(seed)
+    pairs = [(1, 2) if n % 2 else (2, 1) for n in range(40)]
+    return (
+        crowd(seed)
+        + [(BORDER + (n + 1) * HOUR // 42, "BTC-USD", *pair, 100) for n, pair in enumerate(pairs)]
+        + [
+            (BORDER + draw.randrange(HOUR), "BTC-USD", *pair, draw.randint(1, 500))
+            for who in (1, 2)
+            for pair in ([who, draw.randrange(100, 140)], [draw.randrange(100, 140), who])
+        ]
+    )
+
+
+def test_an_arbitrageur_who_takes_from_the_slowest_maker_is_weak():
+    (alert,) = quoted(picked(), 1)
+    assert set(alert.accounts) == {1, 2}
+    assert (alert.evidence, alert.all_legs, alert.significant) == ("weak", False, False)
+    assert alert.features["quoted"].value == 1.0
+
+
+@pytest.mark.parametrize(("maker", "resting"), [(99, True), (1, False)])
+def test_two_who_meet_as_often_and_are_no_maker_and_taker_are_told(maker, resting):
+    (alert,) = quoted(picked(), maker, resting=resting)
+    assert set(alert.accounts) == {1, 2}
+    assert (alert.evidence, alert.features["quoted"].value) == ("supported", 0.0)
 
 
 def test_a_near_miss_keeps_two_percent_of_the_size_each_turn():

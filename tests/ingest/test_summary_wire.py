@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.conduct_example import sign
 from detectors.examples import example_instruments
 from ingest.errors import SourceError
 from ingest.events import NULL, Batch, empty
@@ -38,8 +40,11 @@ def rows_of(count, seed=0, *, raw=True, table=TABLE):
     return Batch(columns, table, raw=series)
 
 
+SIGNS = tuple(sign(name, n, 60 * n) for n, name in enumerate(NAMES, 1))
+
+
 def summary_of(count, seed=0, **fields):
-    given = {"shard": "p0", "from_ns": NULL, "until_ns": 60, "idle": False} | fields
+    given = {"shard": "p0", "from_ns": NULL, "until_ns": 60, "idle": False, "signs": SIGNS} | fields
     raw = given.pop("raw", True)
     return Summary(rows=rows_of(count, seed, raw=raw), **given)
 
@@ -58,6 +63,7 @@ def same(one, two):
         assert name == "instrument" or np.array_equal(one.rows[name], two.rows[name]), name
     raws = [None if s.rows.raw is None else s.rows.raw.to_list() for s in (one, two)]
     assert raws[0] == raws[1]
+    assert one.signs == two.signs
     return True
 
 
@@ -89,7 +95,12 @@ def test_equal_summaries_are_equal_bytes_whatever_the_table_and_the_build_of_the
     sent = encode(summary_of(500))
     assert sent == encode(summary_of(500))
     other = Summary(
-        shard="p0", from_ns=NULL, until_ns=60, idle=False, rows=rows_of(500, table=WIDER)
+        shard="p0",
+        from_ns=NULL,
+        until_ns=60,
+        idle=False,
+        rows=rows_of(500, table=WIDER),
+        signs=SIGNS,
     )
     assert encode(other) == sent
     assert encode(summary_of(500, 1)) != sent
@@ -206,3 +217,26 @@ def test_a_column_that_the_writer_did_not_know_is_absent_and_one_unknown_here_le
     rows = decode_rows(told(columns=columns), TABLE)
     assert rows["entry_received_ns"].tolist() == [NULL] * 5
     assert set(rows.names) == set(SUMMARY)
+
+
+def test_a_message_of_an_older_writer_has_no_signs():
+    (message,) = encode(summary_of(5, signs=()))
+    head = len(b"RFS1") + 16
+    *fields, piece, row_bytes = msgspec.msgpack.decode(message[head:])
+    body = piece[:row_bytes]
+    fields[-1] = hashlib.blake2b(body, digest_size=16).digest()
+    rest = msgspec.msgpack.encode([*fields, body])
+    older = message[:4] + hashlib.blake2b(rest, digest_size=16).digest() + rest
+    assert same(Assembler(TABLE).take(older), summary_of(5, signs=()))
+
+
+def test_signs_that_cannot_be_read_are_refused():
+    (message,) = encode(summary_of(5))
+    head = len(b"RFS1") + 16
+    *fields, piece, row_bytes = msgspec.msgpack.decode(message[head:])
+    body = piece[:row_bytes] + b"\x93"
+    fields[-1] = hashlib.blake2b(body, digest_size=16).digest()
+    rest = msgspec.msgpack.encode([*fields, body, row_bytes])
+    damaged = message[:4] + hashlib.blake2b(rest, digest_size=16).digest() + rest
+    with pytest.raises(SourceError, match="signs of a summary"):
+        Assembler(TABLE).take(damaged)

@@ -17,9 +17,11 @@ import numpy as np
 
 from detectors.base import Detector, Finding
 from detectors.book import Books
+from detectors.catalogue import DETECTORS
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.names import Names
+from ingest.signs import Sign, in_order
 from ingest.terms import Party
 from tests.support.acts import stages
 from tests.support.vectors import to_batch
@@ -169,6 +171,33 @@ def cut(batch: Batch, sizes: Iterable[int], *, backwards: bool = False) -> Itera
         start += size
 
 
+class Heard:
+    """The detectors whose signs others take; as in the service these come once time has passed."""
+
+    def __init__(self, names: Iterable[str], instruments: Instruments) -> None:
+        self._kinds = [DETECTORS[name] for name in names]
+        self._instruments = instruments
+        self._detectors = [kind(kind.Params(), instruments) for kind in self._kinds]
+        self._waiting: list[Sign] = []
+
+    def step(self, enriched: Batch) -> Sequence[Sign]:
+        """Take the next batch; return the signs that lie before its watermark, in order."""
+        for each in self._detectors:
+            each.step(enriched)
+            self._waiting.extend(each.signs())
+        until_ns = enriched.watermark_ns
+        ready = in_order(sign for sign in self._waiting if sign.clock_ns < until_ns)
+        self._waiting = [sign for sign in self._waiting if sign.clock_ns >= until_ns]
+        return ready
+
+    def restart(self) -> None:
+        """Make the detectors anew from their snapshots."""
+        told = [each.snapshot() for each in self._detectors]
+        self._detectors = [kind(kind.Params(), self._instruments) for kind in self._kinds]
+        for each, state in zip(self._detectors, told, strict=True):
+            each.restore(state)
+
+
 def run(
     kind: type[Detector],
     batches: Iterable[Batch],
@@ -179,17 +208,22 @@ def run(
 ) -> list[Finding]:
     """Return what a detector finds, with the book before it.
 
-    With `restart` book and detector are made anew from their snapshots after every batch.
+    Those whose signs it hears run before it. With `restart` book and detectors are made anew from
+    their snapshots after every batch.
     """
     books, detector = Books(instruments), kind(kind.Params(), instruments)
+    heard = Heard(kind.hears, instruments)
     found: list[Finding] = []
     for batch in batches:
-        found.extend(detector.step(books.apply(batch)))
+        enriched = books.apply(batch)
+        enriched.signs = heard.step(enriched)
+        found.extend(detector.step(enriched))
         if restart:
             kept, told = books.snapshot(), detector.snapshot()
             books, detector = Books(instruments), kind(kind.Params(), instruments)
             books.restore(kept)
             detector.restore(told)
+            heard.restart()
         if watch is not None:
             watch(detector)
     return found

@@ -24,6 +24,7 @@ from ingest.events import NULL, Batch
 from ingest.names import Names
 from ingest.register import read_register
 from ingest.sequence import Sequencer
+from ingest.signs import Sign, in_order
 from ingest.tape import TapeSource
 
 
@@ -74,13 +75,19 @@ class Direct(Rooms):
 
     def run(self) -> Direct:
         sequencer, books = Sequencer(self.instruments), Books(self.instruments)
-        detectors = self.detectors("instrument") + self.detectors("platform")
+        below, above = self.detectors("instrument"), self.detectors("platform")
+        waiting: list[Sign] = []
         while (arrivals := self.source.poll(0.0)) is not None:
             tagged = self.register.tag(arrivals.batch)
             released = sequencer.push(tagged, arrivals.idle).batch
             self.archive.append(released)
             enriched = books.apply(released)
-            found = [f for detector in detectors for f in detector.step(enriched)]
+            found = [f for detector in below for f in detector.step(enriched)]
+            waiting += [sign for detector in below for sign in detector.signs()]
+            until_ns = enriched.watermark_ns
+            enriched.signs = in_order(sign for sign in waiting if sign.clock_ns < until_ns)
+            waiting = [sign for sign in waiting if sign.clock_ns >= until_ns]
+            found += [f for detector in above for f in detector.step(enriched)]
             self.alerts.apply(found, self.register)
         return self
 
@@ -106,6 +113,8 @@ class Shard:
         self.watermark_ns = enriched.watermark_ns
         found = [f for detector in self.detectors for f in detector.step(enriched)]
         self.summariser.take(enriched)
+        for detector in self.detectors:
+            self.summariser.note(detector.signs())
         return found, self.summariser.close(enriched.watermark_ns)
 
     def rest(self) -> Summary | None:
@@ -120,7 +129,8 @@ class Shard:
 class Staged(Rooms):
     """Summaries over the wire to a platform stage; findings and their evidence handed back.
 
-    Every source event that a finding cites must have come with it, as the archive has it.
+    Every trade that a finding cites must have come with it, as the archive has it; the records that
+    signs tell of are in the archive of the shard that has their instrument.
     """
 
     def run(self, shards: int = 1, *, restart: bool = False, max_bytes: int = 4_000) -> Staged:
@@ -171,12 +181,16 @@ class Staged(Rooms):
 
     def _hand_over(self, findings: Sequence[Finding], evidence: Mapping[Ref, SourceEvent]) -> None:
         cited = {ref for finding in findings for ref in finding.evidence_refs}
-        assert evidence == self.archive.fetch(cited)
+        archived = self.archive.fetch(cited)
+        of_signs = {ref for f in findings if DETECTORS[f.detector].hears for ref in f.evidence_refs}
+        missing = archived.keys() - of_signs
+        assert evidence == {ref: archived[ref] for ref in missing | evidence.keys()}
         for finding in findings:
             record = handoff.encode(finding, evidence, self.register.version, self.instruments)
             back = handoff.decode(record, self.instruments)
             assert back.finding == finding
-            assert back.evidence == {ref: evidence[ref] for ref in finding.evidence_refs}
+            known = [ref for ref in finding.evidence_refs if ref in evidence]
+            assert back.evidence == {ref: evidence[ref] for ref in known}
             assert back.registry_version == self.register.version
             self.handed.append(back.finding)
         self.alerts.apply(self.handed[len(self.handed) - len(findings) :], self.register)
