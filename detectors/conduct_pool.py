@@ -15,7 +15,8 @@ from detectors.statistics import LEAST, gamma_tail, truncated_tail
 from ingest.signs import Measure, Rate, Sign, Surprise
 
 SAME_NS: Final = 1_000_000_000
-"""Cases of an instrument that end so near to each other are one, seen in two ways."""
+"""Cases of an instrument that end so near to each other, or that one record is in, are one, seen
+in two ways."""
 MOST_SEQS: Final = 256
 """Records that wait to be cited, an instrument and scenario; of more the oldest go."""
 
@@ -57,8 +58,11 @@ class Pool(msgspec.Struct, kw_only=True):
         """Add a sign's case, to the one before where it is the same, seen in another way."""
         grade, begin_ns, end_ns = sign.grade, sign.begin_ns, sign.end_ns
         accounts, seqs = sign.accounts, sign.seqs
-        if self.parts and abs(sign.end_ns - self.parts[-1].end_ns) <= SAME_NS:
-            same = self.parts.pop()
+        same = self.parts[-1] if self.parts else None
+        if same is not None and (
+            abs(end_ns - same.end_ns) <= SAME_NS or set(seqs) & set(same.seqs)
+        ):
+            self.parts.pop()
             grade = max(grade, same.grade)
             begin_ns, end_ns = min(begin_ns, same.begin_ns), max(end_ns, same.end_ns)
             accounts = tuple(dict.fromkeys([*same.accounts, *accounts]))

@@ -99,9 +99,10 @@ class LargeCycles:
         held = self._of.setdefault(cycle.instrument, [])
         row = [cycle.instrument, cycle.fall_ns, cycle.size, round(MICRO * nats_of(cycle))]
         settle_ns = self._params.settle_ms * MICRO
-        if held and cycle.fall_ns - held[-1][_FALL_NS] <= settle_ns:
+        if held and min(cycle.on_ns, cycle.fall_ns - settle_ns) <= held[-1][_FALL_NS]:
+            # One withdrawal, by another account or measure: it had not begun anew in between.
             if cycle.size > held[-1][_SIZE]:
-                held[-1][_SIZE:] = row[_SIZE:]  # one withdrawal, by another account or measure
+                held[-1][_SIZE:] = row[_SIZE:]
         else:
             held.append(row)
         since_ns = cycle.fall_ns - self._params.window_s * SECOND
@@ -128,7 +129,8 @@ class LargeCycles:
             nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]
             tallies = cycle.tallies[:, size:].sum(axis=1)
             # In both measures, as own ones count that were seen in either.
-            peers = int(tallies[..., PEER_CYCLES].sum(axis=1).max())
+            # In both measures, as the group's count that were seen in either.
+            peers = int(tallies[..., PEER_CYCLES].sum())
             # One cycle more than seen: external makers are never taken to have none.
             share = cycle.sampled_ns / max(cycle.sampled_ns + peers_ns, 1)
             often = binomial_tail(len(nats), len(nats) + peers + 1, share)

@@ -1,0 +1,105 @@
+"""What quote_fading hands on: its sums, that chance is told no oftener, and who told what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors.conduct_pool import rate_tail
+from detectors.fading_sign import measure_of, signs_of
+from detectors.fading_state import (
+    COMPLEX,
+    H_ACCOUNT,
+    H_DOUBT,
+    H_NS,
+    H_RECEIVED,
+    H_REF,
+    H_SEQ,
+    H_UNITS,
+    HIT_FIELDS,
+    LEVEL,
+    LEVELS,
+    PEERS,
+    PLACEBO_WITHDRAWN,
+    PLACEBOS,
+    TALLY_FIELDS,
+    UNITS,
+    WINDOWS,
+    WITHDRAWN,
+)
+from detectors.statistics import binomial_tail
+
+K = 39
+
+
+def tallied(windows, *, unit=COMPLEX, tallies=None):
+    """Sums of matched sets: whether the client's window had a withdrawal, and how many of 39."""
+    tallies = np.zeros((2, UNITS, 2, TALLY_FIELDS), np.int32) if tallies is None else tallies
+    for n, (real, placebos) in enumerate(windows):
+        row = tallies[n % 2, unit, n % 2]
+        row[WINDOWS] += 1
+        row[WITHDRAWN] += real
+        row[PLACEBOS] += K
+        row[PLACEBO_WITHDRAWN] += placebos
+        both = real + placebos
+        if both:
+            row[LEVEL + (LEVELS * both + K) // (K + 1) - 1] += 1
+    return tallies
+
+
+def test_a_complex_that_never_withdrew_has_none():
+    assert measure_of(tallied([(0, 0)] * 9)) is None
+
+
+def test_sets_with_a_withdrawal_count_by_their_chance():
+    seen = measure_of(tallied([(1, 0)] * 4 + [(0, 1)] * 2 + [(0, 0)] * 90))
+    (leg,) = seen.legs
+    assert (seen.cases, leg.cases, leg.others) == (4, 4, 2)
+    assert leg.share == pytest.approx(1 / 40)
+    assert seen.expected == pytest.approx(7 / 40)
+    assert rate_tail([leg]) == pytest.approx(binomial_tail(4, 7, 1 / 40))
+
+
+def test_what_external_makers_do_too_is_expected_of_the_complex():
+    alone = tallied([(1, 0)] * 4 + [(0, 1)] * 4)
+    of_peers = [(1, 1)] * 5 + [(0, 1)] * 5 + [(0, 0)] * 30
+    beside = tallied(of_peers, unit=PEERS, tallies=alone.copy())
+    assert measure_of(beside).expected == pytest.approx(19.5 * measure_of(alone).expected)
+    habit = tallied([(0, 4)] * 20, unit=PEERS, tallies=alone.copy())
+    assert measure_of(habit) == measure_of(alone)
+
+
+@pytest.mark.parametrize("rate", [0.002, 0.02, 0.2])
+def test_without_fading_small_chances_come_no_oftener_than_they_say(rate):
+    draw = np.random.default_rng(7)
+    chances = []
+    for _ in range(1_500):
+        sets = draw.random((300, K + 1)) < rate * draw.gamma(2.0, 0.5, (300, 1))
+        seen = measure_of(tallied([(int(w[0]), int(w[1:].sum())) for w in sets]))
+        chances.append(rate_tail(seen.legs) if seen is not None else 1.0)
+    for level in (0.2, 0.05, 0.01):
+        hits = int((np.array(chances) <= level).sum())
+        assert binomial_tail(hits, len(chances), level) > 1e-3, (level, hits)
+
+
+def hit(seq, *, unit=COMPLEX, doubt=0, account=3):
+    row = [0] * HIT_FIELDS
+    row[H_RECEIVED], row[H_NS], row[H_SEQ], row[H_DOUBT] = seq * 100, seq * 100 + 50, seq, doubt
+    row[H_UNITS] = 1 << unit
+    row[H_REF], row[H_ACCOUNT] = seq - 1, account + 1
+    return row
+
+
+def test_each_client_order_that_the_complex_withdrew_from_is_a_sign():
+    seen = measure_of(tallied([(1, 0)] * 4))
+    rows = [(hit(20), True), (hit(30, unit=COMPLEX + 1), False), (hit(40, doubt=1), False)]
+    first, second = signs_of("quote_fading", "A-USD", seen, rows, 9_000)
+    assert (first.seqs, first.accounts, first.told, first.incomplete) == (
+        (19, 20),
+        (3,),
+        True,
+        False,
+    )
+    assert (second.seqs, second.told, second.incomplete) == ((39, 40), False, True)
+    assert (second.begin_ns, second.end_ns, second.clock_ns) == (4_000, 4_050, 9_000)
+    assert first.measures == second.measures == (seen,)
