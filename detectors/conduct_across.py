@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import ClassVar, Final
@@ -14,7 +15,7 @@ from detectors.conduct_params import ConductAcrossParams
 from detectors.conduct_pool import Part, Pool, Together, together
 from detectors.conduct_spec import SPEC
 from detectors.episodes import Episode, Episodes, accounts_in, meet
-from detectors.statistics import spent
+from detectors.statistics import LEAST, spent
 from ingest.axes import Count, Entries, Whole
 from ingest.events import Batch
 from ingest.instruments import Instruments
@@ -26,16 +27,19 @@ SECOND: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND
 MOST_ACCOUNTS: Final = 16
 PARTS: Final = 10**12
-"""A p is kept as an integer of so many parts."""
+"""What is kept as an integer of so many parts."""
+SURE: Final = 30.0
+"""Nats from which on a finding is as bad as can be."""
 
 
 _LEG: Final = "leg "
 
 
 class Looks(msgspec.Struct, kw_only=True):
-    """The looks at one scenario in a UTC day."""
+    """The looks at cases of one scenario, of a grade or more, in a UTC day."""
 
     scenario: str
+    grade: int
     day: int = 0
     """Since 1970."""
     looks: int = 0
@@ -47,10 +51,11 @@ class Looks(msgspec.Struct, kw_only=True):
 
 def _most(dealt: Sequence[list[Looks]]) -> list[Looks]:
     """Return, of each scenario, the looks of whoever had most: one shard has them all."""
-    found: dict[str, Looks] = {}
+    found: dict[tuple[str, int], Looks] = {}
     for each in (one for looks in dealt for one in looks):
-        held = found.get(each.scenario, each)
-        found[each.scenario] = max(held, each, key=lambda one: (one.day, one.looks))
+        key = (each.scenario, each.grade)
+        held = found.get(key, each)
+        found[key] = max(held, each, key=lambda one: (one.day, one.looks))
     return list(found.values())
 
 
@@ -93,7 +98,7 @@ class ConductAcross(Detector):
         self._window_ns = params.window_s * SECOND
         self._episodes = Episodes(self._window_ns)
         self._pools: dict[tuple[str, str], Pool] = {}
-        self._looks: dict[str, Looks] = {}
+        self._looks: dict[tuple[str, int], Looks] = {}
         self._lost = 0
 
     @property
@@ -115,7 +120,7 @@ class ConductAcross(Detector):
 
     def _take(self, sign: Sign) -> Iterator[Finding]:
         """Take the next sign; return what is now to be told of any instrument of its scenario."""
-        if sign.instrument not in self._instruments.codes:
+        if sign.instrument not in self._instruments.codes or not sign.seqs:
             self._lost += 1
             return
         key = (sign.scenario, sign.instrument)
@@ -124,27 +129,34 @@ class ConductAcross(Detector):
             pool = self._pools[key] = Pool(
                 scenario=sign.scenario, instrument=sign.instrument, last=sign
             )
-        self._lost += pool.take(sign, self._window_ns)
+        self._lost += pool.take(sign)
         since_ns = sign.clock_ns - self._window_ns
+        for each in self._pools.values():
+            each.forget(since_ns)
         pools = [
             self._pools[each]
             for each in sorted(self._pools)
             if each[0] == sign.scenario and self._pools[each].last.clock_ns > since_ns
         ]
-        found = together(pools, self._params)
-        if found is None or found.instruments < self._params.least_instruments or not found.stands:
-            return
-        looks = self._look(sign, found)
-        if looks.level > self._params.level:
-            return
-        for each in pools:
-            here = each.of(found.grade)
-            if here is not None and here.expected <= self._params.false_share * here.cases:
-                yield from self._tell(each, here, found, looks, sign.clock_ns)
+        for found in together(pools, self._params):
+            if not found.stands:
+                continue
+            looks = self._look(sign, found)
+            if looks.level > self._params.level:
+                continue
+            for each in pools:
+                here = each.of(found.grade)
+                if (
+                    here is not None
+                    and each.instrument in found.telling
+                    and here.expected <= self._params.false_share * here.cases
+                ):
+                    yield from self._tell(each, here, found, looks, sign.clock_ns)
 
     def _look(self, sign: Sign, found: Together) -> Looks:
-        """Count a look at a scenario; return those of its day."""
-        looks = self._looks.setdefault(sign.scenario, Looks(scenario=sign.scenario))
+        """Count a look at cases of a grade or more; return those of its day."""
+        key = (sign.scenario, found.grade)
+        looks = self._looks.setdefault(key, Looks(scenario=key[0], grade=key[1]))
         day = sign.clock_ns // DAY_NS
         if day > looks.day:
             looks.day, looks.looks, looks.chance, looks.level = day, 0, 1.0, 1.0
@@ -188,13 +200,13 @@ class ConductAcross(Detector):
             "cases_here": Feature(sums["here"], "count", rounded(sums["here_expected"] / PARTS)),
             "cases": Feature(sums["cases"], "count", rounded(sums["expected"] / PARTS)),
             "grade": Feature(sums["grade"], "class"),
-            "chance": Feature(rounded(sums["chance"] / PARTS), "p", params.level),
+            "chance": Feature(_p(sums["chance"]), "p", params.level),
             "looks": Feature(sums["looks"], "count"),
         }
         legs = sorted(name for name in sums if name.startswith(_LEG))
         for name in legs:
             features[f"chance_{name.removeprefix(_LEG)}"] = Feature(
-                rounded(sums[name] / PARTS), "p", params.leg_chance
+                _p(sums[name]), "p", params.leg_chance
             )
         return Finding(
             detector=SPEC.id,
@@ -212,7 +224,7 @@ class ConductAcross(Detector):
             detected_ns=at_ns,
             evidence_refs=refs,
             features=features,
-            score=rounded(1 - sums["chance"] / PARTS),
+            score=rounded(0.4 + 0.6 * min(1.0, sums["chance"] / PARTS / SURE)),
             significant=True,
             coverage="incomplete" if episode.incomplete else "complete",
             status="confirmed" if closed and not episode.incomplete else "provisional",
@@ -237,7 +249,7 @@ class ConductAcross(Detector):
         pools = unpack_exact(snapshot["conduct_pools"], list[Pool])
         self._pools = {(each.scenario, each.instrument): each for each in pools}
         looks = unpack(snapshot["conduct_looks"], list[Looks])
-        self._looks = {each.scenario: each for each in looks}
+        self._looks = {(each.scenario, each.grade): each for each in looks}
         self._lost = int(snapshot["conduct_lost"][0])
 
 
@@ -256,8 +268,16 @@ def _count(
         "cases": found.cases,
         "expected": round(found.expected * PARTS),
         "grade": found.grade,
-        "chance": round(found.chance * PARTS),
+        "chance": _nats(found.chance),
         "looks": looks.looks,
     }
-    sums |= {f"{_LEG}{name}": round(p * PARTS) for name, p in found.legs}
+    sums |= {f"{_LEG}{name}": _nats(p) for name, p in found.legs}
     meet(sums, (account for part in parts for account in part.accounts), MOST_ACCOUNTS)
+
+
+def _nats(p: float) -> int:
+    return round(-math.log(max(p, LEAST)) * PARTS)
+
+
+def _p(nats: int) -> float:
+    return rounded(math.exp(-nats / PARTS))

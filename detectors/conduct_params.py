@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from detectors.base import Parameter, Params
@@ -42,6 +43,32 @@ class ConductAcrossParams(Params, frozen=True):
             "a little beyond what makers show who requote after fills, 1 to 1.3 on simulated days",
         ),
     ] = 1.4
+    usual_ratio: Annotated[
+        float,
+        Parameter(
+            "times others' rate that a desk's own may be, for a style of its own",
+            "ratio",
+            "half as often again: an honest desk that differs so much must not pass because thirty "
+            "instruments are looked at",
+        ),
+    ] = 1.5
+    usual_surprise: Annotated[
+        float,
+        Parameter(
+            "mean of -ln p that honest cases may have; chance gives 1",
+            "nats",
+            "1.2: makers who requote after fills show 1 to 1.3 on simulated days",
+        ),
+    ] = 1.2
+    rest_chance: Annotated[
+        float,
+        Parameter(
+            "largest p of the test without the instrument that shows most",
+            "probability",
+            "one in twenty: what one instrument shows is for its own detector, and proves nothing "
+            "of another",
+        ),
+    ] = 0.05
     leg_chance: Annotated[
         float,
         Parameter(
@@ -57,23 +84,28 @@ class ConductAcrossParams(Params, frozen=True):
             "false alarms of a scenario in a UTC day over all instruments; its look k gets "
             "1/(k(k+1)) of them",
             "count",
-            "one in two hundred days: a thousandth of the five alerts that a clean day may have",
+            "one in two thousand days: markets differ, and a test that holds on one may be twice or "
+            "five times too sure on another",
         ),
-    ] = 0.005
+    ] = 0.0005
     false_share: Annotated[
         float,
         Parameter(
-            "share of chance among the cases of an instrument that is told once all pass",
+            "share of chance among the instruments told once all pass, and among the cases of each",
             "ratio",
-            "one in four: who reads an alert is to find mostly conduct in it",
+            "one in four (Benjamini and Hochberg 1995): who reads alerts is to find mostly conduct",
         ),
     ] = 0.25
 
     def __post_init__(self) -> None:
         """Refuse what could tell nothing, or anything."""
-        for name in ("leg_chance", "level", "false_share"):
+        for name in ("leg_chance", "rest_chance", "level", "false_share"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie within 0 and 1, was {getattr(self, name)}")
-        for name in ("window_s", "least_instruments", "least_ratio", "least_surprise"):
-            if getattr(self, name) < 1:
+        for name in (
+            "window_s", "least_ratio", "least_surprise", "usual_ratio", "usual_surprise",
+        ):  # fmt: skip
+            if not 1 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 1, was {getattr(self, name)}")
+        if self.least_instruments < 2:
+            raise ValueError(f"least_instruments must be at least 2, was {self.least_instruments}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import binom
 
 from detectors.conduct_params import ConductAcrossParams
-from detectors.statistics import LEAST, gamma_tail, truncated_tail
+from detectors.statistics import LEAST, gamma_tail, q_values, truncated_tail
 from ingest.signs import Measure, Rate, Sign, Surprise
 
 SAME_NS: Final = 1_000_000_000
@@ -42,12 +42,17 @@ class Pool(msgspec.Struct, kw_only=True):
     parts: list[Part] = []
     """What has not been cited, as it came."""
 
-    def take(self, sign: Sign, window_ns: int) -> int:
-        """Take the next sign; return how many cases were forgotten for want of room."""
-        self.last = sign
-        if sign.grade and not sign.told:
+    def take(self, sign: Sign) -> int:
+        """Take the next sign; return how many cases were forgotten for want of room.
+
+        What the detector has told of a grade it tells itself from then on, those before as well.
+        """
+        if sign.clock_ns >= self.last.clock_ns:
+            self.last = sign
+        if sign.told:
+            self.parts = [each for each in self.parts if each.grade < sign.grade]
+        elif sign.grade:
             self._add(sign)
-        self.parts = [each for each in self.parts if each.clock_ns > sign.clock_ns - window_ns]
         lost = 0
         while sum(len(each.seqs) for each in self.parts) > MOST_SEQS:
             del self.parts[0]
@@ -74,9 +79,13 @@ class Pool(msgspec.Struct, kw_only=True):
                 begin_ns=begin_ns,
                 end_ns=end_ns,
                 accounts=accounts,
-                seqs=seqs,
+                seqs=seqs[:MOST_SEQS],
             )
         )
+
+    def forget(self, since_ns: int) -> None:
+        """Forget the cases that were known before a time."""
+        self.parts = [each for each in self.parts if each.clock_ns > since_ns]
 
     def of(self, grade: int) -> Measure | None:
         """Return what was seen of a grade or more, where anything was."""
@@ -102,70 +111,107 @@ class Together(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[tuple[str, float], ...]
     """Name and p of each part of the test."""
     stands: bool
-    """Whether each part is beyond chance, and far enough beyond it."""
+    """Whether it is of enough instruments, each part beyond chance and far enough beyond it, and
+    so without the instrument that shows most."""
+    telling: frozenset[str]
+    """Instruments that are told, should all together pass."""
 
 
-def together(pools: Sequence[Pool], params: ConductAcrossParams) -> Together | None:
-    """Return the clearest test of what the instruments of one scenario show; None where nothing.
-
-    Tests that stand go before those that do not.
-    """
+def together(pools: Sequence[Pool], params: ConductAcrossParams) -> Sequence[Together]:
+    """Return what the instruments of one scenario show, by grade."""
     grades = sorted({each.grade for pool in pools for each in pool.last.measures})
-    tests = [_test(grade, len(grades), pools, params) for grade in grades]
-    return min(tests, key=lambda each: (not each.stands, each.chance, each.grade), default=None)
+    return [_test(grade, len(grades), pools, params) for grade in grades]
 
 
 def _test(grade: int, tried: int, pools: Sequence[Pool], params: ConductAcrossParams) -> Together:
-    seen = [one for pool in pools if (one := pool.of(grade)) is not None and one.cases]
-    legs = tuple(_legs(one.legs for one in seen))
-    cases, expected = sum(one.cases for one in seen), math.fsum(one.expected for one in seen)
-    surprises = [leg for one in seen for leg in one.legs if isinstance(leg, Surprise)]
+    seen = {
+        pool.instrument: one for pool in pools if (one := pool.of(grade)) is not None and one.legs
+    }
+    chance, legs = _chance(list(seen.values()), params)
+    cases, expected = sum(o.cases for o in seen.values()), sum(o.expected for o in seen.values())
+    surprises = [
+        leg for one in seen.values() for leg in one.legs if isinstance(leg, Surprise)
+    ]  # fmt: skip
     nats = math.fsum(leg.nats for leg in surprises)
-    nats_of_chance = cases * len({leg.name for leg in surprises})
-    chance = gamma_tail(len(legs), math.fsum(-math.log(max(p, LEAST)) for _, p in legs))
+    alone = {name: _chance([one], params)[0] for name, one in seen.items() if one.cases}
+    rest = [
+        one for name, one in seen.items() if name != min(alone, key=alone.__getitem__, default="")
+    ]
+    passed = q_values(list(alone.values())) <= params.false_share if alone else ()
     return Together(
         grade=grade,
         chance=min(1.0, tried * chance),
-        instruments=len(seen),
+        instruments=len(alone),
         cases=cases,
         expected=expected,
         legs=legs,
-        stands=cases >= params.least_ratio * expected
-        and nats >= params.least_surprise * nats_of_chance
-        and all(p <= params.leg_chance for _, p in legs),
+        stands=len(alone) >= params.least_instruments
+        and cases >= params.least_ratio * expected
+        and nats >= params.least_surprise * cases * len({leg.name for leg in surprises})
+        and all(p <= params.leg_chance for _, p in legs)
+        and _chance(rest, params)[0] <= params.rest_chance,
+        telling=frozenset(name for name, told in zip(alone, passed, strict=False) if told),
     )
 
 
-def _legs(of_instruments: Iterable[Sequence[Rate | Surprise]]) -> Iterator[tuple[str, float]]:
-    """Yield name and p of each leg, over all instruments."""
-    found: dict[str, list[Rate | Surprise]] = {}
-    for legs in of_instruments:
-        for leg in legs:
-            found.setdefault(leg.name, []).append(leg)
-    for name, legs in found.items():
-        rates = [leg for leg in legs if isinstance(leg, Rate)]
-        others = [leg for leg in legs if isinstance(leg, Surprise)]
-        yield name, rate_tail(rates) if rates else _surprise_tail(others)
+def _chance(
+    seen: Sequence[Measure], params: ConductAcrossParams
+) -> tuple[float, tuple[tuple[str, float], ...]]:
+    """Return p of all legs of measures together (Fisher), and of each by name."""
+    found: dict[str, list[list[Rate | Surprise]]] = {}
+    for one in seen:
+        mine: dict[str, list[Rate | Surprise]] = {}
+        for leg in one.legs:
+            mine.setdefault(leg.name, []).append(leg)
+        for name, legs in mine.items():
+            found.setdefault(name, []).append(legs)
+    chances = []
+    for name, of_instruments in found.items():
+        rates = [[leg for leg in legs if isinstance(leg, Rate)] for legs in of_instruments]
+        others = [leg for legs in of_instruments for leg in legs if isinstance(leg, Surprise)]
+        p = (
+            surprise_tail(others, params.usual_surprise)
+            if others
+            else rate_tail(rates, params.usual_ratio)
+        )
+        chances.append((name, p))
+    nats = math.fsum(-math.log(max(p, LEAST)) for _, p in chances)
+    return gamma_tail(len(chances), nats), tuple(chances)
 
 
-def rate_tail(rates: Sequence[Rate]) -> float:
-    """Return P(so many cases or more) were own and others' rates alike in each instrument.
+def rate_tail(of_instruments: Sequence[Sequence[Rate]], usual: float) -> float:
+    """Return P(so many cases or more) were own rates `usual` times others' in each instrument.
 
-    Given all cases of an instrument, own and others', each is own with the chance of its share of
-    the time. One of the others' more than was seen in each: they are never taken to have none, and
-    only instruments with own cases are looked at.
+    Given all cases of an instrument, own and others', each is own with a chance that its share of
+    the time gives; some of the others' more than were seen (`spare`), for they are never taken to
+    have none. Who has no case is not looked at, so what is known of an instrument with cases is
+    that there is one at least: its count is a binomial above nought.
 
-    >>> alike = Rate(name="", cases=3, others=0, share=0.25)
-    >>> round(rate_tail([alike]), 6), round(rate_tail([alike, alike]), 6)
-    (0.050781, 0.004227)
+    >>> alike = [Rate(name="", cases=3, others=0, share=0.25)]
+    >>> round(rate_tail([alike], 1.0), 6), round(rate_tail([alike, alike], 1.0), 6)
+    (0.074286, 0.009045)
     """
     chances = np.ones(1)
-    for each in rates:
-        trials = each.cases + each.others + 1
-        chances = np.convolve(chances, binom.pmf(np.arange(trials + 1), trials, each.share))
-    return min(1.0, float(chances[sum(each.cases for each in rates) :].sum()))
+    for rates in of_instruments:
+        mine = np.ones(1)
+        for each in rates:
+            trials = each.cases + each.others + each.spare
+            share = usual * each.share / (usual * each.share + 1.0 - each.share)
+            mine = np.convolve(mine, binom.pmf(np.arange(trials + 1), trials, share))
+        if sum(each.cases for each in rates):
+            mine[0] = 0.0
+            mine /= mine.sum()
+        chances = np.convolve(chances, mine)
+    cases = sum(each.cases for rates in of_instruments for each in rates)
+    return min(1.0, float(chances[cases:].sum()))
 
 
-def _surprise_tail(surprises: Sequence[Surprise]) -> float:
+def surprise_tail(surprises: Sequence[Surprise], usual: float) -> float:
+    """Return P(the sum of -ln p) were each of the cases `usual` times as strange as by chance.
+
+    Where only strange ones are summed (`most` below 1) the others are as many as they are, and it
+    is held against chance itself.
+    """
     tests, most = sum(each.tests for each in surprises), max(each.most for each in surprises)
-    return truncated_tail(tests, most, math.fsum(each.nats for each in surprises))
+    nats = math.fsum(each.nats for each in surprises)
+    return truncated_tail(tests, most, nats if most < 1.0 else nats / usual)

@@ -21,13 +21,16 @@ SPEC: Final = Spec(
         "stood; stop_hunting the group's runs of stops of the day, by how strange they are; "
         "quote_fading the client orders of two hours from which the complex withdrew, beside their "
         "placebo windows, and by as much more as external makers do beyond theirs. These sums add "
-        "up over instruments. A test passes where the cases are least_ratio times what others' "
-        "rate gives, in least_instruments or more; as strange on average as least_surprise "
-        "says; each part of the test is beyond chance by itself (leg_chance: who differs from "
-        "others in one way only, everywhere, has a style); and all together (Fisher's method, over "
-        "the grades tried) within what a look may spend of the day's level. Then those "
-        "instruments are told of whose cases no more than false_share is others' rate: one alert "
-        "an instrument, scenario and day, with the cases that their own detectors have not told."
+        "up over instruments. A desk may do such things usual_ratio times as often as others, and "
+        "be usual_surprise as strange: that is a style. A test passes where, beyond that, each of "
+        "its parts is beyond chance (leg_chance), all are together (Fisher's method, over the "
+        "grades tried) within what a look may spend of the day's level, and also without the "
+        "instrument that shows most (rest_chance); the cases must be least_ratio times what "
+        "others' rate gives, in least_instruments or more, and as strange on average as "
+        "least_surprise says. Then those instruments are told that are strange by themselves "
+        "(Benjamini and Hochberg, false_share) and of whose cases no more than that share is "
+        "others' rate: one alert an instrument, scenario and day, with the cases that their own "
+        "detectors have not told."
     ),
     legal_basis=(
         "VATP Guidelines 8.1, 8.2, 14.5: controls against manipulation, notice [V]",
@@ -45,7 +48,7 @@ SPEC: Final = Spec(
     ),
     runbook=(
         (
-            "Read `features.instruments` and `features.chance_together`: list the alerts of "
+            "Read `features.instruments` and `features.chance`: list the alerts of "
             "conduct_across with the same scenario and overlapping window_start_ns to "
             "window_end_ns: is it one desk, one algo_id, one account?"
         ),

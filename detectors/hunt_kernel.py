@@ -26,6 +26,8 @@ from detectors.hunt_quotes import (
     quote_at,
     seen,
 )
+from detectors.hunt_reach import told as reach_told
+from detectors.hunt_reach import took, triggered
 from detectors.hunt_state import (
     CATCH,
     F_ACCOUNT,
@@ -44,6 +46,7 @@ from detectors.hunt_state import (
     F_RUN,
     F_SEQ,
     F_SIDE,
+    F_STOP,
     FAR,
     FLIGHTS,
     H_COME_ADDED,
@@ -81,6 +84,7 @@ from detectors.hunt_state import (
     R_LAST_NS,
     R_NUMBER,
     R_PEAK,
+    R_REACH,
     R_SIDE,
     R_STOPS,
     RUNS,
@@ -126,7 +130,7 @@ _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 @njit(cache=True)
 def _due(  # noqa: PLR0917
     x: int, now_ns: int, lead_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array,
-    legs: Array, out: Array, out_legs: Array, written: int, told: int,
+    legs: Array, reach: Array, least: int, out: Array, out_legs: Array, written: int, told: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Write out the runs whose deadline lies before now, soonest first; return rows written."""
     while True:
@@ -145,6 +149,7 @@ def _due(  # noqa: PLR0917
         out[written] = run
         out[written, R_INSTRUMENT] = x  # in the state no row tells its code: that may change
         out[written, R_KNOWN_NS] = now_ns
+        reach_told(reach, least, now_ns, out[written, R_REACH:])
         for back in range(min(own[H_LEGS], LEGS), 0, -1):
             leg = legs[(own[H_LEGS] - back) % LEGS]
             if leg[L_RUN] == run[R_NUMBER]:
@@ -191,6 +196,7 @@ def scan(  # noqa: PLR0917
     past: Array,
     usual: Array,
     habit: Array,
+    reach: Array,
     lost: Array,
     out: Array,
     out_legs: Array,
@@ -199,7 +205,7 @@ def scan(  # noqa: PLR0917
 
     It stops early when `out` or `out_legs` might not hold what falls due; the caller empties them.
     `times`: longest pause within a push, longest push, longest time before it at which an order
-    that catches is entered, horizon after the last trigger, ns.
+    that catches is entered, horizon after the last trigger, ns; and stops that make a cluster.
     """
     (
         kind, instrument, seq, clock, account, role, in_complex, side, price,
@@ -209,6 +215,7 @@ def scan(  # noqa: PLR0917
         buy_role, sell_role,
     ) = columns  # fmt: skip
     pause_ns, push_ns, lead_ns, horizon_ns = times[0], times[1], times[2], times[3]
+    least = times[4]
     written, told = 0, 0
     for i in range(first, len(kind)):
         x = instrument[i]
@@ -219,8 +226,8 @@ def scan(  # noqa: PLR0917
                 if written + RUNS > len(out) or told + LEGS + RUNS * STOPS > len(out_legs):
                     return i, written, told
                 written, told = _due(
-                    x, clock[i], lead_ns, horizon_ns, own, runs[x], stops[x], legs[x], out,
-                    out_legs, written, told,
+                    x, clock[i], lead_ns, horizon_ns, own, runs[x], stops[x], legs[x], reach[x],
+                    least, out, out_legs, written, told,
                 )  # fmt: skip
             if k != _TRADE:
                 left, place = own[H_OPEN], RUNS - 1  # the last free place is taken first
@@ -268,9 +275,14 @@ def scan(  # noqa: PLR0917
                     if clock[i] >= own[due] and newest[F_COMPLEX] == 0:
                         own[due] = clock[i] + SAMPLE_NS
                         seen(habit[x], newest[F_ADDED])
+                at = place_of_seq(stops[x], own[H_STOPS], S_SEQ, flying)
+                newest[F_STOP] = 1 if at >= 0 or flying == own[H_TRIGGER] else 0
                 if flying == own[H_TRIGGER]:
-                    at = place_of_seq(stops[x], own[H_STOPS], S_SEQ, flying)
                     newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
+            took(
+                reach[x], least, flying, side[i], newest[F_COMPLEX] != 0, newest[F_STOP] != 0,
+                price[i], clock[i],
+            )  # fmt: skip
             newest[F_LOTS] += quantity[i]
             newest[F_LAST] = seq[i]
             newest[F_DOUBT] |= coverage[i]
@@ -324,6 +336,7 @@ def scan(  # noqa: PLR0917
                 or in_complex[i] != 0
             ):
                 continue
+            triggered(reach[x], side[i], clock[i])
             at = initiated(
                 own, flights[x], runs[x], legs[x], habit[x], lost, side[i], clock[i], pause_ns,
                 push_ns,

@@ -11,6 +11,7 @@ import numpy as np
 from detectors import hunt_quotes as q
 from detectors import hunt_state as k
 from detectors.hunt_kernel import COLUMNS, scan
+from detectors.hunt_reach import REACH_FIELDS
 from detectors.kept import Kept
 from ingest.axes import ByCode, Count
 from ingest.events import NULL, Array, Batch, Role
@@ -106,6 +107,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Moments at which its habit of adding was seen."""
     many: tuple[int, ...]
     """Of these, those at which it had added at least 1, 2, ... orders."""
+    reach: tuple[int, ...]
+    """Pushes of the day and those that ran stops, others' and the group's, by class of reach."""
     beside: int
     """Of another's run: lots that the group pushed with it, net over its accounts; else 0."""
     incomplete: bool
@@ -195,8 +198,10 @@ class Runs:
     ----------
     instruments : int
         How many the table holds.
-    pause_ns, push_ns, lead_ns, horizon_ns : int
-        As in `StopHuntingParams`, ns.
+    times_ns : tuple of int
+        Pause, longest push, lead and horizon, as in `StopHuntingParams`, ns.
+    least : int
+        Stops that make a cluster.
     """
 
     layout: ClassVar[Layout] = {
@@ -209,13 +214,12 @@ class Runs:
         "hunt_past": ByCode(),
         "hunt_usual": ByCode(),
         "hunt_habit": ByCode(),
+        "hunt_reach": ByCode(),
         "hunt_lost": Count(),
     }
 
-    def __init__(
-        self, instruments: int, pause_ns: int, push_ns: int, lead_ns: int, horizon_ns: int
-    ) -> None:
-        self._times = np.array([pause_ns, push_ns, lead_ns, horizon_ns], np.int64)
+    def __init__(self, instruments: int, times_ns: tuple[int, int, int, int], least: int) -> None:
+        self._times = np.array([*times_ns, least], np.int64)
         n = instruments
         arrays: dict[str, Array] = {
             "hunt_head": np.zeros((n, k.HEAD_FIELDS), np.int64),
@@ -227,6 +231,7 @@ class Runs:
             "hunt_past": np.zeros((n, q.PAST, q.PAST_FIELDS), np.int64),
             "hunt_usual": np.zeros((n, 4, q.LIVE + 2), np.int64),
             "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
+            "hunt_reach": np.zeros((n, REACH_FIELDS), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
         }
         self._kept = Kept("stop_hunting", arrays)
@@ -248,7 +253,7 @@ class Runs:
             row, runs, legs = scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
                 s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_past"], s["hunt_usual"],
-                s["hunt_habit"], s["hunt_lost"], self._out, self._out_legs,
+                s["hunt_habit"], s["hunt_reach"], s["hunt_lost"], self._out, self._out_legs,
             )  # fmt: skip
             if runs:
                 yield from _read(self._out[:runs].tolist(), self._out_legs[:legs].tolist())
@@ -295,7 +300,8 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             back=None if back == k.FAR else run[k.R_SIDE] * back,
             added=max(0, run[k.R_ADDED]),
             seen=run[k.R_SEEN],
-            many=tuple(run[k.R_MANY :]),
+            many=tuple(run[k.R_MANY : k.R_REACH]),
+            reach=tuple(run[k.R_REACH :]),
             beside=run[k.R_BESIDE],
             incomplete=bool(run[k.R_DOUBT]),
             pushes=tuple(Push(*leg) for leg in kept.get((place, k.PUSH), ())),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.hunt_quotes import ADDED, HEAD_OWN
+from detectors.hunt_reach import TALLY
 
 FLIGHTS: Final = 64
 STOPS: Final = 128
@@ -25,10 +26,10 @@ HEAD_FIELDS: Final = HEAD_OWN + 12
 
 # A flight. F_RUN: run of the stop that it is, 0 = none; F_MET: of the resting stop-limit that its
 # latest trade filled. F_ADDED: orders that the group had just
-# added on the side that it meets.
+# added on the side that it meets. F_STOP: it is a stop that triggered.
 F_SEQ, F_NS, F_SIDE, F_ACCOUNT, F_COMPLEX, F_LOTS, F_BID, F_ASK = range(8)
-F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_ADDED, F_ROLE, F_MET = range(8, 16)
-FLIGHT_FIELDS: Final = 16
+F_EXTREME, F_FIRST, F_LAST, F_RUN, F_DOUBT, F_ADDED, F_ROLE, F_MET, F_STOP = range(8, 17)
+FLIGHT_FIELDS: Final = 17
 
 # A stop that triggered; S_RUN 0 = by nobody's push. S_COST: half ticks times lots beyond the price
 # before the push.
@@ -50,6 +51,7 @@ R_NUMBER, R_SIDE, R_COMPLEX, R_ACCOUNT, R_SEQ, R_FROM_NS, R_FIRST_NS, R_LAST_NS 
 R_BID, R_ASK, R_EXTREME, R_ORDERS, R_LOTS, R_AGAINST, R_ADVANCE, R_ALL = range(8, 16)
 R_STOPS, R_DUE, R_FILLED, R_CAUGHT, R_BACK, R_DOUBT, R_PUSHED, R_INSTRUMENT = range(16, 24)
 R_PEAK, R_ADDED, R_SEEN, R_ROLE, R_BESIDE, R_KNOWN_NS, R_MANY = range(24, 31)
-RUN_FIELDS: Final = R_MANY + ADDED
+R_REACH: Final = R_MANY + ADDED
+RUN_FIELDS: Final = R_REACH + TALLY
 FAR: Final = 2**62
 """No touch has been seen since the last trigger."""

@@ -94,8 +94,8 @@ class PlatformStage:
         """Trades that came after a boundary that they lie before had been stepped."""
 
     def __len__(self) -> int:
-        """Return how many trades wait for a boundary that every shard has passed."""
-        return sum(len(rows) for rows in self._waiting)
+        """Return how many trades and signs wait for a boundary that every shard has passed."""
+        return sum(len(rows) for rows in self._waiting) + len(self._signs)
 
     @property
     def boundary_ns(self) -> int:

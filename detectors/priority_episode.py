@@ -79,7 +79,7 @@ def finding(
     held = sums["held_ns"] >= params.held_ms * MS
     facets = [name for name, n in (
         ("queue_jump", jumps), ("arrival_inversion", sums["arrival_inversions"]),
-        ("trading_ahead", held),
+        ("trading_ahead", sums["arrival_inversions"] and held),
     ) if n]  # fmt: skip
     features = {
         name: Feature(sums[name], "count") for name in ("older", "younger", "arrival_inversions")
@@ -95,7 +95,8 @@ def finding(
     )
     if sums["arrival_inversions"]:
         features["largest_gap"] = Feature(sums["gap_ns"], "ns", params.clock_uncertainty_ns)
-        features["longest_hold"] = Feature(sums["held_ns"], "ns", params.held_ms * MS)
+        if sums["held_ns"]:
+            features["longest_hold"] = Feature(sums["held_ns"], "ns", params.held_ms * MS)
     if condition == OFTEN:
         features |= _rate(params, *(sums[name] for name in _RATE))
     if condition != PROVED:

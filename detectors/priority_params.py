@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
+
 from detectors.base import Parameter, Params
 
 
@@ -35,6 +37,7 @@ class ClientPriorityParams(Params, frozen=True):
             "ms",
             "beyond what passing a gateway takes; whoever holds it, and as long as others' or not",
         ),
+        msgspec.Meta(gt=0),
     ] = 50
     unordered_ratio: Annotated[
         float,

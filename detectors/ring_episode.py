@@ -25,7 +25,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     net_ratio: float
     """Largest net position of a member over the volume: 0 all came back, 1 nothing did."""
     quoted_ratio: float
-    """Share of the meetings that are of a maker's standing order and of who took it."""
+    """Share of the meetings that are of an external maker's standing order and of who took it."""
 
 
 def count(episode: Episode, trades: Trades, sign: int) -> None:

@@ -172,12 +172,13 @@ class WashRingsParams(Params, frozen=True):
     quoted_ratio: Annotated[
         float,
         Parameter(
-            "share of meetings of a registered maker's standing order with who took it from which "
-            "a ring is weak evidence",
+            "share of meetings of an external maker's standing order with who took it from which a "
+            "ring is weak evidence",
             "ratio",
             "nineteen in twenty: who takes meets whoever quotes best, and who is quick takes most "
             "from who is slow; members who also trade otherwise choose each other",
         ),
+        msgspec.Meta(gt=0, le=1),
     ] = 0.95
     supported_turns: Annotated[
         int,

@@ -25,7 +25,6 @@ BUST: Final = np.dtype(
         ("trade_lo", np.uint64),
     ]
 )
-MAKERS: Final = (int(Role.EXTERNAL_MM), int(Role.AFFILIATED_MM))
 
 
 class TradeStore:
@@ -102,7 +101,7 @@ class TradeStore:
             "buyer": buyers[ring_able],
             "incomplete": (batch["coverage"][kept] != Coverage.COMPLETE) | late,
             "side": batch["side"][kept],
-            "quoted": _quoted(batch, kept),
+            "quoted": _quoted(batch, kept, self._unique[code]),
             "lots": lots[ring_able],
             "ticks": batch["price"][kept],
             "cum_lots": cum[ring_able],
@@ -227,14 +226,17 @@ class TradeStore:
         self._pending_busts = [busts]
 
 
-def _quoted(batch: Batch, rows: Array) -> Array:
-    """Return of which trades the order that stood is a maker's and the one that took is nobody's.
+def _quoted(batch: Batch, rows: Array, unique: Array) -> Array:
+    """Return of which trades the order that stood is an external maker's and a client's took it.
 
-    Who takes meets whoever quotes best: it is the venue that chose.
+    Who takes meets whoever quotes best: it is the venue that chose. Not so of a unique item, nor
+    within the complex, whose maker is never excused.
     """
     side = batch["side"][rows]
-    bought, sold = (np.isin(batch[f"{way}_role"][rows], MAKERS) for way in ("buy", "sell"))
-    quoted: Array = np.where(side > 0, sold & ~bought, (side < 0) & bought & ~sold)
+    bought, sold = (batch[f"{way}_role"][rows] == Role.EXTERNAL_MM for way in ("buy", "sell"))
+    ours = (batch["buy_complex"][rows] != 0) | (batch["sell_complex"][rows] != 0)
+    stood = np.where(side > 0, sold & ~bought, (side < 0) & bought & ~sold)
+    quoted: Array = stood & ~ours & ~unique
     return quoted
 
 

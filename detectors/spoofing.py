@@ -100,14 +100,17 @@ class Spoofing(Detector):
         signs, self._signs = self._signs, []
         return signs
 
-    def _sign(self, cycle: Cycle, tests: Sequence[AsLarge], *, told: bool) -> Sign:
-        return Sign(
+    def _note_sign(self, cycle: Cycle, tests: Sequence[AsLarge], *, told: bool) -> None:
+        """Keep the sign of a large prompt cycle; of a size that is refuted nothing counts."""
+        if not cycle.size or not self._is_prompt(cycle):
+            return
+        sign = Sign(
             detector=self.spec.id,
             scenario="spoofing",
             instrument=self._instruments[cycle.instrument].instrument,
             clock_ns=cycle.known_ns,
             measures=tuple(measure_of(test) for test in tests),
-            grade=cycle.size,
+            grade=cycle.size if tests else 0,
             told=told,
             incomplete=cycle.incomplete,
             begin_ns=cycle.from_ns,
@@ -115,6 +118,7 @@ class Spoofing(Detector):
             accounts=cycle.accounts,
             seqs=cycle.seqs[:MOST_SEQS],
         )
+        self._signs.append(sign)
 
     def _cycle(self, cycle: Cycle) -> Iterator[Finding]:
         key, place = (cycle.instrument,), "bought" if cycle.side > 0 else "sold"
@@ -126,8 +130,7 @@ class Spoofing(Detector):
         tests = self._large.take(cycle) if self._is_prompt(cycle) else []
         if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
             # The same withdrawal, of an account and of the complex, or in both measures.
-            if tests:
-                self._signs.append(self._sign(cycle, tests, told=self._is_case(told)))
+            self._note_sign(cycle, tests, told=self._is_case(told))
             return
         episode, _ = self._episodes.fact(
             key,
@@ -150,8 +153,7 @@ class Spoofing(Detector):
         as_large = self._large.telling(tests, cycle.size)
         if as_large is not None:
             _note(sums, as_large)
-        if tests:
-            self._signs.append(self._sign(cycle, tests, told=self._is_case(sums)))
+        self._note_sign(cycle, tests, told=self._is_case(sums))
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
         if sums["significant"] or as_large is not None:

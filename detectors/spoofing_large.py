@@ -30,6 +30,8 @@ MOST: Final = 256
 MICRO: Final = 1_000_000
 SOONEST_NS: Final = 1_000_000
 """A millisecond: what goes sooner is no more telling."""
+MOST_SHARE: Final = 0.95
+"""Of the time watched that is the group's: beyond it others are not there to compare with."""
 LEAST_P: Final = 1e-4
 """One cycle that goes at once says no more than that."""
 _CODE, _FALL_NS, _SIZE, _NATS = range(4)
@@ -67,12 +69,13 @@ def nats_of(cycle: Cycle) -> float:
 
 
 def measure_of(test: AsLarge) -> Measure:
-    """Return a test as what it sums, for platform scope."""
-    by_time = test.share / max(1.0 - test.share, 1e-9)
+    """Return a test as what it sums, for platform scope; without legs where there are no peers."""
+    if test.share > MOST_SHARE:
+        return Measure(grade=test.size, cases=test.cycles, expected=float(test.cycles), legs=())
     return Measure(
         grade=test.size,
         cases=test.cycles,
-        expected=(test.peer_cycles + 1) * by_time,
+        expected=(test.peer_cycles + 1) * test.share / (1.0 - test.share),
         legs=(
             Rate(name="as_many", cases=test.cycles, others=test.peer_cycles, share=test.share),
             Surprise(name="as_soon", tests=test.cycles, most=1.0, nats=test.nats),

@@ -11,11 +11,12 @@ from detectors.hunt_findings import legs_of, limit_of, movers_of, of_run, of_tal
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import GROUP, Day, HuntRates, Tally
 from detectors.hunt_runs import Run, Runs
+from detectors.hunt_sign import grade_of, measures_of
 from detectors.hunt_together import strange_of
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
-from ingest.signs import MOST_SEQS, Measure, Sign, Surprise
+from ingest.signs import MOST_SEQS, Sign
 from ingest.state import Snapshot
 
 SECOND: Final = 1_000_000_000
@@ -177,10 +178,13 @@ class StopHunting(Detector):
         self._lead_ns = int(params.prepared_s * SECOND)
         self._runs = Runs(
             len(instruments),
-            int(params.pause_s * SECOND),
-            int(params.push_s * SECOND),
-            self._lead_ns,
-            self._horizon_ns,
+            (
+                int(params.pause_s * SECOND),
+                int(params.push_s * SECOND),
+                self._lead_ns,
+                self._horizon_ns,
+            ),
+            params.min_stops,
         )
         self._rates = HuntRates()
         self._signs: list[Sign] = []
@@ -240,8 +244,6 @@ class StopHunting(Detector):
         strange = (run.group or runs) and chance.case <= limit_of(run, tally, params)
         open_.family(group=run.group).count(chance.joint, self._share(group=run.group))
         often = run.group and self._often(run, open_, tally, case=strange)
-        if run.group:
-            self._signs.append(self._sign(run, tally, chance.joint, told=strange))
         if strange or (run.group and run.caught):
             yield of_run(
                 self.spec,
@@ -258,6 +260,8 @@ class StopHunting(Detector):
         if not strange:
             yield from self._with_others(run, open_, tally, chance.joint, deadline_ns)
         yield from self._together(open_, deadline_ns)
+        if run.group:
+            self._signs.append(self._sign(run, tally, chance.joint, told=strange))
 
     def signs(self) -> Sequence[Sign]:
         """Return what the group's latest runs make of those of the day, told or not."""
@@ -265,16 +269,13 @@ class StopHunting(Detector):
         return signs
 
     def _sign(self, run: Run, tally: Tally, chance: float, *, told: bool) -> Sign:
-        most = self._params.strange_chance
-        of_runs = Surprise(name="as_strange", tests=tally.runs, most=most, nats=tally.surprise)
-        seen = Measure(grade=1, cases=tally.strange, expected=most * tally.runs, legs=(of_runs,))
         return Sign(
             detector=self.spec.id,
             scenario=self.spec.scenarios[0],
             instrument=self._instruments[run.instrument].instrument,
             clock_ns=run.known_ns,
-            measures=(seen,),
-            grade=int(chance <= most),
+            measures=measures_of(run, tally, self._params),
+            grade=grade_of(run, chance, self._params),
             told=told or tally.told > 0,
             incomplete=run.incomplete,
             begin_ns=run.from_ns,

@@ -153,7 +153,7 @@ class Summariser:
             return self.close_at(self._no_boundary(max(until_ns, self._newest(), self._last_ns)))
         if passed > self._last_ns:
             return self.close_at(passed)
-        if self._idle and len(self):
+        if self._idle and (len(self) or self._signs):
             return self.close_at(self._no_boundary(self._last_ns))
         return None
 
@@ -188,7 +188,8 @@ class Summariser:
     def _newest(self) -> int:
         self._gather()
         clock = self._columns["clock_ns"][: self._rows]
-        return int(clock.max()) if self._rows else NULL
+        signs = max((each.clock_ns for each in self._signs), default=NULL)
+        return max(int(clock.max()) if self._rows else NULL, signs)
 
     def _release(self, boundary_ns: int) -> Batch:
         self._gather()

@@ -95,8 +95,8 @@ class WashRings(Detector):
             "so often, hand on whole what they bought of members more than other purchases, and, "
             "of three or more, sell to a member next where they bought of one last more than they "
             "do with others. "
-            "One there-and-back is weak evidence, so are meetings that are nearly all of a "
-            "registered maker's standing quotes with who took them (quoted_ratio), where the venue "
+            "One there-and-back is weak evidence, so are meetings that are nearly all of an "
+            "external maker's standing quotes with who took them (quoted_ratio), where the venue "
             "chose who meets, and so is a set that leaves too few others to tell chance by "
             "(feature few_outsiders)."
         ),

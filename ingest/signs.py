@@ -24,6 +24,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, tag="rate"):
     others: int
     share: float
     """Part of the time in which a case could have been seen, own and others', that is own."""
+    spare: int = 1
+    """Cases of others more than were seen: they are never taken to have none."""
 
 
 class Surprise(msgspec.Struct, frozen=True, kw_only=True, tag="surprise"):

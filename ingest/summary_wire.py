@@ -55,7 +55,8 @@ def encode(summary: Summary, *, max_bytes: int = MAX_BYTES) -> list[bytes]:
     A message is 4 bytes that say what it is and its version, a digest of the rest, and the rest.
     """
     rows = encode_rows(summary.rows)
-    body = rows + msgspec.msgpack.encode(summary.signs)
+    signs = msgspec.msgpack.encode(summary.signs) if summary.signs else b""
+    body = rows + signs
     room = max_bytes - _OVERHEAD - len(summary.shard.encode())
     if room < 1:
         raise ValueError(f"max_bytes must leave room for data, was {max_bytes}")
@@ -71,7 +72,7 @@ def encode(summary: Summary, *, max_bytes: int = MAX_BYTES) -> list[bytes]:
             count=len(starts),
             body_digest=digest,
             piece=body[start : start + room],
-            row_bytes=len(rows),
+            row_bytes=len(rows) if signs else None,
         )
         for index, start in enumerate(starts)
     )

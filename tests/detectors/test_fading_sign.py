@@ -57,7 +57,8 @@ def test_sets_with_a_withdrawal_count_by_their_chance():
     assert (seen.cases, leg.cases, leg.others) == (4, 4, 2)
     assert leg.share == pytest.approx(1 / 40)
     assert seen.expected == pytest.approx(7 / 40)
-    assert rate_tail([leg]) == pytest.approx(binomial_tail(4, 7, 1 / 40))
+    one_or_more = binomial_tail(1, 7, 1 / 40)
+    assert rate_tail([[leg]], 1.0) == pytest.approx(binomial_tail(4, 7, 1 / 40) / one_or_more)
 
 
 def test_what_external_makers_do_too_is_expected_of_the_complex():
@@ -76,7 +77,7 @@ def test_without_fading_small_chances_come_no_oftener_than_they_say(rate):
     for _ in range(1_500):
         sets = draw.random((300, K + 1)) < rate * draw.gamma(2.0, 0.5, (300, 1))
         seen = measure_of(tallied([(int(w[0]), int(w[1:].sum())) for w in sets]))
-        chances.append(rate_tail(seen.legs) if seen is not None else 1.0)
+        chances.append(rate_tail([seen.legs], 1.0) if seen is not None else 1.0)
     for level in (0.2, 0.05, 0.01):
         hits = int((np.array(chances) <= level).sum())
         assert binomial_tail(hits, len(chances), level) > 1e-3, (level, hits)

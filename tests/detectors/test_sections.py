@@ -27,7 +27,7 @@ PROPERTY = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-SIZE = 140
+SIZE = 160
 TOGETHER = {"conduct_across", "hidden_affiliates", "information_leak"}
 """Detectors that judge accounts, or the complex, over all instruments: their state moves whole, to
 other codes."""

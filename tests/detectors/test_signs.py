@@ -76,11 +76,18 @@ def test_every_large_cycle_of_layers_is_a_sign_told_or_not():
     assert cases == sorted(cases)
     assert cases[-1] == 3
     assert [each.told for each in signs] == sorted(each.told for each in signs)
-    for each in signs:
-        for measure in each.measures:
-            many, soon = measure.legs
-            assert (many.cases, soon.tests) == (measure.cases, measure.cases)
-            assert measure.expected > 0
+    legs = [measure.legs for each in signs for measure in each.measures]
+    assert not any(legs), "without external makers there is nothing to compare with"
+
+
+def test_cycles_are_told_beside_external_makers(expected):
+    compared = [m for e in expected if e.detector == "spoofing" for m in e.measures if m.legs]
+    assert compared
+    for measure in compared:
+        many, soon = measure.legs
+        assert (many.cases, soon.tests) == (measure.cases, measure.cases)
+        assert 0 < many.share < 1
+        assert measure.expected > 0
 
 
 def test_every_run_of_the_group_is_a_sign():

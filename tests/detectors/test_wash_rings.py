@@ -101,6 +101,22 @@ def picked(seed=3):
     )
 
 
+@pytest.mark.parametrize("kind", ["the group's maker", "a company of the complex", "an item"])
+def test_a_maker_is_not_excused_where_the_venue_did_not_choose(kind):
+    table, name = (ITEMS, "ITEM-1") if kind == "an item" else (COIN, "BTC-USD")
+    pairs = [(1, 2) if n % 2 else (2, 1) for n in range(40)]
+    ring = [(BORDER + (n + 1) * HOUR // 42, name, *pair, 1) for n, pair in enumerate(pairs)]
+    made = batch(sales_of(ring if kind == "an item" else picked()), table, BORDER + 2 * WEEK)
+    for way in ("buy", "sell"):
+        mine = made[f"{way}_account"] == 1
+        role = Role.AFFILIATED_MM if kind == "the group's maker" else Role.EXTERNAL_MM
+        made[f"{way}_role"][mine] = role
+        made[f"{way}_complex"][mine] = int(kind == "a company of the complex")
+        made["side"][mine] = Side.SELL if way == "buy" else Side.BUY
+    alert, *_ = last_of_each(WashRings(WashRingsParams(), table).step(made))
+    assert (alert.evidence, alert.features["quoted"].value) == ("supported", 0.0)
+
+
 def test_an_arbitrageur_who_takes_from_the_slowest_maker_is_weak():
     (alert,) = quoted(picked(), 1)
     assert set(alert.accounts) == {1, 2}
