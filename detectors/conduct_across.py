@@ -72,13 +72,13 @@ class ConductAcross(Detector):
     >>> def found(cycles):
     ...     batch, instruments = layered_in(cycles)
     ...     return ConductAcross(ConductAcrossParams(), instruments).step(batch)
-    >>> *_, last = found((3, 3))
+    >>> *_, last = found((6, 6))
     >>> last.scenario, last.features["instruments"].value, last.features["cases"].value
-    ('spoofing', 2, 6)
+    ('spoofing', 2, 12)
 
     One alone is for its own detector to tell:
 
-    >>> found((6,))
+    >>> found((12,))
     []
     """
 

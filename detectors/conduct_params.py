@@ -84,8 +84,8 @@ class ConductAcrossParams(Params, frozen=True):
             "false alarms of a scenario in a UTC day over all instruments; its look k gets "
             "1/(k(k+1)) of them",
             "count",
-            "one in two thousand days: markets differ, and a test that holds on one may be twice or "
-            "five times too sure on another",
+            "one in two thousand days: markets differ, and a test that holds on one may be five "
+            "times too sure on another",
         ),
     ] = 0.0005
     false_share: Annotated[

@@ -60,7 +60,7 @@ def pools(of_instruments):
 
 
 def test_cycles_of_two_instruments_are_told_in_both():
-    batch, table = layered_in((3, 3))
+    batch, table = layered_in((6, 6))
     findings = list(ConductAcross(PARAMS, table).step(batch))
     alerts = last_of_each(findings)
     assert sorted(a.instrument for a in alerts) == [0, 1]
@@ -70,9 +70,9 @@ def test_cycles_of_two_instruments_are_told_in_both():
             "supported",
             True,
         )
-        assert alert.features["told_here"].value == 3
+        assert alert.features["told_here"].value == 6
         cited = {r.seq for f in findings if f.instrument == alert.instrument for r in f.all_refs}
-        assert len(cited) == 6, "all three cycles, those before it passed among them"
+        assert len(cited) == 12, "all six cycles, those before it passed among them"
         assert alert.accounts == (1,)
 
 
