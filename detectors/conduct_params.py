@@ -84,10 +84,10 @@ class ConductAcrossParams(Params, frozen=True):
             "false alarms of a scenario in a UTC day over all instruments; its look k gets "
             "1/(k(k+1)) of them",
             "count",
-            "one in two thousand days: markets differ, and a test that holds on one may be five "
-            "times too sure on another",
+            "one in two hundred days, with a style allowed for: a thousandth of the five alerts "
+            "that a clean day may have",
         ),
-    ] = 0.0005
+    ] = 0.005
     false_share: Annotated[
         float,
         Parameter(

@@ -169,11 +169,7 @@ def _chance(
     for name, of_instruments in found.items():
         rates = [[leg for leg in legs if isinstance(leg, Rate)] for legs in of_instruments]
         others = [leg for legs in of_instruments for leg in legs if isinstance(leg, Surprise)]
-        p = (
-            surprise_tail(others, params.usual_surprise)
-            if others
-            else rate_tail(rates, params.usual_ratio)
-        )
+        p = surprise_tail(others, params) if others else rate_tail(rates, params.usual_ratio)
         chances.append((name, p))
     nats = math.fsum(-math.log(max(p, LEAST)) for _, p in chances)
     return gamma_tail(len(chances), nats), tuple(chances)
@@ -206,12 +202,13 @@ def rate_tail(of_instruments: Sequence[Sequence[Rate]], usual: float) -> float:
     return min(1.0, float(chances[cases:].sum()))
 
 
-def surprise_tail(surprises: Sequence[Surprise], usual: float) -> float:
-    """Return P(the sum of -ln p) were each of the cases `usual` times as strange as by chance.
+def surprise_tail(surprises: Sequence[Surprise], params: ConductAcrossParams) -> float:
+    """Return P(the sum of -ln p) were cases `usual_surprise` times as strange as by chance.
 
-    Where only strange ones are summed (`most` below 1) the others are as many as they are, and it
-    is held against chance itself.
+    Where only strange ones are summed (`most` below 1), were they `usual_ratio` times as many.
     """
     tests, most = sum(each.tests for each in surprises), max(each.most for each in surprises)
     nats = math.fsum(each.nats for each in surprises)
-    return truncated_tail(tests, most, nats if most < 1.0 else nats / usual)
+    if most < 1.0:
+        return truncated_tail(math.ceil(tests * params.usual_ratio), most, nats)
+    return truncated_tail(tests, most, nats / params.usual_surprise)
