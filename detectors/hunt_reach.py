@@ -28,13 +28,19 @@ REACH_FIELDS: Final = Z_TALLY + TALLY
 
 
 @njit(cache=True)
-def ended(reach: Array, least: int, now_ns: int) -> None:
-    """Count the order that takes, which triggers no more."""
-    if now_ns // DAY_NS > reach[Z_DAY]:
-        reach[Z_DAY] = now_ns // DAY_NS
+def _turned(reach: Array, at_ns: int) -> None:
+    """Begin a new day where one has begun."""
+    if at_ns // DAY_NS > reach[Z_DAY]:
+        reach[Z_DAY] = at_ns // DAY_NS
         reach[Z_TALLY:] = 0
+
+
+@njit(cache=True)
+def ended(reach: Array, least: int, now_ns: int) -> None:
+    """Count the order that takes, which triggers no more, on its own day."""
     ticks = abs(reach[Z_EXTREME] - reach[Z_FROM])
     if reach[Z_SEQ] != 0 and ticks > 0:
+        _turned(reach, reach[Z_NS])
         place = 0
         while place < CLASSES - 1 and ticks >= 2 << place:
             place += 1
@@ -42,6 +48,7 @@ def ended(reach: Array, least: int, now_ns: int) -> None:
         reach[at + PUSHES] += 1
         if reach[Z_STOPS] >= least:
             reach[at + HITS] += 1
+    _turned(reach, now_ns)
     reach[Z_SEQ] = 0
 
 
