@@ -16,8 +16,8 @@ from detectors.conduct_pool import Part, Pool, Together, together
 from detectors.conduct_spec import SPEC
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.statistics import LEAST, spent
-from ingest.axes import Count, Entries, Whole
-from ingest.events import Batch
+from ingest.axes import Count, Entries, Least, Whole
+from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.signs import Measure, Sign
@@ -89,6 +89,7 @@ class ConductAcross(Detector):
         **Episodes.layout,
         "conduct_pools": Entries(kind=Pool, place=attrgetter("instrument")),
         "conduct_looks": Whole(kind=list[Looks], joined=_most),
+        "conduct_until": Least(NULL),
         "conduct_lost": Count(),
     }
 
@@ -99,6 +100,7 @@ class ConductAcross(Detector):
         self._episodes = Episodes(self._window_ns)
         self._pools: dict[tuple[str, str], Pool] = {}
         self._looks: dict[tuple[str, int], Looks] = {}
+        self._until_ns = NULL
         self._lost = 0
 
     @property
@@ -114,12 +116,18 @@ class ConductAcross(Detector):
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the signs of a batch, all before its watermark, by event time."""
         findings = [found for sign in batch.signs for found in self._take(sign)]
+        self._until_ns = max(self._until_ns, batch.watermark_ns)
         over = self._episodes.close_passed(batch.watermark_ns)
         findings += [self._closing(episode) for episode in over]
         return sorted(findings, key=lambda found: found.detected_ns)
 
     def _take(self, sign: Sign) -> Iterator[Finding]:
-        """Take the next sign; return what is now to be told of any instrument of its scenario."""
+        """Take the next sign; return what is now to be told of any instrument of its scenario.
+
+        One that is late, of a time that has been looked at, is told as of now and in doubt.
+        """
+        if sign.clock_ns < self._until_ns:
+            sign = msgspec.structs.replace(sign, clock_ns=self._until_ns, incomplete=True)
         if sign.instrument not in self._instruments.codes or not sign.seqs:
             self._lost += 1
             return
@@ -240,6 +248,7 @@ class ConductAcross(Detector):
             **self._episodes.snapshot(),
             "conduct_pools": pack_exact(pools),
             "conduct_looks": pack([looks for _, looks in sorted(self._looks.items())]),
+            "conduct_until": np.array([self._until_ns], np.int64),
             "conduct_lost": np.array([self._lost], np.int64),
         }
 
@@ -250,6 +259,7 @@ class ConductAcross(Detector):
         self._pools = {(each.scenario, each.instrument): each for each in pools}
         looks = unpack(snapshot["conduct_looks"], list[Looks])
         self._looks = {(each.scenario, each.grade): each for each in looks}
+        self._until_ns = int(snapshot["conduct_until"][0])
         self._lost = int(snapshot["conduct_lost"][0])
 
 

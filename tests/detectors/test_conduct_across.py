@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detectors.conduct_across import ConductAcross
-from detectors.conduct_example import fed, layered_in, sign
+from detectors.conduct_example import START_NS, fed, layered_in, sign
 from detectors.conduct_params import ConductAcrossParams
 from detectors.conduct_pool import MOST_SEQS, Pool, rate_tail
 from detectors.examples import example_instruments
@@ -255,6 +255,16 @@ def test_a_sign_of_an_instrument_that_is_not_listed_or_without_records_is_counte
     useless = [sign("ZZZ-USD", 3, 60), sign(NAMES[0], 3, 60, seqs=())]
     assert not list(detector.step(fed(useless, TABLE, 3_600)))
     assert detector.overflow == 2
+
+
+def test_a_sign_that_is_late_is_told_as_of_now_and_in_doubt():
+    signs = shown([measured(6), measured(6)])
+    detector = ConductAcross(PARAMS, TABLE)
+    assert not detector.step(fed([signs[1]], TABLE, 600))
+    told = detector.step(fed([signs[0]], TABLE, 660))
+    assert {f.instrument for f in told} == {0, 1}
+    assert {f.detected_ns for f in told} == {START_NS + 600 * 10**9}
+    assert {f.instrument: f.coverage for f in told} == {0: "incomplete", 1: "complete"}
 
 
 def test_it_does_not_matter_in_how_many_batches_signs_come():

@@ -143,6 +143,20 @@ def test_signs_before_a_boundary_come_in_order_of_time_then_name_each_once(resta
     assert not summariser.close(240 * SECOND).signs
 
 
+def test_an_idle_shard_tells_its_signs_too_and_those_that_come_later():
+    summariser = Summariser(TABLE, "p0")
+    summariser.take(batch([(0, 1, 10)]))
+    summariser.note(signs_at(95))
+    first = summariser.close(70 * SECOND, idle=True)
+    assert first.idle
+    assert [s.clock_ns // SECOND for s in first.signs] == [95, 95]
+    summariser.note(signs_at(130))
+    later = summariser.close(100 * SECOND)
+    assert not later.idle, "it is waited for again"
+    signs = [*later.signs, *summariser.close(200 * SECOND).signs]
+    assert [s.clock_ns // SECOND for s in signs] == [130, 130]
+
+
 def test_small_batches_that_are_held_whole_and_large_ones_keep_their_order():
     rows = tape(seed=9, rows=2 * SMALL_TOTAL)
     sizes = [3, SMALL, SMALL + 1, 40, 1, 5 * SMALL]
