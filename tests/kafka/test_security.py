@@ -87,7 +87,7 @@ def test_a_wrong_password_is_refused_in_one_line_that_does_not_show_it(
     settings: KafkaSettings, broker: KafkaBroker
 ) -> None:
     wrong = secured(
-        settings, broker, "SASL_SSL", sasl_password=Secret("hunter2"), connect_timeout_s=6.0
+        settings, broker, "SASL_SSL", sasl_password=Secret("hunter2"), connect_timeout_s=20.0
     )
     with pytest.raises(SourceError, match=f"must accept user '{USER}'") as caught:
         KafkaSource(wrong, decoder())
