@@ -132,11 +132,8 @@ class ConductAcross(Detector):
             self._lost += 1
             return
         key = (sign.scenario, sign.instrument)
-        pool = self._pools.get(key)
-        if pool is None:
-            pool = self._pools[key] = Pool(
-                scenario=sign.scenario, instrument=sign.instrument, last=sign
-            )
+        new = Pool(scenario=sign.scenario, instrument=sign.instrument, last=sign)
+        pool = self._pools.setdefault(key, new)
         self._lost += pool.take(sign)
         since_ns = sign.clock_ns - self._window_ns
         for each in self._pools.values():

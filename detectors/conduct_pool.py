@@ -134,9 +134,8 @@ def _test(grade: int, tried: int, pools: Sequence[Pool], params: ConductAcrossPa
     ]  # fmt: skip
     nats = math.fsum(leg.nats for leg in surprises)
     alone = {name: _chance([one], params)[0] for name, one in seen.items() if one.cases}
-    rest = [
-        one for name, one in seen.items() if name != min(alone, key=alone.__getitem__, default="")
-    ]
+    most = min(alone, key=alone.__getitem__, default="")
+    rest = [one for name, one in seen.items() if name != most]
     passed = q_values(list(alone.values())) <= params.false_share if alone else ()
     return Together(
         grade=grade,

@@ -13,7 +13,7 @@ from detectors.raw_store import RawStore
 from ingest.errors import SnapshotError, SourceError
 from ingest.events import NULL, Batch, concatenate, empty
 from ingest.instruments import Instruments
-from ingest.signs import Sign, in_order
+from ingest.signs import Sign, passed
 from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
 from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
 
@@ -160,8 +160,7 @@ class PlatformStage:
 
     def _step(self, boundary_ns: int, step: Step) -> tuple[Sequence[Finding], Batch]:
         batch = self._before(boundary_ns)
-        batch.signs = in_order(each for each in self._signs if each.clock_ns < boundary_ns)
-        self._signs = [each for each in self._signs if each.clock_ns >= boundary_ns]
+        batch.signs, self._signs = passed(self._signs, boundary_ns)
         self.raw.add(batch)
         findings = [f for detector in self.detectors for f in step(detector, batch)]
         evidence = self.raw.find(ref for finding in findings for ref in finding.all_refs)

@@ -12,7 +12,7 @@ import polars as pl
 from ingest.errors import SnapshotError, SourceError
 from ingest.events import NULL, Array, Batch, Kind, empty
 from ingest.instruments import Instruments
-from ingest.signs import Sign, in_order
+from ingest.signs import Sign, passed
 from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
 from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
 
@@ -168,15 +168,15 @@ class Summariser:
         if boundary_ns <= self._last_ns:
             raise ValueError(f"a boundary must lie behind {self._last_ns}, was {boundary_ns}")
         idle = boundary_ns % self._every_ns != 0 and not self._idle
+        signs, self._signs = passed(self._signs, boundary_ns)
         summary = Summary(
             shard=self._shard,
             from_ns=self._last_ns,
             until_ns=boundary_ns,
             idle=idle,
             rows=self._release(boundary_ns),
-            signs=in_order(each for each in self._signs if each.clock_ns < boundary_ns),
+            signs=signs,
         )
-        self._signs = [each for each in self._signs if each.clock_ns >= boundary_ns]
         self._last_ns, self._idle = boundary_ns, idle
         return summary
 

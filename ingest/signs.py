@@ -73,6 +73,14 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """Records of the newest in its instrument, `MOST_SEQS` at most."""
 
 
-def in_order(signs: Iterable[Sign]) -> tuple[Sign, ...]:
-    """Return signs by event time, instrument and detector; of each of these as they came."""
-    return tuple(sorted(signs, key=lambda each: (each.clock_ns, each.instrument, each.detector)))
+def passed(signs: Iterable[Sign], until_ns: int) -> tuple[tuple[Sign, ...], list[Sign]]:
+    """Return the signs before an event time, and those that wait for a later one, as they came.
+
+    The former by event time, instrument and detector; of each of these as they came.
+    """
+    ready: list[Sign] = []
+    waiting: list[Sign] = []
+    for each in signs:
+        (ready if each.clock_ns < until_ns else waiting).append(each)
+    ready.sort(key=lambda each: (each.clock_ns, each.instrument, each.detector))
+    return tuple(ready), waiting

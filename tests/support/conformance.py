@@ -21,7 +21,7 @@ from detectors.catalogue import DETECTORS
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.names import Names
-from ingest.signs import Sign, in_order
+from ingest.signs import Sign, passed
 from ingest.terms import Party
 from tests.support.acts import stages
 from tests.support.vectors import to_batch
@@ -185,9 +185,7 @@ class Heard:
         for each in self._detectors:
             each.step(enriched)
             self._waiting.extend(each.signs())
-        until_ns = enriched.watermark_ns
-        ready = in_order(sign for sign in self._waiting if sign.clock_ns < until_ns)
-        self._waiting = [sign for sign in self._waiting if sign.clock_ns >= until_ns]
+        ready, self._waiting = passed(self._waiting, enriched.watermark_ns)
         return ready
 
     def restart(self) -> None:

@@ -24,7 +24,7 @@ from ingest.events import NULL, Batch
 from ingest.names import Names
 from ingest.register import read_register
 from ingest.sequence import Sequencer
-from ingest.signs import Sign, in_order
+from ingest.signs import Sign, passed
 from ingest.tape import TapeSource
 
 
@@ -84,9 +84,7 @@ class Direct(Rooms):
             enriched = books.apply(released)
             found = [f for detector in below for f in detector.step(enriched)]
             waiting += [sign for detector in below for sign in detector.signs()]
-            until_ns = enriched.watermark_ns
-            enriched.signs = in_order(sign for sign in waiting if sign.clock_ns < until_ns)
-            waiting = [sign for sign in waiting if sign.clock_ns >= until_ns]
+            enriched.signs, waiting = passed(waiting, enriched.watermark_ns)
             found += [f for detector in above for f in detector.step(enriched)]
             self.alerts.apply(found, self.register)
         return self
