@@ -159,9 +159,9 @@ def filled(batch: Batch) -> Filled:
         begins[1:] |= np.diff(table[name][rows]) != 0
     starts = np.flatnonzero(begins)
     jumped = table["jumped_lots"][rows]
-    older = np.maximum.reduceat(jumped, starts) if len(starts) else jumped
+    older = np.maximum.reduceat(jumped, starts)
     shown = table["client_lots"][rows]
-    stood = np.add.reduceat(shown, starts) if len(starts) else shown
+    stood = np.add.reduceat(shown, starts)
     first = rows[starts]
     return Filled(
         code=table["instrument"][first],

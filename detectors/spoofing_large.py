@@ -129,9 +129,10 @@ class LargeCycles:
         params, tried = self._params, SIZES - 1
         peers_ns = cycle.watched * params.sample_s * SECOND
         for size in range(1, max(each[_SIZE] for each in held) + 1):
-            nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]
             tallies = cycle.tallies[:, size:].sum(axis=1)
-            # In both measures, as own ones count that were seen in either.
+            if any(is_refuted(each, params.own_p, params.least_trials)[1] for each in tallies):
+                continue
+            nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]
             # In both measures, as the group's count that were seen in either.
             peers = int(tallies[..., PEER_CYCLES].sum())
             # One cycle more than seen: external makers are never taken to have none.
@@ -139,8 +140,6 @@ class LargeCycles:
             often = binomial_tail(len(nats), len(nats) + peers + 1, share)
             total = math.fsum(nats)
             soon = gamma_tail(len(nats), total)
-            if any(is_refuted(each, params.own_p, params.least_trials)[1] for each in tallies):
-                continue
             p = min(1.0, tried * both_tail(often, soon))
             yield AsLarge(size, len(nats), peers, often, soon, total, share, p)
 

@@ -148,11 +148,11 @@ class Summariser:
         -----
         Once idle, the first trade that comes is announced at once, so that others wait again.
         """
-        passed = until_ns if until_ns == NULL else until_ns // self._every_ns * self._every_ns
+        boundary_ns = until_ns if until_ns == NULL else until_ns // self._every_ns * self._every_ns
         if idle and not self._idle:
             return self.close_at(self._no_boundary(max(until_ns, self._newest(), self._last_ns)))
-        if passed > self._last_ns:
-            return self.close_at(passed)
+        if boundary_ns > self._last_ns:
+            return self.close_at(boundary_ns)
         if self._idle and (len(self) or self._signs):
             return self.close_at(self._no_boundary(self._last_ns))
         return None
