@@ -48,6 +48,7 @@ from detectors.interaction_state import (
     HABIT_FIELDS,
     KEPT_BUCKETS,
     KINDS,
+    MOVE_FIELDS,
     N_DUE,
     N_FILLS,
     ORDERS,
@@ -86,6 +87,7 @@ WHOLE: Final = {
 SUMS: Final = {
     "interaction_leans": (SAMPLES, SLOTS, PARTS),
     "interaction_habits": (SLOTS, HABIT_FIELDS),
+    "interaction_moves": (MOVE_FIELDS,),
     "interaction_blocks": (SLOTS, BLOCK_ROWS, BLOCK_FIELDS),
     "interaction_tallies": (KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS),
     "interaction_fill_blocks": (SLOTS, SIDES, N_DUE, 2),
@@ -100,7 +102,7 @@ SUMS: Final = {
 class ClientInteraction(Detector):
     """Quotes of the group's maker that know what comes, and clients' fills that show it.
 
-    State: about 420 kB an instrument, whatever the traffic: seven slots of makers with 64 live
+    State: about 550 kB an instrument, whatever the traffic: seven slots of makers with 64 live
     orders each, 32 looks at their quotes, 2,048 fills of clients until their last markout, two
     hours of sums. Makers, orders and fills beyond that are counted as overflow.
 
@@ -124,7 +126,7 @@ class ClientInteraction(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_interaction",
-        version=5,
+        version=6,
         title="Client interaction",
         scope="instrument",
         evidence_class="indicator",
@@ -134,8 +136,9 @@ class ClientInteraction(Detector):
             "maker of the same time. Three kinds of test, every 5 minutes over the last 5 to 90. "
             "Quotes: four times a second mid, bid and ask of the group's own quotes are held "
             "against each peer's; does the difference, less what it was of late, tell where the "
-            "other makers' quotes go next (from 0.25 to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? A "
-            "maker's move counts only where it has acted "
+            "other makers' quotes go next (from 0.25 to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? Of all "
+            "looks, and again of those alone at which external makers of late move much more than "
+            "they usually do. A maker's move counts only where it has acted "
             "since, late enough to have seen what was public, and the same must show of those "
             "whose own mid has changed since: a quicker system, or a slower peer, foresees "
             "nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the "
@@ -161,6 +164,8 @@ class ClientInteraction(Detector):
         look_alikes=(
             "a quicker system than every peer",
             "peers that re-quote slowly",
+            "a quicker system than every peer, while prices move much",
+            "peers that re-quote slowly, or seldom, while prices move much",
             "a tighter quote",
             "quotes skewed for inventory",
             "volatility that moves all makers alike",
@@ -172,7 +177,8 @@ class ClientInteraction(Detector):
         ),
         blind_spots=(
             "foresight of less than a quarter of a second",
-            "foresight used in a few per cent of the time alone, as while prices move much",
+            "foresight used in a few per cent of the time alone, which nothing public marks",
+            "foresight used for less than a minute of storms in an hour and a half",
             "fewer than two external makers that quote both sides",
             "an external maker that foresees as much",
             "a maker that quotes one side only",
@@ -183,9 +189,9 @@ class ClientInteraction(Detector):
         ),
         runbook=(
             (
-                "Read `features.tested`, `features.foreseen_share` and `features.foreseen_to` over "
-                "window_start_ns to window_end_ns: what share of others' coming move did the "
-                "quotes hold, how far ahead?"
+                "Read `features.tested`, `features.looks`, `features.foreseen_share` and "
+                "`features.foreseen_to` over window_start_ns to window_end_ns: what share of "
+                "others' coming move did the quotes hold, how far ahead, in storms alone?"
             ),
             (
                 "Read `features.markout_1s` and `features.markout_5s` with their baselines (the "
@@ -227,6 +233,9 @@ class ClientInteraction(Detector):
                 params.reaction_ms * SECOND // 1000,
                 params.peer_idle_s * SECOND,
                 params.habit_s * SECOND,
+                params.volatile_s * SECOND,
+                params.usual_s * SECOND,
+                params.volatile_percent,
             ],
             np.int64,
         )
@@ -252,7 +261,7 @@ class ClientInteraction(Detector):
             row = scan(
                 columns, row, self._numbers, kept["interaction"],
                 kept["interaction_slots"], kept["interaction_orders"], kept["interaction_samples"],
-                kept["interaction_leans"], kept["interaction_habits"],
+                kept["interaction_leans"], kept["interaction_habits"], kept["interaction_moves"],
                 kept["interaction_blocks"], kept["interaction_tallies"], kept["interaction_fills"],
                 kept["interaction_fill_blocks"], kept["interaction_fill_tallies"],
                 kept["interaction_paid"], kept["interaction_presence"], kept["interaction_lots"],

@@ -11,12 +11,15 @@ from detectors.interaction_state import (
     B_MOVES,
     B_SUM,
     BLOCK,
+    BLOCK_FIELDS,
     BLOCK_NS,
-    BLOCK_ROWS,
     BLOCKS_NS,
     BUCKET,
+    GROUP,
     PARTS,
+    SEEN,
     SLOTS,
+    STRATA,
     T_BLOCKS,
     T_MOVES,
     T_SQUARES,
@@ -37,24 +40,29 @@ def close_block(  # noqa: PLR0917
     if at_ns // _BLOCKS[0] == before_ns // _BLOCKS[0]:
         return
     bucket = own[BUCKET] % tallies.shape[0]
+    for horizon in range(len(_BLOCKS)):
+        # Each lasts a whole number of the one before: where one goes on so do all that are longer.
+        if at_ns // _BLOCKS[horizon] == before_ns // _BLOCKS[horizon]:
+            break
+        for slot in range(GROUP + 1, SLOTS):
+            for seen in range(STRATA * SEEN):
+                row = horizon + len(_BLOCKS) * seen
+                count = blocks[slot, row, B_COUNT]
+                if count == 0:
+                    continue
+                moves = blocks[slot, row, B_MOVES] / count
+                for part in range(PARTS):
+                    mean = blocks[slot, row, B_SUM + part] / count
+                    kind = row + len(_BLOCKS) * (PARTS - 1) * seen + len(_BLOCKS) * part
+                    tallies[bucket, slot, kind, T_BLOCKS] += 1.0
+                    tallies[bucket, slot, kind, T_SUM] += mean
+                    tallies[bucket, slot, kind, T_SQUARES] += mean * mean
+                    tallies[bucket, slot, kind, T_MOVES] += moves
+                for field in range(BLOCK_FIELDS):
+                    blocks[slot, row, field] = 0.0
+    if at_ns // BLOCK_NS == before_ns // BLOCK_NS:
+        return
     for slot in range(SLOTS):
-        for row in range(BLOCK_ROWS):
-            seen, horizon = divmod(row, len(_BLOCKS))
-            if at_ns // _BLOCKS[horizon] == before_ns // _BLOCKS[horizon]:
-                continue
-            count = blocks[slot, row, B_COUNT]
-            if count == 0:
-                continue
-            for part in range(PARTS):
-                mean = blocks[slot, row, B_SUM + part] / count
-                tally = tallies[bucket, slot, horizon + len(_BLOCKS) * (part + PARTS * seen)]
-                tally[T_BLOCKS] += 1.0
-                tally[T_SUM] += mean
-                tally[T_SQUARES] += mean * mean
-                tally[T_MOVES] += blocks[slot, row, B_MOVES] / count
-            blocks[slot, row] = 0.0
-        if at_ns // BLOCK_NS == before_ns // BLOCK_NS:
-            continue
         for side in range(fill_blocks.shape[1]):
             for horizon in range(fill_blocks.shape[2]):
                 count = fill_blocks[slot, side, horizon, 1]

@@ -23,11 +23,13 @@ from detectors.interaction_state import (
     GROUP,
     HORIZONS,
     KINDS,
-    PARTS,
+    SEEN,
+    STRATA,
     T_BLOCKS,
     T_MOVES,
     T_SQUARES,
     T_SUM,
+    TESTS,
 )
 from ingest.events import Array
 
@@ -56,6 +58,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     buckets: int
     horizon: int
     """Place in HORIZONS, or in MARKOUT_NS."""
+    volatile: bool = False
+    """Of quotes: of the looks alone at which prices move much more than they usually do."""
     reach: int = 0
     """Of quotes: the farthest place in HORIZONS at which the same part passes too."""
     side: int
@@ -75,14 +79,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def kind_of(passed: Verdict) -> int:
     """Return which of the tallies of quotes a test was of."""
-    return passed.side * len(HORIZONS) + passed.horizon
+    return SEEN * TESTS * passed.volatile + passed.side * len(HORIZONS) + passed.horizon
 
 
 def daily_tests(params: ClientInteractionParams, by: int) -> int:
     """Return how many tests of a kind are made of an instrument in a day."""
     if by == DRIFT:
         return math.ceil(DAY_S / params.bucket_s)
-    each = PARTS * len(HORIZONS) if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
+    each = STRATA * TESTS if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
     return math.ceil(DAY_S / params.bucket_s) * len(params.scales) * each
 
 
@@ -148,6 +152,8 @@ def verdicts(
 ) -> list[Verdict]:
     """Return the tests that passed at the end of a bucket, of each kind and scale the clearest.
 
+    Of quotes they are of all looks, and of volatile ones.
+
     Parameters
     ----------
     tallies : (KEPT_BUCKETS, SLOTS, horizons, TALLY_FIELDS) float64
@@ -169,27 +175,30 @@ def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> 
     each = np.where(enough, ahead(sums), -1.0)
     chances = np.where(peers > 0, each.max(axis=1), 1.0)
     now = ahead(tallies[bucket % len(tallies), 1:])
-    level, own = allowed(params, QUOTES), PARTS * len(HORIZONS)
-    moved = np.where(enough[:, :, :own], ahead(sums[:, :, own:]), -1.0).max(axis=1)
-    for scale, row in enumerate(chances[:, :own]):
-        kind = int(row.argmin())
-        nearest = int(each[scale, :, kind].argmax())
-        if (
-            row[kind] > level
-            or moved[scale, kind] > params.moved_chance
-            or now[nearest, kind] > params.recent_chance
-        ):
-            continue
-        told = sums[scale, nearest, kind]
-        side, horizon = divmod(kind, len(HORIZONS))
-        part = row[side * len(HORIZONS) : (side + 1) * len(HORIZONS)]
-        yield Verdict(
-            by=QUOTES, buckets=params.scales[scale], horizon=horizon, side=side,
-            reach=int(np.flatnonzero(part <= level)[-1]),
-            chance=float(row[kind]), allowed=level, peers=int(peers[scale, kind]),
-            nearest=nearest + 1, blocks=int(told[T_BLOCKS]),
-            effect=float(told[T_SUM] / told[T_MOVES]) if told[T_MOVES] > 0 else 0.0,
-        )  # fmt: skip
+    level = allowed(params, QUOTES)
+    for first in range(0, KINDS, SEEN * TESTS):
+        moved_too = slice(first + TESTS, first + SEEN * TESTS)
+        moved = np.where(enough[:, :, first : first + TESTS], ahead(sums[:, :, moved_too]), -1.0)
+        for scale, row in enumerate(chances[:, first : first + TESTS]):
+            place = int(row.argmin())
+            kind = first + place
+            nearest = int(each[scale, :, kind].argmax())
+            if (
+                row[place] > level
+                or moved[scale, :, place].max() > params.moved_chance
+                or now[nearest, kind] > params.recent_chance
+            ):
+                continue
+            told = sums[scale, nearest, kind]
+            side, horizon = divmod(place, len(HORIZONS))
+            part = row[side * len(HORIZONS) : (side + 1) * len(HORIZONS)]
+            yield Verdict(
+                by=QUOTES, buckets=params.scales[scale], horizon=horizon, side=side,
+                volatile=first > 0, reach=int(np.flatnonzero(part <= level)[-1]),
+                chance=float(row[place]), allowed=level, peers=int(peers[scale, kind]),
+                nearest=nearest + 1, blocks=int(told[T_BLOCKS]),
+                effect=float(told[T_SUM] / told[T_MOVES]) if told[T_MOVES] > 0 else 0.0,
+            )  # fmt: skip
 
 
 def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> Iterator[Verdict]:

@@ -128,6 +128,7 @@ def features_of(told: Told, params: ClientInteractionParams) -> dict[str, Featur
         features["foreseen_from"] = Feature(begin * LOOK_NS / SECOND_NS, "s")
         features["foreseen_to"] = Feature(end * LOOK_NS / SECOND_NS, "s")
         features["clients"] = Feature(SIDE_WORDS[passed.side], "side")
+        features["looks"] = Feature("volatile" if passed.volatile else "all", "kind")
     elif passed.by == DRIFT:
         features["drift"] = Feature(rounded(passed.effect), "deviations", params.drift_bound)
     else:

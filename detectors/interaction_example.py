@@ -23,18 +23,28 @@ CLIENT: Final = 9
 SIZE: Final = 10_000
 
 
-def walk(steps: int, *, seed: int = 0, reach: int = 3) -> Array:
+STORM: Final = 4
+"""Times as far as usual that the public price may step in a storm."""
+
+
+def walk(
+    steps: int, *, seed: int = 0, reach: int = 3, storms_ms: Sequence[tuple[int, int]] = ()
+) -> Array:
     """Return a public price, ticks: steps of up to `reach` each way, of a fixed generator's luck.
 
-    The generator is SplitMix64 on (seed, step): it needs no state and repeats.
+    In storms they go up to `STORM` times as far. The generator is SplitMix64 on (seed, step): it
+    needs no state and repeats.
     """
     z = (np.arange(steps, dtype=np.uint64) + np.uint64(1 + 1_000_003 * seed)) * np.uint64(
         0x9E3779B97F4A7C15
     )
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    luck = (z ^ (z >> np.uint64(31))) % np.uint64(2 * reach + 1)
-    return np.asarray(100_000 + np.cumsum(luck.astype(np.int64) - reach))
+    ms = np.arange(steps) * STEP_MS
+    wild = np.any([(ms >= begun) & (ms < over) for begun, over in storms_ms], axis=0)
+    far = np.where(wild, STORM * reach, reach)
+    luck = (z ^ (z >> np.uint64(31))) % (2 * far + 1).astype(np.uint64)
+    return np.asarray(100_000 + np.cumsum(luck.astype(np.int64) - far))
 
 
 def quoted(
@@ -46,12 +56,14 @@ def quoted(
     late_ms: Sequence[int] = (10, 50, 90, 130),
     half: Sequence[int] = (12, 12, 12, 12),
     skew: Sequence[int] = (0, 0, 0, 0),
+    jitter: int = 0,
     sides: Sequence[int] = (1, -1),
     ahead_sides: Sequence[int] = (1, -1),
     sees: Callable[[Array], Array] | None = None,
     fills: Sequence[tuple[int, int, int]] = (),
     lasts_ms: int = LASTS_MS,
     reach: int = 3,
+    storms_ms: Sequence[tuple[int, int]] = (),
     seed: int = 0,
 ) -> Batch:
     """Return makers that re-quote around a public price, and clients' fills against them.
@@ -61,6 +73,8 @@ def quoted(
     ahead_ms, every_ms, late_ms, half, skew : four ints, by maker
         How far it sees ahead; time between its looks; how long after a look it acts; half its
         spread, ticks; by how many ticks its quotes are off for a minute in turn each way.
+    jitter : int
+        By up to how many ticks the group's quotes are off at each look, at random.
     spells_ms : sequence of (from, to)
         When who sees ahead does.
     sides, ahead_sides : sequence of int
@@ -70,8 +84,11 @@ def quoted(
     fills : sequence of (ms, maker, side)
         Clients' fills: when, with which maker (its place), the client's side; those at one time
         are of one instruction.
+    storms_ms : sequence of (from, to)
+        When the public price steps farther.
     """
-    path = walk((lasts_ms + max(ahead_ms)) // STEP_MS + 2, seed=seed, reach=reach)
+    steps = (lasts_ms + max(ahead_ms)) // STEP_MS + 2
+    path = walk(steps, seed=seed, reach=reach, storms_ms=storms_ms)
     rows: list[Array] = []  # ms, maker, side, price, first
     for maker in range(len(MAKERS)):
         looks = np.arange(0, lasts_ms, every_ms[maker])
@@ -84,6 +101,8 @@ def quoted(
             if sees is not None and maker:
                 mids = sees(mids)
             mids = mids + skew[maker] * np.where(looks // 60_000 % 2, 1, -1)
+            if maker == 0:
+                mids = mids + np.diff(walk(len(looks) + 1, seed=seed + 1, reach=jitter))
             shape = np.full(len(looks), 1)
             price = mids - side * half[maker]
             rows.append(

@@ -62,7 +62,7 @@ _CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
 @njit(cache=True)
 def advance(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, samples: Array, leans: Array, habits: Array,
-    blocks: Array, tallies: Array,
+    moves: Array, blocks: Array, tallies: Array,
     fills: Array, fill_blocks: Array, fill_tallies: Array, paid: Array, presence: Array,
     lots: Array, upto_ns: int, numbers: Array,
 ) -> None:  # fmt: skip
@@ -75,7 +75,7 @@ def advance(  # noqa: PLR0917
         at_ns = own[NEXT_NS]
         mark(own, fills, fill_blocks, paid, at_ns)
         if own[PHASE] == _CONTINUOUS:
-            look(own, slots, samples, leans, habits, at_ns, numbers)
+            look(own, slots, samples, leans, habits, moves, at_ns, numbers)
             compare(own, samples, leans, blocks, at_ns, numbers)
             share(own, slots, orders, presence, lots)
         else:
@@ -115,6 +115,7 @@ def scan(  # noqa: PLR0917
     samples_all: Array,
     leans_all: Array,
     habits_all: Array,
+    moves_all: Array,
     blocks_all: Array,
     tallies_all: Array,
     fills_all: Array,
@@ -154,7 +155,7 @@ def scan(  # noqa: PLR0917
                 own[TESTED] = 1
                 advance(
                     own, slots_all[x], orders_all[x], samples_all[x], leans_all[x], habits_all[x],
-                    blocks_all[x], tallies_all[x],
+                    moves_all[x], blocks_all[x], tallies_all[x],
                     fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
                     presence_all[x], lots_all[x], own[BUCKET] * bucket_ns, numbers,
                 )  # fmt: skip
@@ -168,7 +169,7 @@ def scan(  # noqa: PLR0917
         if at_ns >= own[NEXT_NS] or at_ns >= own[DUE_NS]:
             advance(
                 own, slots_all[x], orders_all[x], samples_all[x], leans_all[x], habits_all[x],
-                blocks_all[x], tallies_all[x],
+                moves_all[x], blocks_all[x], tallies_all[x],
                 fills_all[x], fill_blocks_all[x], fill_tallies_all[x], paid_all[x],
                 presence_all[x], lots_all[x], at_ns, numbers,
             )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.interaction_quotes import MOST_MOVE, clipped
+from detectors.interaction_quotes import clipped
 from detectors.interaction_state import (
     BUCKET,
     DUE,
@@ -43,6 +43,8 @@ _NULL: Final = int(NULL)
 _NEVER: Final = 2**63 - 1
 _CONTINUOUS: Final = int(Phase.CONTINUOUS)
 _MARKOUTS: Final = np.array(MARKOUT_NS, np.int64)
+MOST_MOVE: Final = 3.0
+"""Spreads by which a move after a fill counts at most: one jump must not make a mean."""
 
 
 @njit(cache=True)

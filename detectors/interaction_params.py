@@ -44,6 +44,32 @@ class ClientInteractionParams(Params, frozen=True):
             "what lasts longer is width, stock or a slow model",
         ),
     ] = 10
+    volatile_s: Annotated[
+        int,
+        Parameter(
+            "time over which the mean of external makers' moves is what they move of late",
+            "s",
+            "twenty seconds, eighty looks: long enough for a mean that is no single jump, short "
+            "enough to be in a storm soon after it begins",
+        ),
+    ] = 20
+    usual_s: Annotated[
+        int,
+        Parameter(
+            "time over which the mean of the same moves is what is usual",
+            "s",
+            "an hour: longer than a storm, shorter than the course of a day",
+        ),
+    ] = 3_600
+    volatile_percent: Annotated[
+        int,
+        Parameter(
+            "what moves are of late, over what is usual, above which a look is volatile",
+            "percent",
+            "half as much again: a mean of eighty looks is not that by chance where prices move at "
+            "most looks; foresight used only then is diluted over all looks beyond telling",
+        ),
+    ] = 150
     scales: Annotated[
         tuple[int, ...],
         Parameter(
@@ -150,8 +176,15 @@ class ClientInteractionParams(Params, frozen=True):
             raise ValueError(f"scales must lie within 1 to {KEPT_BUCKETS}, were {self.scales}")
         if self.bucket_s < 10 or self.bucket_s % 10:
             raise ValueError(f"bucket_s must be whole blocks of 10 s, was {self.bucket_s}")
-        if self.habit_s < 1:
-            raise ValueError(f"habit_s must be at least 1, was {self.habit_s}")
+        if min(self.habit_s, self.volatile_s) < 1:
+            raise ValueError(
+                f"habit_s and volatile_s must be at least 1, were {self.habit_s}, {self.volatile_s}"
+            )
+        if self.usual_s <= self.volatile_s or self.volatile_percent <= 100:
+            raise ValueError(
+                f"usual_s must be greater than volatile_s {self.volatile_s} and volatile_percent "
+                f"than 100, were {self.usual_s}, {self.volatile_percent}"
+            )
         if self.episode_gap_s <= self.bucket_s:
             raise ValueError(
                 f"episode_gap_s must be greater than bucket_s {self.bucket_s}, "

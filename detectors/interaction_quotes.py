@@ -22,6 +22,9 @@ from detectors.interaction_state import (
     LAST_ASK,
     LAST_BID,
     LOOK_NS,
+    M_LATELY,
+    M_LOOKS,
+    M_USUAL,
     N_SAMPLES,
     PARTS,
     Q_ACTED,
@@ -29,23 +32,27 @@ from detectors.interaction_state import (
     Q_MID,
     Q_MOVED,
     Q_SPREAD,
+    Q_VOLATILE,
     S_MOVED,
     SAMPLES,
+    SEEN,
     SLOTS,
 )
 from detectors.maker_orders import S_ASK, S_BID, S_NS
 from ingest.compiled import njit
 from ingest.events import Array
 
-BUCKET_NS, REACTION_NS, IDLE_NS, HABIT_NS = range(4)
+BUCKET_NS, REACTION_NS, IDLE_NS, HABIT_NS, LATELY_NS, USUAL_NS, VOLATILE_PERCENT = range(7)
 """Places in the numbers that a scan is given."""
 MOST_LEAN: Final = 1.0
 """Spreads by which a quote's lead over another counts at most: one far off is broken, not wise."""
 MOST_FAR: Final = 3
 """A maker's own spreads from the market's mid, beyond which its mid is no quote to compare with.
 The market's spread is no measure: it is nothing where one maker runs ahead of the others."""
-MOST_MOVE: Final = 3.0
-"""Spreads by which a move counts at most: one jump must not make a mean."""
+MOST_MOVE: Final = 1.0
+"""Spreads by which a move counts at most: a mean of a few large ones says little for its looks."""
+KNOWN_RATIO: Final = 10
+"""Times LATELY_NS without which it is not known what is usual."""
 _AFTER: Final = np.array([end for _, end in HORIZONS], np.int64)
 _FROM: Final = np.array([begin for begin, _ in HORIZONS], np.int64)
 
@@ -57,9 +64,41 @@ def clipped(value: float, most: float) -> float:
 
 
 @njit(cache=True)
+def newest(looks: float, over_ns: int) -> float:
+    """Return the weight of a look in a mean over a time: of the first looks, of each the same."""
+    return max(1.0 / looks, 1.0 - math.exp(-LOOK_NS / over_ns))
+
+
+@njit(cache=True)
+def stir(own: Array, samples: Array, moves: Array, numbers: Array) -> bool:
+    """Take how far external makers have moved since the look before; return if that is much.
+
+    It is their own mean mid: the market's flickers by what stands at the touch.
+    """
+    if own[N_SAMPLES] < 1:
+        return False
+    now, before = own[N_SAMPLES] % SAMPLES, (own[N_SAMPLES] - 1) % SAMPLES
+    total, mids, movers = 0, 0, 0
+    for slot in range(GROUP + 1, SLOTS):
+        if samples[now, slot, Q_MID] != 0 and samples[before, slot, Q_MID] != 0:
+            total += samples[now, slot, Q_MID] - samples[before, slot, Q_MID]
+            mids += samples[now, slot, Q_MID]
+            movers += 1
+    if movers == 0:
+        return False
+    move = abs(total) / mids
+    moves[M_LOOKS] += 1.0
+    moves[M_LATELY] += newest(moves[M_LOOKS], numbers[LATELY_NS]) * (move - moves[M_LATELY])
+    moves[M_USUAL] += newest(moves[M_LOOKS], numbers[USUAL_NS]) * (move - moves[M_USUAL])
+    known = moves[M_LOOKS] * LOOK_NS >= KNOWN_RATIO * numbers[LATELY_NS]
+    much = 100.0 * moves[M_LATELY] > numbers[VOLATILE_PERCENT] * moves[M_USUAL]
+    return bool(known and much)
+
+
+@njit(cache=True)
 def look(  # noqa: PLR0917
-    own: Array, slots: Array, samples: Array, leans: Array, habits: Array, at_ns: int,
-    numbers: Array,
+    own: Array, slots: Array, samples: Array, leans: Array, habits: Array, moves: Array,
+    at_ns: int, numbers: Array,
 ) -> None:  # fmt: skip
     """Keep what each maker quotes, and the market, as they stand; and how the group leans."""
     now = own[N_SAMPLES] % SAMPLES
@@ -73,10 +112,11 @@ def look(  # noqa: PLR0917
     known = bid != 0 and ask > bid
     samples[now, SLOTS, Q_MID] = bid + ask if known else 0
     samples[now, SLOTS, Q_SPREAD] = ask - bid if known else 0
+    samples[now, SLOTS, Q_VOLATILE] = 1 if stir(own, samples, moves, numbers) else 0
     own[N_SAMPLES] += 1
     if not known or samples[now, GROUP, Q_MID] == 0:
         return
-    newest = 1.0 - math.exp(-LOOK_NS / numbers[HABIT_NS])
+    share = newest(math.inf, numbers[HABIT_NS])
     for slot in range(GROUP + 1, SLOTS):
         theirs, width = samples[now, slot, Q_MID], slots[slot, S_ASK] - slots[slot, S_BID]
         if theirs == 0 or slots[slot, S_NS] < at_ns - numbers[IDLE_NS]:
@@ -92,7 +132,7 @@ def look(  # noqa: PLR0917
             if habits[slot, KNOWN_HABIT] == 0:
                 habits[slot, part] = lean
             leans[now, slot, part] = lean - habits[slot, part]
-            habits[slot, part] += newest * (lean - habits[slot, part])
+            habits[slot, part] += share * (lean - habits[slot, part])
         habits[slot, KNOWN_HABIT] = 1.0
 
 
@@ -111,7 +151,8 @@ def compare(  # noqa: PLR0917
         middle = (count - 1 - end + _FROM[horizon]) % SAMPLES
         # A maker's move counts where it had seen what was public.
         since = at_ns - end * LOOK_NS + numbers[REACTION_NS]
-        for kind in range(2):
+        strata = 1 + samples[then, SLOTS, Q_VOLATILE]
+        for kind in range(SEEN):
             seen = Q_ACTED if kind == 0 else Q_MOVED
             total, movers, who = 0, 0, 0
             for slot in range(GROUP + 1, SLOTS):
@@ -134,8 +175,9 @@ def compare(  # noqa: PLR0917
                 if others == 0:
                     continue
                 move = clipped(moved / (2.0 * spread * others), MOST_MOVE)
-                row = horizon + len(_AFTER) * kind
-                blocks[slot, row, B_COUNT] += 1.0
-                blocks[slot, row, B_MOVES] += move * move
-                for part in range(PARTS):
-                    blocks[slot, row, B_SUM + part] += leans[then, slot, part] * move
+                for stratum in range(strata):
+                    row = horizon + len(_AFTER) * (kind + SEEN * stratum)
+                    blocks[slot, row, B_COUNT] += 1.0
+                    blocks[slot, row, B_MOVES] += move * move
+                    for part in range(PARTS):
+                        blocks[slot, row, B_SUM + part] += leans[then, slot, part] * move

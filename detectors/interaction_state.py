@@ -36,9 +36,14 @@ MARKOUT_NS: Final = (100_000_000, 1_000_000_000, 5_000_000_000, 30_000_000_000, 
 
 PARTS: Final = 3
 """Of a quote: its mid, what clients buy at (asks), what they sell at (bids)."""
-KINDS: Final = 2 * PARTS * len(HORIZONS)
-"""What is tallied of quotes: every horizon of every part, of makers that have acted since the look;
-then all of them anew, of those whose own mid has changed since."""
+STRATA: Final = 2
+"""All looks; and again, those alone at which prices move much more than they usually do."""
+SEEN: Final = 2
+"""Whose moves count: makers that have acted since the look; those whose own mid has changed."""
+TESTS: Final = PARTS * len(HORIZONS)
+"""Tests of quotes in a stratum: every horizon of every part."""
+KINDS: Final = STRATA * SEEN * TESTS
+"""What is tallied of quotes: TESTS by whose moves count, of all looks, then of volatile ones."""
 KNOWN_HABIT: Final = PARTS
 """Of a peer's habits: by how much each part of the group's quotes leans of late; 1 once known."""
 HABIT_FIELDS: Final = PARTS + 1
@@ -65,14 +70,19 @@ S_MOVED: Final = ORDERED_SLOT_FIELDS
 SLOT_FIELDS: Final = S_MOVED + 1
 # Of a look at a slot: twice the mid of its own quotes (0 = not on both sides), when it last acted,
 # when that mid last changed, and 1 where it is a quote to hold the group's against.
-# The row behind the slots is the market's: twice its mid, and its spread.
+# The row behind the slots is the market's: twice its mid, its spread, and 1 where it is volatile.
 Q_MID, Q_ACTED, Q_MOVED, Q_HELD = range(4)
-Q_SPREAD: Final = Q_ACTED
+Q_SPREAD, Q_VOLATILE = Q_ACTED, Q_MOVED
 SAMPLE_FIELDS: Final = 4
+# Of how much external makers' mids move from one look to the next, as a share of the price: mean
+# of late, what is usual, and of how many looks.
+M_LATELY, M_USUAL, M_LOOKS = range(3)
+MOVE_FIELDS: Final = 3
 # Of the running block of a slot, and a horizon of quotes of makers that have acted, then of those
-# whose mid has changed: count, sum of squared moves; of products, one a part.
+# whose mid has changed, then both of volatile looks: count, sum of squared moves; of products, one
+# a part.
 B_COUNT, B_MOVES, B_SUM = range(3)
-BLOCK_ROWS: Final = 2 * len(HORIZONS)
+BLOCK_ROWS: Final = STRATA * SEEN * len(HORIZONS)
 BLOCK_FIELDS: Final = B_SUM + PARTS
 # Of a tally: blocks, sum of block means, of their squares, of squared moves.
 T_BLOCKS, T_SUM, T_SQUARES, T_MOVES = range(4)
