@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	@$(BIN)/ringfence run $(ARGS)
 
-# Files of tests run beside each other, a process a core; each process that needs one has a broker.
+# Files of tests run beside each other, a process more than cores; each that needs one has a broker.
 test: $(STAMP) system
 	$(BIN)/python -m pytest $(or $(strip $(ARGS)),-q -n auto --dist loadfile)
 

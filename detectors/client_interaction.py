@@ -102,8 +102,8 @@ SUMS: Final = {
 class ClientInteraction(Detector):
     """Quotes of the group's maker that know what comes, and clients' fills that show it.
 
-    State: about 550 kB an instrument, whatever the traffic: seven slots of makers with 64 live
-    orders each, 32 looks at their quotes, 2,048 fills of clients until their last markout, two
+    State: about 630 kB an instrument, whatever the traffic: seven slots of makers with 64 live
+    orders each, 64 looks at their quotes, 2,048 fills of clients until their last markout, two
     hours of sums. Makers, orders and fills beyond that are counted as overflow.
 
     Examples
@@ -126,7 +126,7 @@ class ClientInteraction(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_interaction",
-        version=6,
+        version=7,
         title="Client interaction",
         scope="instrument",
         evidence_class="indicator",
@@ -136,9 +136,9 @@ class ClientInteraction(Detector):
             "maker of the same time. Three kinds of test, every 5 minutes over the last 5 to 90. "
             "Quotes: four times a second mid, bid and ask of the group's own quotes are held "
             "against each peer's; does the difference, less what it was of late, tell where the "
-            "other makers' quotes go next (from 0.25 to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4)? Of all "
-            "looks, and again of those alone at which external makers of late move much more than "
-            "they usually do. A maker's move counts only where it has acted "
+            "other makers' quotes go next (from 0.25 to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4, 4 to 8)? "
+            "Of all looks, and again of those alone at which external makers of late move much "
+            "more than they usually do. A maker's move counts only where it has acted "
             "since, late enough to have seen what was public, and the same must show of those "
             "whose own mid has changed since: a quicker system, or a slower peer, foresees "
             "nothing. Fills: the mid's move after a client's fill, 1, 5 and 30 s on, against the "

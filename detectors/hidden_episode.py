@@ -21,6 +21,7 @@ PLAIN: Final = (
     "crowd",
     "micro_base",
     "micro_probability",
+    "micro_by_chance",
     "runs",
     "began_ns",
     "ended_ns",
@@ -83,7 +84,10 @@ def finding(
     sums = episode.sums
     probability = sums["micro_probability"] / MICRO
     shares = any(f"{name}_shared" in sums for name in KINDS)
-    sure = shares or probability >= params.sure_probability
+    sure = shares or (
+        probability >= params.sure_probability
+        and sums["micro_by_chance"] <= MICRO * params.any_chance
+    )
     return Finding(
         detector=spec.id,
         detector_version=spec.version,
@@ -119,6 +123,9 @@ def _features(params: HiddenAffiliatesParams, episode: Episode) -> dict[str, Fea
     features |= {
         "probability": Feature(
             rounded(sums["micro_probability"] / MICRO), "probability", params.sure_probability
+        ),
+        "by_chance": Feature(
+            rounded(sums["micro_by_chance"] / MICRO), "probability", params.any_chance
         ),
         "rank": Feature(sums["rank"], "of accounts judged", sums["crowd"]),
         "runs": Feature(sums["runs"], "runs of taking", params.least_runs),

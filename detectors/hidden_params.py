@@ -229,6 +229,17 @@ class HiddenAffiliatesParams(Params, frozen=True):
             "looked at again every ten minutes",
         ),
     ] = 0.8
+    any_chance: Annotated[
+        float,
+        Parameter(
+            "chance that any of the accounts judged shows as much by chance, above which none is "
+            "proposed",
+            "probability",
+            "three in ten: among a hundred accounts one is three deviations off in something at "
+            "every other look, and the model, fitted to two simulated hours, takes one strong "
+            "sign for proof; beside its probability that need not be rare by itself",
+        ),
+    ] = 0.3
     most_told: Annotated[
         int,
         Parameter(

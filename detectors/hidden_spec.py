@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="hidden_affiliates",
-    version=5,
+    version=6,
     title="Hidden affiliates",
     scope="platform",
     evidence_class="indicator",
@@ -36,7 +36,8 @@ SPEC: Final = Spec(
         "the value and the contribution of each. What an account did before it trades as "
         "the complex's is forgotten, and what was told of it is closed. Up to most_told "
         "accounts from told_probability on are leads (low); from sure_probability on an "
-        "account is proposed (medium). Proposed without a model is who trades through a "
+        "account is proposed (medium), where any of those judged would show as much by chance "
+        "any_chance times at most. Proposed without a model is who trades through a "
         "session or as a user that the complex uses that day, least_shared times or more, "
         "where no more than most_owners others use it and such names are not commonly "
         "shared. One alert an account and day. It proposes and tags "
@@ -82,7 +83,8 @@ SPEC: Final = Spec(
     runbook=(
         (
             "Read `features.probability` and the four contributions over window_start_ns to "
-            "window_end_ns: which conduct singles the account out, and is it one alone?"
+            "window_end_ns: which conduct singles the account out, is it one alone, and how often "
+            "would one of so many accounts show as much (`features.by_chance`)?"
         ),
         (
             "Read `features.against` and `features.alike`, each with its half-life: list the "

@@ -15,7 +15,7 @@ SLOTS: Final = 7
 """The group and six external makers; of more, those longest unseen lose their place."""
 ORDERS: Final = 64
 """Live orders kept a slot: sixteen levels a side of two accounts."""
-SAMPLES: Final = 32
+SAMPLES: Final = 64
 """Looks at the quotes that are kept: twice the longest horizon."""
 FILLS: Final = 2048
 """Fills of clients kept until their last markout."""
@@ -26,10 +26,10 @@ LOOK_NS: Final = 250_000_000
 """From one look at the quotes to the next: as often as makers re-quote, and no oftener."""
 BLOCK_NS: Final = 10_000_000_000
 """What lies within ten seconds is one observation of fills."""
-HORIZONS: Final = ((1, 2), (2, 4), (4, 8), (8, 16))
+HORIZONS: Final = ((1, 2), (2, 4), (4, 8), (8, 16), (16, 32))
 """Of quotes: moves from the first to the second are foreseen at 0, in looks."""
 BLOCKS_NS: Final = tuple(5 * LOOK_NS * end // 2 for _, end in HORIZONS)
-"""What lies within two and a half of a horizon is one observation of quotes: 1.25 to 10 s. The
+"""What lies within two and a half of a horizon is one observation of quotes: 1.25 to 20 s. The
 moves of two blocks overlap by a tenth of one at most, and a short spell has as many as can be."""
 MARKOUT_NS: Final = (100_000_000, 1_000_000_000, 5_000_000_000, 30_000_000_000, 300_000_000_000)
 """Of fills: 0.1, 1, 5, 30 and 300 s."""

@@ -19,7 +19,7 @@ from detectors.spoofing_rate import (
     OWN_FILLED_GONE,
     PEER,
     PEER_CYCLES,
-    is_refuted,
+    own_of,
     tails,
 )
 from detectors.spoofing_spec import SPEC
@@ -35,6 +35,8 @@ from ingest.state import Snapshot
 SECOND: Final = 1_000_000_000
 HOUR_S: Final = 3600.0
 MAX_ACCOUNTS: Final = 16
+MOST_RATIO: Final = 1e6
+"""Told where no size went without a fill."""
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
     "once the layers were gone"
@@ -188,9 +190,12 @@ class Spoofing(Detector):
         measures = [tails(each) for each in tallies]
         p, clearer = min((found.p, n) for n, found in enumerate(measures))
         p, t = min(1.0, p * len(tallies)), tallies[clearer].sum(axis=0).tolist()
-        together = both_tail(chance, p)
         # External makers whose size never goes say how it differs from the complex's, not why.
-        own_p, alone = is_refuted(tallies[clearer], self._params.own_p, self._params.least_trials)
+        own = own_of(tallies[clearer], self._params.own_p, self._params.least_trials)
+        together = both_tail(chance, max(p, own.p) if own.known else p)
+        surely = (
+            own.known and own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
+        )
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
@@ -204,9 +209,10 @@ class Spoofing(Detector):
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
             "p": round(p * PARTS),
-            "own_p": round(own_p * PARTS),
-            "significant": sums.get("significant", 0) | int(p <= level and not alone),
-            "refuted": int(alone or (could_show and p > self._params.refuting_p)),
+            "own_p": round(own.p * PARTS),
+            "own_ratio": round(min(own.ratio, MOST_RATIO) * PARTS),
+            "significant": sums.get("significant", 0) | int(p <= level and surely),
+            "refuted": int(own.refutes or (could_show and p > self._params.refuting_p)),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
             "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
             "trials": t[OWN_FILLED],
@@ -226,7 +232,7 @@ class Spoofing(Detector):
         limit = params.early if early else params.chance
         rare = sums["prompt"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
-        agreed &= bool(sums["plain"]) or sums["own_p"] <= params.rate_level * PARTS
+        agreed &= bool(sums["plain"]) or sums["own_p"] <= params.own_level * PARTS
         of_a_pattern = bool(sums["significant"]) or "as_large" in sums
         return of_a_pattern or (rare and agreed and not sums["refuted"])
 
@@ -286,6 +292,9 @@ class Spoofing(Detector):
                 rounded(sums["own"] / PARTS), "ratio", rounded(sums["others"] / PARTS)
             ),
             "own_rate": Feature(rounded(sums["own_p"] / PARTS), "p", self._params.own_p),
+            "own_ratio": Feature(
+                rounded(sums["own_ratio"] / PARTS), "ratio", self._params.own_ratio
+            ),
             "surges_with_fill": Feature(sums["trials"], "count"),
             "rate": Feature(rounded(sums["p"] / PARTS), "p", self._params.rate_level),
             "peer_cycles": Feature(sums["peer_cycles"], "count"),
@@ -321,6 +330,7 @@ class Spoofing(Detector):
 _OF_THE_DAY: Final = (
     "p",
     "own_p",
+    "own_ratio",
     "significant",
     "own",
     "others",

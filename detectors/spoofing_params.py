@@ -150,12 +150,34 @@ class SpoofingParams(Params, frozen=True):
             "rate",
         ),
     ] = 0.05
+    own_level: Annotated[
+        float,
+        Parameter(
+            "p of size of the complex's own, that with a fill against that without, up to which it "
+            "says by itself that the former goes more often",
+            "ratio",
+            "one in ten thousand: looked at anew at each cycle of a day, in the clearer of two "
+            "measures; a desk that lays its position off came to one in a thousand in ninety "
+            "minutes",
+        ),
+    ] = 1e-4
+    own_ratio: Annotated[
+        float,
+        Parameter(
+            "times as likely that size of the complex's own goes after a fill as without one, in "
+            "like time stood, without which the day shows no pattern by its rate",
+            "ratio",
+            "three: a desk that lays its position off, or skews for it, has size that goes up to "
+            "2.6 times as often once it is filled, on other simulated markets; over a day that "
+            "is as significant as one likes, and no layering",
+        ),
+    ] = 3.0
     plain_size: Annotated[
         float,
         Parameter(
             "mean size of an episode's cycles beyond habit, over what is usual there, below which "
             "no coincidence is a case, unless size of the complex's own that met no fill says that "
-            "theirs goes more often, at `rate_level`",
+            "theirs goes more often, at `own_level`",
             "ratio",
             "as much again as is usual: makers whose quotes are entered anew, or grow and shrink, "
             "come to half of that or two thirds, and do so many times in some minutes",
@@ -175,10 +197,10 @@ class SpoofingParams(Params, frozen=True):
             "p up to which their number, and how soon after fills they go within the time that "
             "they stood, must each agree",
             "ratio",
-            "one in ten: size that goes at any time is a desk's that shows more than others do, "
+            "one in twenty: size that goes at any time is a desk's that shows more than others do, "
             "whatever its number; and where all makers' goes at once, so may the group's",
         ),
-    ] = 0.1
+    ] = 0.05
     large_level: Annotated[
         float,
         Parameter(

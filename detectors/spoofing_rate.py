@@ -6,7 +6,11 @@ the two would look like one following the other. So like is held against like in
 
 from __future__ import annotations
 
+import math
 from typing import Final
+
+import msgspec
+import numpy as np
 
 from detectors import strata
 from detectors.strata import Tails
@@ -51,27 +55,51 @@ def size_class(size: int, usual: int) -> int:
     return found
 
 
-def is_refuted(tallies: Array, most_p: float, fewest: int) -> tuple[float, bool]:
-    """Return p of the complex's own size alone, and whether that speaks against a pattern.
+class Own(msgspec.Struct, frozen=True):
+    """What size of the complex's own says: that with a fill against that without."""
+
+    p: float
+    """Of as many withdrawals after fills, were they as likely without."""
+    ratio: float
+    """Times as likely after a fill, in like time stood (Mantel and Haenszel 1959)."""
+    known: bool
+    """Whether as much stood as long without a fill as could tell."""
+    refutes: bool
+
+
+def own_of(tallies: Array, most_p: float, fewest: int) -> Own:
+    """Return what the complex's own size says, and whether that speaks against a pattern.
 
     It does where p is greater than `most_p`, and would not be had none gone without a fill, of at
     least `fewest` that stood as long as those with one: of a few that one went says nothing.
 
     >>> import numpy as np
-    >>> is_refuted(np.array([[9, 9, 9, 9, 40, 0]]), 0.05, 6)
-    (1.0, True)
-    >>> is_refuted(np.array([[9, 9, 1, 1, 40, 0]]), 0.05, 6)
-    (1.0, False)
-    >>> is_refuted(np.array([[20, 18, 4, 2, 60, 0]]), 0.05, 6)[1]
+    >>> own_of(np.array([[9, 9, 9, 9, 40, 0]]), 0.05, 6)
+    Own(p=1.0, ratio=1.0, known=True, refutes=True)
+    >>> own_of(np.array([[9, 9, 1, 1, 40, 0]]), 0.05, 6).refutes
     False
+    >>> own_of(np.array([[20, 18, 4, 2, 60, 0]]), 0.05, 6).refutes
+    False
+    >>> own_of(np.array([[20, 18, 40, 12, 60, 0]]), 0.05, 6).ratio
+    3.0
     """
     own = tallies.copy()
     own[:, [PEER, PEER_CYCLES]] = 0
     stood = own.copy()
     stood[:, OWN_CALM_GONE] = 0
     p = tails(own).p
-    like = int(own[own[:, OWN_FILLED] > 0, OWN_CALM].sum())
-    return p, like >= fewest and p > most_p >= tails(stood).p
+    known = int(own[own[:, OWN_FILLED] > 0, OWN_CALM].sum()) >= fewest
+    return Own(p, _times(own), known, known and p > most_p >= tails(stood).p)
+
+
+def _times(own: Array) -> float:
+    """Return how many times as likely to go size with a fill was; infinite where none else went."""
+    filled, gone, calm, calm_gone = own[:, :PEER].T
+    weight = np.maximum(filled + calm, 1)
+    after, else_ = float((gone * calm / weight).sum()), float((calm_gone * filled / weight).sum())
+    if not else_:
+        return math.inf if after else 1.0
+    return after / else_
 
 
 def tails(tallies: Array) -> Tails:

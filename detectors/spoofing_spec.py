@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="spoofing",
-    version=12,
+    version=13,
     title="Spoofing and layering",
     scope="instrument",
     evidence_class="indicator",
@@ -26,16 +26,19 @@ SPEC: Final = Spec(
         "Cycles within a few minutes are one episode; two or more prompt ones (soon after the"
         " fill, of size that has not stood long) make a case, unless external makers' own "
         "rate of cycles, or that of the instrument's episodes told as weak, makes that "
-        "likely; or the instrument's own rate does not agree (both p by Fisher's method: at "
+        "likely; or the instrument's own rate does not agree (both p by Fisher's method, of "
+        "its own size alone where there is enough: at "
         "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
         " says that size goes as often without a fill (also the complex's own size by itself, "
         "at `own_p`; where cycles are on average smaller than `plain_size` it must agree, at "
-        "`rate_level`). All counts are of the last day (window_s). That rate: P(net withdrawal "
+        "`own_level`). All counts are of the last day (window_s). That rate: P(net withdrawal "
         "| own fill on the other side) against P(net withdrawal | no fill) of the complex and "
         "against external makers' after a fill, "
         "among what stood about as long (Fisher's exact test in strata, in the clearer "
-        "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). A cycle at "
-        "which it passes is of a pattern: told though it is alone, and with it the lone ones "
+        "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). External makers "
+        "may be of another style: the complex's own size must say so by itself as well (that with "
+        "a fill against that without, at `own_level`, `own_ratio` times as likely to go). A cycle "
+        "at which it passes is of a pattern: told though it is alone, and with it the lone ones "
         "of the day before, which had been told as weak. So are large prompt cycles, of size "
         "as usual again and more (or twice that, or four times): `least_large` of a day, more "
         "than external makers' as large by the time that either was watched, and sooner after "
@@ -61,6 +64,7 @@ SPEC: Final = Spec(
         "layers that are filled",
         "size withdrawn with no fill on the other side",
         "size that goes as often without a fill",
+        "a desk whose size goes twice as often once it is filled, for its position is laid off",
         "a desk's sizes that come and go beside makers' that stand",
         "size that mostly stays when the other side is filled",
         "size that had long stood there",
@@ -97,7 +101,8 @@ SPEC: Final = Spec(
         ),
         (
             "Read `features.withdrawn_after_fill` against its baseline and "
-            "`features.peer_cycles`, the day up to detected_ns: do external makers do so too?"
+            "`features.peer_cycles`, the day up to detected_ns: do external makers do so too? And "
+            "`features.own_ratio`: how much likelier is it to go than its own size without a fill?"
         ),
         (
             "Ask for algo_id, user and session of order_ids over the episode: one strategy on "

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from detectors import hidden_model
 from detectors.hidden_affiliates import HiddenAffiliates, HiddenAffiliatesParams, numbers_of
 from detectors.hidden_kernel import scan
 from detectors.hidden_measure import leaning
@@ -66,6 +67,35 @@ def test_an_account_that_relieves_a_group_which_leans_to_one_side_is_proposed():
         scene.take(at_ns + SECOND, scene.someone(), Side.BUY, MM, lots=4)
     scene.follow(SUSPECT)
     assert told_of(scene.found()).evidence == "supported"
+
+
+def test_one_strong_sign_is_a_lead_where_one_of_so_many_shows_it_by_chance():
+    scene = Scene(turns=110)
+    scene.follow(SUSPECT, share=0.45)
+    lead = told_of(scene.found())
+    probability, chance = lead.features["probability"], lead.features["by_chance"]
+    assert probability.value > probability.baseline
+    assert chance.value > chance.baseline
+    assert (lead.evidence, lead.significant) == ("weak", False)
+    lax = told_of(scene.found(HiddenAffiliatesParams(any_chance=0.5)))
+    assert (lax.evidence, lax.significant) == ("supported", True)
+    assert lax.features["probability"].value == probability.value
+
+
+def test_it_goes_on_until_it_is_no_chance():
+    scene = Scene(turns=200)
+    scene.follow(SUSPECT, share=0.55)
+    assert told_of(scene.found()).evidence == "supported"
+
+
+def test_more_accounts_are_likelier_to_show_as_much_by_chance():
+    params = HiddenAffiliatesParams()
+    lone = np.zeros((200, 4))
+    lone[0, 0] = 3.8
+    few, many = (hidden_model.by_chance(lone[:n], params)[0] for n in (50, 200))
+    assert many == pytest.approx(4 * few)
+    lone[0, 1] = 2.5
+    assert hidden_model.by_chance(lone, params)[0] < params.any_chance < many
 
 
 def test_who_decided_once_or_twice_is_not_proposed_however_often_it_is_seen():

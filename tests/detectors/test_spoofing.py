@@ -364,9 +364,9 @@ def small(filled):
 def test_cycles_of_a_makers_usual_size_are_weak_until_its_own_size_agrees():
     assert small(0).findings()[-1].features["cycles"].value == 4
     assert small(0).cases() == []
-    case = small(12).cases()[-1]
+    case = small(20).cases()[-1]
     assert case.features["size_ratio"].value < 1.0
-    assert case.features["own_rate"].value <= 0.001
+    assert case.features["own_rate"].value <= SpoofingParams().own_level
 
 
 def test_smaller_cycles_take_nothing_from_a_case_of_large_ones():
@@ -539,10 +539,10 @@ def test_cycles_of_size_that_comes_and_goes_are_weak():
     assert {f.evidence for f in scene(calm=8).findings()} == {"weak"}
 
 
-def beside_standing(*, goes_calm, times=8):
-    """Lone cycles through hours; others' sizes stand when filled, the desk's own go or stand."""
+def standing(times):
+    """Return a scene in which another maker's size stands when it is filled."""
     scene = Scene(minutes=40)
-    for _ in range(5 * times):
+    for _ in range(times):
         scene.new("X1", SELL, 2, 104)
         layers = scene.layers("X1", price=97)
         scene.wait(2)
@@ -550,6 +550,12 @@ def beside_standing(*, goes_calm, times=8):
         scene.wait(0.5)
         scene.cancel(*layers, reason="mmp")
         scene.wait(20)
+    return scene
+
+
+def beside_standing(*, goes_calm, times=8):
+    """Lone cycles through hours; others' sizes stand when filled, the desk's own go or stand."""
+    scene = standing(5 * times)
     for _ in range(times):
         scene.cycle(pause_s=500)
         layers = scene.layers()
@@ -559,10 +565,38 @@ def beside_standing(*, goes_calm, times=8):
     return scene
 
 
+def laid_off(*, calm_stays, times=20):
+    """A desk whose size stands after half of its fills, and after as many in four without one."""
+    scene = standing(40)
+    for n in range(2 * times):
+        layers = scene.layers()
+        scene.wait(2)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.wait(2)
+        scene.cancel(*layers, reason="mmp" if n % 2 else "user")
+        scene.wait(500)
+        layers = scene.layers()
+        scene.wait(4)
+        scene.cancel(*layers, reason="mmp" if n % calm_stays else "user")
+        scene.wait(500)
+    return scene
+
+
+@look_alike("a desk whose size goes twice as often once it is filled, for its position is laid off")
+@pytest.mark.parametrize(("calm_stays", "is_case"), [(4, False), (16, True)])
+def test_size_that_goes_somewhat_more_often_after_fills_is_a_style(calm_stays, is_case):
+    scene = laid_off(calm_stays=calm_stays)
+    last = scene.findings()[-1].features
+    assert last["rate"].value < 1e-3
+    assert last["own_rate"].value < 0.05
+    assert (last["own_ratio"].value < last["own_ratio"].baseline) is not is_case
+    assert bool(scene.cases()) is is_case
+
+
 @look_alike("a desk's sizes that come and go beside makers' that stand")
 @pytest.mark.parametrize("goes_calm", [True, False])
 def test_others_whose_size_never_goes_make_no_pattern(goes_calm):
-    scene = beside_standing(goes_calm=goes_calm)
+    scene = beside_standing(goes_calm=goes_calm, times=12)
     last = scene.findings()[-1].features
     assert last["rate"].value < 1.3e-5
     assert (last["own_rate"].value > 0.05) is goes_calm
