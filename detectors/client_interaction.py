@@ -183,6 +183,10 @@ class ClientInteraction(Detector):
             "an external maker that foresees as much",
             "a maker that quotes one side only",
             (
+                "peers that act on what is half a second old, always or while prices move much: a "
+                "group that is quicker leads them, and is told, though it knows no more"
+            ),
+            (
                 "peers that all quote an average of what the group's maker quotes as it is: it "
                 "leads them, and is told, though it knows no more than what is public"
             ),

@@ -37,6 +37,7 @@ HOUR_S: Final = 3600.0
 MAX_ACCOUNTS: Final = 16
 MOST_RATIO: Final = 1e6
 """Told where no size went without a fill."""
+UNKNOWN: Final = -1
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
     "once the layers were gone"
@@ -193,9 +194,10 @@ class Spoofing(Detector):
         # External makers whose size never goes say how it differs from the complex's, not why.
         own = own_of(tallies[clearer], self._params.own_p, self._params.least_trials)
         together = both_tail(chance, max(p, own.p) if own.known else p)
-        surely = (
-            own.known and own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
-        )
+        if own.known:
+            surely = own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
+        else:
+            surely = t[OWN_FILLED] >= self._params.silent_trials
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
         level = spent(self._params.rate_level, test)
@@ -210,7 +212,7 @@ class Spoofing(Detector):
             "together": round(together * PARTS),
             "p": round(p * PARTS),
             "own_p": round(own.p * PARTS),
-            "own_ratio": round(min(own.ratio, MOST_RATIO) * PARTS),
+            "own_ratio": round(min(own.ratio, MOST_RATIO) * PARTS) if own.known else UNKNOWN,
             "significant": sums.get("significant", 0) | int(p <= level and surely),
             "refuted": int(own.refutes or (could_show and p > self._params.refuting_p)),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
@@ -292,14 +294,15 @@ class Spoofing(Detector):
                 rounded(sums["own"] / PARTS), "ratio", rounded(sums["others"] / PARTS)
             ),
             "own_rate": Feature(rounded(sums["own_p"] / PARTS), "p", self._params.own_p),
-            "own_ratio": Feature(
-                rounded(sums["own_ratio"] / PARTS), "ratio", self._params.own_ratio
-            ),
             "surges_with_fill": Feature(sums["trials"], "count"),
             "rate": Feature(rounded(sums["p"] / PARTS), "p", self._params.rate_level),
             "peer_cycles": Feature(sums["peer_cycles"], "count"),
             "peer_time": Feature(rounded(sums["peer_hours"] / PARTS), "h"),
         }
+        if sums["own_ratio"] != UNKNOWN:
+            features["own_ratio"] = Feature(
+                rounded(sums["own_ratio"] / PARTS), "ratio", self._params.own_ratio
+            )
         if "as_large" in sums:
             features["large_cycles"] = Feature(sums["large"], "count", sums["large_peers"])
             features["large_from"] = Feature(2 ** (sums["large_size"] - 1), "ratio")

@@ -172,6 +172,16 @@ class SpoofingParams(Params, frozen=True):
             "is as significant as one likes, and no layering",
         ),
     ] = 3.0
+    silent_trials: Annotated[
+        int,
+        Parameter(
+            "surges with a fill from which on external makers alone decide, where hardly any size "
+            "of the complex's own stood as long without one",
+            "count",
+            "two dozen: a desk whose sizes come and go has shown some by then; who shows more only "
+            "to withdraw it after fills must not be safe for that",
+        ),
+    ] = 24
     plain_size: Annotated[
         float,
         Parameter(

@@ -63,7 +63,7 @@ class Own(msgspec.Struct, frozen=True):
     ratio: float
     """Times as likely after a fill, in like time stood (Mantel and Haenszel 1959)."""
     known: bool
-    """Whether as much stood as long without a fill as could tell."""
+    """Whether enough stood as long without a fill to tell, had none of it gone."""
     refutes: bool
 
 
@@ -88,8 +88,9 @@ def own_of(tallies: Array, most_p: float, fewest: int) -> Own:
     stood = own.copy()
     stood[:, OWN_CALM_GONE] = 0
     p = tails(own).p
-    known = int(own[own[:, OWN_FILLED] > 0, OWN_CALM].sum()) >= fewest
-    return Own(p, _times(own), known, known and p > most_p >= tails(stood).p)
+    enough = int(own[own[:, OWN_FILLED] > 0, OWN_CALM].sum()) >= fewest
+    known = enough and tails(stood).p <= most_p
+    return Own(p, _times(own), known, known and p > most_p)
 
 
 def _times(own: Array) -> float:

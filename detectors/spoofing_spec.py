@@ -37,7 +37,8 @@ SPEC: Final = Spec(
         "among what stood about as long (Fisher's exact test in strata, in the clearer "
         "measure of two, at each cycle, a UTC day's level spent as 1/(k(k+1))). External makers "
         "may be of another style: the complex's own size must say so by itself as well (that with "
-        "a fill against that without, at `own_level`, `own_ratio` times as likely to go). A cycle "
+        "a fill against that without, at `own_level`, `own_ratio` times as likely to go), unless "
+        "there is hardly any after `silent_trials` surges with a fill. A cycle "
         "at which it passes is of a pattern: told though it is alone, and with it the lone ones "
         "of the day before, which had been told as weak. So are large prompt cycles, of size "
         "as usual again and more (or twice that, or four times): `least_large` of a day, more "
@@ -83,6 +84,8 @@ SPEC: Final = Spec(
         "a few cycles a day, hours apart: each is told as weak",
         "a few cycles that stand minutes, or half a minute after the fill: told as weak",
         "small cycles after as many lone ones, which are then the desk's habit",
+        "small layers of a desk that withdraws every other size without a fill too",
+        "a dozen cycles of small layers by a desk that shows no other size",
         "two cycles among an instrument's first filled surges of a day: mostly told as weak",
         "one order a cycle that is small beside the sizes its maker shows",
     ),

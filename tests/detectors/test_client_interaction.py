@@ -328,6 +328,16 @@ def test_half_a_minute_of_a_storm_is_too_short():
     assert found(**plan, ahead_ms=SEES, skew=(9, 0, 0, 0), spells_ms=short)
 
 
+@blind_spot(
+    "peers that act on what is half a second old, always or while prices move much: a group that "
+    "is quicker leads them, and is told, though it knows no more"
+)
+@pytest.mark.xfail(strict=True)
+def test_peers_half_a_second_behind_are_led():
+    """`reaction_ms` is a tenth of a second: what a maker does later is taken to know what came."""
+    assert found(late_ms=(10, 600, 620, 640), lasts_ms=902_000) == []
+
+
 @blind_spot("fewer than two external makers that quote both sides")
 @pytest.mark.xfail(strict=True)
 def test_a_lone_peer_is_no_control():

@@ -593,6 +593,40 @@ def test_size_that_goes_somewhat_more_often_after_fills_is_a_style(calm_stays, i
     assert bool(scene.cases()) is is_case
 
 
+def covered(times, *, calm):
+    """Cycles of small layers beside a maker's that stand, and now and then one without a fill."""
+    scene = standing(40)
+    for n in range(times):
+        scene.cycle(lots=2, pause_s=400)
+        if calm:
+            layers = scene.layers(lots=2)
+            scene.wait(2.5)
+            scene.cancel(*layers, reason="user" if n % calm == 0 else "mmp")
+            scene.wait(400)
+    return scene
+
+
+def test_small_layers_of_a_desk_that_shows_no_other_size_are_told_by_others():
+    assert covered(30, calm=0).cases()
+    assert "own_ratio" not in covered(10, calm=0).findings()[-1].features
+
+
+@blind_spot("a dozen cycles of small layers by a desk that shows no other size")
+@pytest.mark.xfail(strict=True)
+def test_a_dozen_small_layers_alone():
+    assert covered(12, calm=0).cases()
+
+
+@blind_spot("small layers of a desk that withdraws every other size without a fill too")
+@pytest.mark.xfail(strict=True)
+def test_small_layers_under_cover():
+    assert covered(30, calm=2).cases()
+
+
+def test_small_layers_under_little_cover_are_told():
+    assert covered(30, calm=5).cases()
+
+
 @look_alike("a desk's sizes that come and go beside makers' that stand")
 @pytest.mark.parametrize("goes_calm", [True, False])
 def test_others_whose_size_never_goes_make_no_pattern(goes_calm):
