@@ -218,4 +218,8 @@ def _unreachable(settings: KafkaSettings, error: Exception, causes: Collection[s
         return f"{where} must accept user {settings.sasl_username!r}; it did not: {refused[0]}"
     # After a failed handshake some tries only see a closed socket: the longest says most.
     cause = max(sorted(causes), key=len, default=text)
-    return f"{where} must answer within {settings.connect_timeout_s:g} s; found no way in: {cause}"
+    told = f"{where} must answer within {settings.connect_timeout_s:g} s; found no way in: {cause}"
+    if not settings.uses_sasl:
+        return told
+    # The refusal and the end of the connection come at once, and a busy client sees the end first.
+    return f"{told} (a broker that refuses user {settings.sasl_username!r} may close unsaid)"

@@ -89,9 +89,12 @@ def test_a_wrong_password_is_refused_in_one_line_that_does_not_show_it(
     wrong = secured(
         settings, broker, "SASL_SSL", sasl_password=Secret("hunter2"), connect_timeout_s=20.0
     )
-    with pytest.raises(SourceError, match=f"must accept user '{USER}'") as caught:
+    with pytest.raises(SourceError, match=f"user '{USER}'") as caught:
         KafkaSource(wrong, decoder())
-    assert "invalid credentials" in str(caught.value)
+    # On a busy machine the client sees the end of the connection before the refusal.
+    said = str(caught.value)
+    assert "must accept" in said or "may close unsaid" in said
+    assert ("invalid credentials" in said) == ("must accept" in said)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
