@@ -166,7 +166,7 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
     times = [(began, ended) for began, ended in lean.times[who].tolist()]
     order = sorted(range(len(who)), key=lambda n: (-round(MICRO * odds[n]), times[n]))
     told, deviations = _micro(parts), _micro(features)
-    alike = np.rint(MICRO * by_chance(features, params)).astype(np.int64).tolist()
+    any_of = np.rint(MICRO * by_chance(features, params)).astype(np.int64).tolist()
     chances = np.rint(MICRO / (1.0 + np.exp(-odds))).astype(np.int64).tolist()
     scales, runs = lean.scales[who].tolist(), lean.runs[who].tolist()
     return [
@@ -177,7 +177,7 @@ def judged(lean: Leaning, params: HiddenAffiliatesParams) -> Sequence[Judged]:
             micro_base=round(MICRO * before),
             micro_probability=chances[n],
             micro_deviations=tuple(deviations[n]),
-            micro_by_chance=alike[n],
+            micro_by_chance=any_of[n],
             micro_parts=tuple(told[n]),
             scales=(scales[n][0], scales[n][1]),
             runs=runs[n],

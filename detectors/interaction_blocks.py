@@ -53,7 +53,7 @@ def close_block(  # noqa: PLR0917
                 moves = blocks[slot, row, B_MOVES] / count
                 for part in range(PARTS):
                     mean = blocks[slot, row, B_SUM + part] / count
-                    kind = row + len(_BLOCKS) * (PARTS - 1) * seen + len(_BLOCKS) * part
+                    kind = horizon + len(_BLOCKS) * (part + PARTS * seen)
                     tallies[bucket, slot, kind, T_BLOCKS] += 1.0
                     tallies[bucket, slot, kind, T_SUM] += mean
                     tallies[bucket, slot, kind, T_SQUARES] += mean * mean

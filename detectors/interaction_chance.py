@@ -172,14 +172,15 @@ def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> 
     enough = (blocks >= least) & there
     peers = enough.sum(axis=1)
     # The group must be ahead of every peer: the largest chance counts.
-    each = np.where(enough, ahead(sums), -1.0)
+    held = ahead(sums)
+    each = np.where(enough, held, -1.0)
     chances = np.where(peers > 0, each.max(axis=1), 1.0)
     now = ahead(tallies[bucket % len(tallies), 1:])
     level = allowed(params, QUOTES)
     for first in range(0, KINDS, SEEN * TESTS):
-        moved_too = slice(first + TESTS, first + SEEN * TESTS)
-        moved = np.where(enough[:, :, first : first + TESTS], ahead(sums[:, :, moved_too]), -1.0)
-        for scale, row in enumerate(chances[:, first : first + TESTS]):
+        acted, moved_too = (slice(at, at + TESTS) for at in (first, first + TESTS))
+        moved = np.where(enough[:, :, acted], held[:, :, moved_too], -1.0)
+        for scale, row in enumerate(chances[:, acted]):
             place = int(row.argmin())
             kind = first + place
             nearest = int(each[scale, :, kind].argmax())

@@ -43,7 +43,7 @@ _NULL: Final = int(NULL)
 _NEVER: Final = 2**63 - 1
 _CONTINUOUS: Final = int(Phase.CONTINUOUS)
 _MARKOUTS: Final = np.array(MARKOUT_NS, np.int64)
-MOST_MOVE: Final = 3.0
+MOST_MARKOUT: Final = 3.0
 """Spreads by which a move after a fill counts at most: one jump must not make a mean."""
 
 
@@ -68,7 +68,7 @@ def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int
                 slot, side = one[F_SLOT], 0 if one[F_SIDE] > 0 else 1
                 if one[F_SPREAD] > 0 and one[F_SWEPT] == 0:
                     fill_blocks[slot, side, horizon, 0] += clipped(
-                        move / (2.0 * one[F_SPREAD]), MOST_MOVE
+                        move / (2.0 * one[F_SPREAD]), MOST_MARKOUT
                     )
                     fill_blocks[slot, side, horizon, 1] += 1.0
                 notional = float(one[F_LOTS]) * one[F_PRICE]

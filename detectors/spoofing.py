@@ -38,6 +38,7 @@ MAX_ACCOUNTS: Final = 16
 MOST_RATIO: Final = 1e6
 """Told where no size went without a fill."""
 UNKNOWN: Final = -1
+"""In place of that ratio, where the complex's own size cannot tell."""
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
     "once the layers were gone"
