@@ -98,10 +98,9 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
     standing = WEAK
     doubt = any(each.late for each in counted) or bool(hold.late)
     delta = params.clock_uncertainty_ns
-    sure = any(each.received_ns - hold.from_ns > 2 * delta for each in later)
     if hold.role == Role.UNKNOWN:
         standing = CLIENT_UNKNOWN
-    elif later and sure and not doubt:
+    elif later and not doubt:
         if hold.clear and _new(hold, later, delta):
             # A request for quote waits with somebody who knows of it, no order by accident.
             told = unfilled + filled or often or hold.way == RFQ

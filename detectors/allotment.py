@@ -12,6 +12,7 @@ import msgspec
 from detectors.displacement import (
     AFFILIATE_UNKNOWN,
     CLIENT_UNKNOWN,
+    CLOSE,
     PROVED,
     TIMING,
     UNORDERED,
@@ -23,7 +24,7 @@ from ingest.events import PASSED_MOST, Coverage
 _BY_PLACE, _BY_ARRIVAL = False, True
 _TIERS: Final = (
     {(PROVED, _BY_PLACE)},
-    {(PROVED, _BY_ARRIVAL), (TIMING, _BY_ARRIVAL), (UNORDERED, _BY_ARRIVAL)},
+    {(each, _BY_ARRIVAL) for each in (PROVED, CLOSE, TIMING, UNORDERED)},
     {(AFFILIATE_UNKNOWN, _BY_PLACE), (AFFILIATE_UNKNOWN, _BY_ARRIVAL)},
     {(CLIENT_UNKNOWN, _BY_PLACE), (CLIENT_UNKNOWN, _BY_ARRIVAL)},
 )

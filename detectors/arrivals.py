@@ -53,8 +53,8 @@ class Inversion(msgspec.Struct, frozen=True, array_like=True):
     """NULL = a market order."""
     group_trade_ns: int
     """Event time of the group's trade, ns."""
-    unordered: int
-    """1 where the venue matches others' instructions that are so far apart either way."""
+    order: int
+    """What the venue makes of others' instructions that are so far apart: see `overtaking`."""
     exposed: int
     exposed_all: int
     """Of that UTC day so far, summed over clients' instructions: instructions of the group that had

@@ -21,7 +21,7 @@ from detectors.overtaken import (
     took,
     turn,
 )
-from detectors.overtaking import is_unordered
+from detectors.overtaking import order_of
 from detectors.takers import (
     E_ACCOUNT,
     E_FROM,
@@ -138,7 +138,7 @@ def _judge(  # noqa: PLR0917
         row[14] = own[C_LATE] | taken[E_LATE]
         row[15], row[16], row[17], row[18] = price, worse, lots, own[C_DOUBT]
         row[19], row[20] = client.limit, taken[E_NS]
-        row[21] = 1 if is_unordered(octaves, taken[T_RECEIVED] - own[C_RECEIVED]) else 0
+        row[21] = order_of(octaves, taken[T_RECEIVED] - own[C_RECEIVED])
         row[22:26] = counts
         written += 1
 

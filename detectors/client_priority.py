@@ -48,7 +48,7 @@ class ClientPriority(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="client_priority",
-        version=5,
+        version=6,
         title="Client priority",
         scope="instrument",
         evidence_class="breach",
@@ -62,8 +62,8 @@ class ClientPriority(Detector):
             "alert an instrument and UTC day. arrival_inversion: a client instruction reached "
             "the gateway more than δ before a group instruction for the same side, the group's "
             "was matched first and took quantity that the client's would have taken, and the "
-            "client was filled less or worse; both aggressive (where the client's waited held_ms "
-            "or more that is trading_ahead of a held order too), or both resting at one price. "
+            "client was filled less or worse; both aggressive (the client's was held in the "
+            "gateway's queue, so that is trading_ahead too), or both resting at one price. "
             "Each lot so filled is due to one client order, by place in the queue. Unknown "
             "accounts are judged both ways, as weak, after the known. Exempt, each by a rule of "
             "the venue, and counted: hidden quantity (never owed priority), the incoming owner's "
@@ -73,7 +73,9 @@ class ClientPriority(Detector):
             "either way (`unordered_ratio`), arrival is no order on that venue: such an inversion "
             "is weak, with its condition said, until the group's instructions that take have "
             "overtaken clients' so more often that UTC day than others' that take have "
-            "(binomial, `unordered_level` spent over the group's)."
+            "(binomial, `unordered_level` spent over the group's). A gap up to 2 δ makes it "
+            "supported at most, and weak in effect where any number of others' pairs that came so "
+            "close, or closer where they are too few (`order_pairs`), were matched reversed."
         ),
         legal_basis=(
             (
@@ -150,7 +152,10 @@ class ClientPriority(Detector):
             len(instruments), params.clock_uncertainty_ns, params.flight_s * SECOND
         )
         self._overtaking = Overtaking(
-            len(instruments), params.unordered_ratio, params.unordered_pairs
+            len(instruments),
+            params.unordered_ratio,
+            params.unordered_pairs,
+            params.order_pairs,
         )
         self._passed = PassedOver(
             instruments, params.clock_uncertainty_ns, params.entry_horizon_s * SECOND

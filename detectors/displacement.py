@@ -9,10 +9,13 @@ import msgspec
 
 from detectors.arrivals import Inversion
 from detectors.overtaken import is_often
+from detectors.overtaking import EITHER_WAY, IN_ORDER
 from ingest.events import NULL, Role
 
-PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING, UNORDERED, OFTEN = range(6)
-"""What a displacement's standing as a breach depends on."""
+PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING, UNORDERED, OFTEN, CLOSE = range(7)
+"""What a displacement's standing as a breach depends on. `TIMING`: a clock that is surely wrong, or
+a gap up to twice the uncertainty at which others are matched either way; `CLOSE`: such a gap where
+the venue keeps the order of arrival, as far as was seen."""
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,9 +112,11 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int, level: float) -> Dis
         condition = CLIENT_UNKNOWN
     elif one.group_role == Role.UNKNOWN:
         condition = AFFILIATE_UNKNOWN
-    elif one.late or gap_ns <= 2 * delta_ns:
+    elif one.late:
         condition = TIMING
-    elif one.unordered:
+    elif gap_ns <= 2 * delta_ns:
+        condition = CLOSE if one.order == IN_ORDER else TIMING
+    elif one.order == EITHER_WAY:
         counts = (one.exposed, one.exposed_all, one.hits, one.others_hits)
         condition = OFTEN if is_often(*counts, level) else UNORDERED
     return Displacement(

@@ -30,6 +30,9 @@ FIRST_OCTAVE: Final = 14
 """2^14 ns, 16 µs: closer ones are within any clock uncertainty."""
 OCTAVES: Final = 11
 """Up to 2^25 ns, 34 ms: gateways that differ by more are not how a venue works, but a hold."""
+IN_ORDER, SOME_REVERSED, EITHER_WAY = range(3)
+"""Of instructions so far apart: matched in the order of arrival, as far as was seen; some the other
+way round; either way, which is how the venue works."""
 _MOST: Final = 1 << 16
 """Pairs of an octave at which its counts are halved, so that what a venue was long ago fades."""
 
@@ -58,8 +61,7 @@ def octave(gap_ns: int) -> int:
 @njit(cache=True)
 def _scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
-    ratio: float,
-    fewest: int,
+    limits: tuple[float, int, int],
     made: Array,
     recent: Array,
     pairs: Array,
@@ -67,6 +69,7 @@ def _scan(  # noqa: PLR0917
     out: Array,
 ) -> None:
     """Count the pairs of a batch; write for each row in which octaves there is no order so far."""
+    ratio, fewest, enough = limits
     kind, instrument, engine, received, account, role, in_complex, reason, phase = columns
     for i in range(len(kind)):
         x = instrument[i]
@@ -79,19 +82,22 @@ def _scan(  # noqa: PLR0917
             and in_complex[i] == 0
             and reason[i] != _SPEED_BUMP
         ):
-            ring, counts = recent[x], pairs[x]
+            ring, counts, counted = recent[x], pairs[x], False
             for back in range(min(made[x], RECENT)):
                 other = ring[(made[x] - 1 - back) % RECENT]
                 gap = received[i] - other[0]
                 near = octave(abs(gap))
                 if near < 0 or other[1] == account[i]:
                     continue
+                counted = True
                 counts[near, 0] += 1
                 counts[near, 1] += 1 if gap < 0 else 0
                 if counts[near, 0] >= _MOST:
                     counts[near, 0] //= 2
                     counts[near, 1] //= 2
-            unordered[x] = without_order(counts, ratio, fewest)
+            if counted:
+                unordered[x] = without_order(counts, ratio, fewest)
+                unordered[x] |= some_reversed(counts, ratio, enough) << OCTAVES
             entry = ring[made[x] % RECENT]
             entry[0], entry[1] = received[i], account[i]
             made[x] += 1
@@ -115,10 +121,36 @@ def without_order(counts: Array, ratio: float, fewest: int) -> int:
 
 
 @njit(cache=True)
+def some_reversed(counts: Array, ratio: float, enough: int) -> int:
+    """Return the octaves in which more than that share were reversed: a bit each.
+
+    Of pairs so far apart; where these are not enough, of nearer ones too.
+    """
+    found = 0
+    for near in range(OCTAVES):
+        pairs, turned, at = counts[near, 0], counts[near, 1], near
+        while pairs < enough and at > 0:
+            at -= 1
+            pairs, turned = pairs + counts[at, 0], turned + counts[at, 1]
+        found |= (1 << near) if turned > ratio * pairs else 0
+    return found
+
+
+@njit(cache=True)
+def order_of(octaves: int, gap_ns: int) -> int:
+    """Return what the venue makes of instructions so far apart, as far as was seen."""
+    near = octave(gap_ns)
+    if near < 0:
+        return IN_ORDER
+    if octaves >> near & 1:
+        return EITHER_WAY
+    return SOME_REVERSED if octaves >> (OCTAVES + near) & 1 else IN_ORDER
+
+
+@njit(cache=True)
 def is_unordered(octaves: int, gap_ns: int) -> bool:
     """Return whether instructions so far apart are matched either way by the venue."""
-    near = octave(gap_ns)
-    return near >= 0 and (octaves >> near & 1) == 1
+    return order_of(octaves, gap_ns) == EITHER_WAY
 
 
 class Overtaking:
@@ -134,6 +166,8 @@ class Overtaking:
         Share of pairs matched the other way round from which there is no order, 0 to 1.
     fewest : int
         Such pairs without which there is one.
+    enough : int
+        Pairs so far apart from which they alone say whether any are reversed.
     """
 
     layout: ClassVar[Layout] = {
@@ -143,8 +177,8 @@ class Overtaking:
         "overtaking": ByCode(),
     }
 
-    def __init__(self, instruments: int, ratio: float, fewest: int) -> None:
-        self._ratio, self._fewest = ratio, fewest
+    def __init__(self, instruments: int, ratio: float, fewest: int, enough: int) -> None:
+        self._limits = (ratio, fewest, enough)
         self._kept = Kept(
             "overtaking",
             {
@@ -158,12 +192,12 @@ class Overtaking:
         self._rows = np.zeros(0, np.int64)
 
     def scan(self, batch: Batch) -> Array:
-        """Count a batch's pairs; return for each row a bit an octave in which there is no order."""
+        """Count a batch's pairs; return for each row what `order_of` asks of."""
         kept = self._kept
         self._before = kept["overtaking"].copy()
         self._rows = np.empty(len(batch), np.int64)
         _scan(
-            tuple(batch[name] for name in COLUMNS), self._ratio, self._fewest,
+            tuple(batch[name] for name in COLUMNS), self._limits,
             kept["overtaking_made"], kept["overtaking_recent"], kept["overtaking_pairs"],
             kept["overtaking"], self._rows,
         )  # fmt: skip

@@ -11,12 +11,13 @@ from detectors.allotment import Claim, incidents
 from detectors.displacement import (
     AFFILIATE_UNKNOWN,
     CLIENT_UNKNOWN,
+    CLOSE,
     PROVED,
     TIMING,
     UNORDERED,
     Displacement,
 )
-from detectors.overtaking import Overtaking, is_unordered
+from detectors.overtaking import EITHER_WAY, IN_ORDER, Overtaking, order_of
 from ingest.axes import ByCode, Count, Rows
 from ingest.events import (
     NULL,
@@ -110,7 +111,7 @@ class PassedOver:
                 inversions |= {
                     (f.instrument, f.done_seq, f.group_account, f.dues[0].limit)
                     for f in found
-                    if f.arrival_inversions and f.condition in (PROVED, TIMING, UNORDERED)
+                    if f.arrival_inversions and f.condition in (PROVED, CLOSE, TIMING, UNORDERED)
                 }
             stays = continuous & ~older & ~by_class & _front_most_known(table)
             younger = np.flatnonzero(stays)
@@ -128,7 +129,7 @@ class PassedOver:
         by_class = bool(self._class_time[cell["instrument"]])
         doubt = False
         if gap_ns:
-            arrived_first, doubt = self._arrived_first(batch, cell, gap_ns)
+            arrived_first, doubt = self._arrived_first(batch, cell)
             gap_ns = gap_ns if arrived_first else 0
         placed = cell["jumped_lots"] > 0 or by_class
         if not (placed or gap_ns):
@@ -142,7 +143,10 @@ class PassedOver:
             condition = TIMING
         elif not placed:
             octaves = overtaking.at(batch, cell["instrument"], cell["done_seq"])
-            if is_unordered(octaves, gap_ns):
+            order = order_of(octaves, gap_ns)
+            if gap_ns <= 2 * self._delta_ns:
+                condition = CLOSE if order == IN_ORDER else TIMING
+            elif order == EITHER_WAY:
                 condition = UNORDERED
         every = by_class or not placed
         return Claim(
@@ -153,10 +157,8 @@ class PassedOver:
             gap_ns=gap_ns,
         )
 
-    def _arrived_first(
-        self, batch: Batch, cell: Mapping[str, int], gap_ns: int
-    ) -> tuple[bool, bool]:
-        """Return whether the client's instruction came first, and whether clocks leave doubt.
+    def _arrived_first(self, batch: Batch, cell: Mapping[str, int]) -> tuple[bool, bool]:
+        """Return whether the client's instruction came first, and whether a clock leaves doubt.
 
         Not when it was held by a speed bump, or arrived before the last change of phase.
         """
@@ -170,8 +172,7 @@ class PassedOver:
             batch, cell
         ):
             return False, False
-        doubt = gap_ns <= 2 * self._delta_ns or len(bits) < 2
-        return True, doubt or any(bit & LATE for bit in bits.values())
+        return True, len(bits) < 2 or any(bit & LATE for bit in bits.values())
 
     def _bits(self, code: int, seq: int) -> int:
         late = self._late

@@ -8,6 +8,7 @@ from detectors.base import Evidence, Feature, Finding, Ref, Spec, rounded
 from detectors.displacement import (
     AFFILIATE_UNKNOWN,
     CLIENT_UNKNOWN,
+    CLOSE,
     OFTEN,
     PROVED,
     TIMING,
@@ -25,6 +26,10 @@ CONDITIONS: Final = {
     CLIENT_UNKNOWN: "breach if client",
     AFFILIATE_UNKNOWN: "breach if affiliate",
     TIMING: "breach if the clocks are right",
+    CLOSE: (
+        "breach if the clocks are right within the gap: no more than twice their uncertainty, and "
+        "others' instructions that came so close are matched in order, as far as was seen"
+    ),
     UNORDERED: (
         "breach if the engine is bound to the order of arrival: it matches others' instructions "
         "that came so close after each other either way"
@@ -39,7 +44,6 @@ COUNTERFACTUAL: Final = (
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
 )
 MAX_ACCOUNTS: Final = 17
-MS: Final = 1_000_000
 _RATE: Final = ("exposed", "exposed_all", "overtaken", "overtaken_by_others")
 
 
@@ -73,13 +77,12 @@ def finding(
     sums = episode.sums
     incidents = sums["older"] + sums["younger"] + sums["arrival_inversions"]
     evidence: Evidence = "weak"
-    if condition in (PROVED, TIMING, OFTEN):
+    if condition in {PROVED, CLOSE, TIMING, OFTEN}:
         evidence = "proved" if condition == PROVED else "supported"
     jumps = sums["older"] + sums["class_time"]
-    held = sums["held_ns"] >= params.held_ms * MS
     facets = [name for name, n in (
         ("queue_jump", jumps), ("arrival_inversion", sums["arrival_inversions"]),
-        ("trading_ahead", sums["arrival_inversions"] and held),
+        ("trading_ahead", sums["held_ns"]),
     ) if n]  # fmt: skip
     features = {
         name: Feature(sums[name], "count") for name in ("older", "younger", "arrival_inversions")
@@ -96,7 +99,7 @@ def finding(
     if sums["arrival_inversions"]:
         features["largest_gap"] = Feature(sums["gap_ns"], "ns", params.clock_uncertainty_ns)
         if sums["held_ns"]:
-            features["longest_hold"] = Feature(sums["held_ns"], "ns", params.held_ms * MS)
+            features["longest_hold"] = Feature(sums["held_ns"], "ns")
     if condition == OFTEN:
         features |= _rate(params, *(sums[name] for name in _RATE))
     if condition != PROVED:
@@ -123,7 +126,7 @@ def finding(
         features=features,
         score=rounded(base_score + 0.4 * incidents / (incidents + 4)),
         systematic=evidence == "proved" and incidents >= params.systematic_incidents,
-        all_legs=evidence == "proved",
+        all_legs=condition in {PROVED, CLOSE},
         significant=condition == OFTEN,
         client_harm=(shown(instruments.money(code, harm) / 2) if sums.get("measured") else None),
         counterfactual=COUNTERFACTUAL,

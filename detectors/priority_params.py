@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
-
 from detectors.base import Parameter, Params
 
 
@@ -24,21 +22,11 @@ class ClientPriorityParams(Params, frozen=True):
     clock_uncertainty_ns: Annotated[
         int,
         Parameter(
-            "δ: uncertainty of received_ns; a gap up to δ is none, up to 2 δ is downgraded",
+            "δ: uncertainty of received_ns; a gap up to δ is none, up to 2 δ no proof",
             "ns",
             "RTS 25 [V]: 100 µs where the gateway's latency is below 1 ms",
         ),
     ] = 100_000
-    held_ms: Annotated[
-        int,
-        Parameter(
-            "time from a client's arrival to its matching from which an inversion is also trading "
-            "ahead of a held order",
-            "ms",
-            "beyond what passing a gateway takes; whoever holds it, and as long as others' or not",
-        ),
-        msgspec.Meta(gt=0),
-    ] = 50
     unordered_ratio: Annotated[
         float,
         Parameter(
@@ -57,6 +45,15 @@ class ClientPriorityParams(Params, frozen=True):
             "a few held orders overtaken by everybody are no way of working",
         ),
     ] = 5
+    order_pairs: Annotated[
+        int,
+        Parameter(
+            "such pairs from which they alone say that a gap up to 2 δ is kept; fewer are counted "
+            "together with nearer ones",
+            "count",
+            "clocks that are off would have reversed several of twenty",
+        ),
+    ] = 20
     unordered_level: Annotated[
         float,
         Parameter(

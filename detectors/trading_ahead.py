@@ -47,7 +47,7 @@ class TradingAhead(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="trading_ahead",
-        version=7,
+        version=8,
         title="Trading ahead of held client orders",
         scope="instrument",
         evidence_class="rule",

@@ -138,7 +138,7 @@ def test_a_jump_and_an_inversion_are_two_alerts():
     scene.wait(1)
     scene.new("S", "buy", 1, 80)
     found, _ = scene.found()
-    assert {hit.facets for hit in found} == {("queue_jump",), ("arrival_inversion",)}
+    assert {hit.facets for hit in found} == {("queue_jump",), ("arrival_inversion", "trading_ahead")}
     assert len({(hit.first_seq, hit.first_accounts) for hit in found}) == 2
 
 
@@ -414,7 +414,7 @@ def test_the_allotment_is_what_an_engine_by_price_and_time_would_have_given(seed
 def test_a_client_who_came_first_and_was_filled_worse_is_a_breach():
     (hit,), _ = inversion(client_lots=10, client_tif="IOC", depth=10).found()
     # It took 103 instead of 100 for 10 lots: known at once, nothing is left to mark.
-    assert (hit.facets, hit.evidence) == (("arrival_inversion",), "proved")
+    assert (hit.facets, hit.evidence) == (("arrival_inversion", "trading_ahead"), "proved")
     assert hit.features["largest_gap"].value == 5 * MS
     assert hit.client_harm == 30.0
     assert hit.features["displaced"].value == 10.0
@@ -497,12 +497,6 @@ def test_a_client_whose_limit_does_not_reach_lost_nothing():
 
 def test_a_fill_or_kill_that_could_not_have_been_filled_lost_nothing():
     assert inversion(client_tif="FOK", client_lots=30).found() == ([], [])
-
-
-def test_a_gap_near_the_uncertainty_is_downgraded_and_says_so():
-    found, _ = inversion(gap_ms=0.15).found()
-    assert found[0].evidence == "supported"
-    assert found[0].features["condition"].value == "breach if the clocks are right"
 
 
 def test_a_received_time_after_the_engine_is_downgraded():
@@ -825,15 +819,34 @@ def test_where_others_overtake_each_other_by_as_much_there_is_no_order_of_arriva
     assert "either way" in found[-1].features["condition"].value
 
 
+@pytest.mark.parametrize("size", [None, 1, 7])
+@pytest.mark.parametrize("make", [inversion, passive])
 @pytest.mark.parametrize(
-    ("gap_ms", "facets"),
-    [(5, ("arrival_inversion",)), (45, ("arrival_inversion", "trading_ahead"))],
+    ("reversed_pairs", "others_ms", "told"),
+    [(0, 0.15, True), (4, 0.15, False), (4, 0.08, True), (4, 5, True)],
+    ids=["in order", "some reversed", "nearer pairs only", "farther pairs only"],
 )
-def test_to_overtake_a_client_that_waits_long_is_to_trade_ahead_of_it_too(gap_ms, facets):
-    found, _ = inversion(gap_ms=gap_ms).found(held_ms=40)
-    assert {hit.facets for hit in found} == {facets}
-    hold = found[-1].features["longest_hold"]
-    assert (hold.value >= hold.baseline) == ("trading_ahead" in facets)
+def test_a_gap_near_the_uncertainty_is_no_proof_and_says_so(
+    make, reversed_pairs, others_ms, told, size
+):
+    """A case with its legs where the venue keeps the order of arrival, as far as was seen."""
+
+    def before(scene):
+        uneven(scene, reversed_pairs=0, gap_ms=0.15)
+        uneven(scene, reversed_pairs=reversed_pairs, gap_ms=others_ms)
+
+    found, _ = make(gap_ms=0.15, before=before).found(size)
+    assert {hit.evidence for hit in found} == {"supported"}
+    assert {hit.all_legs for hit in found} == {told}
+    assert found[-1].features["condition"].value.startswith("breach if the clocks are right")
+    assert not any(hit.systematic or hit.notify_clock != "none" for hit in found)
+
+
+@pytest.mark.parametrize(("make", "held"), [(inversion, True), (passive, False)])
+def test_to_overtake_a_client_held_in_the_gateway_s_queue_is_to_trade_ahead_of_it_too(make, held):
+    found, _ = make(gap_ms=5).found()
+    assert {"trading_ahead" in hit.facets for hit in found} == {held}
+    assert ("longest_hold" in found[-1].features) == held
 
 
 @pytest.mark.parametrize("make", [inversion, passive])
