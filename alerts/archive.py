@@ -17,8 +17,8 @@ from alerts.segments import COLUMNS, Rows, SourceEvent, merge, rows_of
 from detectors.base import Ref
 from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND_NS: Final = 1_000_000_000
 UNINDEXED: Final = 256
 """Batches that wait unsorted at most; a feed of single events would else pile them up."""
 
@@ -74,7 +74,7 @@ class Archive:
         self.bounds = Bounds(
             self.reader,
             max_bytes=max_bytes,
-            max_age_ns=int(max_age_s * SECOND_NS),
+            max_age_ns=int(max_age_s * SECOND),
             holds=holds,
             suffixes=suffixes,
         )

@@ -21,9 +21,8 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from ingest.events import NULL
+from ingest.times import DAY, HOUR, SECOND
 
-HOUR_NS: Final = 3_600 * 1_000_000_000
-DAY_NS: Final = 24 * HOUR_NS
 SHARED: Final = "_shared"
 RECENT: Final = "_recent"
 LONGEST: Final = 160
@@ -124,7 +123,7 @@ def parse_part(folder: str, name: str) -> Part | None:
         first_ns = NULL if kind == "recent" else _ns(found["at"])
     except ValueError:  # it looks like a date and is none: not a file of ours
         return None
-    long_ns = {"recent": 0, "shared": DAY_NS, "hour": HOUR_NS}[kind]
+    long_ns = {"recent": 0, "shared": DAY, "hour": HOUR}[kind]
     return Part(
         path=f"{folder}/{name}",
         kind=kind,
@@ -137,9 +136,9 @@ def parse_part(folder: str, name: str) -> Part | None:
 
 
 def _moment(at_ns: int) -> datetime:
-    return _EPOCH + timedelta(seconds=at_ns // 1_000_000_000)
+    return _EPOCH + timedelta(seconds=at_ns // SECOND)
 
 
 def _ns(text: str) -> int:
     moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return int((moment - _EPOCH).total_seconds()) * 1_000_000_000
+    return int((moment - _EPOCH).total_seconds()) * SECOND

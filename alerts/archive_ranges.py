@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 
 from alerts.archive_files import PartGoneError
-from alerts.archive_names import DAY_NS, HOUR_NS, SHARED, Part, encode_instrument, month_of
+from alerts.archive_names import SHARED, Part, encode_instrument, month_of
 from alerts.archive_reader import ArchiveReader, looks, span_of
 from alerts.record import Alert
 from alerts.segments import Rows, SegmentError, merge
 from ingest.registry import FOREVER
+from ingest.times import DAY, HOUR
 
 NOTHING_BEFORE: Final[Mapping[str, int]] = {}
 
@@ -44,9 +45,9 @@ def hours_between(
     look = _Look(reader, frozenset(instruments), from_ns, to_ns, first_seqs)
     # What is recent now is read now: should it move meanwhile, it is met twice and kept once.
     recent = look.recent()
-    days = sorted(look.days() | {int(d) for r in recent for d in np.unique(r.times // DAY_NS)})
+    days = sorted(look.days() | {int(d) for r in recent for d in np.unique(r.times // DAY)})
     for done, day in enumerate(days, start=1):
-        parts = [rows.take(rows.times // DAY_NS == day) for rows in recent]
+        parts = [rows.take(rows.times // DAY == day) for rows in recent]
         yield from look.hours(day, parts)
         if progress:
             progress(done, len(days))
@@ -90,27 +91,27 @@ class _Look:
         """Return the days of which there are parts, by their names."""
         tops = [SHARED, *(encode_instrument(name) for name in self._instruments)]
         return {
-            part.first_ns // DAY_NS
+            part.first_ns // DAY
             for top in tops
             for part in self._parts(top, self._from_ns, self._to_ns)
         }
 
     def hours(self, day: int, recent: list[Rows]) -> Iterator[Rows]:
         """Yield the hours of a day."""
-        first_ns, last_ns = day * DAY_NS, (day + 1) * DAY_NS - 1
+        first_ns, last_ns = day * DAY, (day + 1) * DAY - 1
         pieces = recent + self._load(lambda: self._parts(SHARED, first_ns, last_ns))
-        hours = {int(hour) for rows in pieces for hour in np.unique(rows.times // HOUR_NS)}
+        hours = {int(hour) for rows in pieces for hour in np.unique(rows.times // HOUR)}
         tops = [encode_instrument(name) for name in sorted(self._instruments)]
         hours |= {
-            part.first_ns // HOUR_NS for top in tops for part in self._parts(top, first_ns, last_ns)
+            part.first_ns // HOUR for top in tops for part in self._parts(top, first_ns, last_ns)
         }
         for hour in sorted(hours):
-            at_ns = hour * HOUR_NS
+            at_ns = hour * HOUR
 
             def own(at_ns: int = at_ns) -> list[Part]:
                 return [part for top in tops for part in self._parts(top, at_ns, at_ns)]
 
-            found = [rows.take(rows.times // HOUR_NS == hour) for rows in pieces]
+            found = [rows.take(rows.times // HOUR == hour) for rows in pieces]
             found = [rows for rows in (*found, *self._load(own)) if len(rows)]
             if found:
                 yield merge(found)

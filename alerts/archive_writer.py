@@ -21,8 +21,6 @@ from alerts.archive_files import (
     write_part,
 )
 from alerts.archive_names import (
-    DAY_NS,
-    HOUR_NS,
     RECENT,
     SHARED,
     Kind,
@@ -35,10 +33,11 @@ from alerts.archive_names import (
 from alerts.archive_reader import ArchiveReader
 from alerts.segments import Rows, SegmentError, merge
 from ingest.events import NULL
+from ingest.times import DAY, HOUR
 
 GRACE_NS: Final = 300 * 1_000_000_000
 """An hour is over when the newest event is this far behind its end: instruments differ a little."""
-STALE_NS: Final = 2 * HOUR_NS
+STALE_NS: Final = 2 * HOUR
 """Recent parts of another worker whose last event is this old are left by one that has died."""
 OWN_ROWS: Final = 256
 """Rows of one instrument in one hour that make a file of their own; below, a file costs more than
@@ -99,7 +98,7 @@ class ArchiveWriter:
     def write(self, chunks: Sequence[Rows], newest_ns: int) -> None:
         """Make rows durable; settle what is due at that event time (NULL: not known), ns."""
         gathered = sum(part.rows for part in self._mine) + sum(len(rows) for rows in chunks)
-        hour = NULL if newest_ns == NULL else (newest_ns - GRACE_NS) // HOUR_NS
+        hour = NULL if newest_ns == NULL else (newest_ns - GRACE_NS) // HOUR
         full = gathered >= self._most_rows
         if full or hour > self._hour:
             self._settle(chunks, newest_ns, hour, everything=full)
@@ -118,7 +117,7 @@ class ArchiveWriter:
                 taken, loaded = taken + theirs, loaded + more
             if chunks or loaded:
                 rows = merge([*loaded, *chunks])
-                going_on = ~rows.late & (rows.times // HOUR_NS >= before) & (not everything)
+                going_on = ~rows.late & (rows.times // HOUR >= before) & (not everything)
                 self._write_settled(rows.take(~going_on))
                 rest = rows.take(going_on)
                 written = [self._write(f"{RECENT}/{len(rest)}", rest)] if len(rest) else []
@@ -158,7 +157,7 @@ class ArchiveWriter:
     def _write_settled(self, rows: Rows) -> None:
         if not len(rows):
             return
-        hours, codes = rows.times // HOUR_NS, rows.codes
+        hours, codes = rows.times // HOUR, rows.codes
         low = int(hours.min())
         width = int(hours.max()) - low + 1
         # 16,000 instruments times all hours until 2262 are far from 64 bits.
@@ -171,11 +170,11 @@ class ArchiveWriter:
         for i in np.flatnonzero(own).tolist():
             code, hour = divmod(int(keys[i]), width)
             mine = rows.gather(order[ends[i] - counts[i] : ends[i]])
-            jobs.append(self._hour_job(rows.spans[code].instrument, (hour + low) * HOUR_NS, mine))
+            jobs.append(self._hour_job(rows.spans[code].instrument, (hour + low) * HOUR, mine))
         shared = ~own[group]
-        days = hours * HOUR_NS // DAY_NS
+        days = hours * HOUR // DAY
         for day in np.unique(days[shared]).tolist():
-            first_ns, day_rows = day * DAY_NS, rows.take(shared & (days == day))
+            first_ns, day_rows = day * DAY, rows.take(shared & (days == day))
             jobs.append(_Job("shared", f"{SHARED}/{month_of(first_ns)}", first_ns, day_rows))
         self._run(jobs)
         # Touched last, waits longest: a row is joined by turns, whatever the budget.
@@ -205,8 +204,8 @@ class ArchiveWriter:
                     break
                 run.append(part)
                 total += part.rows
-            end_ns = first_ns + (HOUR_NS if kind == "hour" else DAY_NS)
-            if len(run) >= (2 if end_ns <= before * HOUR_NS else FEW):
+            end_ns = first_ns + (HOUR if kind == "hour" else DAY)
+            if len(run) >= (2 if end_ns <= before * HOUR else FEW):
                 if total > budget:
                     break
                 budget -= total

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 import msgspec
 
 from alerts.parts import CLASS_RANK, Part, Place
-
-SECOND_NS: Final = 1_000_000_000
+from ingest.times import SECOND
 
 
 class Merging(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +40,10 @@ class Merging(msgspec.Struct, frozen=True, kw_only=True):
     in many.
     """
 
-    same_moment_ns: int = SECOND_NS
+    same_moment_ns: int = SECOND
     """Two detectors see one trade at one moment, but one of them may have to wait for the incoming
     order's last fill: a second is far above that, and far below what would be another fact."""
-    join_ns: int = 86_400 * SECOND_NS
+    join_ns: int = 86_400 * SECOND
     """A day: patterns are closed at hour and day boundaries, after the single trades were seen."""
 
 

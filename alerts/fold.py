@@ -25,11 +25,11 @@ from ingest.names import Names
 from ingest.register import Register
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack, unpack
+from ingest.times import HOUR
 
 if TYPE_CHECKING:
     from alerts.store import AlertStore  # imports SQLAlchemy, which a replay does without
 
-HOUR_NS: Final = 3_600 * 1_000_000_000
 FORGET_EVERY: Final = 64
 """Calls between looks at what may leave memory: a look costs as much as there are parts."""
 
@@ -101,7 +101,7 @@ class AlertBook:
         self._composer = Composer(instruments, params_hashes, severity, topic_names)
         self._store = store
         merging = merging or Merging()
-        self._linger_ns = merging.join_ns + HOUR_NS if linger_ns is None else linger_ns
+        self._linger_ns = merging.join_ns + HOUR if linger_ns is None else linger_ns
         self._citations = Citations(merging)
         self._parts: dict[str, Part] = {}
         self._facets: dict[str, list[str]] = {}

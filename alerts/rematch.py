@@ -18,6 +18,7 @@ from alerts.rematch_book import Book, Order
 from alerts.rematch_fork import Fork, Outcome, Repair, Run, one_a_step, order_of
 from alerts.rematch_steps import Event, Step
 from ingest.events import Coverage, Kind
+from ingest.times import SECOND
 
 
 class Count(msgspec.Struct):
@@ -66,7 +67,7 @@ class Replay:
         book: Book,
         repairs: Sequence[Repair] = (),
         *,
-        horizon_ns: int = 300 * 1_000_000_000,
+        horizon_ns: int = 300 * SECOND,
         is_client: Callable[[Event], bool] = lambda _: False,
         clients: Mapping[int, tuple[int, int]] | None = None,
         roots: dict[int, int] | None = None,

@@ -20,10 +20,10 @@ from alerts.archive_names import decode_instrument, encode_instrument
 from ingest.errors import SnapshotError
 from ingest.events import NULL
 from ingest.state import Sections, decode, encode
+from ingest.times import SECOND
 
 FOLDER: Final = "_states"
 FORMAT: Final = 1
-SECOND_NS: Final = 1_000_000_000
 _NAME: Final = re.compile(r"(?P<at>\d{19})_[0-9a-z]+-\d+\.ckpt")
 
 _log = structlog.get_logger()
@@ -78,7 +78,7 @@ class States:
     ) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
-        self._max_age_ns = int(max_age_s * SECOND_NS)
+        self._max_age_ns = int(max_age_s * SECOND)
         self._holds = holds
         self._suffixes = Suffixes()
         self._newest_ns = NULL

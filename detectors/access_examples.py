@@ -9,8 +9,8 @@ from ingest.events import Batch, Kind, OrderType, Role, Side
 from ingest.instruments import Instruments
 from ingest.registry import ALWAYS, FOREVER
 from ingest.terms import Disclosure, Party, Terms
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 START_NS: Final = 1_763_900_100 * SECOND
 """A full five minutes."""
 MAKERS: Final = {1: Role.AFFILIATED_MM, 2: Role.EXTERNAL_MM, 3: Role.EXTERNAL_MM}

@@ -9,8 +9,6 @@ is of no matter: each record is held by its own two times.
 
 from __future__ import annotations
 
-from typing import Final
-
 from detectors.access_facts import fact
 from detectors.access_rules import BURST_S, disclosed
 from detectors.access_state import (
@@ -49,8 +47,7 @@ from detectors.access_state import (
 )
 from ingest.compiled import njit
 from ingest.events import Array
-
-SECOND: Final = 1_000_000_000
+from ingest.times import SECOND
 
 
 @njit(cache=True)

@@ -9,11 +9,12 @@ from typing import Final
 import msgspec
 
 from detectors.across_params import FrontRunningAcrossParams
-from detectors.across_pool import SECOND, Act, Execution, Parent, Pool
+from detectors.across_pool import Act, Execution, Parent, Pool
 from detectors.across_trades import GROUP
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.statistics import poisson_tail
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
 WAYS: Final = 3
 """Ways to be seen: by the hits in one underlying, by those in all, by the size of one."""

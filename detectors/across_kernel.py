@@ -30,8 +30,8 @@ from detectors.across_trades import (
 )
 from ingest.compiled import njit
 from ingest.events import Array
+from ingest.times import DAY
 
-DAY: Final = 86_400 * 1_000_000_000
 KEPT: Final = 512
 """Executions kept of the group, trades of all, and sizes of client instructions; an underlying."""
 KEPT_OTHERS: Final = 1024

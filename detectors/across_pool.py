@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -31,8 +30,8 @@ from detectors.across_params import FrontRunningAcrossParams
 from detectors.across_trades import GROUP
 from ingest.events import Array
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 _Ring = tuple[list[str], list[list[int]], list[list[float]]]
 """Executions, oldest first: instruments, the other fields, amounts."""
 

@@ -11,8 +11,8 @@ import msgspec
 
 from ingest.instruments import Instruments
 from ingest.terms import Party, Terms
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 ANY_SPREAD: Final = 1e9
 """Widest spread, bps, where none is agreed."""
 

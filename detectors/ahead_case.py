@@ -12,11 +12,11 @@ from detectors.ahead_state import GATE, RFQ, TRIGGER
 from detectors.held_orders import Execution, Hold
 from detectors.statistics import binomial_tail, poisson_tail, spent
 from ingest.events import NULL, Role
+from ingest.times import MILLI
 
 STRONG, PATTERN, WEAK, CLIENT_UNKNOWN, NO_LOSS = range(5)
 """A case of its own; one of a significant rate; neither; the held account is not registered; one
 that cost nobody anything and may be chance, until others show that it was none."""
-MS: Final = 1_000_000
 NO_HABIT: Final = 0.05
 """Chance of as many overtaken by the group's own habit, up to which a second one is no accident."""
 NO_PEER: Final = 0.05
@@ -88,7 +88,7 @@ def case_of(hold: Hold, params: TradingAheadParams) -> Case | None:
         return None
     unfilled, cost, filled, worse = _displaced(hold, counted)
     first_ns = min(each.at_ns for each in counted)
-    at_once_ns = max(hold.at_once_ns, params.at_once_ms * MS)
+    at_once_ns = max(hold.at_once_ns, params.at_once_ms * MILLI)
     chance = poisson_tail(hold.overtaken, hold.expected_group / 1e6)
     rated = _significant(hold, params, chance)
     often = rated or (hold.overtaken > 1 and chance <= NO_HABIT)

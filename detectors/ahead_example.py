@@ -7,8 +7,8 @@ from typing import Any, Final
 from detectors.examples import batch_of
 from ingest.events import Batch, Kind, OrderType, Role, Side, TimeInForce
 from ingest.instruments import Instruments
+from ingest.times import MILLI
 
-MS: Final = 1_000_000
 QUICK: Final = 250
 """Instructions by which what is usual is known."""
 
@@ -19,14 +19,14 @@ def held(instruments: Instruments, *, group_ms: int = 500) -> Batch:
     The group's instruction comes `group_ms` after the client's and is carried out 600 ms after it;
     another client's passes in between; the client then pays two ticks more.
     """
-    start = QUICK * 10 * MS
-    rows = [_new(1, n * 10 * MS, n * 10 * MS, Role.CLIENT) for n in range(QUICK)]
-    rows.append(_new(9, start + group_ms * MS, start + 600 * MS, Role.AFFILIATED_MM))
-    rows.append(_trade(9, QUICK + 1, 100, start + 600 * MS, Role.AFFILIATED_MM))
-    rows.append(_new(1, start + 700 * MS, start + 700 * MS, Role.CLIENT))
-    rows.append(_new(2, start, start + 2_000 * MS, Role.CLIENT))
-    rows.append(_trade(2, QUICK + 4, 102, start + 2_000 * MS, Role.CLIENT))
-    rows.append(_new(1, start + 2_001 * MS, start + 2_001 * MS, Role.CLIENT))
+    start = QUICK * 10 * MILLI
+    rows = [_new(1, n * 10 * MILLI, n * 10 * MILLI, Role.CLIENT) for n in range(QUICK)]
+    rows.append(_new(9, start + group_ms * MILLI, start + 600 * MILLI, Role.AFFILIATED_MM))
+    rows.append(_trade(9, QUICK + 1, 100, start + 600 * MILLI, Role.AFFILIATED_MM))
+    rows.append(_new(1, start + 700 * MILLI, start + 700 * MILLI, Role.CLIENT))
+    rows.append(_new(2, start, start + 2_000 * MILLI, Role.CLIENT))
+    rows.append(_trade(2, QUICK + 4, 102, start + 2_000 * MILLI, Role.CLIENT))
+    rows.append(_new(1, start + 2_001 * MILLI, start + 2_001 * MILLI, Role.CLIENT))
     return batch_of(rows, instruments)
 
 

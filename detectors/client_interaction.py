@@ -74,8 +74,8 @@ from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 WHOLE: Final = {
     "interaction": (OWN_FIELDS,),
     "interaction_slots": (SLOTS, SLOT_FIELDS),

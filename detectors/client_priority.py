@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from detectors.arrivals import Arrivals
 from detectors.base import Detector, Finding, Params, Ref, Spec
@@ -19,8 +19,7 @@ from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
-
-SECOND: Final = 1_000_000_000
+from ingest.times import SECOND
 
 
 class ClientPriority(Detector):

@@ -22,9 +22,8 @@ from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.signs import Measure, Sign
 from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
+from ingest.times import DAY, SECOND
 
-SECOND: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * SECOND
 MOST_ACCOUNTS: Final = 16
 PARTS: Final = 10**12
 """What is kept as an integer of so many parts."""
@@ -162,7 +161,7 @@ class ConductAcross(Detector):
         """Count a look at cases of a grade or more; return those of its day."""
         key = (sign.scenario, found.grade)
         looks = self._looks.setdefault(key, Looks(scenario=key[0], grade=key[1]))
-        day = sign.clock_ns // DAY_NS
+        day = sign.clock_ns // DAY
         if day > looks.day:
             looks.day, looks.looks, looks.chance, looks.level = day, 0, 1.0, 1.0
         if found.chance == looks.chance:

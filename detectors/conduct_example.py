@@ -9,8 +9,8 @@ from detectors.examples import batch_of, example_instruments
 from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.signs import Measure, Rate, Sign, Surprise
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 START_NS: Final = 1_763_942_400 * SECOND
 """Midnight."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from ingest.axes import ByCode
 from ingest.events import NULL, Array, Batch, Coverage
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import DAY
 
-DAY_NS: Final = 86_400_000_000_000
-DAY, COUNT, FIRST_SEQ, FIRST_NS, LAST_NS, GROUP, CLIENT, INCOMPLETE, FIELDS = range(9)
+ON_DAY, COUNT, FIRST_SEQ, FIRST_NS, LAST_NS, GROUP, CLIENT, INCOMPLETE, FIELDS = range(9)
 
 
 class ConfigurationDays:
@@ -40,9 +40,9 @@ class ConfigurationDays:
         """
         table, days = batch.passed_over, self._days
         code, done = table["instrument"][rows], table["done_ns"][rows]
-        day = done // DAY_NS
+        day = done // DAY
         while len(rows):
-            same = days[code, DAY] == day
+            same = days[code, ON_DAY] == day
             self._count(table, rows[same], code[same])
             rows, code, day = rows[~same], code[~same], day[~same]
             if not len(rows):
@@ -52,10 +52,10 @@ class ConfigurationDays:
                 yield from self._over(int(code[at]))
                 yield self._open(table, int(rows[at]), int(code[at]), int(day[at]))
         codes, clock = batch["instrument"], batch["clock_ns"]
-        if len(codes) and (days[:, DAY] != NULL).any():
+        if len(codes) and (days[:, ON_DAY] != NULL).any():
             ends = batch.ends
-            held = days[codes[ends], DAY]
-            for end in ends[(held != NULL) & (clock[ends] // DAY_NS > held)]:
+            held = days[codes[ends], ON_DAY]
+            for end in ends[(held != NULL) & (clock[ends] // DAY > held)]:
                 yield from self._over(int(codes[end]))
 
     def _count(self, table: dict[str, Array], rows: Array, code: Array) -> None:
@@ -68,7 +68,7 @@ class ConfigurationDays:
         held = self._days[code]
         done_ns = int(table["done_ns"][row])
         # Its count stays 0 here: the row is counted with the others of the day.
-        held[DAY], held[COUNT], held[FIRST_SEQ] = day, 0, table["group_trade_seq"][row]
+        held[ON_DAY], held[COUNT], held[FIRST_SEQ] = day, 0, table["group_trade_seq"][row]
         held[FIRST_NS], held[LAST_NS] = done_ns, done_ns
         held[GROUP], held[CLIENT] = table["group_account"][row], table["client_account"][row]
         held[INCOMPLETE] = table["coverage"][row] == Coverage.INCOMPLETE
@@ -78,9 +78,9 @@ class ConfigurationDays:
 
     def _over(self, code: int) -> Iterator[Finding]:
         held = self._days[code]
-        if held[DAY] != NULL:
-            yield self._finding(code, 2, int(held[COUNT]), (int(held[DAY]) + 1) * DAY_NS, ())
-            held[DAY] = NULL
+        if held[ON_DAY] != NULL:
+            yield self._finding(code, 2, int(held[COUNT]), (int(held[ON_DAY]) + 1) * DAY, ())
+            held[ON_DAY] = NULL
 
     def _finding(
         self, code: int, revision: int, count: int, at_ns: int, refs: tuple[Ref, ...]

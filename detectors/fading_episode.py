@@ -32,6 +32,7 @@ from detectors.fading_state import (
 from detectors.trades import quantity, shown
 from ingest.axes import Entries
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
 COUNTERFACTUAL: Final = (
     "the client filled at the touch that stood when its order reached the gateway, for what was "
@@ -39,7 +40,6 @@ COUNTERFACTUAL: Final = (
     "unfilled is not counted"
 )
 MAX_ACCOUNTS: Final = 6
-SECOND: Final = 1_000_000_000
 SIDE_WORDS: Final = {0: "both", 1: "buy", -1: "sell"}
 
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 from detectors.examples import batch_of
 from ingest.events import Batch, Kind, OrderType, Role, Side, TimeInForce
 from ingest.instruments import Instruments
+from ingest.times import MILLI
 
-MS: Final = 1_000_000
-START_NS: Final = 1_763_900_100_000 * MS
+START_NS: Final = 1_763_900_100_000 * MILLI
 """A full five minutes."""
 CLIENTS: Final = 12
-APART_NS: Final = 20_000 * MS
+APART_NS: Final = 20_000 * MILLI
 
 
 def faded(instruments: Instruments) -> Batch:
@@ -34,7 +34,7 @@ def _batch(instruments: Instruments, *, before_ms: float) -> Batch:
     ]
     for number in range(CLIENTS):
         came_ns = START_NS + (number + 1) * APART_NS
-        gone_ns = came_ns - int(before_ms * MS)
+        gone_ns = came_ns - int(before_ms * MILLI)
         key = number + 3
         gone = {"kind": Kind.CANCEL, "leaves": 0}
         ask = 104 if before_ms < 0 else 102
@@ -46,14 +46,14 @@ def _batch(instruments: Instruments, *, before_ms: float) -> Batch:
             [
                 _row(gone_ns, key, 1, Role.AFFILIATED_MM, Side.SELL, 102, 100, 102, **gone),
                 _row(
-                    gone_ns + 50 * MS, key + 1, 1, Role.AFFILIATED_MM, Side.SELL, 102, 100, 104
+                    gone_ns + 50 * MILLI, key + 1, 1, Role.AFFILIATED_MM, Side.SELL, 102, 100, 104
                 ),
-                _row(came_ns + 5 * MS, 100 + number, 3, Role.CLIENT, Side.BUY, 0, 100, ask,
+                _row(came_ns + 5 * MILLI, 100 + number, 3, Role.CLIENT, Side.BUY, 0, 100, ask,
                      **taker),
             ],
             key=lambda row: row["engine_ns"],
         )  # fmt: skip
-    rows.append(_row(START_NS + 300_000 * MS, 200, 2, Role.CLIENT, Side.BUY, 90, 100, 102))
+    rows.append(_row(START_NS + 300_000 * MILLI, 200, 2, Role.CLIENT, Side.BUY, 90, 100, 102))
     return batch_of(rows, instruments)
 
 
@@ -62,8 +62,9 @@ def _row(  # noqa: PLR0917
     ask: int | None, **columns: Any,
 ) -> dict[str, Any]:  # fmt: skip
     row: dict[str, Any] = {
-        "kind": Kind.NEW, "engine_ns": at_ns, "received_ns": at_ns - MS // 100, "account": account,
-        "role": role, "in_complex": int(role == Role.AFFILIATED_MM), "side": side,
+        "kind": Kind.NEW, "engine_ns": at_ns, "received_ns": at_ns - MILLI // 100,
+        "account": account, "role": role, "in_complex": int(role == Role.AFFILIATED_MM),
+        "side": side,
         "type": OrderType.LIMIT, "tif": TimeInForce.GTC, "price": price, "quantity": 10,
         "leaves": 10, "order_lo": key,
     }  # fmt: skip

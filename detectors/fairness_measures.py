@@ -14,8 +14,8 @@ import numpy as np
 
 from ingest.events import NULL, Array, Batch, Kind, Phase, Role, Side
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 HORIZONS_S: Final = (5, 30)
 """Of markouts; the realised spread is that of the last."""
 BLOCK_S: Final = 300

@@ -15,8 +15,8 @@ from detectors.statistics import poisson_tail
 from detectors.trades import quantity, shown
 from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 WAYS: Final = 4
 MOST_FURTHER: Final = 256
 """Further instructions of the client that a case cites; one sliced finer than that is cut short."""

@@ -11,7 +11,6 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.episodes import Key
 from detectors.front_case import (
-    SECOND,
     Case,
     extend,
     fill,
@@ -27,12 +26,12 @@ from detectors.front_params import FrontRunningParams
 from detectors.front_spec import SPEC
 from detectors.harm import Harm, Settled, Watch
 from detectors.knowledge import Knowledge, Known
-from detectors.knowledge_kernel import DAY
 from ingest.axes import Count, Entries
 from ingest.events import NULL, Array, Batch, Kind, Phase
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.times import DAY, SECOND
 
 _KNOWN, _FLIGHT, _WATCHED, _FILL, _UNWIND = range(5)
 

@@ -23,7 +23,6 @@ from detectors.across_case import (
 )
 from detectors.across_kernel import (
     CASE_FIELDS,
-    DAY,
     E_ACCOUNT,
     E_ACTOR,
     E_CLOCK,
@@ -41,7 +40,7 @@ from detectors.across_kernel import (
     run,
 )
 from detectors.across_params import FrontRunningAcrossParams
-from detectors.across_pool import SECOND, Act, Execution, Parent, Pool, Pools, Stored
+from detectors.across_pool import Act, Execution, Parent, Pool, Pools, Stored
 from detectors.across_spec import SPEC
 from detectors.across_trades import (
     COLUMNS,
@@ -69,6 +68,7 @@ from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.times import DAY, SECOND
 
 
 class _Cases(msgspec.Struct):

@@ -19,7 +19,6 @@ from detectors.hidden_rows import forget, index_of, new_day, rows_of
 from detectors.hidden_spec import SPEC
 from detectors.hidden_state import (
     ACCOUNT,
-    DAY_NS,
     DOUBT,
     EVER,
     FRESH,
@@ -43,8 +42,8 @@ from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import DAY, SECOND
 
-SECOND: Final = 1_000_000_000
 JOINED: Final = "joined"
 """In an episode's sums: its account has traded as the group's."""
 
@@ -98,9 +97,9 @@ class HiddenAffiliates(Detector):
     def __init__(self, params: HiddenAffiliatesParams, instruments: Instruments) -> None:
         self._params = params
         self._instruments = instruments
-        self._episodes = Episodes(DAY_NS)
+        self._episodes = Episodes(DAY)
         self._look_ns = params.look_s * SECOND
-        if DAY_NS % self._look_ns:
+        if DAY % self._look_ns:
             raise ValueError(f"look_s must divide a day, was {params.look_s}")
         self._numbers = numbers_of(params)
         self._pending: list[Array] = []
@@ -114,7 +113,7 @@ class HiddenAffiliates(Detector):
     @property
     def reach_ns(self) -> int:
         """A day: how far back a look may cite."""
-        return DAY_NS
+        return DAY
 
     @property
     def overflow(self) -> int:
@@ -150,11 +149,11 @@ class HiddenAffiliates(Detector):
             end = int(np.searchsorted(rows[:, P_CLOCK], boundary))
             self._scan(rows[start:end])
             yield from self._look(boundary)
-            if boundary % DAY_NS == 0:
+            if boundary % DAY == 0:
                 yield from self._new_day(boundary)
             # Where nothing is traded nothing is new: the next look that could tell, or day's end.
             following = int(rows[end, P_CLOCK]) if end < len(rows) else until_ns
-            day_end = boundary // DAY_NS * DAY_NS + DAY_NS
+            day_end = boundary // DAY * DAY + DAY
             ahead = following // look_ns * look_ns + (look_ns if end < len(rows) else 0)
             start, boundary = end, max(boundary + look_ns, min(ahead, day_end))
         end = int(np.searchsorted(rows[:, P_CLOCK], until_ns))

@@ -16,7 +16,6 @@ from detectors.hidden_state import (
     ALIKE,
     BEGAN_NS,
     BESIDE,
-    DAY_NS,
     ENDED_NS,
     EVER,
     GROUP,
@@ -44,6 +43,7 @@ from detectors.hidden_state import (
 )
 from detectors.kept import Kept
 from ingest.events import Array
+from ingest.times import DAY
 
 FEATURES: Final = ("against", "alike", "quick", "absent")
 _KINDS: Final = np.array(KIND_OF)
@@ -216,7 +216,7 @@ def leaning(
         rows = np.flatnonzero(about[:, ACCOUNT])
         if len(rows) <= least_crowd:
             continue
-        day_ns = about[rows, ENDED_NS].max() // DAY_NS * DAY_NS
+        day_ns = about[rows, ENDED_NS].max() // DAY * DAY
         seen_ns = kept["hidden_times"][code, GROUP + 1 : UNITS, TRADED]
         # Who made a market on an earlier day keeps his place, and is no control today.
         here = bool(((own[MAKER:] != 0) & (seen_ns >= day_ns)).sum() >= LEAST_MAKERS)

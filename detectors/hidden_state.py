@@ -11,7 +11,6 @@ import numpy as np
 
 from ingest.events import Array, Batch, Kind, Phase
 
-DAY_NS: Final = 86_400 * 1_000_000_000
 EVER: Final = 2**63 - 1
 MAKERS: Final = 3
 """External makers that are placebo units, an instrument: the first seen."""

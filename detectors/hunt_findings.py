@@ -13,8 +13,8 @@ from detectors.hunt_together import MAX_ACCOUNTS
 from detectors.statistics import spent
 from detectors.trades import quantity, shown
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 COUNTERFACTUAL: Final = (
     "the stops were not run, and what they traded went at the mid before the push's first order; "
     "of each stop only a loss counts"

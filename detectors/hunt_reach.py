@@ -10,12 +10,12 @@ from typing import Final
 
 from ingest.compiled import njit
 from ingest.events import Array
+from ingest.times import DAY
 
 CLASSES: Final = 8
 """Of reach: 1 tick, 2 to 3, 4 to 7, and so on."""
 CHAIN_NS: Final = 50_000_000
 """Longest time between a trade of an order, or a trigger that it caused, and the next trigger."""
-DAY_NS: Final = 86_400_000_000_000
 OTHERS, GROUP = range(2)
 PUSHES, HITS = range(2)
 TALLY: Final = CLASSES * 4
@@ -30,8 +30,8 @@ REACH_FIELDS: Final = Z_TALLY + TALLY
 @njit(cache=True)
 def _turned(reach: Array, at_ns: int) -> None:
     """Begin a new day where one has begun."""
-    if at_ns // DAY_NS > reach[Z_DAY]:
-        reach[Z_DAY] = at_ns // DAY_NS
+    if at_ns // DAY > reach[Z_DAY]:
+        reach[Z_DAY] = at_ns // DAY
         reach[Z_TALLY:] = 0
 
 

@@ -30,7 +30,6 @@ from detectors.leak_spec import SPEC
 from detectors.leak_state import (
     ACCOUNT,
     COMPLEX,
-    DAY_NS,
     H_ACCOUNT,
     H_ACT_SEQ,
     H_CITED,
@@ -57,9 +56,9 @@ from ingest.events import NULL, Array, Batch, Kind, Phase
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.times import DAY, SECOND
 
-SECOND: Final = 1_000_000_000
-SPAN_NS: Final = DAY_NS // SPANS
+SPAN_NS: Final = DAY // SPANS
 
 
 class InformationLeak(Detector):
@@ -127,7 +126,7 @@ class InformationLeak(Detector):
     @property
     def reach_ns(self) -> int:
         """A day: how far back a look may cite."""
-        return DAY_NS
+        return DAY
 
     @property
     def overflow(self) -> int:
@@ -187,7 +186,7 @@ class InformationLeak(Detector):
             left = self._close_look(boundary)
             yield from self._looked(boundary)
             following = int(rows[end, P_CLOCK]) if end < len(rows) else until_ns
-            if boundary % DAY_NS == 0 or (not left and following // DAY_NS > boundary // DAY_NS):
+            if boundary % DAY == 0 or (not left and following // DAY > boundary // DAY):
                 self._new_day()
             if not left:
                 boundary = max(boundary, min(following, until_ns) // look_ns * look_ns)
@@ -230,7 +229,7 @@ class InformationLeak(Detector):
         kept = self._kept
         large = kept["leak_tallies"][..., T_LARGE:T_HITS].reshape(len(self._instruments), -1)
         fresh_codes = np.flatnonzero(large.any(axis=1)).tolist()
-        span = (at_ns - 1) % DAY_NS // SPAN_NS
+        span = (at_ns - 1) % DAY // SPAN_NS
         group = self._group()
         settle(kept["leak_tallies"], kept["leak_day"][:, :, span], kept["leak_bets"], group)
         kept["leak_group"][:] = group
@@ -303,7 +302,7 @@ class InformationLeak(Detector):
         """Return the day's large orders traded ahead of, as far as they are kept."""
         ring, made = self._kept["leak_hits"][code], int(self._kept["leak"][code, N_HITS])
         rows = ring[np.arange(max(made - HITS, 0), made) % HITS]
-        day_ns = (at_ns - 1) // DAY_NS * DAY_NS
+        day_ns = (at_ns - 1) // DAY * DAY
         day: list[list[int]] = rows[rows[:, H_NS] >= day_ns].tolist()
         return day
 

@@ -38,6 +38,7 @@ from detectors.trades import quantity, shown
 from ingest.axes import Entries
 from ingest.events import Array
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
 COUNTERFACTUAL: Final = (
     "the same volume with the mid moving, in the five seconds after, as it moved after clients' "
@@ -46,7 +47,6 @@ COUNTERFACTUAL: Final = (
 KIND_WORDS: Final = {QUOTES: "quotes", FILLS: "fills", DRIFT: "drift"}
 HARM_MARKOUT: Final = 2
 """Five seconds: past the fill's own mark on the book, before chance is all there is."""
-SECOND_NS: Final = 1_000_000_000
 MAX_ACCOUNTS: Final = 6
 MAX_REFS: Final = 128
 
@@ -125,19 +125,19 @@ def features_of(told: Told, params: ClientInteractionParams) -> dict[str, Featur
     if passed.by == QUOTES:
         begin, end = HORIZONS[passed.horizon][0], HORIZONS[passed.reach][1]
         features["foreseen_share"] = Feature(rounded(passed.effect), "ratio", 0.0)
-        features["foreseen_from"] = Feature(begin * LOOK_NS / SECOND_NS, "s")
-        features["foreseen_to"] = Feature(end * LOOK_NS / SECOND_NS, "s")
+        features["foreseen_from"] = Feature(begin * LOOK_NS / SECOND, "s")
+        features["foreseen_to"] = Feature(end * LOOK_NS / SECOND, "s")
         features["clients"] = Feature(SIDE_WORDS[passed.side], "side")
         features["looks"] = Feature("volatile" if passed.volatile else "all", "kind")
     elif passed.by == DRIFT:
         features["drift"] = Feature(rounded(passed.effect), "deviations", params.drift_bound)
     else:
         features["worse_by"] = Feature(rounded(passed.effect), "spreads", 0.0)
-        features["after"] = Feature(MARKOUT_NS[passed.horizon] / SECOND_NS, "s")
+        features["after"] = Feature(MARKOUT_NS[passed.horizon] / SECOND, "s")
         features["clients"] = Feature(SIDE_WORDS[passed.side], "side")
     _add(features, "effective_spread", _pair(paid, peers, P_EFFECTIVE, P_NOTIONAL))
     for place, horizon_ns in enumerate(MARKOUT_NS):
-        name = f"markout_{horizon_ns / SECOND_NS:g}s".replace(".", "_")
+        name = f"markout_{horizon_ns / SECOND:g}s".replace(".", "_")
         _add(features, name, _pair(paid, peers, P_MOVE + place, P_KNOWN + place))
     everything = paid[P_NOTIONAL] + peers[P_NOTIONAL]
     if everything > 0:

@@ -10,9 +10,9 @@ import numpy as np
 from detectors.examples import COLUMNS
 from ingest.events import Array, Batch, Kind, OrderType, Role, Side, TimeInForce, empty
 from ingest.instruments import Instruments
+from ingest.times import MILLI
 
-MS: Final = 1_000_000
-START_NS: Final = 1_763_900_100_000 * MS
+START_NS: Final = 1_763_900_100_000 * MILLI
 """A full five minutes."""
 LASTS_MS: Final = 302_000
 STEP_MS: Final = 250
@@ -125,8 +125,8 @@ def _batch(instruments: Instruments, rows: Array, path: Array, half: int) -> Bat
     columns["instrument"][:] = 0
     columns["seq"][:] = np.arange(1, len(rows) + 1)
     for name in ("engine_ns", "clock_ns"):
-        columns[name][:] = START_NS + ms * MS
-    columns["received_ns"][:] = START_NS + ms * MS - MS
+        columns[name][:] = START_NS + ms * MILLI
+    columns["received_ns"][:] = START_NS + ms * MILLI - MILLI
     columns["kind"][:] = np.where(quote, np.where(what == 1, Kind.NEW, Kind.REPLACE), Kind.TRADE)
     columns["side"][:] = side
     columns["price"][:] = price

@@ -29,8 +29,8 @@ from ingest.axes import ByCode
 from ingest.events import NULL, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 OUT_ROWS: Final = 4 * (ACTS + QUOTES)
 UNSEEN = (NULL, *(0 for _ in range(FIELDS - 1)))
 """State of an instrument of which no row has come."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
+from ingest.times import DAY
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "engine_ns", "received_ns", "account", "owner",
@@ -36,7 +37,6 @@ LIVE: Final = 64
 """Classes of how many orders of the group stood on a side."""
 FEW: Final = 16
 """Client orders without which no size is usual."""
-DAY: Final = 86_400 * 1_000_000_000
 
 # Fields of an instrument's state.
 FROM_NS, ON_DAY, ORDERS_MADE, FILLS_MADE, MADE, QUOTES_MADE, USUAL = range(7)

@@ -17,10 +17,9 @@ from ingest.axes import ByCode, Count
 from ingest.events import Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import DAY, SECOND
 
 OUT_ROWS: Final = 256
-SECOND: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * SECOND
 SHAPES: Final = {
     "instruments": (k.INSTRUMENT_FIELDS,),
     "orders": (k.ORDERS, k.ORDER_FIELDS),
@@ -64,8 +63,8 @@ class Layers:
     def count_test(self, code: int, at_ns: int) -> int:
         """Count a test of an instrument's rate; return how many there have been that UTC day."""
         tests = self._kept["tests"][code]
-        if at_ns // DAY_NS > tests[0]:
-            tests[:] = at_ns // DAY_NS, 0
+        if at_ns // DAY > tests[0]:
+            tests[:] = at_ns // DAY, 0
         tests[1] += 1
         return int(tests[1])
 

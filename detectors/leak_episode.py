@@ -33,8 +33,8 @@ from detectors.leak_state import (
 from detectors.trades import quantity
 from ingest.axes import Entries
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 MOST_ACCOUNTS: Final = 8
 _OVER: Final = {ALONE: "instrument", UNDERLYING: "underlying", PLATFORM: "platform"}
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from detectors.examples import batch_of, trade
 from ingest.events import Batch, Phase, Role, Side
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 START_NS: Final = 1_763_942_400 * SECOND
 """Midnight."""
 WARM: Final = 20

@@ -18,7 +18,6 @@ from detectors.leak_screen import (
     LARGE,
     LEADS,
     MOST,
-    SECOND,
     ahead_by_clients,
     client_executes,
     screen_leaders,
@@ -95,6 +94,7 @@ from detectors.leak_state import (
 )  # fmt: skip
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Role
+from ingest.times import SECOND
 
 FEW: Final = 16
 """Client orders below which none is large."""

@@ -65,12 +65,12 @@ from detectors.leak_state import (
 )
 from ingest.compiled import njit
 from ingest.events import Array
+from ingest.times import SECOND
 
 DELTA, GAP, MOST, LEAST, CHANCE, LARGE = range(6)
 LEADS: Final = LARGE + GRADES
 """Places in the numbers that a pass is given; ratios are in thousandths, the chance in millionths.
 Sizes from which an order is large, and leads, are several each."""
-SECOND: Final = 1_000_000_000
 _NEGLIGIBLE: Final = 1e-12
 """Part of a tail at which its sum is as good as done."""
 

@@ -13,7 +13,6 @@ import numpy as np
 from ingest.events import Array
 from ingest.instruments import Instruments
 
-DAY_NS: Final = 86_400 * 1_000_000_000
 RELATED: Final = 3
 """Instruments of one underlying in which executions are looked for: the order's own first."""
 SCALES: Final = 3

@@ -9,12 +9,13 @@ from typing import ClassVar, Final
 import msgspec
 
 from detectors.matched_chance import Chance
-from detectors.matched_kernel import BIN_NS, DAY_NS
+from detectors.matched_kernel import BIN_NS
 from detectors.matched_parties import Late
 from detectors.matched_runs import MAX_TURNS_OF_DAY, Turn, joined
 from ingest.axes import Entries
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.times import DAY
 
 MAX_REFS: Final = 192
 """Seqs kept of a pair that is not told: three a meeting, those of the first 64."""
@@ -259,7 +260,7 @@ class Day(msgspec.Struct, kw_only=True):
 
 def _quarter(at_ns: int) -> int:
     """Return the quarter of an hour of the day that a time is in."""
-    return at_ns % DAY_NS // BIN_NS
+    return at_ns % DAY // BIN_NS
 
 
 def accounts_of(parties: Iterable[int]) -> tuple[int, ...]:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from detectors.examples import batch_of
 from ingest.events import Batch, Kind, OrderType, Side, TimeInForce
 from ingest.instruments import Instruments
+from ingest.times import MILLI
 
 Rows = list[dict[str, Any]]
-MS: Final = 1_000_000
-PAUSE_NS: Final = 5_000 * MS
+PAUSE_NS: Final = 5_000 * MILLI
 CROWD: Final = 24
 """Accounts from 100 on that trade with each other, each with sizes of its own."""
 
@@ -23,7 +23,7 @@ def meeting(rested: int, took: int, lots: int, taken: int | None = None, **of: A
     the first, `price` of it.
     """
     at_ns, seq = of.pop("at_ns", 0), of.pop("seq")
-    gap_ns, price = of.pop("gap_ns", 50 * MS), of.pop("price", 102)
+    gap_ns, price = of.pop("gap_ns", 50 * MILLI), of.pop("price", 102)
     taken = lots if taken is None else taken
     touch = {"best_bid": 100, "best_ask": 105}
     order: dict[str, Any] = {"kind": Kind.NEW, "type": OrderType.LIMIT, "tif": TimeInForce.GTC}

@@ -17,6 +17,7 @@ from detectors.ring_buffer import place_of_seq
 from detectors.wash_kernel import slot
 from ingest.compiled import njit
 from ingest.events import NO_CODE, NULL, Array, Kind, Phase, TimeInForce
+from ingest.times import DAY
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "side", "price", "quantity", "leaves", "tif", "phase",
@@ -25,9 +26,8 @@ COLUMNS: Final = (
     "sell_owner", "buy_complex", "sell_complex", "buy_originator", "sell_originator",
 )  # fmt: skip
 
-DAY_NS: Final = 86_400_000_000_000
 BINS: Final = 96
-BIN_NS: Final = DAY_NS // BINS
+BIN_NS: Final = DAY // BINS
 """A quarter of an hour: who is active in another one meets nobody in this one."""
 OFFERS: Final = 1024
 """Fresh offers kept an instrument; older ones are met by nobody."""
@@ -267,7 +267,7 @@ def scan(  # noqa: PLR0917
             if own[H_UNTIL] != 0:
                 out[written, R_ROW], out[written, R_RESTED] = i, 0
                 return i, written + 1
-            own[H_UNTIL] = (clock[i] // DAY_NS + 1) * DAY_NS
+            own[H_UNTIL] = (clock[i] // DAY + 1) * DAY
         k = kind[i]
         if k in (_NEW, _REPLACE, _TRIGGER):
             lots = leaves[i] if leaves[i] != _NULL else quantity[i]
@@ -345,7 +345,7 @@ def scan(  # noqa: PLR0917
         if pairs[at] == 0:
             pairs[at], pair_counts[at] = key, 0
             table[T_PAIRS] += 1
-        bin_ = (clock[i] - own[H_UNTIL] + DAY_NS) // BIN_NS
+        bin_ = (clock[i] - own[H_UNTIL] + DAY) // BIN_NS
         bins[rester, 0, bin_] += 1
         bins[taker, 1, bin_] += 1
         met[x, bin_] += 1

@@ -10,7 +10,6 @@ from detectors.base import Detector, Feature, Finding, Params, Ref, Spec, rounde
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.matched_chance import Chance
 from detectors.matched_circles import Circle, Day, Days, Meetings, Pair, Sums, accounts_of
-from detectors.matched_kernel import DAY_NS
 from detectors.matched_params import MatchedOrdersParams
 from detectors.matched_parties import Met, Parties
 from detectors.matched_runs import Turn, ring_of
@@ -21,8 +20,8 @@ from ingest.events import Batch, Coverage
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import DAY, SECOND
 
-SECOND: Final = 1_000_000_000
 MAX_ACCOUNTS: Final = 32
 NET, PAIR, AT = "net", "pair", "at"
 """In an episode's sums, before a party's or a pair's keys: net lots; it is in; when it last met."""
@@ -101,7 +100,7 @@ class MatchedOrders(Detector):
             turns=[(cell["seq"], seller, buyer, lots)],
             incomplete=cell["coverage"] == Coverage.INCOMPLETE,
         )
-        day = self._days.of(code, at_ns // DAY_NS)
+        day = self._days.of(code, at_ns // DAY)
         pair = day.meet(met.rested, met.took, sums, seqs)
         if pair.circle:
             one = Meetings(parties=pair.parties, sums=sums, seqs=seqs)

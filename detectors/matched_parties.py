@@ -29,8 +29,8 @@ from ingest.axes import ByCode, Count, Rows
 from ingest.events import Array, Batch
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 OUT_ROWS: Final = 1024
 FIRST_PARTIES: Final = 8
 FIRST_PAIRS: Final = 32

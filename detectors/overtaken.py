@@ -33,6 +33,7 @@ from detectors.takers import (
 )
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Role
+from ingest.times import DAY
 
 # Others' instruction in flight, those made, the latest receipt of one that executed by side; the
 # day, and its counts.
@@ -47,7 +48,6 @@ UNSEEN: Final = tuple(
 """State of an instrument of which nothing has been seen."""
 LEAST_HITS: Final = 2
 """Of the group: one is no habit, however rare others' are."""
-_DAY_NS: Final = 86_400 * 10**9
 _NULL: Final = int(NULL)
 _UNKNOWN: Final = int(Role.UNKNOWN)
 
@@ -62,8 +62,8 @@ def forget(own: Array) -> None:
 @njit(cache=True)
 def turn(own: Array, at_ns: int) -> None:
     """Begin to count anew on a new UTC day."""
-    if at_ns // _DAY_NS > own[O_DAY]:
-        own[O_DAY] = at_ns // _DAY_NS
+    if at_ns // DAY > own[O_DAY]:
+        own[O_DAY] = at_ns // DAY
         own[TAKES:OVERTAKEN_FIELDS] = 0
 
 

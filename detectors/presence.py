@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from detectors.agreements import SECOND, Agreement, Window
+from detectors.agreements import Agreement, Window
 from detectors.presence_kernel import COLUMNS, restand, scan
 from detectors.presence_state import (
     FIRST_SUM,
@@ -63,8 +63,8 @@ from ingest.instruments import Instruments
 from ingest.registry import FOREVER
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import DAY
 
-DAY_NS: Final = 86_400 * SECOND
 AT_THE_LIMIT: Final = 1 + 1e-12
 """A spread exactly as wide as agreed is within; this is far below a tick and above rounding."""
 
@@ -298,8 +298,8 @@ class Presence:
             slot[S_AT_SEQ] = own[I_LAST_SEQ]
         own[I_NEXT] = 0
         if row is None:
-            slot[S_START], slot[S_WINDOW_NS] = at_ns, DAY_NS
-            slot[S_UNTIL] = min(at_ns + DAY_NS, self._next(place, at_ns))
+            slot[S_START], slot[S_WINDOW_NS] = at_ns, DAY
+            slot[S_UNTIL] = min(at_ns + DAY, self._next(place, at_ns))
             return
         start = at_ns // row.window_ns * row.window_ns
         slot[S_START], slot[S_WINDOW_NS] = start, row.window_ns

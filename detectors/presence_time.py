@@ -64,10 +64,10 @@ from detectors.presence_state import (
 )
 from ingest.compiled import njit
 from ingest.events import Array, Phase
+from ingest.times import MINUTE
 
 _CONTINUOUS: Final = int(Phase.CONTINUOUS)
 _FOREVER: Final = 2**63 - 1
-MINUTE_NS: Final = 60_000_000_000
 ENOUGH: Final = 20
 """Minutes before anything is high: their median then rests on ten on each side."""
 
@@ -208,7 +208,7 @@ def look(  # noqa: PLR0917
             for s in range(base, base + count):
                 advance(slots, s, numbers, kept, own, x, own[x, I_MINUTE])
             end_minute(own, x, ranges, slots, base, count, factor)
-            own[x, I_MINUTE] = (now // MINUTE_NS + 1) * MINUTE_NS
+            own[x, I_MINUTE] = (now // MINUTE + 1) * MINUTE
         elif until <= now:
             if is_broken:
                 advance(slots, first, numbers, kept, own, x, until)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.agreements import SECOND, Stretch, Window
+from detectors.agreements import Stretch, Window
 from detectors.presence_state import (
     I_LAST_SEQ,
     I_REASONED,
@@ -43,6 +43,7 @@ from detectors.presence_state import (
     S_WINDOW_NS,
 )
 from ingest.events import Array
+from ingest.times import SECOND
 
 
 def window_of(

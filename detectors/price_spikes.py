@@ -46,8 +46,8 @@ from ingest.events import Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 MOST_NAMED: Final = 5
 """Accounts named: those that took most the way the price went."""
 MOST_CITED: Final = 40

@@ -53,9 +53,8 @@ from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.signs import Sign
 from ingest.state import Snapshot, pack_exact, unpack_exact
+from ingest.times import MILLI, SECOND
 
-SECOND: Final = 1_000_000_000
-MS: Final = 1_000_000
 SHAPES: Final = {
     "fading": (OWN_FIELDS,),
     "fading_slots": (SLOTS, ORDERED_SLOT_FIELDS),
@@ -202,7 +201,7 @@ class QuoteFading(Detector):
         self._numbers = np.array(
             [
                 params.clock_uncertainty_ns, self._bucket_ns, params.history_s * SECOND,
-                params.max_window_ms * MS, params.placebos, params.placebo_draws,
+                params.max_window_ms * MILLI, params.placebos, params.placebo_draws,
                 params.least_placebos,
             ],
             np.int64,

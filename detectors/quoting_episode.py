@@ -14,8 +14,8 @@ from detectors.quoting_params import QuotingObligationsParams
 from detectors.trades import quantity
 from ingest.axes import Entries
 from ingest.instruments import Instruments
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 LISTED: Final = 24
 """Intervals, and windows, that a finding lists: a day of hours; of more, the longest."""
 WORDS: Final = {ABSENT: "absent", ONE_SIDED: "one-sided", THIN: "too small", WIDE: "too wide"}

@@ -10,30 +10,29 @@ from ingest.events import Batch, Kind, OrderType, Role, Side, TimeInForce
 from ingest.instruments import Instruments
 from ingest.registry import ALWAYS, FOREVER
 from ingest.terms import Obligation, Party, Terms
+from ingest.times import HOUR, SECOND
 
-SECOND: Final = 1_000_000_000
 START_NS: Final = 1_763_900_400 * SECOND - 1_763_900_400 % 3600 * SECOND
 """A full hour."""
-HOUR_NS: Final = 3600 * SECOND
 
 
 def left(instruments: Instruments) -> Batch:
     """Return an hour of whose second half a maker has no bid, and has one again after it."""
-    return _batch(instruments, back_ns=HOUR_NS)
+    return _batch(instruments, back_ns=HOUR)
 
 
 def stayed(instruments: Instruments) -> Batch:
     """Return the same hour of one that is back after five minutes."""
-    return _batch(instruments, back_ns=HOUR_NS // 2 + 300 * SECOND)
+    return _batch(instruments, back_ns=HOUR // 2 + 300 * SECOND)
 
 
 def _batch(instruments: Instruments, *, back_ns: int) -> Batch:
     rows = [
         _quote(0, 1, Side.BUY, 10_000),
         _quote(0, 2, Side.SELL, 10_010),
-        _quote(HOUR_NS // 2, 1, Side.BUY, 10_000, kind=Kind.CANCEL, leaves=0),
+        _quote(HOUR // 2, 1, Side.BUY, 10_000, kind=Kind.CANCEL, leaves=0),
         _quote(back_ns, 3, Side.BUY, 10_000),
-        _quote(HOUR_NS, 4, Side.BUY, 9_999),
+        _quote(HOUR, 4, Side.BUY, 9_999),
     ]
     batch = batch_of(rows, instruments)
     agreed = Obligation(

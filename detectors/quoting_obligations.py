@@ -15,8 +15,8 @@ from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 from ingest.terms import Terms
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 TOLD_EACH: Final = 64
 """Missed windows of a run told one by one; after that every power of two, and the closing."""
 

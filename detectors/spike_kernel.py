@@ -11,14 +11,13 @@ from typing import Final
 
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, Phase
+from ingest.times import SECOND
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "side", "price", "quantity", "phase", "coverage",
     "busts_hi", "busts_lo", "buy_account", "sell_account", "buy_complex", "sell_complex",
     "best_bid", "best_ask",
 )  # fmt: skip
-SECOND: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * SECOND
 HOURS: Final = 24
 HORIZONS: Final = 4
 KEPT: Final = 64

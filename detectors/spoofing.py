@@ -31,8 +31,8 @@ from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.signs import MOST_SEQS, Sign
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 HOUR_S: Final = 3600.0
 MAX_ACCOUNTS: Final = 16
 MOST_RATIO: Final = 1e6

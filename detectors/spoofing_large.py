@@ -23,8 +23,8 @@ from ingest.axes import Rows
 from ingest.sections import Layout
 from ingest.signs import Measure, Rate, Surprise
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 MOST: Final = 256
 """Cycles kept an instrument, the latest."""
 MICRO: Final = 1_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.hunt_chance import chance_of
@@ -18,9 +18,7 @@ from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.signs import MOST_SEQS, Sign
 from ingest.state import Snapshot
-
-SECOND: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * SECOND
+from ingest.times import DAY, SECOND
 
 
 class StopHunting(Detector):
@@ -201,7 +199,7 @@ class StopHunting(Detector):
             findings.extend(self._judge(run))
         codes, clock = batch["instrument"], batch["clock_ns"]
         for end in batch.ends.tolist():
-            findings.extend(self._until(int(codes[end]), int(clock[end]) // DAY_NS))
+            findings.extend(self._until(int(codes[end]), int(clock[end]) // DAY))
         return findings
 
     def _until(self, code: int, day: int) -> Iterator[Finding]:
@@ -209,7 +207,7 @@ class StopHunting(Detector):
         open_ = self._rates.of(code)
         if open_ is None or open_.day >= day:
             return
-        end_ns = (open_.day + 1) * DAY_NS
+        end_ns = (open_.day + 1) * DAY
         day_closed = self._rates.close(code)
         for tally in day_closed.tallies.values():
             if tally.told:
@@ -218,7 +216,7 @@ class StopHunting(Detector):
     def _judge(self, run: Run) -> Iterator[Finding]:
         """Count a run, and yield what is to be said of it."""
         deadline_ns = run.last_ns + self._horizon_ns
-        day = deadline_ns // DAY_NS
+        day = deadline_ns // DAY
         yield from self._until(run.instrument, day)
         params, lead_ns = self._params, self._lead_ns
         if run.cluster(lead_ns) < params.min_stops or not run.move:

@@ -15,10 +15,10 @@ from ingest.instruments import Instruments
 from ingest.signs import Sign, passed
 from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
 from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
+from ingest.times import MINUTE
 
-__all__ = ["MINUTE_NS", "SUMMARY", "Summariser", "Summary"]
+__all__ = ["SUMMARY", "Summariser", "Summary"]
 
-MINUTE_NS: Final = 60_000_000_000
 SMALL: Final = 256
 """Rows of a batch up to which a call a column costs more than the rows themselves."""
 SMALL_TOTAL: Final = 8_192
@@ -66,7 +66,7 @@ class Summariser:
         instruments: Instruments,
         shard: str,
         *,
-        every_ns: int = MINUTE_NS,
+        every_ns: int = MINUTE,
         raw: bool = True,
     ) -> None:
         if every_ns < 2:

@@ -41,8 +41,8 @@ from ingest.events import Batch, ChangeKind, Coverage
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 FLAG, REGISTRATION, CHANGE, ENGINE = 0, 1, 2, 3
 """Kinds of episode; each an alert of its own."""
 FAULT_NAMES: Final = {

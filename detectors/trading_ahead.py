@@ -17,8 +17,8 @@ from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 DAY_S: Final = 86_400
 
 

@@ -75,9 +75,8 @@ from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
 from ingest.terms import NO_TERMS
+from ingest.times import MILLI, SECOND
 
-SECOND: Final = 1_000_000_000
-MS: Final = 1_000_000
 USUAL: Final = 0.25
 """Quantile of others' times, over all that is kept, that stands for what they usually have: a
 spell in which they wait must not count as usual."""
@@ -129,7 +128,7 @@ class UnequalAccess(Detector):
         self._bucket_ns = params.bucket_s * SECOND
         self._numbers = np.array(
             [
-                self._bucket_ns, round(params.pair_s * SECOND), round(params.burst_ms * MS),
+                self._bucket_ns, round(params.pair_s * SECOND), round(params.burst_ms * MILLI),
                 params.least_difference_ns, params.fee_memory_s * SECOND,
                 round(params.protection_s * SECOND), KEPT,
                 params.clock_uncertainty_ns,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,9 +28,7 @@ from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
-
-SECOND: Final = 1_000_000_000
-
+from ingest.times import SECOND
 
 _Numbered = tuple[int, Key]
 """A ring's number in its group, and its key."""

@@ -43,8 +43,8 @@ from ingest.events import NULL, Batch, Coverage, Phase, Role
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
+from ingest.times import SECOND
 
-SECOND: Final = 1_000_000_000
 SCENARIOS: Final = (
     (SELF, "wash_self"),
     (OWNER, "wash_common_owner"),

@@ -13,6 +13,7 @@ import msgspec
 from ingest.csv_table import Line, read_table
 from ingest.errors import RegistryError
 from ingest.events import NULL, Role
+from ingest.times import SECOND
 
 REQUIRED: Final = ("account", "owner", "legal_entity", "role", "valid_from", "valid_to")
 ALWAYS: Final = NULL
@@ -136,7 +137,7 @@ def parse_time(text: str, absent: int, where: str) -> int:
         )
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     whole = since.days * 86_400 + since.seconds
-    return whole * 1_000_000_000 + int((parts[2] or "").ljust(9, "0"))
+    return whole * SECOND + int((parts[2] or "").ljust(9, "0"))
 
 
 def format_time(at_ns: int) -> str:
@@ -147,6 +148,6 @@ def format_time(at_ns: int) -> str:
     """
     if at_ns in (ALWAYS, FOREVER):
         return ""
-    seconds, fraction = divmod(at_ns, 1_000_000_000)
+    seconds, fraction = divmod(at_ns, SECOND)
     moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{moment}.{fraction:09d}Z" if fraction else f"{moment}Z"

@@ -9,6 +9,7 @@ import msgspec
 
 from ingest.errors import UsageError
 from ingest.instruments import Matching
+from ingest.times import SECOND
 from market import population
 from market.abuse.base import Venue
 from market.abuse.catalogue import INJECTORS
@@ -16,7 +17,7 @@ from market.cases import Cases
 from market.clients import Client, Clients
 from market.draws import stream
 from market.engine import Engine
-from market.loop import SECOND, Gate, Loop, Port
+from market.loop import Gate, Loop, Port
 from market.makers import Desk, Maker
 from market.orders import Account, Order
 from market.outside import Outside

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from ingest.times import SECOND
 from market.case import Case, Listing, Part, What
-from market.loop import SECOND, Loop, Port
+from market.loop import Loop, Port
 from market.orders import Order
 from market.truth import Truth
 from market.twin import AT_ONCE, Ledger, Twin

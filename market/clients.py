@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Final
 
+from ingest.times import SECOND
 from market.draws import normal, unit
-from market.loop import SECOND, Gate, Port
+from market.loop import Gate, Port
 from market.orders import BUY, SELL, Account, Order
 from market.outside import Outside
 from market.wire import fields

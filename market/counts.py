@@ -10,14 +10,13 @@ from typing import Final, TypeVar
 import msgspec
 
 from alerts.record import Alert
+from ingest.times import DAY, SECOND
 from market.judge import Judge, Verdict, counts, finders
 from market.truth import Truth
 
 EXAMPLES: Final = 20
 """Wrong alerts of a detector, and missed cases of a scenario, that are told one by one."""
 NOT_RIGHT: Final = ("vague", "wrong")
-DAY_NS: Final = 86_400_000_000_000
-SECOND_NS: Final = 1_000_000_000
 
 
 class Cases(msgspec.Struct, frozen=True):
@@ -173,7 +172,7 @@ def count(
         detectors=dict(sorted(detectors.items())),
         unjudged=len(claims) - len(judged),
         not_counted=len(given) - len(claims),
-        instrument_days=instruments * length_ns / DAY_NS,
+        instrument_days=instruments * length_ns / DAY,
         wrong=tuple(_first(wrong, lambda alert: alert.detector)),
         missed=tuple(_first(missed, lambda case: case.scenario)),
     )
@@ -206,7 +205,7 @@ def _scenario(
         evasions[case.evasion] = evasions.get(case.evasion, Cases()) + Cases(1, int(bool(by)))
         if by:
             detected_ns = min(alerts[alert].detected_ns for alert in by)
-            delays.append(max(0, detected_ns - case.start_ns) / SECOND_NS)
+            delays.append(max(0, detected_ns - case.start_ns) / SECOND)
         told = {alert for alert in by if alerts[alert].client_harm is not None}
         if told and case.client_harm is not None:
             harms.append(case.client_harm)

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from alerts.record import SEVERITIES, Alert, Severity
+from ingest.times import SECOND
 from market.truth import SCENARIOS, Truth
 
 LEAST_SEVERITY: Final[Severity] = "medium"
@@ -40,7 +41,6 @@ that only cases that are as long are worth it."""
 MIN_ACCOUNT_SHARE: Final = 0.2
 """Of the accounts that an alert names, those of the cases without ids which it matches: one hidden
 account beside the four known ones of a group."""
-SECOND_NS: Final = 1_000_000_000
 
 Worth = Literal["right", "vague", "wrong", "attempt"]
 """`attempt`: it tells of conduct that came to nothing, and of no case; neither right nor wrong."""
@@ -148,7 +148,7 @@ class Judge:
         told_ns = covered([(self._truths[p].start_ns, self._truths[p].end_ns) for p in places])
         if self._all_day(alert):
             return window_ns <= MAX_STRETCH_ALL_DAY * told_ns
-        return window_ns <= max(MAX_STRETCH * told_ns, MIN_WINDOW_S * SECOND_NS)
+        return window_ns <= max(MAX_STRETCH * told_ns, MIN_WINDOW_S * SECOND)
 
     def _all_day(self, alert: Alert) -> bool:
         return 2 * (alert.window_end_ns - alert.window_start_ns) > self._length_ns

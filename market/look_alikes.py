@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from ingest.times import SECOND
 from market.orders import GROUP
 from market.reading import Record, table
 
@@ -45,7 +46,6 @@ JUMP: Final = 5e-4
 """Log return of one print of the outside price that counts as a jump: five calm deviations a
 minute, twice a maker's half spread."""
 AT_ONCE_NS: Final = 100_000_000
-SECOND: Final = 1_000_000_000
 RECENT_NS: Final = 60 * SECOND
 PARENT_PAUSE_NS: Final = 20 * SECOND
 """A parent order with no child for so long is over."""

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, Final
 
+from ingest.times import MICRO, MILLI
 from market.engine import Engine
 
-SECOND: Final = 1_000_000_000
-MILLI: Final = 1_000_000
-MICRO: Final = 1_000
 Act = Callable[[int, int, Any], None]
 """Called at the engine with engine_ns, received_ns and what the sender handed over."""
 Tap = Callable[[Any], int]

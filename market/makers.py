@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from ingest.times import MILLI, SECOND
 from market.draws import normal, unit
-from market.loop import MILLI, SECOND, Gate, Loop, Port
+from market.loop import Gate, Loop, Port
 from market.orders import BUY, SELL, Account, Order
 from market.outside import Outside
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from market.loop import SECOND, Loop
+from ingest.times import SECOND
+from market.loop import Loop
 from market.wire import Write
 
 STEP_NS: Final = SECOND // 4

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ingest.times import SECOND
 from market.clients import Client, Clients, Entry
-from market.loop import SECOND
 from market.wire import fields
 
 CHILDREN: Final = (6, 25)

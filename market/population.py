@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from ingest.instruments import Instrument, Matching
-from market.loop import MICRO, MILLI
+from ingest.times import MICRO, MILLI
 from market.makers import Quoting
 from market.orders import Account
 from market.wire import fields

@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ingest.times import SECOND
 from market.engine import PhaseWord
-from market.loop import SECOND, Gate, Loop, Port
+from market.loop import Gate, Loop, Port
 from market.makers import Desk
 
 AUCTION_S: Final = 20

@@ -21,13 +21,12 @@ from ingest.events import Topic
 from ingest.instruments import Instruments
 from ingest.names import Names
 from ingest.sequence import Sequencer
+from ingest.times import SECOND
 from monitor.config import Config
 from monitor.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from alerts.store import AlertStore
-
-SECOND_NS = 1_000_000_000
 
 
 def build_detectors(config: Config, instruments: Instruments) -> list[Detector]:
@@ -56,10 +55,10 @@ def build_sequencer(config: Config, instruments: Instruments) -> Sequencer:
     """Return a sequencer with the bounds that are configured."""
     return Sequencer(
         instruments,
-        gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND_NS),
+        gap_timeout_ns=int(config.sequence.gap_timeout_s * SECOND),
         max_pending=config.sequence.max_pending_events,
-        max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND_NS),
-        lateness_ns=int(config.sequence.lateness_s * SECOND_NS),
+        max_clock_jump_ns=int(config.sequence.max_clock_jump_s * SECOND),
+        lateness_ns=int(config.sequence.lateness_s * SECOND),
     )
 
 

@@ -21,13 +21,11 @@ from ingest.register import Register, read_register
 from ingest.registry import ALWAYS, FOREVER, format_time
 from ingest.sequence import Sequencer
 from ingest.tape import Tape, TapeSource
+from ingest.times import DAY, HOUR, SECOND
 from monitor.tape_pass import polled
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
-SECOND: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * SECOND
-HOUR_NS: Final = 3_600 * SECOND
 MAKERS: Final = frozenset({Role.AFFILIATED_MM, Role.EXTERNAL_MM})
 
 
@@ -98,7 +96,7 @@ def presence_by_day(
     owed = {(row.instrument, row.party) for row in agreed}
     keys: dict[tuple[str, str, str], list[Window]] = {}
     for window in windows:
-        day = format_time(window.start_ns // DAY_NS * DAY_NS)[:10]
+        day = format_time(window.start_ns // DAY * DAY)[:10]
         name = instruments[window.instrument].instrument
         keys.setdefault((day, name, names.name(window.party)), []).append(window)
     return [
@@ -126,7 +124,7 @@ def _unasked(
                     min_lots=1,
                     max_spread_bps=ANY_SPREAD,
                     min_ratio=0.0,
-                    window_ns=HOUR_NS,
+                    window_ns=HOUR,
                     from_ns=ALWAYS,
                     to_ns=FOREVER,
                 )

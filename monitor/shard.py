@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -22,6 +22,7 @@ from ingest.register import Register
 from ingest.register_changes import change_table, changes
 from ingest.source import Arrivals, Position, cut_at, joined
 from ingest.state import Sections, pack
+from ingest.times import HOUR
 from monitor.boundaries import Reach
 from monitor.deal import dropped, retabled
 from monitor.pipeline import Outcome, Pipeline, Totals
@@ -31,8 +32,6 @@ from monitor.snapshots import STATE, ShardState, Snapshots, state_of
 from monitor.turned_away import Homes, without_losers
 
 _log = structlog.get_logger()
-
-HOUR_NS: Final = 3_600_000_000_000
 
 
 class RejectSink(Protocol):
@@ -223,7 +222,7 @@ class Shard:
     def _keep_hour(self, sections: Sections) -> None:
         """Keep the state for good once an hour of event time: where a replay can begin."""
         sequencer = self.pipeline.sequencer
-        hour = sequencer.clock_ns // HOUR_NS
+        hour = sequencer.clock_ns // HOUR
         if self._states is None or sequencer.clock_ns < 0 or hour == self._hour:
             return
         self._hour = hour

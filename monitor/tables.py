@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from alerts.record import SEVERITIES, Alert
+from ingest.times import SECOND
 from market.look_alikes import LOOK_ALIKES
 from monitor.console import close_table
 from monitor.onboard.report import DetectorReport, FieldReport
@@ -27,7 +28,7 @@ def at(ns: int) -> str:
     >>> at(1_640_000_000_000_000_000)
     '2021-12-20 11:33:20Z'
     """
-    return datetime.fromtimestamp(ns // 1_000_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(ns // SECOND, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def short(names: Sequence[str], most: int = 2) -> str:

@@ -16,11 +16,11 @@ from ingest.names import Names
 from ingest.register import Register, read_register
 from ingest.registry import format_time
 from ingest.tape import Tape, TapeSource
+from ingest.times import DAY
 from monitor.tape_pass import polled
 from monitor.terminal import ProgressCall
 
 ROWS: Final = 65_536
-DAY_NS: Final = 86_400 * 1_000_000_000
 SIDES: Final = ("buy", "sell")
 ENTERED: Final = (Kind.NEW, Kind.BOOK)
 """Records that say whose an order is from there on; a `replace` that names an account does too."""
@@ -123,9 +123,9 @@ def tag_days(
         days.setdefault(day, []).append(TagCount(instrument=instruments[code], **row))
     return [
         TagDay(
-            day=format_time(day * DAY_NS)[:10],
+            day=format_time(day * DAY)[:10],
             registry_version=register.version,
-            rows_in_force=_rows_in_force(register, day * DAY_NS),
+            rows_in_force=_rows_in_force(register, day * DAY),
             complete=is_whole(day) and not _has_hole(seen, day),
             counts=tuple(sorted(counts, key=lambda count: count.instrument)),
         )
@@ -141,8 +141,7 @@ def _runs_of(batch: Batch | None) -> pl.DataFrame:
         return pl.DataFrame(schema=dict(zip(columns, kinds, strict=True)))
     order = np.lexsort((batch["seq"], batch["instrument"]))
     day, code, seq = (
-        values[order]
-        for values in (batch["engine_ns"] // DAY_NS, batch["instrument"], batch["seq"])
+        values[order] for values in (batch["engine_ns"] // DAY, batch["instrument"], batch["seq"])
     )
     breaks = (np.diff(seq) > 1) | (np.diff(day) != 0) | (np.diff(code) != 0)
     starts = np.flatnonzero(np.concatenate([np.ones(min(len(seq), 1), np.bool_), breaks]))
@@ -163,7 +162,7 @@ def _has_hole(runs: pl.DataFrame, day: int) -> bool:
 
 def _rows_in_force(register: Register, day_ns: int) -> int:
     rows = register.rows
-    return sum(row.valid_from_ns < day_ns + DAY_NS and day_ns < row.valid_to_ns for row in rows)
+    return sum(row.valid_from_ns < day_ns + DAY and day_ns < row.valid_to_ns for row in rows)
 
 
 def _orders_of(batch: Batch | None) -> pl.DataFrame:
@@ -176,7 +175,7 @@ def _orders_of(batch: Batch | None) -> pl.DataFrame:
     named = (batch["order_hi"] != 0) | (batch["order_lo"] != 0)
     rows = np.flatnonzero((np.isin(batch["kind"], ENTERED) | amended) & named)
     held: tuple[Array, ...] = (
-        batch["engine_ns"][rows] // DAY_NS, batch["instrument"][rows], batch["order_hi"][rows],
+        batch["engine_ns"][rows] // DAY, batch["instrument"][rows], batch["order_hi"][rows],
         batch["order_lo"][rows], batch["seq"][rows], batch["account"][rows],
     )  # fmt: skip
     return pl.DataFrame(dict(zip(columns, held, strict=True)))
@@ -197,7 +196,7 @@ def _trades_of(batch: Batch | None) -> pl.DataFrame:
     roles = [batch[f"{side}_role"][rows] for side in SIDES]
     afmm = [role == Role.AFFILIATED_MM for role in roles]
     held = {
-        "day": batch["engine_ns"][rows] // DAY_NS,
+        "day": batch["engine_ns"][rows] // DAY,
         "instrument": batch["instrument"][rows],
         "seq": batch["seq"][rows],
         "said": batch["afmm_flag"][rows],

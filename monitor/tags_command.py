@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from ingest.errors import RingfenceError, UsageError
+from ingest.times import DAY, SECOND
 from monitor.archive_command import ByOption, archive_directory
 from monitor.console import ConfigOption, JsonOption, close_table, err, out, print_json
 
@@ -108,13 +109,13 @@ def _days(store: AlertStore, config: Path | None, day: str | None) -> list[TagDa
     from ingest.register import read_register
     from ingest.registry import FOREVER
     from monitor.config import config_or_default
-    from monitor.tags import DAY_NS, tag_days
+    from monitor.tags import tag_days
     from monitor.terminal import progress_bar
 
     from_ns, to_ns = BEGINNING, FOREVER
     if day is not None:
         begin_ns = _begin_ns(day)
-        from_ns, to_ns = max(BEGINNING, begin_ns - DAY_NS), begin_ns + 2 * DAY_NS - 1
+        from_ns, to_ns = max(BEGINNING, begin_ns - DAY), begin_ns + 2 * DAY - 1
     settings = config_or_default(config)
     register = read_register(settings.path(settings.registry.accounts), Names())
     with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
@@ -139,9 +140,8 @@ def _is_whole(window: Window, day: int) -> bool:
     A part of hours that were still going on may be of any day.
     """
     from alerts.archive_names import parse_part
-    from monitor.tags import DAY_NS
 
-    begin_ns, end_ns = day * DAY_NS, (day + 1) * DAY_NS
+    begin_ns, end_ns = day * DAY, (day + 1) * DAY
     if any((item.dropped_before_ns or begin_ns) > begin_ns for item in window.instruments):
         return False
     for path in window.damaged:
@@ -159,7 +159,7 @@ def _begin_ns(day: str) -> int:
         begin = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
     except ValueError:
         raise UsageError(f"--day must be a UTC day like 2026-01-31, was {day!r}") from None
-    return int(begin.timestamp()) * 1_000_000_000
+    return int(begin.timestamp()) * SECOND
 
 
 def _said(day: TagDay, state: str) -> dict[str, object]:

@@ -25,7 +25,6 @@ from alerts.casefile.layout import (
     REGISTRY,
     REGISTRY_COLUMNS,
     REPORT,
-    SECOND_NS,
     VERSIONS,
     Case,
     CaseFileError,
@@ -43,6 +42,7 @@ from alerts.store import AlertStore
 from detectors.base import Spec
 from ingest.instruments import Instruments
 from ingest.registry import ALWAYS, FOREVER, RegistryRow
+from ingest.times import SECOND
 
 PACKAGES: Final = (
     "ringfence",
@@ -165,7 +165,7 @@ def export_case(
 
 def _write(folder: Path, data: Mapping[str, bytes], alert: Alert) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    bagged = datetime.fromtimestamp(alert.detected_ns // SECOND_NS, UTC)
+    bagged = datetime.fromtimestamp(alert.detected_ns // SECOND, UTC)
     building = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()

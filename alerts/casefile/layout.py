@@ -14,6 +14,7 @@ import msgspec
 from alerts.casefile.legal import AssetClass
 from alerts.segments import SourceEvent
 from ingest.errors import RingfenceError
+from ingest.times import SECOND
 
 CASE_FORMAT: Final = 1
 ALERT: Final = "alert.json"
@@ -40,7 +41,6 @@ REGISTRY_COLUMNS: Final = (
     "linked_to",
     "line",
 )
-SECOND_NS: Final = 1_000_000_000
 
 
 class CaseFileError(RingfenceError):
@@ -135,5 +135,5 @@ def utc(at_ns: int) -> str:
     >>> utc(1_700_000_000_000_000_001)
     '2023-11-14T22:13:20.000000001Z'
     """
-    second, rest = divmod(at_ns, SECOND_NS)
+    second, rest = divmod(at_ns, SECOND)
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

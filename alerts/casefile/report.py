@@ -10,10 +10,11 @@ from typing import Any, Final
 import msgspec
 from jinja2 import Environment, StrictUndefined
 
-from alerts.casefile.layout import SECOND_NS, Case, CaseEvent, Parameters
+from alerts.casefile.layout import Case, CaseEvent, Parameters
 from alerts.record import Alert
 from detectors.base import Feature
 from ingest.registry import RegistryRow
+from ingest.times import SECOND
 
 SHOWN_EVENTS: Final = 200
 SHOWN_IDS: Final = 40
@@ -101,7 +102,7 @@ def render_report(
 
 
 def _time(at_ns: int) -> dict[str, str]:
-    second, rest = divmod(at_ns, SECOND_NS)
+    second, rest = divmod(at_ns, SECOND)
     at = datetime.fromtimestamp(second, UTC)
     return {
         "utc": f"{at:%Y-%m-%d %H:%M:%S}.{rest:09d} UTC",
@@ -115,9 +116,9 @@ def _duration(span_ns: int) -> str:
     >>> _duration(1_500_000), _duration(90_000_000_000), _duration(0)
     ('1.5 ms', '1 min 30 s', '0 s')
     """
-    if span_ns < SECOND_NS:
+    if span_ns < SECOND:
         return f"{span_ns / 1_000_000:g} ms" if span_ns else "0 s"
-    seconds = span_ns // SECOND_NS
+    seconds = span_ns // SECOND
     parts = []
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
         count, seconds = divmod(seconds, size)
@@ -165,7 +166,7 @@ def _event(event: CaseEvent, alert: Alert) -> dict[str, Any]:
     }
     trade = event.feed == "trades"
     account = f"{said('buy_account')} ← {said('sell_account')}" if trade else said("account")
-    second, rest = divmod(event.engine_ns, SECOND_NS)
+    second, rest = divmod(event.engine_ns, SECOND)
     return {
         "time": f"{datetime.fromtimestamp(second, UTC):%H:%M:%S}.{rest:09d}",
         "date": f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d}",

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.times import MILLI
 from market.abuse.base import Venue
 from market.abuse.front_running import reach
 from market.abuse.held import Held, moment, withdraw
 from market.case import Case
-from market.loop import MILLI, Port
+from market.loop import Port
 from market.orders import Order
 
 AT_ONCE_S: Final = 0.1

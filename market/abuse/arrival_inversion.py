@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.times import MILLI
 from market.abuse.base import Venue
 from market.abuse.held import Held, key_of, withdraw
 from market.book import BookSide
 from market.case import Case
 from market.clients import Entry
-from market.loop import MILLI, Port
+from market.loop import Port
 from market.orders import Order
 
 MOST: Final = 4.0

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from ingest.times import SECOND
 from market.case import Case
 from market.cases import Cases
 from market.clients import Client, Clients, Entry
 from market.draws import unit
-from market.loop import SECOND, Gate, Loop, Port
+from market.loop import Gate, Loop, Port
 from market.makers import Desk, Maker
 from market.orders import Account, Order
 from market.outside import Outside

@@ -6,10 +6,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import Venue
 from market.abuse.parties import Party
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import Order
 
 WAIT_S: Final = 2.0

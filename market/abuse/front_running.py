@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from ingest.times import SECOND
 from market.abuse.base import AtGate
 from market.case import Case
 from market.clients import Entry
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import BUY, Order
 from market.parents import MEAN_LOTS, Parent
 

@@ -7,11 +7,12 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+from ingest.times import MICRO, SECOND
 from market.abuse.base import Venue
 from market.book import BookSide
 from market.case import Case
 from market.clients import Entry
-from market.loop import MICRO, SECOND, Port
+from market.loop import Port
 from market.orders import Order
 
 SWIFT_S: Final = 1e-4

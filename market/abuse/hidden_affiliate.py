@@ -7,13 +7,14 @@ from functools import partial
 from random import Random
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import OPENING_S, Injector
 from market.abuse.disguise import Disguise
 from market.abuse.front_running import reach
 from market.abuse.parties import GATES
 from market.case import Case
 from market.draws import stream
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import BUY, SELL, Order
 from market.parents import MEAN_LOTS, Parent
 

@@ -6,10 +6,11 @@ import random
 from dataclasses import dataclass, field
 from typing import Final
 
+from ingest.times import MILLI, SECOND
 from market.abuse.base import Venue
 from market.abuse.held import cut, withdraw
 from market.case import Case
-from market.loop import MILLI, SECOND, Port
+from market.loop import Port
 from market.orders import Order
 
 BURSTS: Final = {"split": ((3, 6), (0.15, 0.7)), "steps": ((5, 10), (0.01, 0.06))}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import OPENING_S, Injector
 from market.abuse.leak import BEFORE_S, Ahead, Leak
 from market.draws import stream
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.parents import AGGRESSIVE_RATIO, MEAN_LOTS, Parent
 
 RATE: Final = (0.05, 0.35)

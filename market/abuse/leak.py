@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import Venue
 from market.abuse.front_running import reach
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import Order
 from market.parents import IMPACT_BPS, MEAN_LOTS, Parent
 

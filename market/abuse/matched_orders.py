@@ -7,13 +7,14 @@ import random
 from collections.abc import Generator
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.pairs import LEAST_S, Course
 from market.abuse.parties import Party, party
 from market.abuse.wash_common_owner import PAIRS
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 
 GROUPS: Final = 4
 """Circles of accounts that work together on a tape, for its whole length."""

@@ -9,11 +9,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.parties import Party, cut_up
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 
 TRADES: Final = (2.0, 30.0)
 """Meetings of an episode, from barely there to blatant: one more than a slip."""

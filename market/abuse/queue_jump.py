@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ingest.times import SECOND
 from market.abuse.base import Venue
 from market.abuse.held import best_level, is_quick, key_of
 from market.book import BookSide
 from market.case import Case
 from market.clients import Entry
 from market.draws import unit
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import Order
 
 HARM_S = 300.0

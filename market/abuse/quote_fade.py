@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.times import MICRO, SECOND
 from market.abuse.spell import Spell, behave
 from market.abuse.withdrawal import Withdrawal, in_the_way
 from market.case import Case
 from market.clients import Entry
 from market.draws import stream
-from market.loop import MICRO, SECOND, Port
+from market.loop import Port
 from market.orders import BUY, SELL, Order
 
 HOLD_S: Final = (1e-4, 1.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import OPENING_S
 from market.abuse.spell import Spell, behave
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.makers import Conduct, Maker
 from market.orders import BUY, SELL, Order
 from market.population import FLOOR_LOTS, MAX_SPREAD_BPS, PRESENCE_RATIO

@@ -7,10 +7,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.case import Case, Part
 from market.clients import Entry
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.makers import Conduct, Maker
 
 REST_RATIO: Final = (0.3, 0.8)

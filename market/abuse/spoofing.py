@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.abuse.held import around
 from market.abuse.layering import Episode, Style
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import BUY, SELL
 
 HARM_S: Final = 300.0

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import Order
 from market.wire import trade_id
 

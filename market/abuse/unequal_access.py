@@ -5,9 +5,10 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
+from ingest.times import MICRO, MILLI
 from market.abuse.spell import Spell
 from market.draws import unit
-from market.loop import MICRO, MILLI, Port
+from market.loop import Port
 from market.orders import Account, Order
 
 TOLL_NS: Final = (20 * MICRO, 5 * MILLI)

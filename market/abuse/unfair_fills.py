@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.spell import Spell, behave
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.makers import Conduct
 
 STEPS: Final = (1, 8)

@@ -8,13 +8,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.abuse.crossing import MARGIN_S, Arranged, Meeting
 from market.abuse.laps import circle, hops
 from market.abuse.parties import GATES, cut_up, party
 from market.abuse.wash_common_owner import PAIRS
 from market.case import Case
-from market.loop import SECOND, Port
+from market.loop import Port
 from market.orders import BUY
 
 MEMBERS: Final = {2: 2, 3: 4, 4: 4, 5: 3, 6: 2, 7: 1, 8: 1}

@@ -19,7 +19,7 @@ from detectors.interaction_chance import (
     verdicts,
     worse,
 )
-from detectors.interaction_example import MAKERS, MS, START_NS, STEP_MS, quoted, walk
+from detectors.interaction_example import MAKERS, START_NS, STEP_MS, quoted, walk
 from detectors.interaction_state import (
     KEPT_BUCKETS,
     KINDS,
@@ -33,6 +33,7 @@ from detectors.interaction_state import (
     TALLY_FIELDS,
     TESTS,
 )
+from ingest.times import MILLI
 from tests.support.claims import claims
 
 SECOND = 10**9
@@ -145,7 +146,8 @@ def test_a_spell_that_is_over_is_told_no_further_and_the_next_is_another():
     told = found(ahead_ms=(1_000, 0, 0, 0), spells_ms=spells, fills=fills, lasts_ms=7_800_000)
     ends = {f.first_seq: f for f in told}.values()
     windows = [
-        ((f.window_start_ns - START_NS) // MS, (f.window_end_ns - START_NS) // MS) for f in ends
+        ((f.window_start_ns - START_NS) // MILLI, (f.window_end_ns - START_NS) // MILLI)
+        for f in ends
     ]
     assert len(windows) == len(spells)
     for (start, end), (first, last) in zip(windows, spells, strict=True):

@@ -138,7 +138,10 @@ def test_a_jump_and_an_inversion_are_two_alerts():
     scene.wait(1)
     scene.new("S", "buy", 1, 80)
     found, _ = scene.found()
-    assert {hit.facets for hit in found} == {("queue_jump",), ("arrival_inversion", "trading_ahead")}
+    assert {hit.facets for hit in found} == {
+        ("queue_jump",),
+        ("arrival_inversion", "trading_ahead"),
+    }
     assert len({(hit.first_seq, hit.first_accounts) for hit in found}) == 2
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from detectors.examples import batch_of, example_instruments, trade
-from detectors.fairness_measures import SECOND, FairFills
+from detectors.fairness_measures import FairFills
 from detectors.fairness_strata import FEWEST_CLUSTERS, REPLICATES, compare, draws, uniforms
 from ingest.events import Kind, Role
+from ingest.times import SECOND
 
 AFMM, PEER, CLIENT = 5, 6, 7
 

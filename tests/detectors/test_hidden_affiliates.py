@@ -11,8 +11,9 @@ from detectors import hidden_model
 from detectors.hidden_affiliates import HiddenAffiliates, HiddenAffiliatesParams, numbers_of
 from detectors.hidden_kernel import scan
 from detectors.hidden_measure import leaning
-from detectors.hidden_state import ACCOUNTS, AGAINST, DAY_NS, SLOTS, fresh, pending_of
+from detectors.hidden_state import ACCOUNTS, AGAINST, SLOTS, fresh, pending_of
 from ingest.events import Phase, Side
+from ingest.times import DAY
 from tests.detectors.hidden_scenes import (
     CROWD,
     EVERY_S,
@@ -153,9 +154,9 @@ def test_a_feed_of_trades_without_orders_is_enough():
 def test_an_alert_ends_with_the_day_and_the_next_day_begins_anew():
     scene = Scene()
     scene.follow(SUSPECT)
-    mine = [f for f in scene.found(until_ns=START + DAY_NS) if f.accounts == (SUSPECT,)]
+    mine = [f for f in scene.found(until_ns=START + DAY) if f.accounts == (SUSPECT,)]
     assert mine[-1].status == "confirmed"
-    assert mine[-1].detected_ns == START + DAY_NS
+    assert mine[-1].detected_ns == START + DAY
     assert [f.revision for f in mine] == list(range(1, len(mine) + 1))
 
 
@@ -177,7 +178,7 @@ def test_makers_of_an_instrument_that_an_account_does_not_trade_are_no_control_o
 
 def test_makers_of_the_day_before_are_no_control():
     scene = Scene(of=(MM, X1, X2))
-    later = Scene(of=(MM,), start_ns=START + DAY_NS, seed=5)
+    later = Scene(of=(MM,), start_ns=START + DAY, seed=5)
     later.follow(SUSPECT)
     scene.rows += later.rows
     scene.end_ns = later.end_ns

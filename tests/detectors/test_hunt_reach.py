@@ -12,18 +12,10 @@ import pytest
 from detectors.conduct_pool import rate_tail
 from detectors.hunt_params import StopHuntingParams
 from detectors.hunt_rates import Tally
-from detectors.hunt_reach import (
-    CHAIN_NS,
-    CLASSES,
-    DAY_NS,
-    REACH_FIELDS,
-    TALLY,
-    told,
-    took,
-    triggered,
-)
+from detectors.hunt_reach import CHAIN_NS, CLASSES, REACH_FIELDS, TALLY, told, took, triggered
 from detectors.hunt_sign import CAUGHT, STRANGE, grade_of, measures_of
 from detectors.statistics import binomial_tail
+from ingest.times import DAY
 
 MS = 10**6
 LEAST = 2
@@ -35,7 +27,7 @@ class Feed:
 
     def __init__(self):
         self.reach = np.zeros(REACH_FIELDS, np.int64)
-        self.now_ns, self.seq = 20_000 * DAY_NS + 1, 0
+        self.now_ns, self.seq = 20_000 * DAY + 1, 0
 
     def order(self, ticks, *, stops=0, group=False, side=1, price=1_000, after_ns=MS):
         """Take so many ticks far from a price; stops trigger meanwhile and trade beyond."""
@@ -99,7 +91,7 @@ def test_stops_of_the_other_side_are_not_the_orders():
 def test_a_day_is_counted_by_itself():
     feed = Feed()
     feed.order(4, stops=2, group=True)
-    feed.now_ns += DAY_NS
+    feed.now_ns += DAY
     feed.order(1)
     feed.order(1)
     tally = feed.tally()

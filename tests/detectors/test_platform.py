@@ -17,11 +17,12 @@ from detectors.catalogue import DETECTORS
 from detectors.conduct_example import sign
 from detectors.platform import PlatformStage
 from detectors.raw_store import BLOCK_ROWS, RawStore
-from detectors.summaries import MINUTE_NS, SUMMARY, Summariser, Summary
+from detectors.summaries import SUMMARY, Summariser, Summary
 from detectors.wash_rings import WashRings, WashRingsParams
 from ingest.errors import SourceError
 from ingest.events import NULL
-from tests.support.ring_tapes import BORDER, HOUR, MINUTE, WEEK, batch, market, sales_of
+from ingest.times import MINUTE
+from tests.support.ring_tapes import BORDER, HOUR, WEEK, batch, market, sales_of
 
 PARAMS = WashRingsParams(windows_s=(600, 3_600), episode_gap_s=3_600)
 TABLE = market("AAA-USD", "BBB-USD", "ITEM-1", "ITEM-2", "ITEM-3")
@@ -66,7 +67,7 @@ def rings(seed=0):
     return sales_of(trades)
 
 
-def summaries_of(sales, shards=3, step_ns=MINUTE_NS, end_ns=BORDER + 6 * HOUR):
+def summaries_of(sales, shards=3, step_ns=MINUTE, end_ns=BORDER + 6 * HOUR):
     """Each shard's summaries in order, its instruments dealt out by code."""
     dealt = []
     for k in range(shards):
@@ -102,7 +103,7 @@ def dealt():
     """What shards that close boundaries of their own, each at other times, send."""
     return [
         summaries_of(rings(), step_ns=step)[k]
-        for k, step in enumerate((MINUTE_NS, 5 * MINUTE_NS, 2 * MINUTE_NS))
+        for k, step in enumerate((MINUTE, 5 * MINUTE, 2 * MINUTE))
     ]
 
 
@@ -232,12 +233,12 @@ def test_when_all_are_idle_time_is_what_the_furthest_reached_whoever_says_it_las
 @pytest.mark.parametrize("restart", [False, True])
 def test_signs_wait_for_the_slowest_shard_and_come_in_order_with_the_batch(restart):
     def told(shard, until, *seconds):
-        rows = batch([], TABLE, until * MINUTE_NS)
+        rows = batch([], TABLE, until * MINUTE)
         signs = tuple(
             msgspec.structs.replace(sign(f"{shard}-USD", 1, 0), clock_ns=s * 10**9) for s in seconds
         )
         return Summary(
-            shard=shard, from_ns=(until - 1) * MINUTE_NS, until_ns=until * MINUTE_NS, rows=rows,
+            shard=shard, from_ns=(until - 1) * MINUTE, until_ns=until * MINUTE, rows=rows,
             signs=signs,
         )  # fmt: skip
 
@@ -314,8 +315,8 @@ def test_of_a_feed_that_was_dealt_out_anew_every_shard_is_waited_for_again():
     again.restore(stage.snapshot())
     assert (again.dealt_anew, list(again.waits_for)) == (True, ["p0", "p1", "p2"])
     for shard in ("p0", "p1", "p2"):
-        again.take(quiet(shard, 7, 2 * MINUTE_NS))
-    assert again.boundary_ns == 2 * MINUTE_NS
+        again.take(quiet(shard, 7, 2 * MINUTE))
+    assert again.boundary_ns == 2 * MINUTE
 
 
 # Raw records

@@ -11,10 +11,11 @@ import pytest
 
 from detectors.conduct_example import sign
 from detectors.examples import batch_of, example_instruments, trade
-from detectors.summaries import MINUTE_NS, SMALL, SMALL_TOTAL, SUMMARY, Summariser
+from detectors.summaries import SMALL, SMALL_TOTAL, SUMMARY, Summariser
 from ingest.errors import SnapshotError
 from ingest.events import NULL, Kind, concatenate
 from ingest.summary import encode_rows
+from ingest.times import MINUTE
 
 SECOND = 10**9
 TABLE = example_instruments(("AAA-USD", "BBB-USD", "CCC-USD"))
@@ -52,7 +53,7 @@ def test_trades_before_a_boundary_come_in_order_of_time_then_name_then_seq():
     assert len(summariser.close(59 * SECOND).rows) == 0
     assert summariser.close(59 * SECOND) is None
     summary = summariser.close(119 * SECOND)
-    assert (summary.shard, summary.from_ns, summary.until_ns) == ("p0", 0, MINUTE_NS)
+    assert (summary.shard, summary.from_ns, summary.until_ns) == ("p0", 0, MINUTE)
     assert told(summary) == [(2, 1), (0, 1), (1, 1), (0, 2)]
     assert summary.rows.raw.to_list() == [b"2/1", b"0/1", b"1/1", b"0/2"]
     assert set(summary.rows.names) == set(SUMMARY)
@@ -67,7 +68,7 @@ def test_orders_and_other_records_are_left_out_and_columns_are_those_of_the_batc
     made["buy_originator"][:] = np.arange(8) + 40
     summariser = Summariser(TABLE, "p0")
     summariser.take(made)
-    rows = summariser.close(MINUTE_NS).rows
+    rows = summariser.close(MINUTE).rows
     assert rows["seq"].tolist() == [2, 4, 6, 8]
     assert all(np.array_equal(rows[name], made[name][1::2]) for name in SUMMARY)
     assert all(rows[name].dtype == SUMMARY[name].dtype for name in SUMMARY)
@@ -78,16 +79,16 @@ def test_a_minute_without_trades_is_passed_too_and_several_are_passed_at_once():
     assert summariser.close(NULL) is None
     first = summariser.close(61 * SECOND)
     later = summariser.close(500 * SECOND)
-    assert (len(first.rows), first.until_ns) == (0, MINUTE_NS)
-    assert (later.from_ns, later.until_ns) == (MINUTE_NS, 8 * MINUTE_NS)
+    assert (len(first.rows), first.until_ns) == (0, MINUTE)
+    assert (later.from_ns, later.until_ns) == (MINUTE, 8 * MINUTE)
     assert summariser.close(400 * SECOND) is None
 
 
 def test_a_late_trade_goes_into_the_next_summary_with_its_true_clock():
     summariser = Summariser(TABLE, "p0")
-    summariser.close(2 * MINUTE_NS)
+    summariser.close(2 * MINUTE)
     summariser.take(batch([(0, 1, 61), (1, 1, 130)]))
-    summary = summariser.close(3 * MINUTE_NS)
+    summary = summariser.close(3 * MINUTE)
     assert told(summary) == [(0, 1), (1, 1)]
     assert summary.rows["clock_ns"].tolist() == [61 * SECOND, 130 * SECOND]
     assert summary.rows["clock_ns"][0] < summary.from_ns
@@ -207,7 +208,7 @@ def test_an_idle_shard_says_so_once_with_all_that_it_has_and_tells_when_it_goes_
     assert awake.until_ns > resting.until_ns
     assert summariser.close(75 * SECOND) is None
     passed = summariser.close(121 * SECOND)
-    assert (passed.idle, told(passed), passed.until_ns) == (False, [(0, 3)], 2 * MINUTE_NS)
+    assert (passed.idle, told(passed), passed.until_ns) == (False, [(0, 3)], 2 * MINUTE)
 
 
 def test_a_shard_that_never_had_anything_can_be_idle():
@@ -219,7 +220,7 @@ def test_without_raw_none_is_kept_and_a_batch_without_is_refused_where_it_is_nee
     made = batch([(0, 1, 1)])
     bare = Summariser(TABLE, "tape", raw=False)
     bare.take(made)
-    assert bare.close(MINUTE_NS).rows.raw is None
+    assert bare.close(MINUTE).rows.raw is None
     made.raw = None
     with pytest.raises(ValueError, match="raw"):
         Summariser(TABLE, "p0").take(made)
@@ -237,7 +238,7 @@ def test_a_snapshot_goes_over_to_another_table_and_one_with_other_records_is_ref
     wider = example_instruments(("AAA-USD", "BBA-USD", "BBB-USD", "CCC-USD"))
     moved = Summariser(wider, "p0")
     moved.restore(kept)
-    assert told(moved.close(MINUTE_NS)) == [(3, 1)]
+    assert told(moved.close(MINUTE)) == [(3, 1)]
 
 
 def test_memory_is_bounded_by_the_trades_since_the_last_boundary():
@@ -245,6 +246,6 @@ def test_memory_is_bounded_by_the_trades_since_the_last_boundary():
     sizes = set()
     for minute in range(200):
         summariser.take(batch([(0, 50 * minute + q, 60 * minute + q) for q in range(1, 51)]))
-        summariser.close((minute + 1) * MINUTE_NS)
+        summariser.close((minute + 1) * MINUTE)
         sizes.add((len(summariser), len(summariser.snapshot()["rows"])))
     assert len(sizes) == 1

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from ingest.times import MILLI, SECOND
 from market.draws import stream, unit
 from market.engine import Engine
-from market.loop import MILLI, SECOND, Gate, Loop, Port
+from market.loop import Gate, Loop, Port
 from market.makers import Desk as MakerDesk
 from market.makers import Maker
 from market.orders import BUY, SELL

@@ -8,10 +8,10 @@ from typing import ClassVar
 import pytest
 
 from ingest.errors import RingfenceError
+from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.abuse.catalogue import INJECTORS
 from market.assembly import Market, Settings
-from market.loop import SECOND
 from market.orders import BUY
 
 SHORT = {"seed": 106, "hours": 0.12, "instruments": 2}
