@@ -76,9 +76,9 @@ class FrontRunningParams(AheadOfClientsParams, frozen=True):
         Parameter(
             "size of a parent episode over the median client order from which it is large",
             "ratio",
-            "eight usual orders: fewer move no price that anybody could trade on",
+            "five usual orders: fewer move no price that anybody could trade on",
         ),
-    ] = 8.0
+    ] = 5.0
     chance: Annotated[
         float,
         Parameter(

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running",
-    version=4,
+    version=5,
     title="Front running",
     scope="instrument",
     evidence_class="indicator",

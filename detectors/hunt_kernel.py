@@ -105,14 +105,14 @@ from detectors.hunt_state import (
 )
 from detectors.ring_buffer import place_of_seq
 from ingest.compiled import njit
-from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
+from ingest.events import NULL, Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "account", "role", "in_complex", "side", "price",
     "quantity", "leaves", "phase", "coverage", "busts_hi", "busts_lo", "incoming_seq", "entry_seq",
     "lifetime_ns", "best_bid", "best_ask", "leaves_before", "buy_account", "sell_account",
     "buy_complex", "sell_complex", "type", "tif", "order_lo", "replaces_lo", "buy_lo", "sell_lo",
-    "buy_role", "sell_role",
+    "buy_role", "sell_role", "reason",
 )  # fmt: skip
 
 _NULL: Final = int(NULL)
@@ -121,6 +121,7 @@ _CONTINUOUS: Final = int(Phase.CONTINUOUS)
 _NEW, _REPLACE = int(Kind.NEW), int(Kind.REPLACE)
 _CANCEL, _EXPIRE, _REJECT = int(Kind.CANCEL), int(Kind.EXPIRE), int(Kind.REJECT)
 _BOOK: Final = int(Kind.BOOK)
+_MMP, _OTHER = int(Reason.MMP), int(Reason.OTHER)
 _LIMIT, _NO_TYPE = int(OrderType.LIMIT), int(OrderType.NONE)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _MAKER: Final = int(Role.AFFILIATED_MM)
@@ -195,6 +196,7 @@ def scan(  # noqa: PLR0917
     quotes: Array,
     past: Array,
     usual: Array,
+    sizes: Array,
     habit: Array,
     reach: Array,
     lost: Array,
@@ -212,7 +214,7 @@ def scan(  # noqa: PLR0917
         quantity, leaves, phase, coverage, busts_hi, busts_lo, incoming, entry,
         lifetime, best_bid, best_ask, leaves_before, buyer, seller,
         buy_complex, sell_complex, order_type, tif, order_id, replaces, buy_id, sell_id,
-        buy_role, sell_role,
+        buy_role, sell_role, reason,
     ) = columns  # fmt: skip
     pause_ns, push_ns, lead_ns, horizon_ns = times[0], times[1], times[2], times[3]
     least = times[4]
@@ -378,12 +380,15 @@ def scan(  # noqa: PLR0917
                     away(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])), clock[i])
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
-                    come(own, quotes[x], lane, order, side[i], lots, seq[i], clock[i])
+                    come(own, quotes[x], sizes[x], lane, order, side[i], lots, seq[i], clock[i])
             elif k == _REPLACE:
                 if at >= 0 and leaves[i] != _NULL:
                     quotes[x, at, Q_LOTS] = leaves[i]
             elif k in (_CANCEL, _EXPIRE):
-                away(own, quotes[x], at, clock[i])
+                if _MMP <= reason[i] < _OTHER:
+                    gone(own, quotes[x], at)  # by a rule of the venue, and no choice
+                else:
+                    away(own, quotes[x], at, clock[i])
             elif k == _REJECT and own[H_LAST] == order:
                 gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
             noted(own, past[x], clock[i], lead_ns)

@@ -4,8 +4,9 @@ A maker has about as many orders on a side whatever happens: it moves them, and 
 filled. Who is about to run stops has more of them on one side, for seconds. How many were added is
 counted beyond what there were some seconds before, beyond the habit, and beyond what was added on
 the other side; how often that is so at all is a habit too. Who withdraws all quotes, so as not to
-be hit by its own push, and then waits on one side only has fewer orders there than before: these
-count as added all the same.
+be hit by its own push, and then waits on one side only, or by one order there, has fewer orders
+than before: these count as added all the same. An order many times as large as its owner's usual
+ones counts as many.
 """
 
 from __future__ import annotations
@@ -25,17 +26,25 @@ remembered how many orders the group had."""
 PAST: Final = 2 * SLOTS
 LIVE, ADDED = 63, 8
 """Orders that the group has on a side, and that it added, from which more are as many."""
+USUAL: Final = 50
+"""One in so many of a party's orders may be larger than its usual ones; as many must be known."""
+SIZES: Final = 20
+"""Orders of a party without which it is not known what size is usual."""
+SIZES: Final = 48
+"""Sizes of orders that are told apart, in doublings of a lot."""
+ANEW_NS: Final = 100_000_000
+"""Quotes withdrawn on both sides within such a time are set anew: a maker's round takes less."""
 MEMORY: Final = 16_384
 """Moments after which what was seen of the group's habit counts half: some hours."""
 
-# Head of an instrument: how many slots were made; how many orders there are, in the order of
+# Head of an instrument: how many slots were made; as how many its orders count, in the order of
 # `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
 # in that order too. The kernel's own fields follow.
 H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS, HEAD_OWN = 0, 1, 5, 6, 10, 14
 
-# A resting order of the group: Q_ID 0 = a free place.
-Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE = range(6)
-QUOTE_FIELDS: Final = 6
+# A resting order of the group: Q_ID 0 = a free place; as how many orders it counts.
+Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE, Q_COUNT = range(7)
+QUOTE_FIELDS: Final = 7
 
 PAST_FIELDS: Final = 5
 """How many orders there were at the end of a slot of time: its number, and as from H_LIVE."""
@@ -60,16 +69,35 @@ def quote_at(own: Array, quotes: Array, order: np.int64) -> int:
 def gone(own: Array, quotes: Array, at: int) -> None:
     """Forget a resting order of the group."""
     if at >= 0:
-        own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
+        own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= quotes[at, Q_COUNT]
         quotes[at, Q_ID] = 0
         while own[H_TOP] > 0 and quotes[own[H_TOP] - 1, Q_ID] == 0:
             own[H_TOP] -= 1
 
 
 @njit(cache=True)
+def counted(sizes: Array, lots: int) -> int:
+    """Return as how many of a party's usual orders one counts, and count its size.
+
+    One, but where it is twice as large as all but one in fifty are, or more.
+    """
+    size, left = 0, lots >> 1
+    while left > 0 and size < SIZES - 1:
+        left >>= 1
+        size += 1
+    usual, larger = SIZES - 1, 0
+    while usual > 0 and (larger + sizes[usual]) * USUAL <= sizes[-1]:
+        larger += sizes[usual]
+        usual -= 1
+    known = sizes[-1] >= USUAL
+    seen(sizes, size)
+    return int(min(ADDED, lots >> usual)) if known and size > usual else 1
+
+
+@njit(cache=True)
 def come(  # noqa: PLR0917
-    own: Array, quotes: Array, lane: int, order: np.int64, side: int, lots: int, seq: int,
-    now_ns: int,
+    own: Array, quotes: Array, sizes: Array, lane: int, order: np.int64, side: int, lots: int,
+    seq: int, now_ns: int,
 ) -> None:  # fmt: skip
     """Keep a resting order of the group, in place of the oldest where there is no room."""
     if order == 0 or lots <= 0 or quote_at(own, quotes, order) >= 0:
@@ -83,16 +111,17 @@ def come(  # noqa: PLR0917
             place = at
     if quotes[place, Q_ID] != 0:
         gone(own, quotes, place)
-    own[H_LIVE + place_of(lane, side)] += 1
+    count = counted(sizes[lane], lots)
+    own[H_LIVE + place_of(lane, side)] += count
     own[H_TOP] = max(own[H_TOP], place + 1)
     quote = quotes[place]
     quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
-    quote[Q_NS], quote[Q_LANE] = now_ns, lane
+    quote[Q_NS], quote[Q_LANE], quote[Q_COUNT] = now_ns, lane, count
 
 
 @njit(cache=True)
 def away(own: Array, quotes: Array, at: int, now_ns: int) -> None:
-    """Forget a resting order that the group, or the venue for it, took away."""
+    """Forget a resting order that the group took away."""
     if at >= 0:
         own[H_AWAY_NS + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] = now_ns
         gone(own, quotes, at)
@@ -111,7 +140,7 @@ def less(own: Array, quotes: Array, order: np.int64, lots: int, now_ns: int) -> 
 
 @njit(cache=True)
 def noted(own: Array, past: Array, now_ns: int, lead_ns: int) -> None:
-    """Remember how many orders the group has on either side, for the slot of time that it is."""
+    """Remember as how many the group's orders count on either side, for a slot of time."""
     slot = now_ns * SLOTS // lead_ns
     made = own[H_PAST]
     if made == 0 or past[(made - 1) % PAST, 0] != slot:
@@ -143,7 +172,7 @@ def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
             and quote[Q_SIDE] == side
             and quote[Q_NS] >= since_ns
         ):
-            fresh += 1
+            fresh += quote[Q_COUNT]
     return fresh
 
 
@@ -182,6 +211,34 @@ def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
 
 
 @njit(cache=True)
+def _lone(  # noqa: PLR0917
+    own: Array, quotes: Array, usual: Array, lane: int, side: int, since_ns: int
+) -> int:  # fmt: skip
+    """Return as how many count the few orders on a side from which the rest was withdrawn.
+
+    And how many are missing. 0 unless all that are there were entered lately, none was filled there
+    since the withdrawal, and they are no more than half of what there usually are; nor where there
+    are none on the other side (see `_alone`), or some were withdrawn there too: set anew.
+    """
+    here, there = place_of(lane, side), place_of(lane, -side)
+    if own[H_LIVE + here] == 0 or own[H_LIVE + there] == 0:
+        return 0
+    if own[H_AWAY_NS + here] < max(since_ns, own[H_HIT_NS + here]):
+        return 0
+    if own[H_AWAY_NS + there] > own[H_AWAY_NS + here] - ANEW_NS:
+        return 0
+    count, orders = 0, 0
+    for at in range(own[H_TOP]):
+        quote = quotes[at]
+        if quote[Q_ID] != 0 and quote[Q_LANE] == lane and quote[Q_SIDE] == side:
+            if quote[Q_NS] < since_ns:
+                return 0
+            count, orders = count + quote[Q_COUNT], orders + 1
+    missing = _median(usual[here]) - orders
+    return int(min(count + missing, ADDED)) if missing >= orders else 0
+
+
+@njit(cache=True)
 def added_to(  # noqa: PLR0917
     own: Array, quotes: Array, past: Array, usual: Array, side: int, now_ns: int, lead_ns: int
 ) -> int:
@@ -201,6 +258,7 @@ def added_to(  # noqa: PLR0917
                     extra -= _extra(own, quotes, usual, then, lane, -side, since_ns)
                     most = max(most, extra)
                 most = max(most, _alone(own, quotes, lane, side, since_ns))
+                most = max(most, _lone(own, quotes, usual, lane, side, since_ns))
             return most
     return 0
 

@@ -213,6 +213,7 @@ class Runs:
         "hunt_quotes": ByCode(),
         "hunt_past": ByCode(),
         "hunt_usual": ByCode(),
+        "hunt_sizes": ByCode(),
         "hunt_habit": ByCode(),
         "hunt_reach": ByCode(),
         "hunt_lost": Count(),
@@ -230,6 +231,7 @@ class Runs:
             "hunt_quotes": np.zeros((n, q.QUOTES, q.QUOTE_FIELDS), np.int64),
             "hunt_past": np.zeros((n, q.PAST, q.PAST_FIELDS), np.int64),
             "hunt_usual": np.zeros((n, 4, q.LIVE + 2), np.int64),
+            "hunt_sizes": np.zeros((n, 2, q.SIZES + 1), np.int64),
             "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_reach": np.zeros((n, REACH_FIELDS), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
@@ -253,7 +255,8 @@ class Runs:
             row, runs, legs = scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
                 s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_past"], s["hunt_usual"],
-                s["hunt_habit"], s["hunt_reach"], s["hunt_lost"], self._out, self._out_legs,
+                s["hunt_sizes"], s["hunt_habit"], s["hunt_reach"], s["hunt_lost"],
+                self._out, self._out_legs,
             )  # fmt: skip
             if runs:
                 yield from _read(self._out[:runs].tolist(), self._out_legs[:legs].tolist())

@@ -17,7 +17,7 @@ TRADE: Final[Mapping[str, type[np.generic]]] = {
     "buyer": np.int32,
     "incomplete": np.int8,
     "side": np.int8,  # who took: 1 the buyer, -1 the seller, 0 not known
-    "quoted": np.int8,  # an external maker's order that stood, taken by who is none
+    "quoted": np.int8,  # an external maker's order stood
     "dead": np.int8,  # cancelled by a bust
     "lots": np.int64,
     "ticks": np.int64,

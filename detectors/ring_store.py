@@ -227,15 +227,15 @@ class TradeStore:
 
 
 def _quoted(batch: Batch, rows: Array, unique: Array) -> Array:
-    """Return of which trades the order that stood is an external maker's and a client's took it.
+    """Return of which trades the order that stood is an external maker's.
 
-    Who takes meets whoever quotes best: it is the venue that chose. Not so of a unique item, nor
-    within the complex, whose maker is never excused.
+    Who takes, a client or another maker, meets whoever quotes best: it is the venue that chose. Not
+    so of a unique item, nor within the complex, whose maker is never excused.
     """
     side = batch["side"][rows]
     bought, sold = (batch[f"{way}_role"][rows] == Role.EXTERNAL_MM for way in ("buy", "sell"))
     ours = (batch["buy_complex"][rows] != 0) | (batch["sell_complex"][rows] != 0)
-    stood = np.where(side > 0, sold & ~bought, (side < 0) & bought & ~sold)
+    stood = np.where(side > 0, sold, (side < 0) & bought)
     quoted: Array = stood & ~ours & ~unique
     return quoted
 

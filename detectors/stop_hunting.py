@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=11,
+        version=12,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -63,7 +63,9 @@ class StopHunting(Detector):
             "the group pushed beside is a leg of it. What is judged is how often all would be met "
             "without a hunt: that the group had so many orders added, within prepared_s, on the "
             "side that the stops were to meet, beyond its habit and what it added on the other, "
-            "or has them there alone, having withdrawn all others (against the moments at which "
+            "or has them there alone, having withdrawn all others, or left few there, having "
+            "withdrawn the rest of that side alone; an order twice as large as all but one in "
+            "fifty of its owner's, or more, counts as so many (against the moments at which "
             "anybody's order came); that it takes as much of what triggers, when it takes any; "
             "with none added and no turn, that it takes any, and by an order just entered (who "
             "has an order there catches: one fact, counted once); that, after a push of its own "
@@ -114,6 +116,7 @@ class StopHunting(Detector):
             "large push that catches next to nothing",
             "group's fills against stops that an external maker's hedge ran",
             "quotes withdrawn, and entered again on both sides, or on one where the other was hit",
+            "quotes of one side taken away by a rule of the venue",
             "what rests of stops and is taken later, or by others, or beside more that was met",
             "a client's run that meets an order which the group happened to enter just before",
             "auction or halt",

@@ -71,7 +71,7 @@ class WashRings(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="wash_rings",
-        version=6,
+        version=7,
         title="Wash trading in rings",
         scope="platform",
         evidence_class="rule",
@@ -94,9 +94,9 @@ class WashRings(Detector):
             "of three or more, sell to a member next where they bought of one last more than they "
             "do with others. "
             "One there-and-back is weak evidence, so are meetings that are nearly all of an "
-            "external maker's standing quotes with who took them (quoted_ratio), where the venue "
-            "chose who meets, and so is a set that leaves too few others to tell chance by "
-            "(feature few_outsiders)."
+            "external maker's standing quotes with who took them, a client or another maker "
+            "(quoted_ratio), where the venue chose who meets, and so is a set that leaves too few "
+            "others to tell chance by (feature few_outsiders)."
         ),
         legal_basis=(
             "AMLO s.53ZRF: fraud or deception in virtual-asset transactions [V]",
@@ -136,6 +136,7 @@ class WashRings(Detector):
             "a ring that hands more than 1 % of the mean size to outsiders on every turn",
             "a turn that takes longer than a week",
             "rings of more than 8 accounts",
+            "external makers who wash by taking each other's standing quotes: weak only",
         ),
         runbook=(
             (

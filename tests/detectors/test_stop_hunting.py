@@ -8,12 +8,15 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from detectors import hunt_rates, hunt_together
 from detectors.book import Books
 from detectors.examples import example_instruments
 from detectors.hunt_chance import as_rare, chance_of
+from detectors.hunt_quotes import ADDED, SIZES, USUAL, counted
 from detectors.hunt_rates import GROUP, MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
 from detectors.hunt_together import Family, Strange
@@ -261,6 +264,88 @@ def test_an_order_that_waits_where_all_other_quotes_were_withdrawn_is_added():
         True,
         1,
     )
+
+
+def thinned(*, lots=20, rest="user", both=False, hit_after=False, of=3, before=6_000):
+    """The maker enters one order beyond the stops, and takes its quotes on that side away.
+
+    `rest`: why they go; `both`: those on the other side are set anew in the same round;
+    `hit_after`: the order that is left was filled in part since.
+    """
+    scene = Scene()
+    scene.book()
+    quotes = scene.habit(orders=of)
+    bids = [scene.new("MM", True, 20, -9 - n) for n in range(of)]
+    for n in range(8):
+        for bid in bids:
+            scene.venue.replace("X-USD", bid, quantity=20 + n % 2)
+        scene.wait(1_000)
+    scene.wait(before)
+    scene.stop("C1", 7)
+    scene.stop("C2", 8)
+    scene.new("MM", False, lots, 12, tif="POST_ONLY")
+    for quote in quotes:
+        scene.venue.cancel("X-USD", quote, reason=rest)
+    if both:
+        for n, bid in enumerate(bids):
+            scene.venue.cancel("X-USD", bid)
+            scene.new("MM", True, 20, -11 - n)
+    scene.wait(50)
+    if hit_after:
+        scene.new("C5", True, 1, 12, tif="IOC")
+    scene.new("MM", True, 150, 10, tif="IOC")
+    scene.back()
+    return scene
+
+
+def test_one_order_in_place_of_the_quotes_of_its_side_is_added():
+    (hit,) = thinned().found()
+    assert (hit.evidence, hit.all_legs) == ("supported", True)
+    assert hit.features["orders_added"].value == 3  # itself, and two that are missing
+
+
+@look_alike("quotes of one side taken away by a rule of the venue")
+@pytest.mark.parametrize("rest", ["mmp", "stp", "disconnect", "kill"])
+def test_quotes_taken_away_by_a_rule_of_the_venue_add_nothing(rest):
+    (hit,) = thinned(rest=rest).found()
+    assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
+
+
+def test_quotes_of_both_sides_set_anew_in_one_round_add_nothing():
+    (hit,) = thinned(both=True).found()
+    assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
+
+
+@pytest.mark.parametrize(("lots", "added"), [(20, 1), (31, 1), (32, 2), (160, 8)])
+def test_an_order_counts_as_as_many_as_it_is_usual_ones(lots, added):
+    scene = Scene()
+    scene.book()
+    for n in range(USUAL):  # 16 to 31 lots are as many
+        quote = scene.new("MM", False, 20, 60 + n % 2)
+        scene.wait(500)
+        scene.venue.cancel("X-USD", quote)
+    scene.new("MM", False, 20, 61)
+    scene.passes(MOMENTS)
+    scene.stop("C1", 7)
+    scene.stop("C2", 8)
+    scene.new("MM", False, lots, 12, tif="POST_ONLY")
+    scene.wait(50)
+    scene.new("MM", True, 150, 10, tif="IOC")
+    scene.back()
+    assert scene.found()[-1].features["orders_added"].value == added
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(1, 10**6), max_size=3 * USUAL), st.integers(1, 10**9))
+def test_no_order_counts_as_less_than_one_and_only_unusual_ones_as_more(sizes, lots):
+    seen = np.zeros(SIZES + 1, np.int64)
+    for each in sizes:
+        counted(seen, each)
+    count = counted(seen, lots)
+    assert 1 <= count <= ADDED
+    assert seen[-1] == seen[:-1].sum() == len(sizes) + 1
+    larger = sum(each.bit_length() >= lots.bit_length() for each in sizes)
+    assert (count > 1) == (len(sizes) >= USUAL and larger * USUAL <= len(sizes))
 
 
 def turned(*, after_ms=300, taker="MM", met=0, pusher="MM"):

@@ -124,6 +124,28 @@ def test_an_arbitrageur_who_takes_from_the_slowest_maker_is_weak():
     assert alert.features["quoted"].value == 1.0
 
 
+def of_makers():
+    """What `picked` are, both makers: each takes what stands too long of the other."""
+    made = batch(sales_of(picked()), COIN, BORDER + 2 * WEEK)
+    for way in ("buy", "sell"):
+        made[f"{way}_role"][np.isin(made[f"{way}_account"], (1, 2))] = Role.EXTERNAL_MM
+    made["side"][:] = np.where(np.arange(len(made)) % 3, Side.BUY, Side.SELL)
+    (alert,) = last_of_each(WashRings(WashRingsParams(), COIN).step(made))
+    assert set(alert.accounts) == {1, 2}
+    return alert
+
+
+def test_two_makers_who_take_each_other_s_stale_quotes_are_weak():
+    alert = of_makers()
+    assert (alert.evidence, alert.all_legs, alert.significant) == ("weak", False, False)
+    assert alert.features["quoted"].value == 1.0
+
+
+@pytest.mark.xfail(strict=True, reason="two makers meet by the venue's choice, arranged or not")
+def test_blind_spot_makers_who_wash_by_each_other_s_standing_quotes():
+    assert of_makers().evidence == "supported"
+
+
 @pytest.mark.parametrize(("maker", "resting"), [(99, True), (1, False)])
 def test_two_who_meet_as_often_and_are_no_maker_and_taker_are_told(maker, resting):
     (alert,) = quoted(picked(), maker, resting=resting)
