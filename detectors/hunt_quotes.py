@@ -28,8 +28,6 @@ LIVE, ADDED = 63, 8
 """Orders that the group has on a side, and that it added, from which more are as many."""
 USUAL: Final = 50
 """One in so many of a party's orders may be larger than its usual ones; as many must be known."""
-SIZES: Final = 20
-"""Orders of a party without which it is not known what size is usual."""
 SIZES: Final = 48
 """Sizes of orders that are told apart, in doublings of a lot."""
 ANEW_NS: Final = 100_000_000
