@@ -25,15 +25,22 @@ PATTERN_COUNTERFACTUAL: Final = COUNTERFACTUAL + "; summed over the runs of the 
 def legs_of(run: Run) -> list[int]:
     """Return the seqs that a run is cited by.
 
-    The pushing orders and the last trade of each; the stops, as entered and as triggered; the
-    group's orders that caught, and their trades.
+    The pushing orders and the last trade of each; the stops that the group caught, as entered and
+    as triggered; its orders that caught, and their trades.
     """
     seqs = {push.seq for push in run.pushes} | {push.last_trade_seq for push in run.pushes}
     for stop in run.stops:
-        seqs |= {stop.trigger_seq, stop.entry_seq}
+        if stop.caught:
+            seqs |= {stop.trigger_seq, stop.entry_seq}
     for catch in (*run.catches, *run.takes):
         seqs |= {catch.trade_seq, catch.order_seq}
     return sorted(seqs - {0})
+
+
+def beside(run: Run) -> list[int]:
+    """Return the seqs of the stops that ran and that others met: kept as evidence, not named."""
+    seqs = {s for stop in run.stops if not stop.caught for s in (stop.trigger_seq, stop.entry_seq)}
+    return sorted(seqs - {0, *legs_of(run)})
 
 
 def movers_of(run: Run) -> list[int]:
@@ -108,6 +115,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
         window_end_ns=last_ns,
         detected_ns=detected_ns,
         evidence_refs=tuple(Ref(code, seq) for seq in legs_of(run)),
+        context_refs=tuple(Ref(code, seq) for seq in beside(run)),
         features={
             "stops": Feature(len(run.stops), "count", params.min_stops),
             "cluster": Feature(run.cluster(lead_ns), "count", params.min_stops),

@@ -177,6 +177,20 @@ def test_the_case_cites_the_orders_that_pushed_caught_and_triggered():
     assert len(ids) == 4
 
 
+def test_a_stop_that_others_met_is_kept_as_evidence_and_not_named():
+    scene = hunt(catch=10)
+    (hit,) = scene.found()
+    by_seq = {record["seq"]: record for record in scene.venue.records}
+    triggers = [r for r in scene.venue.records if r.get("action") == "trigger"]
+    stops = {record["order_id"]: record["account"] for record in triggers}
+    cited, kept = (
+        {stops.get(by_seq[ref.seq].get("order_id")) for ref in refs} - {None}
+        for refs in (hit.evidence_refs, hit.context_refs)
+    )
+    assert (cited, kept) == ({"C1"}, {"C2"})
+    assert hit.features["stops"].value == 2
+
+
 @pytest.mark.parametrize("pushers", [("AFF",), ("STAFF",), ("MM", "AFF", "STAFF"), ("AFF", "MM")])
 def test_a_push_is_the_complex_s_whoever_of_it_makes_it(pushers):
     (hit,) = hunt(pushers=pushers, pause_ms=700).found()
