@@ -50,10 +50,11 @@ def standing_of(alert: Alert) -> Standing | None:
     """
     if alert.status == "retracted" or alert.evidence == "weak":
         return None
-    if alert.scenario in BREACHES and alert.evidence_class == "breach":
-        return "proved" if alert.evidence == "proved" else "supported"
+    breach = alert.scenario in BREACHES and alert.evidence_class == "breach"
+    if breach and alert.evidence == "proved":
+        return "proved"
     asked = SEVERITIES.index(alert.severity) >= SEVERITIES.index("medium")
-    return "supported" if alert.scenario in RULES and asked else None
+    return "supported" if asked and (breach or alert.scenario in RULES) else None
 
 
 def claim_of(alert: Alert, hashes: Mapping[str, int]) -> Claim | None:
@@ -107,7 +108,7 @@ def repairs_of(
     reached : mapping
         When stops were reached (`rematch_stops.Reached.at`).
     delta_ns : int
-        Clock uncertainty: an instruction that came no more than twice this before is not first.
+        Clock uncertainty: an instruction that came no more than this before is not first.
     parent_gap_ns : int
         Silence that ends the parent of a client's orders.
     busted : collection of int
@@ -186,7 +187,7 @@ class _Evidence:
                     if entry.side == client.side
                     and after_seq < entry.seq < client.seq
                     and entry.received_ns != NULL
-                    and entry.received_ns - from_ns > 2 * delta_ns
+                    and entry.received_ns - from_ns > delta_ns
                 ]
                 if by:
                     found.append(

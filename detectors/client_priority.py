@@ -73,8 +73,9 @@ class ClientPriority(Detector):
             "is weak, with its condition said, until the group's instructions that take have "
             "overtaken clients' so more often that UTC day than others' that take have "
             "(binomial, `unordered_level` spent over the group's). A gap up to 2 δ makes it "
-            "supported at most, and weak in effect where any number of others' pairs that came so "
-            "close, or closer where they are too few (`order_pairs`), were matched reversed."
+            "supported at most, and low where more than one in a hundred of others' pairs that "
+            "came so close were matched reversed, or there are too few (`order_pairs`; closer "
+            "ones count then too)."
         ),
         legal_basis=(
             (

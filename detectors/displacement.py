@@ -14,8 +14,8 @@ from ingest.events import NULL, Role
 
 PROVED, CLIENT_UNKNOWN, AFFILIATE_UNKNOWN, TIMING, UNORDERED, OFTEN, CLOSE = range(7)
 """What a displacement's standing as a breach depends on. `TIMING`: a clock that is surely wrong, or
-a gap up to twice the uncertainty at which others are matched either way; `CLOSE`: such a gap where
-the venue keeps the order of arrival, as far as was seen."""
+a gap up to twice the uncertainty at which some of others' are matched reversed, or few were seen;
+`CLOSE`: such a gap where the venue is seen to keep the order of arrival."""
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

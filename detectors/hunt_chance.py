@@ -97,6 +97,10 @@ def chance_of(run: Run, day: Day, params: StopHuntingParams, lead_ns: int) -> Ch
     new = (RUNS * usual**2 + sum(t.fresh for t in rest)) / hits
     turned = (TURNS * usual**3 + sum(t.turned for t in rest)) / (TURNS - RUNS + runs)
     many = [(1 + seen) / (MOMENTS + run.seen) for seen in run.many]
+    if run.set_apart:
+        # A desk that thins out a side before it hedges does so when it takes, and at no other time.
+        when = [max(1, seen) / (MOMENTS + run.own_seen) for seen in run.own_many]
+        many = [max(each) for each in zip(many, when, strict=True)]
     sizes = day.sizes(run.account) if run.client and not run.group else [1.0]
     often = 1.0 if run.group else (RUNS * usual + sum(t.beside for t in rest)) / runs
     added = many[run.added - 1] if run.added else 1.0

@@ -14,9 +14,9 @@ import numpy as np
 from detectors.hunt_push import initiated, leg_of, run_of
 from detectors.hunt_quotes import (
     H_LIVE,
-    Q_LOTS,
     Q_MADE,
     added_to,
+    amended,
     away,
     come,
     gone,
@@ -45,18 +45,21 @@ from detectors.hunt_state import (
     F_ROLE,
     F_RUN,
     F_SEQ,
+    F_SET,
     F_SIDE,
     F_STOP,
     FAR,
     FLIGHTS,
     H_COME_ADDED,
     H_COME_SEQ,
+    H_COME_SET,
     H_FLIGHTS,
     H_LAST,
     H_LEGS,
     H_NEXT_NS,
     H_OPEN,
     H_SEEN_BUY,
+    H_SEEN_OWN,
     H_SEEN_SELL,
     H_STOPS,
     H_TRIGGER,
@@ -198,6 +201,7 @@ def scan(  # noqa: PLR0917
     usual: Array,
     sizes: Array,
     habit: Array,
+    own_habit: Array,
     reach: Array,
     lost: Array,
     out: Array,
@@ -268,15 +272,19 @@ def scan(  # noqa: PLR0917
                 newest[F_BID], newest[F_ASK] = best_bid[i], best_ask[i]
                 newest[F_RUN], newest[F_DOUBT], newest[F_MET] = 0, 0, 0
                 if flying == own[H_COME_SEQ]:
-                    newest[F_ADDED] = own[H_COME_ADDED]
+                    newest[F_ADDED], newest[F_SET] = own[H_COME_ADDED], own[H_COME_SET]
                 else:
-                    newest[F_ADDED] = added_to(
+                    added, plain = added_to(
                         own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
                     )
+                    newest[F_ADDED], newest[F_SET] = added, 1 if added > plain else 0
                     due = H_SEEN_BUY if buying else H_SEEN_SELL
                     if clock[i] >= own[due] and newest[F_COMPLEX] == 0:
                         own[due] = clock[i] + SAMPLE_NS
                         seen(habit[x], newest[F_ADDED])
+                if newest[F_COMPLEX] != 0 and clock[i] >= own[H_SEEN_OWN]:
+                    own[H_SEEN_OWN] = clock[i] + SAMPLE_NS
+                    seen(own_habit[x], newest[F_ADDED] * newest[F_SET])
                 at = place_of_seq(stops[x], own[H_STOPS], S_SEQ, flying)
                 newest[F_STOP] = 1 if at >= 0 or flying == own[H_TRIGGER] else 0
                 if flying == own[H_TRIGGER]:
@@ -340,8 +348,8 @@ def scan(  # noqa: PLR0917
                 continue
             triggered(reach[x], side[i], clock[i])
             at = initiated(
-                own, flights[x], runs[x], legs[x], habit[x], lost, side[i], clock[i], pause_ns,
-                push_ns,
+                own, flights[x], runs[x], legs[x], habit[x], own_habit[x], lost, side[i],
+                clock[i], pause_ns, push_ns,
             )  # fmt: skip
             stop = stops[x, own[H_STOPS] % STOPS]
             if own[H_STOPS] >= STOPS and run_of(runs[x], stop[S_RUN]) >= 0:
@@ -372,9 +380,10 @@ def scan(  # noqa: PLR0917
                 meets = price[i] == _NULL or side[i] * (price[i] - touch) >= 0
                 if touch != _NULL and meets:
                     own[H_COME_SEQ] = seq[i]
-                    own[H_COME_ADDED] = added_to(
+                    added, plain = added_to(
                         own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
                     )
+                    own[H_COME_ADDED], own[H_COME_SET] = added, 1 if added > plain else 0
             if k in (_NEW, _BOOK):
                 if k == _NEW:
                     away(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])), clock[i])
@@ -382,10 +391,10 @@ def scan(  # noqa: PLR0917
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
                     come(own, quotes[x], sizes[x], lane, order, side[i], lots, seq[i], clock[i])
             elif k == _REPLACE:
-                if at >= 0 and leaves[i] != _NULL:
-                    quotes[x, at, Q_LOTS] = leaves[i]
+                if leaves[i] != _NULL:
+                    amended(quotes[x], sizes[x], at, leaves[i], clock[i])
             elif k in (_CANCEL, _EXPIRE):
-                if _MMP <= reason[i] < _OTHER:
+                if k == _EXPIRE or _MMP <= reason[i] < _OTHER:
                     gone(own, quotes[x], at)  # by a rule of the venue, and no choice
                 else:
                     away(own, quotes[x], at, clock[i])

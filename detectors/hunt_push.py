@@ -23,6 +23,7 @@ from detectors.hunt_state import (
     F_ROLE,
     F_RUN,
     F_SEQ,
+    F_SET,
     F_SIDE,
     FLIGHTS,
     H_FLIGHTS,
@@ -57,11 +58,14 @@ from detectors.hunt_state import (
     R_MANY,
     R_NUMBER,
     R_ORDERS,
+    R_OWN,
+    R_OWN_SEEN,
     R_PEAK,
     R_PUSHED,
     R_ROLE,
     R_SEEN,
     R_SEQ,
+    R_SET,
     R_SIDE,
     RUNS,
 )
@@ -178,8 +182,8 @@ def _open(  # noqa: PLR0917
 
 @njit(cache=True)
 def initiated(  # noqa: PLR0917
-    own: Array, flights: Array, runs: Array, legs: Array, habit: Array, lost: Array, side: int,
-    now_ns: int, pause_ns: int, push_ns: int,
+    own: Array, flights: Array, runs: Array, legs: Array, habit: Array, own_habit: Array,
+    lost: Array, side: int, now_ns: int, pause_ns: int, push_ns: int,
 ) -> int:  # fmt: skip
     """Return where the run is that a stop's trigger belongs to, opened if need be; -1 = nobody's.
 
@@ -228,8 +232,10 @@ def initiated(  # noqa: PLR0917
             continue
         if flight[F_ADDED] > run[R_ADDED]:
             run[R_ADDED], run[R_SEEN] = flight[F_ADDED], habit[ADDED + 1]
+            run[R_SET], run[R_OWN_SEEN] = flight[F_SET], own_habit[ADDED + 1]
             for more in range(ADDED):
                 run[R_MANY + more] = as_many(habit, more + 1)
+                run[R_OWN + more] = as_many(own_habit, more + 1)
         if mine and side * (flight[F_EXTREME] - run[R_EXTREME]) > 0:
             run[R_EXTREME] = flight[F_EXTREME]
             if side * (flight[F_EXTREME] - run[R_PEAK]) > 0:

@@ -5,8 +5,8 @@ filled. Who is about to run stops has more of them on one side, for seconds. How
 counted beyond what there were some seconds before, beyond the habit, and beyond what was added on
 the other side; how often that is so at all is a habit too. Who withdraws all quotes, so as not to
 be hit by its own push, and then waits on one side only, or by one order there, has fewer orders
-than before: these count as added all the same. An order many times as large as its owner's usual
-ones counts as many.
+than before: these count as added all the same. An order of the maker's that is many times as large
+as its usual ones counts as many.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PAST: Final = 2 * SLOTS
 LIVE, ADDED = 63, 8
 """Orders that the group has on a side, and that it added, from which more are as many."""
 USUAL: Final = 50
-"""One in so many of a party's orders may be larger than its usual ones; as many must be known."""
+"""One in so many of the maker's orders may be larger than its usual ones; as many must be known."""
 SIZES: Final = 48
 """Sizes of orders that are told apart, in doublings of a lot."""
 ANEW_NS: Final = 100_000_000
@@ -35,12 +35,12 @@ ANEW_NS: Final = 100_000_000
 MEMORY: Final = 16_384
 """Moments after which what was seen of the group's habit counts half: some hours."""
 
-# Head of an instrument: how many slots were made; as how many its orders count, in the order of
+# Head of an instrument: how many slots were made; how many orders there are, in the order of
 # `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
 # in that order too. The kernel's own fields follow.
 H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS, HEAD_OWN = 0, 1, 5, 6, 10, 14
 
-# A resting order of the group: Q_ID 0 = a free place; as how many orders it counts.
+# A resting order of the group: Q_ID 0 = a free place; Q_COUNT: as how many orders it counts.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE, Q_COUNT = range(7)
 QUOTE_FIELDS: Final = 7
 
@@ -67,7 +67,7 @@ def quote_at(own: Array, quotes: Array, order: np.int64) -> int:
 def gone(own: Array, quotes: Array, at: int) -> None:
     """Forget a resting order of the group."""
     if at >= 0:
-        own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= quotes[at, Q_COUNT]
+        own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
         quotes[at, Q_ID] = 0
         while own[H_TOP] > 0 and quotes[own[H_TOP] - 1, Q_ID] == 0:
             own[H_TOP] -= 1
@@ -75,9 +75,9 @@ def gone(own: Array, quotes: Array, at: int) -> None:
 
 @njit(cache=True)
 def counted(sizes: Array, lots: int) -> int:
-    """Return as how many of a party's usual orders one counts, and count its size.
+    """Return as how many of the maker's usual orders one counts, and count its size.
 
-    One, but where it is twice as large as all but one in fifty are, or more.
+    One, but where it has more binary digits than all but one in fifty have.
     """
     size, left = 0, lots >> 1
     while left > 0 and size < SIZES - 1:
@@ -109,8 +109,8 @@ def come(  # noqa: PLR0917
             place = at
     if quotes[place, Q_ID] != 0:
         gone(own, quotes, place)
-    count = counted(sizes[lane], lots)
-    own[H_LIVE + place_of(lane, side)] += count
+    count = counted(sizes, lots) if lane == 0 else 1
+    own[H_LIVE + place_of(lane, side)] += 1
     own[H_TOP] = max(own[H_TOP], place + 1)
     quote = quotes[place]
     quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
@@ -138,7 +138,7 @@ def less(own: Array, quotes: Array, order: np.int64, lots: int, now_ns: int) -> 
 
 @njit(cache=True)
 def noted(own: Array, past: Array, now_ns: int, lead_ns: int) -> None:
-    """Remember as how many the group's orders count on either side, for a slot of time."""
+    """Remember how many orders the group has on either side, for the slot of time that it is."""
     slot = now_ns * SLOTS // lead_ns
     made = own[H_PAST]
     if made == 0 or past[(made - 1) % PAST, 0] != slot:
@@ -170,7 +170,7 @@ def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
             and quote[Q_SIDE] == side
             and quote[Q_NS] >= since_ns
         ):
-            fresh += quote[Q_COUNT]
+            fresh += 1
     return fresh
 
 
@@ -209,56 +209,77 @@ def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
 
 
 @njit(cache=True)
+def amended(quotes: Array, sizes: Array, at: int, lots: int, now_ns: int) -> None:
+    """Take an amendment of a resting order of the group into account: one made large is new."""
+    if at < 0:
+        return
+    quote = quotes[at]
+    if quote[Q_LANE] == 0 and lots > quote[Q_LOTS]:
+        count = counted(sizes, lots)
+        if count > quote[Q_COUNT]:
+            quote[Q_COUNT], quote[Q_NS] = count, now_ns
+    quote[Q_LOTS] = lots
+
+
+@njit(cache=True)
 def _lone(  # noqa: PLR0917
     own: Array, quotes: Array, usual: Array, lane: int, side: int, since_ns: int
 ) -> int:  # fmt: skip
-    """Return as how many count the few orders on a side from which the rest was withdrawn.
+    """Return how many orders usually are on a side from which all but a few were withdrawn.
 
-    And how many are missing. 0 unless all that are there were entered lately, none was filled there
-    since the withdrawal, and they are no more than half of what there usually are; nor where there
-    are none on the other side (see `_alone`), or some were withdrawn there too: set anew.
+    0 unless all that are there were entered lately, none was filled there since the withdrawal, and
+    they are no more than half of what there usually are; nor where there are none on the other side
+    (see `_alone`), or some were withdrawn there in the same round: set anew.
     """
     here, there = place_of(lane, side), place_of(lane, -side)
-    if own[H_LIVE + here] == 0 or own[H_LIVE + there] == 0:
+    orders = own[H_LIVE + here]
+    if orders == 0 or own[H_LIVE + there] == 0:
         return 0
     if own[H_AWAY_NS + here] < max(since_ns, own[H_HIT_NS + here]):
         return 0
-    if own[H_AWAY_NS + there] > own[H_AWAY_NS + here] - ANEW_NS:
+    if abs(own[H_AWAY_NS + there] - own[H_AWAY_NS + here]) < ANEW_NS:
         return 0
-    count, orders = 0, 0
+    usually = _median(usual[here])
+    few = 2 * orders <= usually and _fresh(own, quotes, lane, side, since_ns) == orders
+    return int(min(usually, ADDED)) if few else 0
+
+
+@njit(cache=True)
+def _beyond(own: Array, quotes: Array, side: int, since_ns: int) -> int:
+    """Return as how many more than they are the maker's orders entered lately on a side count."""
+    more = 0
     for at in range(own[H_TOP]):
         quote = quotes[at]
-        if quote[Q_ID] != 0 and quote[Q_LANE] == lane and quote[Q_SIDE] == side:
-            if quote[Q_NS] < since_ns:
-                return 0
-            count, orders = count + quote[Q_COUNT], orders + 1
-    missing = _median(usual[here]) - orders
-    return int(min(count + missing, ADDED)) if missing >= orders else 0
+        if quote[Q_ID] != 0 and quote[Q_LANE] == 0 and quote[Q_SIDE] == side:
+            more += quote[Q_COUNT] - 1 if quote[Q_NS] >= since_ns else 0
+    return int(min(more, ADDED))
 
 
 @njit(cache=True)
 def added_to(  # noqa: PLR0917
     own: Array, quotes: Array, past: Array, usual: Array, side: int, now_ns: int, lead_ns: int
-) -> int:
+) -> tuple[int, int]:
     """Return how many orders the group added lately on a side, beyond those on the other.
 
-    Quotes that are moved, entered again after a fill or set anew add none. The maker and the others
+    And how many of them by number alone: the rest are by what is missing, or by size. Quotes that
+    are moved, entered again after a fill or set anew add none. The maker and the others
     of the group are looked at apart: what one takes away hides nothing that the other added.
     """
     slot = now_ns * SLOTS // lead_ns - SLOTS
     for back in range(1, min(own[H_PAST], PAST) + 1):
         then = past[(own[H_PAST] - back) % PAST]
         if then[0] < slot:
-            most, since_ns = 0, now_ns - lead_ns
+            most, lone, since_ns = 0, 0, now_ns - lead_ns
             for lane in range(2):
                 extra = _extra(own, quotes, usual, then, lane, side, since_ns)
                 if extra > most:
                     extra -= _extra(own, quotes, usual, then, lane, -side, since_ns)
                     most = max(most, extra)
                 most = max(most, _alone(own, quotes, lane, side, since_ns))
-                most = max(most, _lone(own, quotes, usual, lane, side, since_ns))
-            return most
-    return 0
+                lone = max(lone, _lone(own, quotes, usual, lane, side, since_ns))
+            every = max(most, lone) + _beyond(own, quotes, side, since_ns)
+            return min(every, ADDED), most
+    return 0, 0
 
 
 @njit(cache=True)

@@ -107,6 +107,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Moments at which its habit of adding was seen."""
     many: tuple[int, ...]
     """Of these, those at which it had added at least 1, 2, ... orders."""
+    set_apart: bool
+    """What was added was not by number alone: an order is large, or the rest was withdrawn."""
+    own_seen: int
+    """Moments at which the group took, this one too."""
+    own_many: tuple[int, ...]
+    """Of these, those at which it had so added at least 1, 2, ... orders."""
     reach: tuple[int, ...]
     """Pushes of the day and those that ran stops, others' and the group's, by class of reach."""
     beside: int
@@ -214,6 +220,7 @@ class Runs:
         "hunt_past": ByCode(),
         "hunt_usual": ByCode(),
         "hunt_sizes": ByCode(),
+        "hunt_own": ByCode(),
         "hunt_habit": ByCode(),
         "hunt_reach": ByCode(),
         "hunt_lost": Count(),
@@ -231,7 +238,8 @@ class Runs:
             "hunt_quotes": np.zeros((n, q.QUOTES, q.QUOTE_FIELDS), np.int64),
             "hunt_past": np.zeros((n, q.PAST, q.PAST_FIELDS), np.int64),
             "hunt_usual": np.zeros((n, 4, q.LIVE + 2), np.int64),
-            "hunt_sizes": np.zeros((n, 2, q.SIZES + 1), np.int64),
+            "hunt_sizes": np.zeros((n, q.SIZES + 1), np.int64),
+            "hunt_own": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_reach": np.zeros((n, REACH_FIELDS), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
@@ -255,7 +263,7 @@ class Runs:
             row, runs, legs = scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
                 s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_past"], s["hunt_usual"],
-                s["hunt_sizes"], s["hunt_habit"], s["hunt_reach"], s["hunt_lost"],
+                s["hunt_sizes"], s["hunt_habit"], s["hunt_own"], s["hunt_reach"], s["hunt_lost"],
                 self._out, self._out_legs,
             )  # fmt: skip
             if runs:
@@ -303,7 +311,10 @@ def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
             back=None if back == k.FAR else run[k.R_SIDE] * back,
             added=max(0, run[k.R_ADDED]),
             seen=run[k.R_SEEN],
-            many=tuple(run[k.R_MANY : k.R_REACH]),
+            many=tuple(run[k.R_MANY : k.R_OWN]),
+            set_apart=bool(run[k.R_SET]),
+            own_seen=run[k.R_OWN_SEEN],
+            own_many=tuple(run[k.R_OWN : k.R_REACH]),
             reach=tuple(run[k.R_REACH :]),
             beside=run[k.R_BESIDE],
             incomplete=bool(run[k.R_DOUBT]),

@@ -42,7 +42,7 @@ class InformationLeakParams(Params, frozen=True):
             "sizes of a parent episode over the median client order from which it is large, tested "
             "apart; from the second on where clients' accounts are screened",
             "ratio",
-            "each twice the last: eight usual orders are what moves a price, as in front_running, "
+            "each twice the last: eight usual orders move a price that somebody could trade on, "
             "but where clients are busy their ordinary orders, one after the other, come to that, "
             "and what somebody is told of drowns in them",
         ),

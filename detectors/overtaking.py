@@ -32,7 +32,9 @@ OCTAVES: Final = 11
 """Up to 2^25 ns, 34 ms: gateways that differ by more are not how a venue works, but a hold."""
 IN_ORDER, SOME_REVERSED, EITHER_WAY = range(3)
 """Of instructions so far apart: matched in the order of arrival, as far as was seen; some the other
-way round; either way, which is how the venue works."""
+way round, or too few were seen; either way, which is how the venue works."""
+UNKNOWN: Final = ((1 << OCTAVES) - 1) << OCTAVES
+"""What is made of an instrument's pairs before any was seen."""
 _MOST: Final = 1 << 16
 """Pairs of an octave at which its counts are halved, so that what a venue was long ago fades."""
 
@@ -122,7 +124,7 @@ def without_order(counts: Array, ratio: float, fewest: int) -> int:
 
 @njit(cache=True)
 def some_reversed(counts: Array, ratio: float, enough: int) -> int:
-    """Return the octaves in which more than that share were reversed: a bit each.
+    """Return the octaves in which more than that share were reversed, or few were seen: a bit each.
 
     Of pairs so far apart; where these are not enough, of nearer ones too.
     """
@@ -132,7 +134,7 @@ def some_reversed(counts: Array, ratio: float, enough: int) -> int:
         while pairs < enough and at > 0:
             at -= 1
             pairs, turned = pairs + counts[at, 0], turned + counts[at, 1]
-        found |= (1 << near) if turned > ratio * pairs else 0
+        found |= (1 << near) if pairs < enough or turned > ratio * pairs else 0
     return found
 
 
@@ -174,7 +176,7 @@ class Overtaking:
         "overtaking_made": ByCode(),
         "overtaking_recent": ByCode(),
         "overtaking_pairs": ByCode(),
-        "overtaking": ByCode(),
+        "overtaking": ByCode(UNKNOWN),
     }
 
     def __init__(self, instruments: int, ratio: float, fewest: int, enough: int) -> None:
@@ -185,7 +187,7 @@ class Overtaking:
                 "overtaking_made": np.zeros(instruments, np.int64),
                 "overtaking_recent": np.zeros((instruments, RECENT, 2), np.int64),
                 "overtaking_pairs": np.zeros((instruments, OCTAVES, 2), np.int64),
-                "overtaking": np.zeros(instruments, np.int64),
+                "overtaking": np.full(instruments, UNKNOWN, np.int64),
             },
         )
         self._before = np.zeros(instruments, np.int64)

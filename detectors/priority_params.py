@@ -48,10 +48,10 @@ class ClientPriorityParams(Params, frozen=True):
     order_pairs: Annotated[
         int,
         Parameter(
-            "such pairs from which they alone say that a gap up to 2 δ is kept; fewer are counted "
-            "together with nearer ones",
+            "such pairs, with nearer ones where they are fewer, without which a gap up to 2 δ is "
+            "not known to be kept in order",
             "count",
-            "clocks that are off would have reversed several of twenty",
+            "clocks that are off would have reversed several of twenty; of fewer, nobody knows",
         ),
     ] = 20
     unordered_level: Annotated[

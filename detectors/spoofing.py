@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
@@ -10,7 +11,7 @@ from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
 from detectors.layers_state import PARTS
 from detectors.spoofing_cycle import Cycle
-from detectors.spoofing_large import AsLarge, LargeCycles, measure_of
+from detectors.spoofing_large import AsLarge, LargeCycles, measure_of, nats_of
 from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import (
     OWN_CALM,
@@ -150,11 +151,11 @@ class Spoofing(Detector):
         sums.setdefault("prompt", 0)
         if self._is_prompt(cycle):
             sums["prompt"] += 1
-            sums["most_size"] = max(sums.get("most_size", 0), cycle.size)
+            sums["most_size"] = max(sums.get("most_size", 0), self._telling_size(cycle))
             sums.setdefault("first_fall_ns", cycle.fall_ns)
             sums["last_fall_ns"] = cycle.fall_ns
         self._judge(sums, cycle)
-        as_large = self._large.telling(tests, cycle.size)
+        as_large = self._large.telling(tests, self._telling_size(cycle))
         if as_large is not None:
             _note(sums, as_large)
         self._note_sign(cycle, tests, told=self._is_case(sums))
@@ -169,6 +170,13 @@ class Spoofing(Detector):
             ):
                 earlier.sums |= {name: sums[name] for name in _OF_THE_DAY if name in sums}
                 yield self._finding(earlier, episode.last_ns, (), closed=True)
+
+    def _telling_size(self, cycle: Cycle) -> int:
+        """Return the class of size as of which a cycle is told with others as large; 0 = none.
+
+        One that went no sooner after its fills than size that goes any time is of no pattern.
+        """
+        return cycle.size if nats_of(cycle) >= -math.log(self._params.sooner_p) else 0
 
     def _is_prompt(self, cycle: Cycle) -> bool:
         """Return whether size went soon after the fill, and had not stood long."""

@@ -211,6 +211,15 @@ class SpoofingParams(Params, frozen=True):
             "whatever its number; and where all makers' goes at once, so may the group's",
         ),
     ] = 0.05
+    sooner_p: Annotated[
+        float,
+        Parameter(
+            "chance, were a cycle's size to go any time, of its going so soon after its fills, up "
+            "to which it is told with the day's others as large",
+            "ratio",
+            "one half: of a pattern that others show, one that went no sooner than not is no part",
+        ),
+    ] = 0.5
     large_level: Annotated[
         float,
         Parameter(

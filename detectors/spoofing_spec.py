@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="spoofing",
-    version=13,
+    version=14,
     title="Spoofing and layering",
     scope="instrument",
     evidence_class="indicator",
@@ -44,7 +44,8 @@ SPEC: Final = Spec(
         "as usual again and more (or twice that, or four times): `least_large` of a day, more "
         "than external makers' as large by the time that either was watched, and sooner after "
         "fills than within the time that they stood (each p at most `each_p`, both together "
-        "`large_level`), unless as large size of its own goes as often without a fill. "
+        "`large_level`), unless as large size of its own goes as often without a fill; of them "
+        "those that went sooner than not (`sooner_p`). "
         "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
         "cancels are no withdrawal. Only the continuous phase. "
         "The order of fill and withdrawal is that of seq: no gateway clock decides, so δ does "

@@ -64,9 +64,11 @@ class StopHunting(Detector):
             "without a hunt: that the group had so many orders added, within prepared_s, on the "
             "side that the stops were to meet, beyond its habit and what it added on the other, "
             "or has them there alone, having withdrawn all others, or left few there, having "
-            "withdrawn the rest of that side alone; an order twice as large as all but one in "
-            "fifty of its owner's, or more, counts as so many (against the moments at which "
-            "anybody's order came); that it takes as much of what triggers, when it takes any; "
+            "withdrawn the rest of that side alone; an order of the maker's that has more binary "
+            "digits than all but one in fifty of its own counts as as many as it is such ones "
+            "(against the moments at which anybody's order came, and, of an order that is large or "
+            "left alone, at which the group took); that it takes as much of what triggers, when it "
+            "takes any; "
             "with none added and no turn, that it takes any, and by an order just entered (who "
             "has an order there catches: one fact, counted once); that, after a push of its own "
             "beyond the touch, it turns on it: takes half of what it caught or more by orders "
@@ -117,6 +119,7 @@ class StopHunting(Detector):
             "group's fills against stops that an external maker's hedge ran",
             "quotes withdrawn, and entered again on both sides, or on one where the other was hit",
             "quotes of one side taken away by a rule of the venue",
+            "a desk that thins out one side whenever it hedges",
             "what rests of stops and is taken later, or by others, or beside more that was met",
             "a client's run that meets an order which the group happened to enter just before",
             "auction or halt",
@@ -126,6 +129,8 @@ class StopHunting(Detector):
             "hunts in the first quarter of an hour of a feed: what is seldom added is not known",
             "a single hunt that only turns on what it triggered, where others ran few clusters",
             "orders that wait in place of quotes that were away",
+            "quotes that the kill switch or another rule of the venue took away before a hunt",
+            "a large order that waits where the maker entered many as large, and withdrew them",
             "a push that lasts longer than push_s, or pauses longer than pause_s",
             "catching by a nominee's orders, the group only pushing",
             "liquidations: the feed has no mark for them",

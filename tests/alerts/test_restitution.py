@@ -103,8 +103,17 @@ def test_an_inversion_is_owed_the_worse_price_of_what_the_group_took(rows):
 
 def test_an_instruction_that_came_first_by_less_than_the_clocks_can_tell_is_owed_nothing(rows):
     desk = Desk()
-    orders = inverted(desk, held_ns=200_000)
+    orders = inverted(desk, held_ns=150_000)
     assert rows(desk, alert(desk, orders=orders)).rows == ()
+
+
+def test_one_that_came_first_by_more_is_owed_where_somebody_is_asked_to_look(rows):
+    desk = Desk()
+    orders = inverted(desk, held_ns=200_000)
+    close = msgspec.structs.replace(alert(desk, orders=orders), evidence="supported")
+    asked, low = (msgspec.structs.replace(close, severity=s) for s in ("medium", "low"))
+    assert {row.standing for row in rows(desk, asked).rows} == {"supported"}
+    assert rows(desk, low).rows == ()
 
 
 def test_two_clients_overtaken_by_one_instruction_share_its_lots(rows):

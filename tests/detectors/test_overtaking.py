@@ -16,6 +16,7 @@ from detectors.overtaking import (
     OCTAVES,
     RECENT,
     SOME_REVERSED,
+    UNKNOWN,
     Overtaking,
     octave,
     order_of,
@@ -29,7 +30,7 @@ MS = 1_000_000
 def plain(rows, ratio, fewest, enough):
     """The same count in plain Python: octaves without order, and with some reversed, by row."""
     made, pairs, turned, told = [], [0] * OCTAVES, [0] * OCTAVES, []
-    bits = 0
+    bits = UNKNOWN
     for row in rows:
         if row["role"] in (Role.CLIENT, Role.EXTERNAL_MM):
             for other in reversed(made[-RECENT:]):
@@ -44,8 +45,8 @@ def plain(rows, ratio, fewest, enough):
             bits = sum(1 << n for n in {*own, *few})
             for n in range(OCTAVES):
                 down = next((m for m in range(n, 0, -1) if sum(pairs[m : n + 1]) >= enough), 0)
-                some = sum(turned[down : n + 1]) > ratio * sum(pairs[down : n + 1])
-                bits |= some << (OCTAVES + n)
+                near, odd = sum(pairs[down : n + 1]), sum(turned[down : n + 1])
+                bits |= (near < enough or odd > ratio * near) << (OCTAVES + n)
             made.append(row)
         told.append(bits)
     return told
@@ -79,9 +80,10 @@ def test_pairs_are_counted_as_in_plain_python_whatever_the_batches(seed, size):
         told += overtaking.scan(batch).tolist()
         first, last = rows[start], rows[min(start + size, len(rows)) - 1]
         assert overtaking.at(batch, 0, last["seq"]) == told[-1]
-        assert overtaking.at(batch, 0, first["seq"] - 1) == (told[start - 1] if start else 0)
+        assert overtaking.at(batch, 0, first["seq"] - 1) == (told[start - 1] if start else UNKNOWN)
     assert told == plain(rows, 0.1, 3, 20)
-    assert any(told)
+    assert len({bits & ((1 << OCTAVES) - 1) for bits in told}) > 1
+    assert len({bits >> OCTAVES for bits in told}) > 1
 
 
 def test_octaves_are_as_logarithms_say():
@@ -110,22 +112,43 @@ def test_what_farther_pairs_say_holds_for_nearer_ones_of_which_few_were_seen_and
     assert without_order(counts, 0.01, 5) == 0
 
 
-def test_a_few_reversed_are_no_way_of_working_and_leave_doubt():
-    counts = np.zeros((OCTAVES, 2), np.int64)
-    counts[3] = 100, 4
+def some(counts, gap_ns):
+    """What is made of a gap once so many pairs were seen, of those reversed, and one more."""
     instruments = example_instruments()
     overtaking = Overtaking(len(instruments), 0.01, 5, 20)
     state = overtaking.snapshot()
     state["overtaking_pairs"][0] = counts
     overtaking.restore(state)
     pair = [
-        {"seq": n + 1, "engine_ns": 10**9, "received_ns": 10**9 - 40_000 * n, "account": n}
+        {"seq": n + 1, "engine_ns": 10**9, "received_ns": 10**9 - 30 * MS * (1 - n), "account": n}
         for n in range(2)
     ]
     rows = [_new({**row, "role": Role.CLIENT, "in_complex": 0}) for row in pair]
-    told = int(overtaking.scan(batch_of(rows, instruments))[-1])
-    # Four in a hundred by 0.15 ms: some; by 0.3 ms too few were seen, and those are the nearest.
-    assert [order_of(told, gap) for gap in (150_000, 300_000)] == [SOME_REVERSED, SOME_REVERSED]
-    # By 0.04 ms the one pair just seen; nothing nearer.
-    assert [order_of(told, gap) for gap in (40_000, 20_000)] == [SOME_REVERSED, IN_ORDER]
-    assert order_of(1 << 3, 150_000) == EITHER_WAY
+    return order_of(int(overtaking.scan(batch_of(rows, instruments))[-1]), gap_ns)
+
+
+@pytest.mark.parametrize(
+    ("near", "nearer", "order"),
+    [
+        ((100, 4), (0, 0), SOME_REVERSED),
+        ((100, 1), (0, 0), IN_ORDER),
+        ((20, 0), (50, 20), IN_ORDER),
+        ((19, 0), (0, 0), SOME_REVERSED),
+        ((19, 0), (1, 0), IN_ORDER),
+        ((19, 0), (1, 1), SOME_REVERSED),
+        ((0, 0), (0, 0), SOME_REVERSED),
+        ((100, 5), (0, 0), EITHER_WAY),
+    ],
+    ids=[
+        "some", "one in a hundred", "nearer ones alone", "too few", "with nearer ones",
+        "with nearer ones, of which one", "none seen", "how the venue works",
+    ],
+)  # fmt: skip
+def test_order_is_kept_where_enough_were_seen_and_hardly_any_reversed(near, nearer, order):
+    counts = np.zeros((OCTAVES, 2), np.int64)
+    counts[3], counts[2] = near, nearer
+    assert some(counts, 150_000) == order
+
+
+def test_where_nothing_was_seen_order_is_not_known():
+    assert order_of(UNKNOWN, 150_000) == SOME_REVERSED

@@ -1052,6 +1052,19 @@ def test_lone_cycles_as_large_as_nobody_else_s_are_told_with_those_before():
     assert scene.cases(large_level=0.0) == []
 
 
+def test_a_cycle_that_went_no_sooner_than_not_is_no_part_of_the_pattern():
+    scene = Scene(minutes=3)
+    late = (2, 6)
+    for n in range(7):
+        scene.cycle(delay_s=6.0 if n in late else 0.05)
+        scene.wait(1_200)
+    told, with_all = (
+        {hit.first_seq for hit in scene.cases(**options)} for options in ({}, {"sooner_p": 1.0})
+    )
+    assert (len(told), len(with_all)) == (5, 7)
+    assert told < with_all
+
+
 def test_size_that_goes_at_any_time_is_no_pattern():
     """As large, as often, but half of the time that it stood after the fill: by chance."""
     scene = Scene(minutes=3)
