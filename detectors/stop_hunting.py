@@ -172,7 +172,7 @@ class StopHunting(Detector):
             "order_id",
             "engine_ns",
         ),
-        wants=("owner", "linked_to", "leaves"),
+        wants=("owner", "linked_to", "leaves", "reason"),
     )
     Params: ClassVar[type[Params]] = StopHuntingParams
     layout: ClassVar[Layout] = {**Runs.layout, **HuntRates.layout}
