@@ -392,7 +392,7 @@ def scan(  # noqa: PLR0917
                     come(own, quotes[x], sizes[x], lane, order, side[i], lots, seq[i], clock[i])
             elif k == _REPLACE:
                 if leaves[i] != _NULL:
-                    amended(quotes[x], sizes[x], at, leaves[i], clock[i])
+                    amended(own, quotes[x], sizes[x], at, leaves[i], clock[i])
             elif k in (_CANCEL, _EXPIRE):
                 if k == _EXPIRE or _MMP <= reason[i] < _OTHER:
                     gone(own, quotes[x], at)  # by a rule of the venue, and no choice

@@ -37,8 +37,18 @@ MEMORY: Final = 16_384
 
 # Head of an instrument: how many slots were made; how many orders there are, in the order of
 # `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
-# in that order too. The kernel's own fields follow.
-H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS, HEAD_OWN = 0, 1, 5, 6, 10, 14
+# in that order too; the largest size of the maker's orders, in doublings of a lot; how many of its
+# live ones count as more than one. The kernel's own fields follow.
+H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS, H_LARGEST, H_LARGE, HEAD_OWN = (
+    0,
+    1,
+    5,
+    6,
+    10,
+    14,
+    15,
+    16,
+)
 
 # A resting order of the group: Q_ID 0 = a free place; Q_COUNT: as how many orders it counts.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE, Q_COUNT = range(7)
@@ -68,13 +78,14 @@ def gone(own: Array, quotes: Array, at: int) -> None:
     """Forget a resting order of the group."""
     if at >= 0:
         own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
+        own[H_LARGE] -= 1 if quotes[at, Q_COUNT] > 1 else 0
         quotes[at, Q_ID] = 0
         while own[H_TOP] > 0 and quotes[own[H_TOP] - 1, Q_ID] == 0:
             own[H_TOP] -= 1
 
 
 @njit(cache=True)
-def counted(sizes: Array, lots: int) -> int:
+def counted(own: Array, sizes: Array, lots: int) -> int:
     """Return as how many of the maker's usual orders one counts, and count its size.
 
     One, but where it has more binary digits than all but one in fifty have.
@@ -83,7 +94,8 @@ def counted(sizes: Array, lots: int) -> int:
     while left > 0 and size < SIZES - 1:
         left >>= 1
         size += 1
-    usual, larger = SIZES - 1, 0
+    own[H_LARGEST] = max(own[H_LARGEST], size)
+    usual, larger = own[H_LARGEST], 0
     while usual > 0 and (larger + sizes[usual]) * USUAL <= sizes[-1]:
         larger += sizes[usual]
         usual -= 1
@@ -109,7 +121,8 @@ def come(  # noqa: PLR0917
             place = at
     if quotes[place, Q_ID] != 0:
         gone(own, quotes, place)
-    count = counted(sizes, lots) if lane == 0 else 1
+    count = counted(own, sizes, lots) if lane == 0 else 1
+    own[H_LARGE] += 1 if count > 1 else 0
     own[H_LIVE + place_of(lane, side)] += 1
     own[H_TOP] = max(own[H_TOP], place + 1)
     quote = quotes[place]
@@ -209,14 +222,17 @@ def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
 
 
 @njit(cache=True)
-def amended(quotes: Array, sizes: Array, at: int, lots: int, now_ns: int) -> None:
+def amended(  # noqa: PLR0917
+    own: Array, quotes: Array, sizes: Array, at: int, lots: int, now_ns: int
+) -> None:  # fmt: skip
     """Take an amendment of a resting order of the group into account: one made large is new."""
     if at < 0:
         return
     quote = quotes[at]
     if quote[Q_LANE] == 0 and lots > quote[Q_LOTS]:
-        count = counted(sizes, lots)
+        count = counted(own, sizes, lots)
         if count > quote[Q_COUNT]:
+            own[H_LARGE] += 1 if quote[Q_COUNT] == 1 else 0
             quote[Q_COUNT], quote[Q_NS] = count, now_ns
     quote[Q_LOTS] = lots
 
@@ -248,7 +264,7 @@ def _lone(  # noqa: PLR0917
 def _beyond(own: Array, quotes: Array, side: int, since_ns: int) -> int:
     """Return as how many more than they are the maker's orders entered lately on a side count."""
     more = 0
-    for at in range(own[H_TOP]):
+    for at in range(own[H_TOP] if own[H_LARGE] > 0 else 0):
         quote = quotes[at]
         if quote[Q_ID] != 0 and quote[Q_LANE] == 0 and quote[Q_SIDE] == side:
             more += quote[Q_COUNT] - 1 if quote[Q_NS] >= since_ns else 0

@@ -16,7 +16,7 @@ from detectors import hunt_rates, hunt_together
 from detectors.book import Books
 from detectors.examples import example_instruments
 from detectors.hunt_chance import as_rare, chance_of
-from detectors.hunt_quotes import ADDED, SIZES, USUAL, counted
+from detectors.hunt_quotes import ADDED, HEAD_OWN, SIZES, USUAL, counted
 from detectors.hunt_rates import GROUP, MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
 from detectors.hunt_together import Family, Strange
@@ -401,10 +401,10 @@ def test_one_order_on_the_other_side_hides_none_of_those_added(other):
 @settings(max_examples=200)
 @given(st.lists(st.integers(1, 10**6), max_size=3 * USUAL), st.integers(1, 10**9))
 def test_no_order_counts_as_less_than_one_and_only_unusual_ones_as_more(sizes, lots):
-    seen = np.zeros(SIZES + 1, np.int64)
+    head, seen = np.zeros(HEAD_OWN, np.int64), np.zeros(SIZES + 1, np.int64)
     for each in sizes:
-        counted(seen, each)
-    count = counted(seen, lots)
+        counted(head, seen, each)
+    count = counted(head, seen, lots)
     assert 1 <= count <= ADDED
     assert seen[-1] == seen[:-1].sum() == len(sizes) + 1
     larger = sum(each.bit_length() >= lots.bit_length() for each in sizes)
