@@ -375,6 +375,33 @@ def test_a_side_thinned_out_whenever_the_group_takes_is_no_sign():
     assert hit.features["chance_added"].value > 0.05
 
 
+@pytest.mark.parametrize("largest", [20, 200])
+def test_a_ladder_set_anew_is_no_case_though_its_last_order_is_large(largest):
+    """The maker's asks are all there again before it hedges through the stops."""
+    scene, sizes = Scene(), (20, 20, largest)
+    scene.book()
+    scene.passes(MOMENTS, taker="MM")
+    asks = [scene.new("MM", False, lots, 60 + n) for n, lots in enumerate(sizes)]
+    bids = [scene.new("MM", True, lots, -9 - n) for n, lots in enumerate(sizes)]
+    for n in range(2 * USUAL):
+        scene.wait(1_000)
+        for buys, quotes, ticks in ((False, asks, 60), (True, bids, -10)):
+            for rung in range(2):  # the large ones stay
+                scene.venue.cancel("X-USD", quotes[rung])
+                quotes[rung] = scene.new("MM", buys, 20, ticks + (-rung if buys else rung) + n % 2)
+    scene.wait(6_000)
+    scene.stop("C1", 7)
+    scene.stop("C2", 8)
+    for ask in asks:
+        scene.venue.cancel("X-USD", ask)
+    for n, lots in enumerate(sizes):
+        scene.new("MM", False, lots, 12 + n, tif="POST_ONLY")
+    scene.wait(50)
+    scene.new("MM", True, 150, 10, tif="IOC")
+    scene.back()
+    assert {hit.evidence for hit in scene.found()} == {"weak"}
+
+
 @pytest.mark.parametrize("other", [None, 20, 160])
 def test_one_order_on_the_other_side_hides_none_of_those_added(other):
     scene = Scene()
