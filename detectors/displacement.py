@@ -18,6 +18,16 @@ a gap up to twice the uncertainty at which some of others' are matched reversed,
 `CLOSE`: such a gap where the venue is seen to keep the order of arrival."""
 
 
+def by_arrival(gap_ns: int, delta_ns: int, order: int) -> int:
+    """Return what an inversion stands on by how far apart both came, and the venue's order so far.
+
+    `order`: see `overtaking.order_of`.
+    """
+    if gap_ns <= 2 * delta_ns:
+        return CLOSE if order == IN_ORDER else TIMING
+    return UNORDERED if order == EITHER_WAY else PROVED
+
+
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """What one client order should have had and did not get while the incoming order lived."""
 
@@ -107,16 +117,14 @@ def _displacement(rows: Sequence[Inversion], delta_ns: int, level: float) -> Dis
     one = rows[0]
     gap_ns = one.group_received_ns - one.client_received_ns
     unfilled = [row for row in rows if row.client_price == NULL]
-    condition = PROVED
+    condition = by_arrival(gap_ns, delta_ns, one.order)
     if one.client_role == Role.UNKNOWN:
         condition = CLIENT_UNKNOWN
     elif one.group_role == Role.UNKNOWN:
         condition = AFFILIATE_UNKNOWN
     elif one.late:
         condition = TIMING
-    elif gap_ns <= 2 * delta_ns:
-        condition = CLOSE if one.order == IN_ORDER else TIMING
-    elif one.order == EITHER_WAY:
+    elif condition == UNORDERED:
         counts = (one.exposed, one.exposed_all, one.hits, one.others_hits)
         condition = OFTEN if is_often(*counts, level) else UNORDERED
     return Displacement(

@@ -37,7 +37,7 @@ def legs_of(run: Run) -> list[int]:
     return sorted(seqs - {0})
 
 
-def beside(run: Run) -> list[int]:
+def others_met(run: Run) -> list[int]:
     """Return the seqs of the stops that ran and that others met: kept as evidence, not named."""
     seqs = {s for stop in run.stops if not stop.caught for s in (stop.trigger_seq, stop.entry_seq)}
     return sorted(seqs - {0, *legs_of(run)})
@@ -115,7 +115,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
         window_end_ns=last_ns,
         detected_ns=detected_ns,
         evidence_refs=tuple(Ref(code, seq) for seq in legs_of(run)),
-        context_refs=tuple(Ref(code, seq) for seq in beside(run)),
+        context_refs=tuple(Ref(code, seq) for seq in others_met(run)),
         features={
             "stops": Feature(len(run.stops), "count", params.min_stops),
             "cluster": Feature(run.cluster(lead_ns), "count", params.min_stops),

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.forced import is_forced
 from detectors.hunt_push import initiated, leg_of, run_of
 from detectors.hunt_quotes import (
     H_LIVE,
@@ -108,7 +109,7 @@ from detectors.hunt_state import (
 )
 from detectors.ring_buffer import place_of_seq
 from ingest.compiled import njit
-from ingest.events import NULL, Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
+from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "account", "role", "in_complex", "side", "price",
@@ -124,7 +125,6 @@ _CONTINUOUS: Final = int(Phase.CONTINUOUS)
 _NEW, _REPLACE = int(Kind.NEW), int(Kind.REPLACE)
 _CANCEL, _EXPIRE, _REJECT = int(Kind.CANCEL), int(Kind.EXPIRE), int(Kind.REJECT)
 _BOOK: Final = int(Kind.BOOK)
-_MMP, _OTHER = int(Reason.MMP), int(Reason.OTHER)
 _LIMIT, _NO_TYPE = int(OrderType.LIMIT), int(OrderType.NONE)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _MAKER: Final = int(Role.AFFILIATED_MM)
@@ -274,10 +274,9 @@ def scan(  # noqa: PLR0917
                 if flying == own[H_COME_SEQ]:
                     newest[F_ADDED], newest[F_SET] = own[H_COME_ADDED], own[H_COME_SET]
                 else:
-                    added, plain = added_to(
+                    newest[F_ADDED], newest[F_SET] = added_to(
                         own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
                     )
-                    newest[F_ADDED], newest[F_SET] = added, 1 if added > plain else 0
                     due = H_SEEN_BUY if buying else H_SEEN_SELL
                     if clock[i] >= own[due] and newest[F_COMPLEX] == 0:
                         own[due] = clock[i] + SAMPLE_NS
@@ -380,10 +379,9 @@ def scan(  # noqa: PLR0917
                 meets = price[i] == _NULL or side[i] * (price[i] - touch) >= 0
                 if touch != _NULL and meets:
                     own[H_COME_SEQ] = seq[i]
-                    added, plain = added_to(
+                    own[H_COME_ADDED], own[H_COME_SET] = added_to(
                         own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
                     )
-                    own[H_COME_ADDED], own[H_COME_SET] = added, 1 if added > plain else 0
             if k in (_NEW, _BOOK):
                 if k == _NEW:
                     away(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])), clock[i])
@@ -394,7 +392,7 @@ def scan(  # noqa: PLR0917
                 if leaves[i] != _NULL:
                     amended(own, quotes[x], sizes[x], at, leaves[i], clock[i])
             elif k in (_CANCEL, _EXPIRE):
-                if k == _EXPIRE or _MMP <= reason[i] < _OTHER:
+                if k == _EXPIRE or is_forced(reason[i]):
                     gone(own, quotes[x], at)  # by a rule of the venue, and no choice
                 else:
                     away(own, quotes[x], at, clock[i])

@@ -39,16 +39,8 @@ MEMORY: Final = 16_384
 # `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
 # in that order too; the largest size of the maker's orders, in doublings of a lot; how many of its
 # live ones count as more than one. The kernel's own fields follow.
-H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS, H_LARGEST, H_LARGE, HEAD_OWN = (
-    0,
-    1,
-    5,
-    6,
-    10,
-    14,
-    15,
-    16,
-)
+H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS = 0, 1, 5, 6, 10
+H_LARGEST, H_LARGE, HEAD_OWN = range(14, 17)
 
 # A resting order of the group: Q_ID 0 = a free place; Q_COUNT: as how many orders it counts.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE, Q_COUNT = range(7)
@@ -277,7 +269,7 @@ def added_to(  # noqa: PLR0917
 ) -> tuple[int, int]:
     """Return how many orders the group added lately on a side, beyond those on the other.
 
-    And how many of them by number alone: the rest are by what is missing, or by size. Quotes that
+    And 1 where that is not by their number alone, but by what is missing or by size. Quotes that
     are moved, entered again after a fill or set anew add none. The maker and the others
     of the group are looked at apart: what one takes away hides nothing that the other added.
     """
@@ -293,8 +285,8 @@ def added_to(  # noqa: PLR0917
                     most = max(most, extra)
                 most = max(most, _alone(own, quotes, lane, side, since_ns))
                 lone = max(lone, _lone(own, quotes, usual, lane, side, since_ns))
-            every = max(most, lone) + _beyond(own, quotes, side, since_ns)
-            return min(every, ADDED), most
+            added = min(max(most, lone) + _beyond(own, quotes, side, since_ns), ADDED)
+            return added, 1 if added > most else 0
     return 0, 0
 
 

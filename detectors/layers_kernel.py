@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from detectors.forced import is_forced
 from detectors.layers_orders import count, find, leave, order_key, party_of, shift
 from detectors.layers_state import (
     ABSENT,
@@ -75,7 +76,7 @@ from detectors.layers_state import (
 )  # fmt: skip
 from detectors.layers_surge import look, settle, turn
 from ingest.compiled import njit
-from ingest.events import Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
+from ingest.events import Array, Kind, OrderType, Phase, Role, TimeInForce
 
 COLUMNS: Final = (
     "kind", "instrument", "seq", "clock_ns", "order_hi", "order_lo", "replaces_hi", "replaces_lo",
@@ -90,7 +91,6 @@ _NEW, _REPLACE, _CANCEL = int(Kind.NEW), int(Kind.REPLACE), int(Kind.CANCEL)
 _REJECT, _EXPIRE, _TRIGGER = int(Kind.REJECT), int(Kind.EXPIRE), int(Kind.TRIGGER)
 _BOOK, _STATUS, _TRADE = int(Kind.BOOK), int(Kind.STATUS), int(Kind.TRADE)
 _CONTINUOUS: Final = int(Phase.CONTINUOUS)
-_MMP, _OTHER = int(Reason.MMP), int(Reason.OTHER)
 _LIMIT, _STOP_LIMIT = int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _EXTERNAL: Final = int(Role.EXTERNAL_MM)
@@ -256,7 +256,7 @@ def scan(  # noqa: PLR0917
         orders, parties, sides = all_orders[x], all_parties[x], all_sides[x]
         group = 1 if in_complex[i] != 0 else 0
         party = -1
-        how = FORCED if _MMP <= reason[i] < _OTHER else CHOSEN
+        how = FORCED if is_forced(reason[i]) else CHOSEN
         touched = False
         if replaces_hi[i] != 0 or replaces_lo[i] != 0:
             at = find(orders, order_key(replaces_hi[i], replaces_lo[i]))

@@ -16,8 +16,9 @@ from detectors.displacement import (
     TIMING,
     UNORDERED,
     Displacement,
+    by_arrival,
 )
-from detectors.overtaking import EITHER_WAY, IN_ORDER, Overtaking, order_of
+from detectors.overtaking import Overtaking, order_of
 from ingest.axes import ByCode, Count, Rows
 from ingest.events import (
     NULL,
@@ -143,11 +144,7 @@ class PassedOver:
             condition = TIMING
         elif not placed:
             octaves = overtaking.at(batch, cell["instrument"], cell["done_seq"])
-            order = order_of(octaves, gap_ns)
-            if gap_ns <= 2 * self._delta_ns:
-                condition = CLOSE if order == IN_ORDER else TIMING
-            elif order == EITHER_WAY:
-                condition = UNORDERED
+            condition = by_arrival(gap_ns, self._delta_ns, order_of(octaves, gap_ns))
         every = by_class or not placed
         return Claim(
             cell=cell,

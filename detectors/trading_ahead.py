@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from detectors.ahead_case import NO_LOSS, PATTERN, STRONG, Case, case_of
 from detectors.ahead_episode import count, finding, mark_told
@@ -17,9 +17,7 @@ from ingest.events import Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
-from ingest.times import SECOND
-
-DAY_S: Final = 86_400
+from ingest.times import DAY, SECOND
 
 
 class TradingAhead(Detector):
@@ -159,7 +157,7 @@ class TradingAhead(Detector):
             params.clear_ratio,
             params.stall_expected,
         )
-        self._untold = Untold(DAY_S * SECOND)
+        self._untold = Untold(DAY)
         self._harm = Harm(params.harm_horizon_s * SECOND, params.max_watches)
 
     @property

@@ -72,6 +72,17 @@ class Scene:
         side = self.side(True)
         return self.venue.new("X-USD", account, side, lots, kind="stop", stop_price=at)
 
+    def stops(self):
+        """Two clients' stops, between the touch and where the maker waits."""
+        self.stop("C1", 7)
+        self.stop("C2", 8)
+
+    def push(self):
+        """Let the maker take through the stops soon after, and the price come back."""
+        self.wait(50)
+        self.new("MM", True, 150, 10, tif="IOC")
+        self.back()
+
     def wait(self, ms):
         self.venue.now_ns += int(ms * MS)
 
@@ -232,8 +243,7 @@ def test_orders_added_behind_the_quotes_that_catch_are_as_good():
         scene.wait(1_000)
         scene.venue.replace("X-USD", quote, price=scene.price(11 + move % 2))
     scene.passes(MOMENTS)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     for ticks in (13, 14):
         scene.new("MM", False, 15, ticks, tif="POST_ONLY")
     scene.wait(50)
@@ -256,8 +266,7 @@ def withdrawn(*, again=False, hit=False):
     quotes = scene.habit(orders=2)
     bids = [scene.new("MM", True, 20, ticks) for ticks in (-9, -60)]
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     if hit:
         scene.new("C5", False, 20, -9, tif="IOC")
     for quote in quotes + bids[hit:]:
@@ -265,9 +274,7 @@ def withdrawn(*, again=False, hit=False):
     scene.new("MM", False, 20, 12, tif="POST_ONLY")
     if again:
         scene.new("MM", True, 20, -9)
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     return scene
 
 
@@ -296,8 +303,7 @@ def thinned(*, rest="user", both=False, after=None, sized=20, amend=False):
         for bid in bids:
             scene.venue.replace("X-USD", bid, quantity=20 + n % 2)
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     lone = scene.new("MM", False, 20 if amend else sized, 12, tif="POST_ONLY")
     if amend:
         scene.venue.replace("X-USD", lone, quantity=sized)
@@ -310,9 +316,7 @@ def thinned(*, rest="user", both=False, after=None, sized=20, amend=False):
     if after == "cancels a bid":
         scene.wait(500)
         scene.venue.cancel("X-USD", bids[0])
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     return scene
 
 
@@ -357,8 +361,7 @@ def test_a_side_thinned_out_whenever_the_group_takes_is_no_sign():
             for n, ask in enumerate(asks):
                 scene.venue.replace("X-USD", ask, price=scene.price(70 + n + round_ % 2))
         if round_ == 11:
-            scene.stop("C1", 7)
-            scene.stop("C2", 8)
+            scene.stops()
         scene.wait(6_000)
         lone = scene.new("MM", False, 20, 12, tif="POST_ONLY")
         for ask in asks:
@@ -390,15 +393,12 @@ def test_a_ladder_set_anew_is_no_case_though_its_last_order_is_large(largest):
                 scene.venue.cancel("X-USD", quotes[rung])
                 quotes[rung] = scene.new("MM", buys, 20, ticks + (-rung if buys else rung) + n % 2)
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     for ask in asks:
         scene.venue.cancel("X-USD", ask)
     for n, lots in enumerate(sizes):
         scene.new("MM", False, lots, 12 + n, tif="POST_ONLY")
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     assert {hit.evidence for hit in scene.found()} == {"weak"}
 
 
@@ -411,15 +411,12 @@ def test_one_order_on_the_other_side_hides_none_of_those_added(other):
     for n in range(USUAL):  # the maker's sizes are known
         scene.venue.cancel("X-USD", scene.new("MM", True, 20, -20 - n % 2))
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     if other:
         scene.new("MM", True, other, -500)
     for ticks in (12, 13, 14):
         scene.new("MM", False, 20, ticks, tif="POST_ONLY")
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     (hit,) = scene.found()
     assert (hit.evidence, hit.all_legs) == ("supported", True)
     assert hit.features["orders_added"].value == (2 if other else 3)
@@ -540,13 +537,10 @@ def test_what_another_of_the_group_takes_away_hides_nothing_that_was_added(accou
     scene.book()
     other = scene.new(account, False, 5, 80)
     scene.habit()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.venue.cancel("X-USD", other)
     scene.new("MM", False, 15, 12, tif="POST_ONLY")
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     (hit,) = scene.found()
     assert hit.all_legs
 
@@ -557,14 +551,11 @@ def test_orders_added_on_both_sides_are_no_preparation():
     scene.habit()
     scene.new("MM", True, 20, -60)
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 15, 12, tif="POST_ONLY")
     for ticks in (-61, -62):
         scene.new("MM", True, 15, ticks, tif="POST_ONLY")
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     (hit,) = scene.found()
     assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
 
@@ -575,8 +566,7 @@ def finished(beside):
     scene.book()
     scene.new("X1", False, 80, 0)
     scene.habit()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 20, 12, tif="POST_ONLY")
     scene.wait(50)
     if beside:
@@ -601,8 +591,7 @@ def test_legs_rare_enough_make_a_case_though_the_price_stays():
     scene = Scene()
     scene.book()
     scene.habit()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 20, 12, tif="POST_ONLY")
     scene.wait(50)
     scene.new("MM", True, 150, 10, tif="IOC")
@@ -646,8 +635,7 @@ def test_opposite_orders_of_the_complex_net_a_push_out():
     scene = Scene(stp="off")
     scene.book()
     scene.habit()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 15, 12, tif="POST_ONLY")
     scene.new("AFF", True, 50, 0, tif="IOC")
     scene.new("STAFF", False, 300, -10, tif="IOC")
@@ -677,8 +665,7 @@ def test_standing_quotes_are_weak():
     scene = Scene()
     scene.book(far=None)
     scene.habit(orders=2)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.wait(1_000)
     scene.new("MM", True, 150, 10, tif="IOC")
     scene.back()
@@ -696,8 +683,7 @@ def test_quotes_entered_again_are_no_prepared_orders():
         scene.wait(1_000)
         scene.venue.cancel("X-USD", quote)
         quote = scene.new("MM", False, 20, 20)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.wait(100)
     scene.new("MM", True, 150, 10, tif="IOC")
     scene.back()
@@ -771,8 +757,7 @@ def test_triggers_outside_continuous_trading_are_not_judged():
     scene = Scene()
     scene.book()
     scene.habit()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 15, 12, tif="POST_ONLY")
     scene.venue.status("X-USD", "auction")
     scene.new("MM", True, 400, 12)
@@ -1225,8 +1210,7 @@ def _turned_alone():
 def _first_seconds():
     scene = Scene()
     scene.book()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.wait(1_000)
     scene.new("MM", False, 15, 12, tif="POST_ONLY")
     scene.new("MM", True, 150, 10, tif="IOC")
@@ -1241,12 +1225,9 @@ def _away():
     (quote,) = scene.habit()
     scene.venue.cancel("X-USD", quote)
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 15, 12, tif="POST_ONLY")
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     assert any(f.all_legs for f in scene.found())
 
 
@@ -1264,12 +1245,9 @@ def _padded():
     for n in range(USUAL):
         scene.venue.cancel("X-USD", scene.new("MM", True, 160, -400 - n))
     scene.wait(6_000)
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("MM", False, 160, 12, tif="POST_ONLY")
-    scene.wait(50)
-    scene.new("MM", True, 150, 10, tif="IOC")
-    scene.back()
+    scene.push()
     assert any(f.features["orders_added"].value > 1 for f in scene.found())
 
 
@@ -1284,8 +1262,7 @@ def _nominee_catches():
     scene = Scene()
     scene.book()
     scene.habit()
-    scene.stop("C1", 7)
-    scene.stop("C2", 8)
+    scene.stops()
     scene.new("NOM", False, 20, 12, tif="POST_ONLY")
     scene.new("MM", True, 150, 10, tif="IOC")
     scene.back()
