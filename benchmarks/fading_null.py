@@ -25,6 +25,7 @@ from detectors.fading_chance import DAY_S, verdict
 from detectors.fading_params import KEPT_BUCKETS, QuoteFadingParams
 from detectors.fading_state import (
     COMPLEX,
+    HIT_LEVEL,
     LEVEL,
     LEVELS,
     PEERS,
@@ -53,8 +54,10 @@ def buckets(hourly: float, mean: float, alike: float, rng: np.random.Generator) 
             rates = rng.beta(mean * alike, (1 - mean) * alike, windows)
             marked = rng.binomial(LEVELS, rates)  # of the client's and its 39 placebos
             tally[COMPLEX, side, WINDOWS] = tally[PEERS, side, WINDOWS] = windows
-            tally[COMPLEX, side, WITHDRAWN] = (rng.random(windows) * LEVELS < marked).sum()
+            hit = rng.random(windows) * LEVELS < marked
+            tally[COMPLEX, side, WITHDRAWN] = hit.sum()
             np.add.at(tally[COMPLEX, side], LEVEL + marked[marked > 0] - 1, 1)
+            np.add.at(tally[COMPLEX, side], HIT_LEVEL + marked[hit] - 1, 1)
         yield tally
 
 

@@ -156,7 +156,7 @@ def _test(grade: int, tried: int, pools: Sequence[Pool], params: ConductAcrossPa
 def _chance(
     seen: Sequence[Measure], params: ConductAcrossParams
 ) -> tuple[float, tuple[tuple[str, float], ...]]:
-    """Return p of all legs of measures together (Fisher), and of each by name."""
+    """Return p of all legs of measures together but conditions (Fisher), and of each by name."""
     found: dict[str, list[list[Rate | Surprise]]] = {}
     for one in seen:
         mine: dict[str, list[Rate | Surprise]] = {}
@@ -164,18 +164,22 @@ def _chance(
             mine.setdefault(leg.name, []).append(leg)
         for name, legs in mine.items():
             found.setdefault(name, []).append(legs)
-    chances = []
+    chances, parts = [], []
     for name, of_instruments in found.items():
         rates = [[leg for leg in legs if isinstance(leg, Rate)] for legs in of_instruments]
         others = [leg for legs in of_instruments for leg in legs if isinstance(leg, Surprise)]
-        p = surprise_tail(others, params) if others else rate_tail(rates, params.usual_ratio)
+        condition = any(leg.condition for legs in rates for leg in legs)
+        usual = 1.0 if condition else params.usual_ratio
+        p = surprise_tail(others, params) if others else rate_tail(rates, usual)
         chances.append((name, p))
-    nats = math.fsum(-math.log(max(p, LEAST)) for _, p in chances)
-    return gamma_tail(len(chances), nats), tuple(chances)
+        if not condition:
+            parts.append(p)
+    nats = math.fsum(-math.log(max(p, LEAST)) for p in parts)
+    return gamma_tail(len(parts), nats), tuple(chances)
 
 
 def rate_tail(of_instruments: Sequence[Sequence[Rate]], usual: float) -> float:
-    """Return P(so many cases or more) were own rates `usual` times others' in each instrument.
+    """Return P(cases of so much weight or more) were own rates `usual` times others' everywhere.
 
     Given all cases of an instrument, own and others', each is own with a chance that its share of
     the time gives; some of the others' more than were seen (`spare`), for they are never taken to
@@ -192,12 +196,14 @@ def rate_tail(of_instruments: Sequence[Sequence[Rate]], usual: float) -> float:
         for each in rates:
             trials = each.cases + each.others + each.spare
             share = usual * each.share / (usual * each.share + 1.0 - each.share)
-            mine = np.convolve(mine, binom.pmf(np.arange(trials + 1), trials, share))
+            apart = np.zeros(trials * each.weight + 1)
+            apart[:: each.weight] = binom.pmf(np.arange(trials + 1), trials, share)
+            mine = np.convolve(mine, apart)
         if sum(each.cases for each in rates):
             mine[0] = 0.0
             mine /= mine.sum()
         chances = np.convolve(chances, mine)
-    cases = sum(each.cases for rates in of_instruments for each in rates)
+    cases = sum(each.cases * each.weight for rates in of_instruments for each in rates)
     return min(1.0, float(chances[cases:].sum()))
 
 

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="conduct_across",
-    version=1,
+    version=2,
     title="Conduct in several instruments",
     scope="platform",
     evidence_class="indicator",
@@ -21,7 +21,8 @@ SPEC: Final = Spec(
         "stood; stop_hunting how often orders of the group run stops that day, beside others' that "
         "move the price as far (grade 1), and how strange the group's runs are (grade 2); "
         "quote_fading the client orders of two hours from which the complex withdrew, beside their "
-        "placebo windows, and by as much more as external makers do beyond theirs. These sums add "
+        "placebo windows, each by how rare it is there, and what is more than these give beside "
+        "external makers' (beyond_peers, a condition and no part of the chance). These sums add "
         "up over instruments. A desk may do such things usual_ratio times as often as others, and "
         "be usual_surprise as strange: that is a style. A test passes where, beyond that, each of "
         "its parts is beyond chance (leg_chance), all are together (Fisher's method, over the "

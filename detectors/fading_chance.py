@@ -3,13 +3,18 @@
 A client's order and its placebo windows are a matched set. Given that a maker withdrew in m of its
 k + 1 windows, and if the client's is like the others, the client's is one of the m with chance
 m / (k + 1), exactly (the conditional test of a matched case-control study, Breslow and Day 1980,
-chapter 7). The sum over sets is Poisson-binomial.
+chapter 7). A withdrawal says the more the rarer it is in windows like its own: who fades goes in
+short windows and in quiet ones as well, habit goes in long and busy ones. So a set with a
+withdrawal of the client's counts -ln of its chance (the score of the alternative under which the
+complex withdraws in a client's window with one chance, whatever the window), in half nats. The sum
+over sets is a Poisson-binomial of such weights, exact.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,6 +23,7 @@ from detectors.fading_params import QuoteFadingParams
 from detectors.fading_state import (
     COMPLEX,
     DOUBTFUL,
+    HIT_LEVEL,
     LEVEL,
     LEVELS,
     PEERS,
@@ -30,6 +36,9 @@ from detectors.statistics import fisher_tail
 from ingest.events import Array
 
 DAY_S = 86_400
+HALF_NATS: Final = 2
+WEIGHTS: Final = np.ceil(-HALF_NATS * np.log(np.arange(1, LEVELS + 1) / LEVELS)).astype(np.int64)
+"""What a set in which the client's window has a withdrawal counts, half nats, by its place."""
 SIDES = (0, 1, -1)
 """Clients of both sides together, then those that buy and those that sell."""
 
@@ -54,34 +63,44 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[int, ...]
     peer_buckets: int
     """Span of `peers`: that of the test, or a longer one where the test's has too few."""
-    units: int
-    """Units that were tested beside this one, itself included."""
+    parts: int
+    """Equal parts of an instrument's budget of which this unit's tests may spend one."""
 
 
-def tails(levels: Sequence[int] | Array, hits: int) -> tuple[float, float]:
-    """Return P(X >= hits) and P(X >= hits + 1) of the sum over matched sets.
+def tails(levels: Sequence[int] | Array, hits: Sequence[int] | Array) -> tuple[float, float]:
+    """Return P(S >= s) and P(S > s) of the sum of weights over matched sets.
 
     Parameters
     ----------
     levels : (LEVELS,) int
         Sets by their chance: place n holds those of chance (n + 1) / LEVELS.
-    hits : int
-        Sets in which the client's window had a withdrawal.
+    hits : (LEVELS,) int
+        Those of them in which the client's window had a withdrawal.
 
     Examples
     --------
     Four of four withdrawals, each with one chance in forty; then two of forty:
 
-    >>> tails([4] + [0] * 39, 4)[0] < 4e-7
+    >>> tails([4] + [0] * 39, [4] + [0] * 39)[0] < 4e-7
     True
-    >>> round(tails([40] + [0] * 39, 2)[0], 3)
+    >>> round(tails([40] + [0] * 39, [2] + [0] * 39)[0], 3)
     0.264
+
+    One of two, that of one chance in forty; then that of one in two:
+
+    >>> round(tails([1] + [0] * 18 + [1] + [0] * 20, [1] + [0] * 39)[0], 3)
+    0.025
+    >>> round(tails([1] + [0] * 18 + [1] + [0] * 20, [0] * 19 + [1] + [0] * 20)[0], 3)
+    0.512
     """
     mass = np.ones(1)
     for place, sets in enumerate(np.asarray(levels).tolist()):
-        if sets:
-            mass = np.convolve(mass, _binomial(sets, (place + 1) / LEVELS))
-    return float(min(1.0, mass[hits:].sum())), float(min(1.0, mass[hits + 1 :].sum()))
+        if sets and WEIGHTS[place]:
+            apart = np.zeros(sets * int(WEIGHTS[place]) + 1)
+            apart[:: WEIGHTS[place]] = _binomial(sets, (place + 1) / LEVELS)
+            mass = np.convolve(mass, apart)
+    seen = int(np.asarray(hits) @ WEIGHTS)
+    return float(min(1.0, mass[seen:].sum())), float(min(1.0, mass[seen + 1 :].sum()))
 
 
 def _binomial(trials: int, chance: float) -> Array:
@@ -96,15 +115,15 @@ def _binomial(trials: int, chance: float) -> Array:
     return mass
 
 
-def day_tests(params: QuoteFadingParams, units: int) -> float:
-    """Return how many tests an instrument's day holds, with so many units in each.
+def day_tests(params: QuoteFadingParams, parts: int) -> float:
+    """Return how many tests share an instrument's day, where units share it in so many parts.
 
     Of tests that hang together as many count as one as `tests_alike` says.
 
     >>> day_tests(QuoteFadingParams(), 1)
     864.0
     """
-    tests = DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * units
+    tests = DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * parts
     return tests / params.tests_alike
 
 
@@ -137,18 +156,17 @@ def _passed(
             peers, peer_buckets = _peers_of(sums[PEERS], tallies, bucket, buckets, side, params)
             controlled = peers_seen > 1 and peers[WINDOWS] >= params.least_peer_windows
             least = params.min_withdrawals if controlled else params.min_alone
-            units = _units(sums)
-            allowed = params.daily_false_alarms / day_tests(params, len(units))
-            for unit in units:
+            for unit, parts in _units(sums):
                 tally = sums[unit]
                 hits = int(tally[WITHDRAWN])
                 if hits < least:
                     continue
-                levels = tally[LEVEL:]
+                levels = tally[LEVEL:HIT_LEVEL]
                 expected = float(levels @ np.arange(1, LEVELS + 1)) / LEVELS
                 if hits <= expected:
                     continue
-                chance = tails(levels, hits)[0]
+                chance = tails(levels, tally[HIT_LEVEL:])[0]
+                allowed = params.daily_false_alarms / day_tests(params, parts)
                 peer_chance = _over_peers(tally, peers, expected) if controlled else 1.0
                 if chance > allowed or (controlled and peer_chance > params.peer_chance):
                     continue
@@ -164,7 +182,7 @@ def _passed(
                     tally=tuple(tally[: DOUBTFUL + 1].tolist()),
                     peers=tuple(peers[: DOUBTFUL + 1].tolist()),
                     peer_buckets=peer_buckets,
-                    units=len(units),
+                    parts=parts,
                 )
 
 
@@ -174,10 +192,16 @@ def _sums(tallies: Array, bucket: int, buckets: int, side: int) -> Array:
     return both.sum(axis=1) if not side else both[:, 0 if side > 0 else 1]
 
 
-def _units(sums: Array) -> list[int]:
-    """Return what is tested: the complex, and its accounts where more than one had a window."""
+def _units(sums: Array) -> list[tuple[int, int]]:
+    """Return what is tested: the complex, and its accounts where more than one had a window.
+
+    With each in how many parts the budget is cut for it: half is the complex's, as who fades by
+    turns shows there, and the rest is shared by its accounts.
+    """
     accounts = [unit for unit in range(COMPLEX + 1, PEERS) if sums[unit, WINDOWS]]
-    return [COMPLEX, *accounts] if len(accounts) > 1 else [COMPLEX]
+    if len(accounts) < 2:
+        return [(COMPLEX, 1)]
+    return [(COMPLEX, 2), *((unit, 2 * len(accounts)) for unit in accounts)]
 
 
 def _peers_of(  # noqa: PLR0917

@@ -110,7 +110,7 @@ def features_of(told: Clearest, params: QuoteFadingParams) -> dict[str, Feature]
     ours, habit = rates(passed.tally)
     theirs, their_habit = rates(passed.peers)
     hits = passed.tally[WITHDRAWN]
-    tests = day_tests(params, passed.units)
+    tests = day_tests(params, passed.parts)
     features = {
         "tested_withdrawals": Feature(hits, "count", rounded(passed.expected)),
         "tested_windows": Feature(passed.tally[WINDOWS], "count"),

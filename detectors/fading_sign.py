@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.fading_chance import WEIGHTS
 from detectors.fading_episode import accounts_of
 from detectors.fading_state import (
     COMPLEX,
@@ -16,11 +17,10 @@ from detectors.fading_state import (
     H_REF,
     H_SEQ,
     H_UNITS,
+    HIT_LEVEL,
     LEVEL,
     LEVELS,
     PEERS,
-    PLACEBO_WITHDRAWN,
-    PLACEBOS,
     REFS,
     WINDOWS,
     WITHDRAWN,
@@ -30,6 +30,8 @@ from ingest.signs import Measure, Rate, Sign
 
 WITHDRAWAL: Final = 1
 """The only grade."""
+CHANCES: Final = np.arange(1, LEVELS + 1) / LEVELS
+"""Of a set to have its withdrawal in the client's window, by the place of its level."""
 MOST_SHARE: Final = 0.95
 
 
@@ -38,31 +40,49 @@ def measure_of(tallies: Array) -> Measure | None:
 
     A client's window and its placebos are a matched set. Given that the complex withdrew in some of
     a set, the client's is one of them with a chance that the sets by `LEVEL` tell; the mean of
-    these is the share (a binomial of the mean has the longer tail). Where external makers withdraw
-    more often than by their habit too, the complex is taken to do so as much more often.
+    these gives what is expected, and each counts by how rare it is, as in the test of one
+    instrument. As there, what is more than expected is held against external makers' withdrawals.
 
     Parameters
     ----------
     tallies : (buckets, units, 2, TALLY_FIELDS) int32
     """
     ours, peers = tallies[:, (COMPLEX, PEERS)].sum(axis=(0, 2), dtype=np.int64)
-    levels = ours[LEVEL : LEVEL + LEVELS]
-    sets = int(levels.sum())
-    if not sets:
+    sets, hits = ours[LEVEL:HIT_LEVEL], ours[HIT_LEVEL:]
+    if not sets.any():
         return None
-    more = 1.0
-    if peers[PLACEBO_WITHDRAWN] and peers[WINDOWS]:
-        habit = peers[PLACEBO_WITHDRAWN] / peers[PLACEBOS]
-        more = max(1.0, float(peers[WITHDRAWN] / peers[WINDOWS] / habit))
-    cases = int(ours[WITHDRAWN])
-    share = more * float(levels @ np.arange(1, LEVELS + 1)) / LEVELS / sets
-    share = min(share, MOST_SHARE)
+    count, cases = int(sets.sum()), int(hits.sum())
+    mean = float(sets @ CHANCES) / count
+    legs = [*_habit(sets, hits, mean)]
+    if peers[WINDOWS]:
+        share = float(ours[WINDOWS] / (ours[WINDOWS] + peers[WINDOWS]))
+        more, theirs = max(0, cases - round(count * mean)), int(peers[WITHDRAWN])
+        legs.append(
+            Rate(name="beyond_peers", cases=more, others=theirs, share=share, condition=True)
+        )
     return Measure(
-        grade=WITHDRAWAL,
-        cases=cases,
-        expected=(sets + 1) * share,
-        legs=(Rate(name="as_many", cases=cases, others=sets - cases, share=share),),
-    )
+        grade=WITHDRAWAL, cases=cases, expected=(count + 1) * min(mean, MOST_SHARE),
+        legs=tuple(legs),
+    )  # fmt: skip
+
+
+def _habit(sets: Array, hits: Array, mean: float) -> Iterator[Rate]:
+    """Yield the sets of each weight, and one more, as chance as all are on average."""
+    for weight in range(1, int(WEIGHTS.max()) + 1):
+        here = weight == WEIGHTS
+        if not sets[here].any():
+            continue
+        cases, of_all = int(hits[here].sum()), int(sets[here].sum())
+        yield _rate(cases, of_all - cases, float(sets[here] @ CHANCES[here]) / of_all, weight)
+    weight = int(WEIGHTS[min(round(mean * LEVELS), LEVELS) - 1])
+    yield _rate(0, 1, mean, max(1, weight))
+
+
+def _rate(cases: int, others: int, share: float, weight: int) -> Rate:
+    return Rate(
+        name="as_many", cases=cases, others=others, share=min(share, MOST_SHARE), spare=0,
+        weight=weight,
+    )  # fmt: skip
 
 
 def signs_of(

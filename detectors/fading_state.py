@@ -36,10 +36,12 @@ STATE_FIELDS: Final = 4
 E_NS, E_RECEIVED, E_SLOT, E_SIDE, E_PRICE, E_LOTS, E_SEQ, E_COUNTED = range(8)
 EVENT_FIELDS: Final = 8
 # Of a tally: windows, those with a withdrawal, placebos, those likewise, windows with doubt, then
-# matched sets by what part of their windows had a withdrawal, rounded up to a fortieth.
+# matched sets by what part of their windows had a withdrawal, rounded up to a fortieth, and those
+# of them in which the client's had.
 WINDOWS, WITHDRAWN, PLACEBOS, PLACEBO_WITHDRAWN, DOUBTFUL, LEVEL = range(6)
 LEVELS: Final = 40
-TALLY_FIELDS: Final = LEVEL + LEVELS
+HIT_LEVEL: Final = LEVEL + LEVELS
+TALLY_FIELDS: Final = HIT_LEVEL + LEVELS
 # Of a client order withdrawn from; refs and accounts of up to REFS withdrawals.
 REFS: Final = 4
 H_NS, H_RECEIVED, H_SEQ, H_SIDE, H_UNITS, H_LOTS, H_COST, H_PAID, H_DOUBT, H_REF = range(10)

@@ -38,6 +38,7 @@ from detectors.fading_state import (
     H_SIDE,
     H_UNITS,
     HISTORY_NS,
+    HIT_LEVEL,
     HITS,
     LEAST_PLACEBOS,
     LEVEL,
@@ -224,7 +225,9 @@ def tally(  # noqa: PLR0917
         both = made_withdrawn[slot] + real
         if both:
             # Rounded up: a chance is never told smaller than it is.
-            counts[LEVEL + (LEVELS * both + made[slot]) // (made[slot] + 1) - 1] += 1
+            level = (LEVELS * both + made[slot]) // (made[slot] + 1) - 1
+            counts[LEVEL + level] += 1
+            counts[HIT_LEVEL + level] += real
     return int(units)
 
 

@@ -95,7 +95,7 @@ class QuoteFading(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="quote_fading",
-        version=6,
+        version=7,
         title="Quote fading",
         scope="instrument",
         evidence_class="indicator",
@@ -112,9 +112,11 @@ class QuoteFading(Detector):
             "t0, drawn by a hash of instrument and order: the account at the touch, spread "
             "within a factor of three, the mid's move against the maker over 1 s and 100 ms "
             "alike, and filled or not in the last second alike. Tests are made every 5 minutes "
-            "over the last 5 to 120, for buying and selling clients apart and together, and pass"
-            " when the exact chance under the account's own habit is within an equal part of "
-            "what an instrument's day may spend (`tests_alike` of its tests hang together and "
+            "over the last 5 to 120, for buying and selling clients apart and together; a "
+            "withdrawal counts the more the rarer it is in windows like its own (-ln of its "
+            "chance). They pass when the exact chance of the sum under the account's own habit is "
+            "within its part of what an instrument's day may spend (half is the complex's, its "
+            "accounts share the rest; `tests_alike` of the tests hang together and "
             "count as one), and external makers do not do the same in the same windows, or over "
             "up to 120 minutes where they had too few there and withdrew in none. One alert an "
             "instrument and spell: it ends where in a time for which its own rate gives a dozen "

@@ -26,6 +26,11 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, tag="rate"):
     """Part of the time in which a case could have been seen, own and others', that is own."""
     spare: int = 1
     """Cases of others more than were seen: they are never taken to have none."""
+    weight: int = 1
+    """What a case counts beside those of other rates of its name: more where it is rarer."""
+    condition: bool = False
+    """Asked of all instruments together beside the test, and no part of its chance: it is of the
+    same cases as another rate."""
 
 
 class Surprise(msgspec.Struct, frozen=True, kw_only=True, tag="surprise"):
@@ -46,7 +51,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     expected: float
     """How many chance, or others' rate, gives."""
     legs: tuple[Rate | Surprise, ...]
-    """Independent of each other where nothing is wrong; told apart by name."""
+    """Independent of each other where nothing is wrong, but for conditions; told apart by name."""
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):

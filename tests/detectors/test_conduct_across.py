@@ -221,6 +221,36 @@ def test_classes_of_one_instrument_are_one_count():
     assert math.isclose(rate_tail([rates], 1.0), rate_tail([[together_]], 1.0))
 
 
+def test_what_is_rarer_counts_more():
+    rare, usual = (Rate(name="", cases=0, others=4, share=s, weight=w, spare=0)
+                   for s, w in ((0.025, 8), (0.25, 3)))  # fmt: skip
+    of_rare = [msgspec.structs.replace(rare, cases=2, others=2), usual]
+    of_usual = [rare, msgspec.structs.replace(usual, cases=2, others=2)]
+    draw = np.random.default_rng(6)
+    sums = 8 * draw.binomial(4, 0.025, 10**6) + 3 * draw.binomial(4, 0.25, 10**6)
+    for rates, weight in ((of_rare, 16), (of_usual, 6)):
+        expected = (sums[sums > 0] >= weight).mean()
+        assert math.isclose(rate_tail([rates], 1.0), expected, rel_tol=0.05)
+
+
+def conditioned(others):
+    """What was seen of four cases, and of so many of others in an equal time."""
+    seen = measured(4)
+    asked = Rate(name="beyond_others", cases=4, others=others, share=0.5, condition=True)
+    return msgspec.structs.replace(seen, legs=(*seen.legs, asked))
+
+
+def test_what_others_do_as_well_is_not_told_however_rare_it_was_before():
+    assert found(shown([conditioned(0)] * 3))
+    assert not found(shown([conditioned(4)] * 3))
+
+
+def test_a_condition_is_no_part_of_the_chance_and_is_shown():
+    plain, asked = (found(shown([each] * 3))[-1] for each in (measured(4), conditioned(0)))
+    assert plain.features["chance"] == asked.features["chance"]
+    assert asked.features["chance_beyond_others"].value < PARAMS.leg_chance
+
+
 def test_the_clearest_grade_that_stands_is_told():
     both = (measured(30, 200, mean=1.0, grade=1), measured(4, grade=3))
     signs = [sign(NAMES[n], 4, 60, measures=both, grade=3) for n in range(2)]

@@ -17,6 +17,7 @@ from detectors.fading_state import (
     H_SEQ,
     H_UNITS,
     HIT_FIELDS,
+    HIT_LEVEL,
     LEVEL,
     LEVELS,
     PEERS,
@@ -43,7 +44,9 @@ def tallied(windows, *, unit=COMPLEX, tallies=None):
         row[PLACEBO_WITHDRAWN] += placebos
         both = real + placebos
         if both:
-            row[LEVEL + (LEVELS * both + K) // (K + 1) - 1] += 1
+            level = (LEVELS * both + K) // (K + 1) - 1
+            row[LEVEL + level] += 1
+            row[HIT_LEVEL + level] += real
     return tallies
 
 
@@ -51,23 +54,39 @@ def test_a_complex_that_never_withdrew_has_none():
     assert measure_of(tallied([(0, 0)] * 9)) is None
 
 
+def of_name(seen, name):
+    return [leg for leg in seen.legs if leg.name == name]
+
+
 def test_sets_with_a_withdrawal_count_by_their_chance():
     seen = measure_of(tallied([(1, 0)] * 4 + [(0, 1)] * 2 + [(0, 0)] * 90))
-    (leg,) = seen.legs
-    assert (seen.cases, leg.cases, leg.others) == (4, 4, 2)
-    assert leg.share == pytest.approx(1 / 40)
+    rare, spare = of_name(seen, "as_many")
+    assert (seen.cases, rare.cases, rare.others, spare.cases, spare.others) == (4, 4, 2, 0, 1)
+    assert rare.share == pytest.approx(1 / 40)
     assert seen.expected == pytest.approx(7 / 40)
     one_or_more = binomial_tail(1, 7, 1 / 40)
-    assert rate_tail([[leg]], 1.0) == pytest.approx(binomial_tail(4, 7, 1 / 40) / one_or_more)
+    many = binomial_tail(4, 7, 1 / 40) / one_or_more
+    assert rate_tail([[rare, spare]], 1.0) == pytest.approx(many)
 
 
-def test_what_external_makers_do_too_is_expected_of_the_complex():
-    alone = tallied([(1, 0)] * 4 + [(0, 1)] * 4)
-    of_peers = [(1, 1)] * 5 + [(0, 1)] * 5 + [(0, 0)] * 30
-    beside = tallied(of_peers, unit=PEERS, tallies=alone.copy())
-    assert measure_of(beside).expected == pytest.approx(19.5 * measure_of(alone).expected)
-    habit = tallied([(0, 4)] * 20, unit=PEERS, tallies=alone.copy())
-    assert measure_of(habit) == measure_of(alone)
+def test_a_withdrawal_in_a_quiet_window_says_more_than_one_in_a_busy_window():
+    usual = [(0, 1)] * 4 + [(0, 10)] * 4
+    quiet = measure_of(tallied([(1, 0)] * 3 + [(0, 10)] * 3 + usual))
+    busy = measure_of(tallied([(0, 1)] * 3 + [(1, 9)] * 3 + usual))
+    assert quiet.cases == busy.cases == 3
+    assert quiet.expected == pytest.approx(busy.expected)
+    chances = [rate_tail([of_name(seen, "as_many")], 1.0) for seen in (quiet, busy)]
+    assert chances[0] < 0.01
+    assert chances[1] > 0.3
+
+
+def test_what_is_beyond_habit_is_held_against_external_makers():
+    tallies = tallied([(1, 0)] * 4 + [(0, 1)] * 4 + [(0, 0)] * 2)
+    assert not of_name(measure_of(tallies), "beyond_peers")
+    beside = tallied([(1, 1)] * 5 + [(0, 1)] * 5 + [(0, 0)] * 20, unit=PEERS, tallies=tallies)
+    (leg,) = of_name(measure_of(beside), "beyond_peers")
+    assert leg.condition
+    assert (leg.cases, leg.others, leg.share) == (4, 5, 10 / 40)
 
 
 @pytest.mark.parametrize("rate", [0.002, 0.02, 0.2])
@@ -77,7 +96,7 @@ def test_without_fading_small_chances_come_no_oftener_than_they_say(rate):
     for _ in range(1_500):
         sets = draw.random((300, K + 1)) < rate * draw.gamma(2.0, 0.5, (300, 1))
         seen = measure_of(tallied([(int(w[0]), int(w[1:].sum())) for w in sets]))
-        chances.append(rate_tail([seen.legs], 1.0) if seen is not None else 1.0)
+        chances.append(rate_tail([of_name(seen, "as_many")], 1.0) if seen is not None else 1.0)
     for level in (0.2, 0.05, 0.01):
         hits = int((np.array(chances) <= level).sum())
         assert binomial_tail(hits, len(chances), level) > 1e-3, (level, hits)

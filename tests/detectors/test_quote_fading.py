@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -10,8 +11,8 @@ from scipy.stats import kstest
 
 from detectors.book import Books
 from detectors.examples import batch_of, example_instruments
-from detectors.fading_chance import tails
-from detectors.fading_state import COMPLEX, LEVEL, PEERS, WITHDRAWN
+from detectors.fading_chance import WEIGHTS, tails
+from detectors.fading_state import COMPLEX, HIT_LEVEL, LEVEL, PEERS
 from detectors.quote_fading import QuoteFading, QuoteFadingParams
 from detectors.statistics import randomised, uniform
 from ingest.events import Kind, OrderType, Role, Side, TimeInForce
@@ -447,7 +448,7 @@ def test_p_values_of_a_maker_with_a_habit_are_uniform():
         bucket = START // (300 * SECOND) + number + 1
         for unit, found in chances.items():
             tally = tallies[bucket % len(tallies), unit].sum(axis=0)
-            tail, beyond = tails(tally[LEVEL:], int(tally[WITHDRAWN]))
+            tail, beyond = tails(tally[LEVEL:HIT_LEVEL], tally[HIT_LEVEL:])
             found.append(randomised(tail, beyond, uniform(number, unit)))
     for found in chances.values():
         assert len(found) == 240
@@ -459,7 +460,21 @@ def test_the_tail_is_that_of_a_sum_of_unlike_chances():
     levels = np.zeros(40, np.int64)
     levels[[0, 9, 39]] = 3, 2, 1  # chances 1/40 thrice, 1/4 twice, 1
     rng = np.random.default_rng(1)
-    drawn = rng.binomial(3, 1 / 40, 400_000) + rng.binomial(2, 1 / 4, 400_000) + 1
-    for hits in range(6):
-        assert tails(levels, hits)[0] == pytest.approx((drawn >= hits).mean(), abs=3e-3)
-        assert tails(levels, hits)[1] == pytest.approx((drawn > hits).mean(), abs=3e-3)
+    rare, usual = rng.binomial(3, 1 / 40, 400_000), rng.binomial(2, 1 / 4, 400_000)
+    drawn = WEIGHTS[0] * rare + WEIGHTS[9] * usual
+    for here in itertools.product(range(4), range(3)):
+        hits = np.zeros(40, np.int64)
+        hits[[0, 9, 39]] = *here, 1
+        seen = int(WEIGHTS[[0, 9]] @ here)
+        assert tails(levels, hits)[0] == pytest.approx((drawn >= seen).mean(), abs=3e-3)
+        assert tails(levels, hits)[1] == pytest.approx((drawn > seen).mean(), abs=3e-3)
+
+
+def test_a_withdrawal_counts_the_more_the_rarer_it_is_in_windows_like_its_own():
+    assert WEIGHTS.tolist() == sorted(WEIGHTS, reverse=True)
+    levels = np.zeros(40, np.int64)
+    levels[[0, 9]] = 4
+    in_short, in_long = np.zeros(40, np.int64), np.zeros(40, np.int64)
+    in_short[0], in_long[9] = 3, 3
+    assert tails(levels, in_short)[0] < 1e-3
+    assert tails(levels, in_long)[0] > 0.05
