@@ -36,8 +36,10 @@ from detectors.statistics import fisher_tail
 from ingest.events import Array
 
 DAY_S = 86_400
+CHANCES: Final = np.arange(1, LEVELS + 1) / LEVELS
+"""Of a set to have its withdrawal in the client's window, by the place of its level."""
 HALF_NATS: Final = 2
-WEIGHTS: Final = np.ceil(-HALF_NATS * np.log(np.arange(1, LEVELS + 1) / LEVELS)).astype(np.int64)
+WEIGHTS: Final = np.ceil(-HALF_NATS * np.log(CHANCES)).astype(np.int64)
 """What a set in which the client's window has a withdrawal counts, half nats, by its place."""
 SIDES = (0, 1, -1)
 """Clients of both sides together, then those that buy and those that sell."""
@@ -59,6 +61,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     peer_chance: float
     """P of the excess over external makers; 1 where there are none."""
     expected: float
+    surprise: float
+    """Sum of -ln of the chances of the sets in which the client's window had a withdrawal, nats."""
+    usual_surprise: float
+    """What the own habit gives of it, nats."""
     tally: tuple[int, ...]
     peers: tuple[int, ...]
     peer_buckets: int
@@ -121,7 +127,7 @@ def day_tests(params: QuoteFadingParams, parts: int) -> float:
     Of tests that hang together as many count as one as `tests_alike` says.
 
     >>> day_tests(QuoteFadingParams(), 1)
-    864.0
+    1728.0
     """
     tests = DAY_S // params.bucket_s * len(params.scales) * len(SIDES) * parts
     return tests / params.tests_alike
@@ -162,7 +168,7 @@ def _passed(
                 if hits < least:
                     continue
                 levels = tally[LEVEL:HIT_LEVEL]
-                expected = float(levels @ np.arange(1, LEVELS + 1)) / LEVELS
+                expected = float(levels @ CHANCES)
                 if hits <= expected:
                     continue
                 chance = tails(levels, tally[HIT_LEVEL:])[0]
@@ -179,6 +185,8 @@ def _passed(
                     controlled=bool(controlled),
                     peer_chance=peer_chance,
                     expected=expected,
+                    surprise=float(tally[HIT_LEVEL:] @ WEIGHTS) / HALF_NATS,
+                    usual_surprise=float(levels @ (WEIGHTS * CHANCES)) / HALF_NATS,
                     tally=tuple(tally[: DOUBTFUL + 1].tolist()),
                     peers=tuple(peers[: DOUBTFUL + 1].tolist()),
                     peer_buckets=peer_buckets,

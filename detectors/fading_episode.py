@@ -117,6 +117,7 @@ def features_of(told: Clearest, params: QuoteFadingParams) -> dict[str, Feature]
         "placebo_windows": Feature(passed.tally[PLACEBOS], "count"),
         "withdrawal_rate": Feature(rounded(ours), "ratio", rounded(habit)),
         "excess_rate": Feature(rounded(ours - habit), "ratio", rounded(theirs - their_habit)),
+        "surprise": Feature(rounded(passed.surprise), "nats", rounded(passed.usual_surprise)),
         "chance": Feature(rounded(passed.chance), "probability", rounded(passed.allowed)),
         "chance_of_day": Feature(
             rounded(min(1.0, passed.chance * tests)), "probability", params.daily_false_alarms

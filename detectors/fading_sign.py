@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.fading_chance import WEIGHTS
+from detectors.fading_chance import CHANCES, WEIGHTS
 from detectors.fading_episode import accounts_of
 from detectors.fading_state import (
     COMPLEX,
@@ -30,8 +30,6 @@ from ingest.signs import Measure, Rate, Sign
 
 WITHDRAWAL: Final = 1
 """The only grade."""
-CHANCES: Final = np.arange(1, LEVELS + 1) / LEVELS
-"""Of a set to have its withdrawal in the client's window, by the place of its level."""
 MOST_SHARE: Final = 0.95
 
 

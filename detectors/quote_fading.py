@@ -71,7 +71,7 @@ MASK_63: Final = (1 << 63) - 1
 class QuoteFading(Detector):
     """Withdrawals at the touch while marketable client orders are on their way.
 
-    State: about 150 kB an instrument, whatever the traffic: the last 512 changes of the touch and
+    State: about 230 kB an instrument, whatever the traffic: the last 512 changes of the touch and
     of who is at it, as many withdrawals and postings, 32 live orders of each of 12 accounts, two
     hours of tallies and 128 client orders withdrawn from. Accounts and orders beyond that are
     counted as overflow.
@@ -159,7 +159,8 @@ class QuoteFading(Detector):
             (
                 "Read `features.withdrawal_rate` with its baseline (the account's own placebo "
                 "windows) and `features.peer_rate` over window_start_ns to window_end_ns: how much "
-                "more than habit, and than others?"
+                "more than habit, and than others? `features.surprise`: in windows in which it "
+                "seldom goes, or in long and busy ones?"
             ),
             (
                 "For each client order of order_ids compare received_ns and engine_ns with the "
