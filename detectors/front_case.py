@@ -19,7 +19,7 @@ from ingest.times import SECOND
 
 WAYS: Final = 4
 MOST_FURTHER: Final = 256
-"""Further instructions of the client that a case cites; one sliced finer than that is cut short."""
+"""Further instructions of the client kept as evidence; one sliced finer than that is cut short."""
 COUNTERFACTUAL: Final = (
     "the client filled at the price of the execution ahead of it, all else unchanged; what stayed "
     "unfilled marked to mid when the client cancelled or moved it, or after the horizon"
@@ -53,8 +53,10 @@ class Case(msgspec.Struct, kw_only=True):
     """Seqs of those that rest in the book."""
     refs: list[int] = []
     """Seqs to be cited by the next finding."""
+    context: list[int] = []
+    """Seqs of what the episode's size is measured by, likewise: kept as evidence, not named."""
     further: int = 0
-    """How many instructions of the client were cited that only made the episode large."""
+    """How many instructions of the client only made the episode large."""
     cost_price: int = 0
     cost_extra: int = 0
     """Mean price = cost_price + cost_extra / all_lots, ticks."""
@@ -184,10 +186,13 @@ def take(case: Case, known: Known) -> None:
 
 
 def extend(case: Case, known: Known) -> None:
-    """Cite a further instruction of the client: with the others it makes the episode large."""
+    """Keep a further instruction of the client: with the others it makes the episode large.
+
+    It waited for nobody, and nothing was done ahead of it: it is what the size is measured by.
+    """
     if case.further < MOST_FURTHER:
         case.further += 1
-        case.refs.append(known.seq)
+        case.context.append(known.seq)
 
 
 def fill(case: Case, batch: Batch, row: int) -> None:
@@ -230,8 +235,10 @@ def finding(
     """Return what is known of a case now."""
     by_chance = case.p <= params.chance
     significant = is_rate(params, case)
-    refs = tuple(Ref(case.instrument, seq) for seq in sorted(set(case.refs) - {0}))
-    case.refs = []
+    seqs = set(case.refs) - {0}
+    refs = tuple(Ref(case.instrument, seq) for seq in sorted(seqs))
+    context = tuple(Ref(case.instrument, seq) for seq in sorted(set(case.context) - seqs))
+    case.refs, case.context = [], []
     harm = instruments.money(case.instrument, case.harm) / 2 if case.measured else None
     share = min(1.0, case.lots / max(case.parent_lots, 1))
     return Finding(
@@ -249,6 +256,7 @@ def finding(
         window_end_ns=case.last_ns,
         detected_ns=at_ns,
         evidence_refs=refs,
+        context_refs=context,
         features=_features(params, instruments, case),
         score=rounded(0.3 + 0.3 * share + 0.3 * (1.0 - min(1.0, case.p / params.chance))),
         all_legs=is_complete(params, case),

@@ -158,15 +158,18 @@ def test_a_sale_before_a_large_sale_is_the_same():
     assert hit.features["markout_1s"].value > 0
 
 
-def test_the_instructions_that_make_the_episode_large_are_cited_and_no_more():
+def test_the_instructions_that_make_the_episode_large_are_evidence_and_no_more():
     scene = front_run(big=60, children=6)
-    cited = {ref.seq for f in scene.found() for ref in f.evidence_refs}
+    found = scene.found()
+    named = {ref.seq for f in found for ref in f.evidence_refs}
+    cited = {ref.seq for f in found for ref in f.all_refs}
     theirs = [
         record["seq"]
         for record in scene.venue.records
         if record.get("action") == "new" and record["account"] == "BIG"
     ]
     assert [seq for seq in theirs if seq in cited] == theirs[:3]  # of 10 lots; 5 times 5 are large
+    assert [seq for seq in theirs if seq in named] == theirs[:1]  # nobody acted ahead of the others
 
 
 def test_no_more_of_them_are_cited_than_fit():
@@ -174,7 +177,7 @@ def test_no_more_of_them_are_cited_than_fit():
     scene.ahead(("MM", 60), children=MOST_FURTHER + 40, big=2 * (MOST_FURTHER + 40))
     scene.later()
     found = scene.found(large_ratio=MOST_FURTHER + 20.0)
-    cited = {ref.seq for f in found for ref in f.evidence_refs}
+    cited = {ref.seq for f in found for ref in f.all_refs}
     assert found
     assert MOST_FURTHER < len(cited) < MOST_FURTHER + 10
 
