@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import msgspec
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Key
+from detectors.front_chance import (
+    EPISODES,
+    NEVER,
+    NO_RATE,
+    ORDERS,
+    Rate,
+    is_complete,
+    is_rate,
+    rates_of,
+)
 from detectors.front_params import FrontRunningParams
 from detectors.knowledge import Known
-from detectors.statistics import poisson_tail
 from detectors.trades import quantity, shown
 from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
 from ingest.times import SECOND
 
-WAYS: Final = 4
+WINDOWS_OF: Final = ("instructions of large episodes", "orders large by themselves")
 MOST_FURTHER: Final = 256
 """Further instructions of the client kept as evidence; one sliced finer than that is cut short."""
 COUNTERFACTUAL: Final = (
@@ -45,8 +53,11 @@ class Case(msgspec.Struct, kw_only=True):
     """Seqs of the client's instructions in whose windows the group acted."""
     hit: list[int] = []
     """Those of them in whose windows it executed."""
+    hit_alone: list[int] = []
+    """Those of these that are large by themselves."""
     counted: int = 0
-    """How many of those the day's hits include."""
+    counted_alone: int = 0
+    """How many of either the day's hits include."""
     acts: list[int] = []
     """Seqs of the instructions executed."""
     quotes: list[int] = []
@@ -70,20 +81,22 @@ class Case(msgspec.Struct, kw_only=True):
     """From the client's instruction to the execution's, the shortest."""
     window_ns: int = 0
     p: float = 1.0
-    p_hits: float = 1.0
-    """Of as many hits, without regard to size."""
     p_alike: float = 1.0
     """Of one instruction as large, the largest of them."""
-    hits: int = 0
-    windows: int = 0
-    expected: float = 0.0
-    """Hits that chance gives."""
+    rates: tuple[Rate, Rate] = (NO_RATE, NO_RATE)
+    """Of the day's windows, counted in either way."""
     rate: float = 0.0
     """How often the group executes on that side, per ns."""
-    rate_alike: float = 1.0
+    rate_alike: float = NEVER
     """How often it does the like of the rarest of its instructions here, and as large; per ns."""
+    rate_alone: float = NEVER
+    """The same of those in windows of orders large by themselves; `NEVER` = none."""
     exposed_ns: int = 0
-    """Length of the day's windows of large episodes on that side."""
+    windows: int = 0
+    """Length and count of the day's windows of large episodes on that side."""
+    alone_ns: int = 0
+    alone_windows: int = 0
+    """The same of orders large by themselves."""
     due_s: list[int] = []
     """Horizons of the marks that are still to come, s after `opened_ns`; the last ends the case."""
     marks: dict[int, float] = {}
@@ -118,6 +131,16 @@ class Case(msgspec.Struct, kw_only=True):
         """Mean price of the executions, ticks."""
         return self.cost_price + self.cost_extra / max(self.all_lots, 1)
 
+    @property
+    def way(self) -> int:
+        """How the day's windows are counted for this case."""
+        return ORDERS if self.hit_alone else EPISODES
+
+    @property
+    def p_hits(self) -> float:
+        """Probability of as many hits, without regard to size."""
+        return self.rates[self.way].p
+
     def is_large(self, params: FrontRunningParams) -> bool:
         """Return whether the client's episode is worth running in front of."""
         least = params.large_ratio * self.usual_lots
@@ -129,36 +152,12 @@ class Case(msgspec.Struct, kw_only=True):
         return any(mark > 0 for mark in self.marks.values()) or self.unwound_extra > 0
 
 
-def rates_of(known: Known) -> tuple[float, float]:
-    """Return how often the group does the like, and the like at least as large; per ns.
-
-    Each is the greater of the rate over all that is kept and that of late.
-    """
-    return (
-        max((known.acts + 1) / known.span_ns, known.local_acts / known.local_ns),
-        max((known.acts_alike + 1) / known.span_ns, known.local_alike / known.local_ns),
-    )
-
-
-def judge(case: Case, hits: int) -> None:
-    """Note the probability that chance gives what was seen in the day's windows so far.
-
-    Instructions are taken as a Poisson process. There are four ways to be seen: by the number of
-    windows with executions, by the size of one of these, by the size of an order that rests, by how
-    many of the group's stood beside it; so the least of their probabilities is multiplied by four
-    (Bonferroni).
-    """
-    case.p_alike = min(1.0, -WAYS * math.expm1(-case.rate_alike * case.exposed_ns))
-    if case.hit:
-        case.hits, case.expected = hits, case.rate * case.exposed_ns
-        case.p_hits = min(1.0, WAYS * poisson_tail(hits, case.expected))
-    case.p = min(case.p_hits, case.p_alike)
-
-
 def take(case: Case, known: Known) -> None:
     """Add an instruction of the group to a case."""
     rate, alike = rates_of(known)
     case.rate_alike = min(case.rate_alike, alike)
+    if known.alone:
+        case.rate_alone = min(case.rate_alone, alike)
     if not known.resting:
         case.rate = rate
     if known.resting:
@@ -175,6 +174,8 @@ def take(case: Case, known: Known) -> None:
         case.refs.append(known.seq)
     if not known.resting and known.seq not in case.hit:
         case.hit.append(known.seq)
+        if known.alone:
+            case.hit_alone.append(known.seq)
     for account, names in ((known.act_account, case.accounts), (known.account, case.clients)):
         if account not in names:
             names.append(account)
@@ -210,17 +211,6 @@ def _execute(case: Case, price: int, lots: int, extra: int) -> None:
         case.cost_price = price
     case.cost_extra += (price - case.cost_price) * lots + extra
     case.all_lots += lots
-
-
-def is_rate(params: FrontRunningParams, case: Case) -> bool:
-    """Return whether the day's hits are more than chance gives."""
-    return case.hits >= params.least_hits and case.p_hits <= params.rate_chance
-
-
-def is_complete(params: FrontRunningParams, case: Case) -> bool:
-    """Return whether a case has all its legs: a gain, or so little chance that none is asked."""
-    plain = case.p <= params.plain_chance or is_rate(params, case)
-    return case.p <= params.chance and case.lots > 0 and (case.gained or plain)
 
 
 def finding(
@@ -275,6 +265,7 @@ def _features(
     code, row = case.instrument, instruments[case.instrument]
     tick = float(row.tick_size)
     large = params.large_ratio * float(instruments.quantity(code, case.usual_lots))
+    rate = case.rates[case.way]
     features = {
         "executed": quantity(instruments, code, case.all_lots),
         "hedged": quantity(instruments, code, case.hedge_lots),
@@ -283,8 +274,9 @@ def _features(
         ),
         "gap": Feature(case.gap_ns, "ns", params.clock_uncertainty_ns),
         "window": Feature(case.window_ns, "ns"),
-        "n": Feature(case.windows, "windows"),
-        "hits": Feature(case.hits, "count", rounded(case.expected)),
+        "n": Feature(rate.windows, "windows"),
+        "windows_of": Feature(WINDOWS_OF[rate.of], "text"),
+        "hits": Feature(rate.hits, "count", rounded(rate.expected)),
         "p": Feature(rounded(case.p), "probability", params.chance),
         "p_alike": Feature(rounded(case.p_alike), "probability", params.chance),
         "mean_price": Feature(rounded(case.mean_price * tick), row.quote),

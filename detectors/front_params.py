@@ -74,7 +74,8 @@ class FrontRunningParams(AheadOfClientsParams, frozen=True):
     large_ratio: Annotated[
         float,
         Parameter(
-            "size of a parent episode over the median client order from which it is large",
+            "size of a parent episode, or of an order by itself, over the median client order "
+            "from which it is large",
             "ratio",
             "five usual orders: fewer move no price that anybody could trade on",
         ),

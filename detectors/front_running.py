@@ -15,13 +15,11 @@ from detectors.front_case import (
     extend,
     fill,
     finding,
-    is_complete,
-    is_rate,
-    judge,
     mark,
     take,
     unwind,
 )
+from detectors.front_chance import is_complete, is_rate, judge, shed
 from detectors.front_params import FrontRunningParams
 from detectors.front_spec import SPEC
 from detectors.harm import Harm, Settled, Watch
@@ -41,14 +39,14 @@ def _under(case: Case, code: int) -> Case:
 
 
 _Day = tuple[int, int, list[int]]
-"""An instrument, its UTC day, and in how many windows of large episodes there were executions:
-selling and buying."""
+"""An instrument, its UTC day, and in how many windows there were executions: of large episodes,
+selling and buying, and likewise of orders large by themselves."""
 
 
 class FrontRunning(Detector):
     """Executions of the group on a client's side while it may have known of the client's order.
 
-    State: 44 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
+    State: 47 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
     followed for `horizon_s`, with a watch for each client order concerned, and `max_earlier` of
     the day that were not told.
 
@@ -186,7 +184,10 @@ class FrontRunning(Detector):
             )
         small = not case.is_large(self._params)
         case.parent_lots, case.usual_lots = known.parent_lots, known.usual_lots
-        case.exposed_ns, case.windows = known.exposed_ns, known.windows
+        if known.act_seq or known.clock_ns // DAY == case.opened_ns // DAY:
+            # A new day's windows, hardly any yet, say nothing of what was done the day before.
+            case.exposed_ns, case.windows = known.exposed_ns, known.windows
+            case.alone_ns, case.alone_windows = known.alone_ns, known.alone_windows
         if known.act_seq:
             take(case, known)
             if not known.resting:
@@ -208,33 +209,38 @@ class FrontRunning(Detector):
             return
         hits = self._hits(case, at_ns)
         fresh = len(case.hit) - case.counted
-        hits[case.side > 0] += fresh
-        case.counted += fresh
-        judge(case, hits[case.side > 0])
+        buys = int(case.side > 0)
+        hits[buys] += fresh
+        hits[2 + buys] += len(case.hit_alone) - case.counted_alone
+        case.counted, case.counted_alone = len(case.hit), len(case.hit_alone)
+        judge(case, (hits[buys], hits[2 + buys]))
         if (case.p <= self._params.chance or case.ahead) and not case.told:
             yield self._finding(case, at_ns)
         if fresh and is_rate(self._params, case):
             yield from self._shed_light(cases, case, at_ns)
 
     def _shed_light(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:
-        """Tell of the day's cases on that side that were not complete: they are so many."""
+        """Tell of the day's cases on that side that were not complete: they are so many.
+
+        Of those in the windows that are hit so often: of large orders, or of any large episode.
+        """
         earlier = self._earlier.get(case.instrument, [])
         for other in [*earlier, *cases.values()]:
-            if other.side == case.side and other.counted and not is_complete(self._params, other):
-                other.p_hits = min(other.p_hits, case.p_hits)
-                other.p = min(other.p, case.p_hits)
-                other.hits, other.windows = case.hits, case.windows
-                other.expected = case.expected
+            if (
+                other.side == case.side
+                and not is_complete(self._params, other)
+                and shed(self._params, other, case)
+            ):
                 yield self._finding(other, at_ns, closed=not other.due_s)
         kept = [other for other in earlier if not is_complete(self._params, other)]
         self._earlier[case.instrument] = kept
 
     def _hits(self, case: Case, at_ns: int) -> list[int]:
-        """Return the day's counts of windows of large episodes with executions: sells, buys."""
+        """Return the day's counts of windows with executions, as in `_Day`."""
         today = at_ns // DAY
         day = self._days.get(case.instrument)
         if day is None or day[1] != today:
-            day = self._days[case.instrument] = (case.instrument, today, [0, 0])
+            day = self._days[case.instrument] = (case.instrument, today, [0] * 4)
             self._earlier.pop(case.instrument, None)
         return day[2]
 

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running",
-    version=5,
+    version=6,
     title="Front running",
     scope="instrument",
     evidence_class="indicator",
@@ -28,15 +28,21 @@ SPEC: Final = Spec(
         "the one that makes it large are kept as evidence, and named where the group acted ahead "
         "of them. Chance: "
         "the group's instructions come as a Poisson process at its own rate, of the last "
-        "`local_s` or of all that is kept, whichever is greater, in the time for which "
-        "instructions of large episodes were in the gateway that UTC day. A case stands for "
+        "`local_s` or of all that is kept, whichever is greater (of those as large, since the "
+        "first record), in the time for which instructions of large episodes were in the gateway "
+        "that UTC day. Ahead of an order that is large by itself, the day's hits ahead of such "
+        "orders and ahead of others of large episodes are weighed by how few there should "
+        "be (a likelihood ratio of two Poisson counts, exact): where clients never pause nearly "
+        "all that they enter is of a large episode. A case stands for "
         "itself when so many hits, or one as large, have a probability of at most `chance`, "
         "when it goes beyond a hedge, and when the price then goes the group's way or it is "
         "unwound at a profit, or the probability is at most `plain_chance`. The rate is "
         "significant from `least_hits` hits on at `rate_chance`; cases of that day that did "
-        "not stand for themselves are then told too. Before that one which chance explains is "
-        "told as weak where it took, within the client's limit, what the client would have been "
-        "filled with: where the arrival is proved (client_priority), it is a facet of that breach."
+        "not stand for themselves are then told too (of those ahead of orders large by "
+        "themselves, where it is these that are hit so often). Before that one which chance "
+        "explains is told as weak where it took, within the client's limit, what the client would "
+        "have been filled with: where the arrival is proved (client_priority), it is a facet of "
+        "that breach."
     ),
     legal_basis=(
         "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",
@@ -69,7 +75,8 @@ SPEC: Final = Spec(
         ),
         (
             "Read `features.p`, `features.hits` (baseline: by chance) and `features.n` of the "
-            "UTC day of detected_ns: one decision, or a habit?"
+            "UTC day of detected_ns, ahead of what `features.windows_of` says: one decision, or a "
+            "habit?"
         ),
         (
             "Read `features.executed`, `features.hedged` and `features.parent` for the "

@@ -4,7 +4,7 @@ One compiled pass. Each client instruction has a window: from δ after the gatew
 matching. Instructions of the group for its side that the gateway got within that window, and that
 executed or now rest in the book, are written out with what chance would have given: how often the
 group does the like, and for how long instructions of large client episodes were in the gateway
-that day.
+that day; and those that were large by themselves, of which the platform knows so at once.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ FEW: Final = 16
 FROM_NS, ON_DAY, ORDERS_MADE, FILLS_MADE, MADE, QUOTES_MADE, USUAL = range(7)
 EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
 WINDOWS: Final = 9  # likewise: how many
-STOOD: Final = 11  # orders of the group that stand in the book, entered since: to buy, to sell
-G_SEQ, G_SIDE, G_LOTS = range(13, 16)  # its latest such order, and what is left of it
-FIELDS: Final = 16
+ALONE: Final = 11  # as EXPOSED and WINDOWS, of orders that are large by themselves
+ALONE_WINDOWS: Final = 13
+STOOD: Final = 15  # orders of the group that stand in the book, entered since: to buy, to sell
+G_SEQ, G_SIDE, G_LOTS = range(17, 20)  # its latest such order, and what is left of it
+FIELDS: Final = 20
 
 # Fields of an execution, all trades of one incoming instruction.
 A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
@@ -60,7 +62,7 @@ ORDER_FIELDS: Final = 9
 Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
 QUOTE_FIELDS: Final = 9
 
-OUT_FIELDS: Final = 32
+OUT_FIELDS: Final = 37
 """Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
@@ -102,16 +104,24 @@ def _parent(orders: Array, made: int, mine: Array, gap_ns: int) -> int:
 
 @njit(cache=True)
 def _act_rate(  # noqa: PLR0917
-    acts: Array, made: int, act: Array, received: int, since: int, local_ns: int, row: Array
-) -> None:
-    """Write how often the group executed on that side before, and how often as much."""
+    acts: Array, made: int, taken: Array, act: Array, received: int, since: int, local_ns: int,
+    row: Array,
+) -> None:  # fmt: skip
+    """Write how often the group executed on that side before, and how often as much.
+
+    Among the latest `ACTS`, and of late; as much also since the first record, by class of size.
+    """
     oldest = since
     if made > ACTS:
         oldest = max(since, acts[made % ACTS, A_CLOCK])
-    count = large = local = local_large = 0
+    c = size_class(act[A_LOTS])
+    later = count = large = local = local_large = 0
     for back in range(min(made, ACTS)):
         other = acts[(made - 1 - back) % ACTS]
-        if other[A_CLOCK] >= received or other[A_SIDE] != act[A_SIDE]:
+        if other[A_SIDE] != act[A_SIDE]:
+            continue
+        if other[A_CLOCK] >= received:
+            later += size_class(other[A_LOTS]) >= c
             continue
         as_large = other[A_LOTS] >= act[A_LOTS]
         count += 1
@@ -121,6 +131,8 @@ def _act_rate(  # noqa: PLR0917
             local_large += as_large
     row[21], row[22], row[23] = count, large, max(received - oldest, 1)
     row[24], row[25], row[26] = local, local_large, local_ns
+    row[35] = large if made <= ACTS else taken[c:].sum() - later
+    row[36] = max(received - since, 1)
 
 
 @njit(cache=True)
@@ -150,13 +162,14 @@ def _quote_rate(  # noqa: PLR0917
             else:
                 local_like += other[Q_STOOD] >= quote[Q_STOOD]
     row[24], row[25], row[26] = local, local_like, max(received - oldest, 1)
+    row[36] = row[23]
 
 
 @njit(cache=True)
 def _likely(row: Array, chance: float) -> bool:
     """Return whether chance alone gives such an instruction in the windows of a day."""
     rate = max((row[22] + 1) / row[23], row[25] / row[26])
-    return bool(rate * row[28] > chance)
+    return bool(rate * (row[33] if row[32] else row[28]) > chance)
 
 
 @njit(cache=True)
@@ -174,7 +187,7 @@ def scan(  # noqa: PLR0917
     times: tuple[int, int, int, int],
     large_ratio: float,
     chance: float,
-    kept: tuple[Array, Array, Array, Array, Array, Array],
+    kept: tuple[Array, Array, Array, Array, Array, Array, Array],
     out: Array,
 ) -> tuple[int, int]:
     """Scan rows from `first`; return (row to go on from, rows of `out` written)."""
@@ -183,7 +196,7 @@ def scan(  # noqa: PLR0917
         side, order_type, tif, quantity, price, phase, coverage, busts_hi, busts_lo, incoming,
         incoming_received, buyer, buy_group, seller, sell_group, leaves_before,
     ) = columns  # fmt: skip
-    state, all_acts, all_orders, all_fills, all_quotes, all_kinds = kept
+    state, all_acts, all_orders, all_fills, all_quotes, all_kinds, all_taken = kept
     delta, gap_ns, hedge_ns, local_ns = times
     written = 0
     mine = np.zeros(ORDER_FIELDS, np.int64)
@@ -223,8 +236,11 @@ def scan(  # noqa: PLR0917
             if incoming_received[i] == _NULL:
                 continue
             act = all_acts[x, (own[MADE] - 1) % ACTS]
+            taken = all_taken[x, 0 if bought else 1]
             if own[MADE] > 0 and act[A_SEQ] == incoming[i]:
+                taken[size_class(act[A_LOTS])] -= 1
                 act[A_LOTS] += quantity[i]
+                taken[size_class(act[A_LOTS])] += 1
                 act[A_EXTRA] += (price[i] - act[A_PRICE]) * quantity[i]
                 act[A_LAST], act[A_DOUBT] = seq[i], act[A_DOUBT] | coverage[i]
                 continue
@@ -235,6 +251,7 @@ def scan(  # noqa: PLR0917
             act[A_LOTS], act[A_PRICE], act[A_EXTRA] = quantity[i], price[i], 0
             act[A_FIRST] = act[A_LAST] = seq[i]
             act[A_DOUBT] = coverage[i]
+            taken[size_class(quantity[i])] += 1
             own[MADE] += 1
             continue
         s = 0 if side[i] > 0 else 1
@@ -286,6 +303,10 @@ def scan(  # noqa: PLR0917
             mine[R_EXPOSED] += window
             mine[R_WINDOWS] += 1
         exposed, windows = own[EXPOSED + s] + mine[R_EXPOSED], own[WINDOWS + s] + mine[R_WINDOWS]
+        alone = k == _NEW and own[USUAL] > 0 and quantity[i] >= large_ratio * own[USUAL]
+        if alone and window > 0:
+            own[ALONE + s] += window
+            own[ALONE_WINDOWS + s] += 1
         if own[USUAL] > 0 and mine[R_PARENT] >= large_ratio * own[USUAL]:
             own[EXPOSED + s], own[WINDOWS + s] = exposed, windows
             mine[R_EXPOSED] = mine[R_WINDOWS] = 0
@@ -301,7 +322,9 @@ def scan(  # noqa: PLR0917
             ):
                 continue
             row = out[written]
-            _act_rate(acts, own[MADE], act, received[i], own[FROM_NS], local_ns, row)
+            _act_rate(
+                acts, own[MADE], all_taken[x, s], act, received[i], own[FROM_NS], local_ns, row
+            )
             row[11] = coverage[i] | act[A_DOUBT]
             row[12], row[13], row[14] = act[A_SEQ], act[A_RECEIVED], act[A_ACCOUNT]
             row[15], row[16], row[17] = act[A_LOTS], act[A_PRICE], act[A_EXTRA]
@@ -324,7 +347,8 @@ def scan(  # noqa: PLR0917
                 local_ns, row,
             )  # fmt: skip
             row[22] -= 1  # itself
-            row[28] = exposed
+            row[35] = row[22]
+            row[28], row[32], row[33] = exposed, alone, own[ALONE + s]
             if _likely(row, chance):
                 continue
             row[11] = coverage[i] | quote[Q_DOUBT]
@@ -334,7 +358,7 @@ def scan(  # noqa: PLR0917
             row[20] = 1
             written += 1
         if written == begun and hit_before:
-            out[written, 11:27] = 0
+            out[written, 11:27] = out[written, 35:37] = 0
             written += 1
         if written > begun:
             mine[R_HIT] = 1
@@ -354,6 +378,7 @@ def scan(  # noqa: PLR0917
                 row[27] = max(hedge, 0)
                 row[28], row[29] = exposed, windows
                 row[30], row[31] = own[USUAL], mine[R_PARENT]
+                row[32], row[33], row[34] = alone, own[ALONE + s], own[ALONE_WINDOWS + s]
         if k == _NEW:
             orders[own[ORDERS_MADE] % ORDERS] = mine
             own[ORDERS_MADE] += 1

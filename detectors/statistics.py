@@ -61,6 +61,40 @@ def poisson_tail(hits: int, mean: float) -> float:
     return 1.0 if hits <= 0 else float(pdtrc(hits - 1, mean))
 
 
+def two_rates_tail(counts: tuple[int, int], means: tuple[float, float]) -> float:
+    """Return P(as much speaks against chance) of two Poisson counts together; exact.
+
+    What speaks is a likelihood ratio, of one more of each than chance gives: a count weighs
+    log(1 + 1 / mean), the more the fewer there should be; the second never more than the first.
+    One look at both: a first where hardly any should be is nearly worth what it is by itself, and
+    seconds beside it add what they say.
+
+    Parameters
+    ----------
+    counts : tuple of int
+    means : tuple of float
+        What chance gives; the first above 0.
+
+    Examples
+    --------
+    >>> round(two_rates_tail((1, 0), (0.01, 2.0)), 4), round(poisson_tail(1, 0.01), 4)
+    (0.01, 0.01)
+
+    Where there should be fewer of the second, they count alike:
+
+    >>> round(two_rates_tail((2, 1), (0.5, 0.1)), 9) == round(poisson_tail(3, 0.6), 9)
+    True
+    """
+    one = math.log1p(1.0 / means[0])
+    other = math.log1p(1.0 / max(means))
+    said = (counts[0] * one + counts[1] * other) * (1.0 - 1e-12)  # what says as much counts
+    enough = math.ceil(said / one)
+    below = np.arange(enough)
+    p = np.exp(xlogy(below, means[0]) - means[0] - gammaln(below + 1.0))
+    rest = pdtrc(np.ceil((said - below * one) / other) - 1.0, means[1])
+    return poisson_tail(enough, means[0]) + float(sum((p * rest).tolist()))
+
+
 def gamma_tail(terms: int, total: float) -> float:
     """Return P(the sum of -ln p over independent tests >= total) when all are null; Fisher (1932).
 

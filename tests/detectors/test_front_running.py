@@ -8,12 +8,14 @@ from scipy import stats
 
 from detectors.book import Books
 from detectors.examples import batch_of, example_instruments, trade
-from detectors.front_case import MOST_FURTHER, rates_of
+from detectors.front_case import MOST_FURTHER
+from detectors.front_chance import rates_of
 from detectors.front_running import FrontRunning, FrontRunningParams
 from detectors.knowledge import Knowledge
-from detectors.knowledge_kernel import FEW
-from detectors.statistics import poisson_tail, randomised, uniform
+from detectors.knowledge_kernel import ACTS, FEW
+from detectors.statistics import poisson_tail, randomised, two_rates_tail, uniform
 from ingest.events import Kind, Role
+from ingest.times import DAY
 from tests.support.claims import claims
 from tests.support.matching import Venue
 from tests.support.vectors import batches, instruments_of, to_batch
@@ -263,6 +265,73 @@ def test_cases_that_chance_explains_are_weak_until_they_are_many():
     assert len(strong(found)) == 4
 
 
+def busy(*held):
+    """Eight clients never pause, the maker buys now and then; then `held` (account, lots) wait."""
+    scene = Scene(depth=4_000)
+    for turn in range(200):
+        if turn % 33 == 0:
+            scene.new("MM", "buy", 5, 159)
+        scene.wait(300)
+        scene.new(f"C{1 + turn % 8}", "buy", 5, 159, came=20.0)
+    scene.wait(280)
+    for client, lots in held:
+        scene.wait(5)
+        scene.new("MM", "buy", 5, 159)
+        scene.wait(15)
+        scene.new(client, "buy", lots, 159, came=19.9)
+    scene.new("XM", "buy", 500, 104, tif="GTC")
+    return scene
+
+
+def test_of_an_order_that_is_large_by_itself_the_platform_knows_at_once():
+    """Here all that clients enter is of large episodes; few orders are large by themselves."""
+    scene = busy(("BIG", 600))
+    scene.later()
+    (hit,) = strong(scene.found())
+    assert hit.features["windows_of"].value == "orders large by themselves"
+    assert (hit.features["n"].value, hit.features["hits"].value) == (1, 1)
+
+
+def test_a_usual_order_of_a_client_who_never_pauses_is_judged_beside_all_such():
+    scene = busy(("C1", 5))
+    scene.later()
+    (key,) = {(f.first_seq, f.first_accounts) for f in scene.found()}
+    assert key
+    assert strong(scene.found()) == []
+
+
+def test_the_rate_ahead_of_large_orders_says_nothing_of_those_ahead_of_usual_ones():
+    scene = busy(("C1", 5), *((f"C{2 + turn}", 600) for turn in range(4)))
+    scene.later()
+    told = strong(scene.found())
+    assert len(told) == 4
+    assert any(f.significant for f in told)
+    clients = {account for f in told for account in f.accounts}
+    first = next(f for f in scene.found() if f.evidence == "weak")
+    assert not clients.issuperset(first.accounts)
+
+
+def test_how_large_it_usually_is_is_known_from_the_first_record_on():
+    """The latest 128 executions are of two minutes; what came before them counts as well."""
+    *_, known = _knowns(burst=ACTS + 100, lots=40)
+    _, alike = rates_of(known)
+    assert (known.acts_alike, known.ever_alike) == (0, 0)
+    assert alike == pytest.approx(1 / ((1_000 + ACTS + 100) * SECOND), rel=0.01)
+
+
+def test_a_new_day_makes_no_case_of_what_chance_explained_the_day_before():
+    scene = busy()
+    scene.wait((DAY - scene.venue.now_ns % DAY) / MS - 100)
+    scene.new("MM", "buy", 5, 159)
+    scene.wait(15)
+    scene.new("C1", "buy", 5, 159, came=19.9)
+    scene.wait(200)
+    for _ in range(8):
+        scene.new("C1", "buy", 5, 159)
+    scene.later()
+    assert strong(scene.found()) == []
+
+
 def test_unwinding_is_told():
     scene = Scene()
     scene.ahead(("MM", 60))
@@ -408,7 +477,7 @@ def test_a_client_is_not_in_front_of_itself():
 # --- the null -------------------------------------------------------------------------------------
 
 
-def _knowns(burst=0, hold_ns=30 * MS):
+def _knowns(burst=0, hold_ns=30 * MS, lots=10):
     rows = [
         trade(50, 3, buy_complex=1, incoming_seq=1_000 + n, engine_ns=START + n * 10 * SECOND,
               incoming_received_ns=START + n * 10 * SECOND - 1_000)
@@ -422,7 +491,15 @@ def _knowns(burst=0, hold_ns=30 * MS):
     ]  # fmt: skip
     at += burst * SECOND + hold_ns // 2
     rows += [
-        trade(50, 3, buy_complex=1, incoming_seq=3_000, engine_ns=at, incoming_received_ns=at - 1),
+        trade(
+            50,
+            3,
+            buy_complex=1,
+            incoming_seq=3_000,
+            quantity=lots,
+            engine_ns=at,
+            incoming_received_ns=at - 1,
+        ),
         _order(at - hold_ns // 2, at + hold_ns // 2),
     ]
     return Knowledge(1, FrontRunningParams()).scan(batch_of(rows, example_instruments()))
@@ -473,6 +550,16 @@ def test_p_values_are_uniform_where_executions_have_nothing_to_do_with_clients()
             biased.append(rate * SECOND)
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
     assert 0.25 < np.median(biased) < 0.3  # the greater of two estimates: p errs upwards
+
+
+def test_two_counts_together_say_no_more_than_chance_gives():
+    """The day's hits ahead of large orders, and ahead of others, where both are chance."""
+    rng = np.random.default_rng(3)
+    for means in ((0.05, 1.0), (0.3, 2.0), (3.0, 3.0)):
+        counts = rng.poisson(means, (4_000, 2)).tolist()
+        p = np.array([two_rates_tail((one, other), means) for one, other in counts])
+        for level in (0.001, 0.01, 0.05, 0.2):
+            assert np.mean(p <= level) <= level + 3 * (level / 4_000) ** 0.5
 
 
 # --- blind spots ----------------------------------------------------------------------------------

@@ -1,0 +1,148 @@
+"""How probable it is that the group acted in clients' windows by chance."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from detectors.statistics import poisson_tail, two_rates_tail
+
+if TYPE_CHECKING:
+    from detectors.front_case import Case
+    from detectors.front_params import FrontRunningParams
+    from detectors.knowledge import Known
+
+EPISODES, ORDERS = range(2)
+"""Ways to count a day's windows: all of large episodes' instructions alike; or those of orders that
+are large by themselves first.
+
+Where clients trade without a pause nearly all that they enter belongs to a large episode, and its
+windows say little; of an order that is large by itself the platform knows at once."""
+WAYS: Final = 4
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """A day's windows on one side, and in how many of them the group executed."""
+
+    of: int = EPISODES
+    hits: int = 0
+    windows: int = 0
+    expected: float = 0.0
+    """Hits that chance gives."""
+    p: float = 1.0
+
+
+NO_RATE: Final = Rate()
+NEVER: Final = 1.0
+"""A rate per ns that nothing has."""
+
+
+def rates_of(known: Known) -> tuple[float, float]:
+    """Return how often the group does the like, and the like at least as large; per ns.
+
+    Each is the greater of the rate over all that is kept and that of late; of what is as large,
+    which is rare, that since the first record too.
+    """
+    return (
+        max((known.acts + 1) / known.span_ns, known.local_acts / known.local_ns),
+        max(
+            (known.ever_alike + 1) / known.ever_ns,
+            known.acts_alike / known.span_ns,
+            known.local_alike / known.local_ns,
+        ),
+    )
+
+
+def judge(case: Case, hits: tuple[int, int]) -> None:
+    """Note the probability that chance gives what was seen in the day's windows so far.
+
+    Instructions are taken as a Poisson process. There are four ways to be seen: by the number of
+    windows with executions, by the size of one of these, by the size of an order that rests, by how
+    many of the group's stood beside it; so the least of their probabilities is multiplied by four
+    (Bonferroni).
+
+    A case that is ahead of orders large by themselves is judged by the hits of the day in such
+    windows and in the others of large episodes, each weighed by how few there should be
+    (`two_rates_tail`); any other by all alike.
+
+    Parameters
+    ----------
+    case : Case
+    hits : tuple of int
+        The day's windows with executions: of large episodes, and those of orders large by
+        themselves.
+    """
+    case.p_alike = min(1.0, WAYS * _of_one(case))
+    if case.hit:
+        expected = case.rate * case.exposed_ns
+        p = min(1.0, WAYS * poisson_tail(hits[EPISODES], expected))
+        every = Rate(hits=hits[EPISODES], windows=case.windows, expected=expected, p=p)
+        ahead = case.hit_alone and case.alone_ns > 0
+        case.rates = (every, _of_orders(case, hits) if ahead else NO_RATE)
+    case.p = min(case.p_hits, case.p_alike)
+
+
+def _of_one(case: Case) -> float:
+    """Return how probable it is that one instruction is as rare for the windows that it is in.
+
+    Of an order that is large by itself, these are such orders' or all; of two looks at one process,
+    at a part of its time and at the whole, what either sees has exactly this probability.
+    """
+    expected = case.rate_alike * case.exposed_ns
+    if case.rate_alone >= NEVER or not case.alone_ns:
+        return -math.expm1(-expected)
+    expected = min(expected, case.rate_alone * case.alone_ns)
+    return -math.expm1(-expected * (2.0 - case.alone_ns / case.exposed_ns))
+
+
+def _of_orders(case: Case, hits: tuple[int, int]) -> Rate:
+    """Return the rate of hits in windows of orders large by themselves, others beside them."""
+    alone = case.rate * case.alone_ns
+    others = case.rate * (case.exposed_ns - case.alone_ns)
+    counts = (hits[ORDERS], hits[EPISODES] - hits[ORDERS])
+    tail = two_rates_tail(counts, (alone, others))
+    return Rate(
+        of=ORDERS,
+        hits=hits[ORDERS],
+        windows=case.alone_windows,
+        expected=alone,
+        p=min(1.0, WAYS * tail),
+    )
+
+
+def is_significant(params: FrontRunningParams, rate: Rate) -> bool:
+    """Return whether a day's hits are more than chance gives."""
+    return rate.hits >= params.least_hits and rate.p <= params.rate_chance
+
+
+def is_rate(params: FrontRunningParams, case: Case) -> bool:
+    """Return whether the day's hits are more than chance gives."""
+    return any(is_significant(params, rate) for rate in case.rates)
+
+
+def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
+    """Note of a case what a later one says of the day's windows; return whether it says anything.
+
+    Where those of orders large by themselves are hit too often, that says nothing of the others.
+    """
+    counted = (case.counted, case.counted_alone)
+    said = [
+        rate
+        for hits, rate in zip(counted, light.rates, strict=True)
+        if hits and is_significant(params, rate)
+    ]
+    if said:
+        rate = min(said, key=lambda each: each.p)
+        if rate.p < case.p_hits:
+            every, orders = case.rates
+            case.rates = (every, rate) if case.way == ORDERS else (rate, orders)
+        case.p = min(case.p, rate.p)
+    return bool(said)
+
+
+def is_complete(params: FrontRunningParams, case: Case) -> bool:
+    """Return whether a case has all its legs: a gain, or so little chance that none is asked."""
+    plain = case.p <= params.plain_chance or is_rate(params, case)
+    return case.p <= params.chance and case.lots > 0 and (case.gained or plain)
