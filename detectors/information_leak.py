@@ -25,7 +25,9 @@ from detectors.leak_episode import (
 )
 from detectors.leak_kernel import over, scan
 from detectors.leak_params import InformationLeakParams
+from detectors.leak_pending import ordered, waiting
 from detectors.leak_release import new_day, release
+from detectors.leak_screen import HINTS
 from detectors.leak_spec import SPEC
 from detectors.leak_state import (
     ACCOUNT,
@@ -41,7 +43,6 @@ from detectors.leak_state import (
     NUMBER,
     P_CLOCK,
     P_CODE,
-    P_SEQ,
     PENDING_FIELDS,
     SPANS,
     SUSPECTED,
@@ -52,7 +53,7 @@ from detectors.leak_state import (
     shapes,
 )
 from ingest.axes import ByCode, Count, Rows
-from ingest.events import NULL, Array, Batch, Kind, Phase
+from ingest.events import NULL, Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot, pack_exact, unpack_exact
@@ -122,6 +123,9 @@ class InformationLeak(Detector):
         self._pending: list[Array] = []
         arrays = fresh(len(instruments))
         self._kept = Kept(self.spec.id, arrays | {"leak_lost": np.zeros(1, np.int64)})
+        # Where to look first, found anew after a restart: no part of the state.
+        self._lowest = np.zeros(len(instruments), np.int64)
+        self._screened = np.zeros((len(instruments), HINTS), np.int64)
 
     @property
     def reach_ns(self) -> int:
@@ -142,31 +146,10 @@ class InformationLeak(Detector):
 
     def _add(self, batch: Batch) -> None:
         """Keep a batch's trades in continuous trading until their turn."""
-        rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
-        wanted = (batch["side"][rows] != 0) & (batch["incoming_seq"][rows] != 0)
-        wanted &= batch["phase"][rows] == Phase.CONTINUOUS
-        wanted &= (batch["busts_hi"][rows] == 0) & (batch["busts_lo"][rows] == 0)
-        rows = rows[wanted]
-        if not len(rows):
-            return
-        buys = batch["side"][rows] > 0
-        columns = [batch[name][rows] for name in ("clock_ns", "instrument", "seq", "side")]
-        columns.append(np.maximum(batch["quantity"][rows], 0))
-        columns += [
-            np.where(buys, batch[f"buy_{name}"][rows], batch[f"sell_{name}"][rows])
-            for name in ("account", "owner", "originator", "role", "complex")
-        ]
-        columns += [batch[n][rows] for n in ("incoming_received_ns", "incoming_seq", "coverage")]
-        columns += [
-            np.where(buys, batch[f"sell_{name}"][rows], batch[f"buy_{name}"][rows])
-            for name in ("account", "role")
-        ]
-        taken = np.empty((len(rows), PENDING_FIELDS), np.int64)
-        for field, column in enumerate(columns):
-            taken[:, field] = column
-        late = taken[:, P_CLOCK] < self._until_ns
-        self._kept["leak_lost"][0] += int(late.sum())
-        self._pending.append(taken[~late])
+        rows, late = waiting(batch, self._until_ns)
+        self._kept["leak_lost"][0] += late
+        if len(rows):
+            self._pending.append(rows)
 
     @property
     def _until_ns(self) -> int:
@@ -176,7 +159,7 @@ class InformationLeak(Detector):
     def _advance(self, until_ns: int) -> Iterator[Finding]:
         """Look at all trades before an event time, and make the looks that lie up to it."""
         rows = np.concatenate([np.zeros((0, PENDING_FIELDS), np.int64), *self._pending])
-        rows = rows[np.lexsort((rows[:, P_SEQ], rows[:, P_CODE], rows[:, P_CLOCK]))]
+        rows = ordered(rows)
         begun_ns = self._until_ns or (int(rows[0, P_CLOCK]) if len(rows) else until_ns)
         start, look_ns = 0, self._look_ns
         boundary = begun_ns // look_ns * look_ns + look_ns
@@ -205,6 +188,7 @@ class InformationLeak(Detector):
                 kept["leak_slots"], kept["leak_acts"], kept["leak_flow"], kept["leak_open"],
                 kept["leak_hits"], kept["leak_tallies"], kept["leak_clients"],
                 kept["leak_screen"], kept["leak_suspects"], kept["leak_lost"],
+                self._lowest, self._screened,
             )  # fmt: skip
 
     def _close_look(self, at_ns: int) -> int:
@@ -334,6 +318,7 @@ class InformationLeak(Detector):
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._kept.restore(snapshot)
+        self._lowest[:] = 0
         self._episodes.restore(snapshot)
         self._pending = [snapshot["leak_pending"].copy()]
         kept = unpack_exact(snapshot["leak_surest"], list[Surest])

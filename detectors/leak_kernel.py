@@ -110,10 +110,7 @@ def _median(sizes: Array, made: int) -> int:
 
 @njit(cache=True)
 def _size(own: Array, sizes: Array, incoming: int, lots: int) -> None:
-    """Add a client's fill to what usual sizes are."""
-    if own[LAST_INCOMING] == incoming:
-        own[LAST_LOTS] += lots
-        return
+    """Begin a client's order, and add the last one to what usual sizes are."""
     if own[LAST_INCOMING]:
         sizes[own[N_SIZES] % SIZES] = own[LAST_LOTS]
         own[N_SIZES] += 1
@@ -164,7 +161,7 @@ def _maker(own: Array, account: int) -> None:
 
 @njit(cache=True)
 def _ahead(  # noqa: PLR0917
-    numbers: Array, own: Array, acts: Array, flow: Array, side: int, began: int
+    numbers: Array, own: Array, acts: Array, flow: Array, y: int, side: int, began: int
 ) -> tuple[int, int]:
     """Return the packed state of an instrument before a client's order, and the latest execution.
 
@@ -173,29 +170,37 @@ def _ahead(  # noqa: PLR0917
     state: int = 0
     latest: int = 0
     second = began // SECOND
-    most = own[USUAL] * numbers[MOST]
+    most = own[y, USUAL] * numbers[MOST]
+    net: int = 0
+    summed: int = 0  # seconds, of the shorter time before
     for scale in range(SCALES):
-        net: int = 0
-        for back in range(numbers[LEADS + scale] + 1):
-            bucket = flow[(second - back) % SECONDS]
-            if bucket[0] == second - back:
-                net += bucket[1]
-        net *= side
-        state |= (0 if net < 0 else 1 if net == 0 else 2) << (2 * scale)
+        for back in range(summed, numbers[LEADS + scale] + 1):
+            at = (second - back) % SECONDS
+            if flow[y, at, 0] == second - back:
+                net += flow[y, at, 1]
+        summed = numbers[LEADS + scale] + 1
+        with_it = side * net
+        state |= (0 if with_it < 0 else 1 if with_it == 0 else 2) << (2 * scale)
     for c in range(2):
-        made = own[N_GROUP] if c == 0 else own[N_PEERS]
-        for back in range(min(made, ACTS)):
-            act = acts[c, (made - 1 - back) % ACTS]
-            lead = began - act[A_RECEIVED]
+        made = own[y, N_GROUP] if c == 0 else own[y, N_PEERS]
+        place = made % ACTS
+        for _ in range(min(made, ACTS)):
+            place = place - 1 if place > 0 else ACTS - 1
+            lead = began - acts[y, c, place, A_RECEIVED]
             if lead > numbers[LEADS + SCALES - 1] * SECOND:
                 break
-            if lead <= numbers[DELTA] or act[A_SIDE] != side or 1_000 * act[A_LOTS] > most:
+            if (
+                lead <= numbers[DELTA]
+                or acts[y, c, place, A_SIDE] != side
+                or 1_000 * acts[y, c, place, A_LOTS] > most
+            ):
                 continue
             bits = (1 << COMPLEX) if c == 0 else (1 << PEERS)
-            if c == 0 and act[A_SLOT]:
-                bits |= 1 << act[A_SLOT]
+            slot = acts[y, c, place, A_SLOT]
+            if c == 0 and slot:
+                bits |= 1 << slot
             if c == 0 and latest == 0:
-                latest = (made - 1 - back) % ACTS + 1
+                latest = place + 1
             for scale in range(SCALES):
                 if lead <= numbers[LEADS + scale] * SECOND:
                     state |= bits << (HIT_BITS + scale * UNITS)
@@ -248,6 +253,58 @@ def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int
 
 
 @njit(cache=True)
+def _find(  # noqa: PLR0917
+    numbers: Array,
+    rows: Array,
+    i: int,
+    who: int,
+    episodes: Array,
+    tallies: Array,
+    lowest: Array,
+) -> tuple[int, int]:
+    """Return the place of a client's open episode, and the last free one; -1 = none.
+
+    Episodes that are over are counted, and their places free.
+    """
+    x, clock = rows[i, P_CODE], rows[i, P_CLOCK]
+    found, free, first = -1, -1, OPEN
+    for n in range(lowest[x], OPEN):
+        if episodes[x, n, E_SIDE] == 0:
+            free = n
+            continue
+        if episodes[x, n, E_LAST] + numbers[GAP] < clock:
+            if not episodes[x, n, E_COUNTED]:
+                _count(episodes[x, n], tallies[x])
+            episodes[x, n, E_SIDE] = 0
+            free = n
+            continue
+        first = min(first, n)
+        if (
+            episodes[x, n, E_SIDE] == rows[i, P_SIDE]
+            and episodes[x, n, E_OWNER] == who
+            and episodes[x, n, E_ORIGINATOR] == rows[i, P_ORIGINATOR]
+        ):
+            found = n
+    if free < 0:
+        free = lowest[x] - 1
+    lowest[x] = first if found >= 0 else min(first, max(free, 0))
+    return found, free
+
+
+@njit(cache=True)
+def _make_room(episodes: Array, tallies: Array, lost: Array) -> int:
+    """Return the place of the episode that traded longest ago, counted before its end."""
+    oldest: int = 0
+    for n in range(1, OPEN):
+        if episodes[n, E_LAST] < episodes[oldest, E_LAST]:
+            oldest = n
+    if not episodes[oldest, E_COUNTED]:
+        _count(episodes[oldest], tallies)
+    lost[0] += 1
+    return oldest
+
+
+@njit(cache=True)
 def scan(  # noqa: PLR0917
     rows: Array,
     numbers: Array,
@@ -264,6 +321,8 @@ def scan(  # noqa: PLR0917
     screen: Array,
     suspects: Array,
     lost: Array,
+    lowest: Array,
+    screened: Array,
 ) -> None:
     """Take trades of all instruments, in order of event time, instrument and seq.
 
@@ -271,75 +330,63 @@ def scan(  # noqa: PLR0917
     ----------
     kin : (instruments, RELATED) int64
         Codes of an instrument and of others on its underlying; -1 = none.
+    lowest : (instruments,) int64
+        A place below which no episode is open.
+    screened : (instruments, HINTS) int64
+        Where accounts may be screened.
     """
     for i in range(len(rows)):
-        row = rows[i]
-        x, side, clock = row[P_CODE], row[P_SIDE], row[P_CLOCK]
-        if row[P_ROLE] == _MAKER:
-            _maker(own[x], row[P_ACCOUNT])
-        if row[P_RESTING_ROLE] == _MAKER:
-            _maker(own[x], row[P_RESTING])
-        if row[P_GROUP]:
-            if row[P_RECEIVED] != _NULL:
-                _execute(row, own[x], acts[x, 0], slots[x], True)
+        x, side, clock = rows[i, P_CODE], rows[i, P_SIDE], rows[i, P_CLOCK]
+        role, lots = rows[i, P_ROLE], rows[i, P_LOTS]
+        if own[x, MAKER_B] == 0:
+            if role == _MAKER:
+                _maker(own[x], rows[i, P_ACCOUNT])
+            if rows[i, P_RESTING_ROLE] == _MAKER:
+                _maker(own[x], rows[i, P_RESTING])
+        if rows[i, P_GROUP]:
+            if rows[i, P_RECEIVED] != _NULL:
+                _execute(rows[i], own[x], acts[x, 0], slots[x], True)
             continue
-        if row[P_ROLE] == _MAKER:
-            if row[P_RECEIVED] != _NULL:
-                _execute(row, own[x], acts[x, 1], slots[x], False)
-        elif row[P_ROLE] == _CLIENT and row[P_RECEIVED] != _NULL:
-            _size(own[x], sizes[x], row[P_INCOMING], row[P_LOTS])
-            who = row[P_OWNER] if row[P_OWNER] >= 0 else -row[P_ACCOUNT] - 2
-            found, free, oldest = -1, -1, 0
-            for n in range(OPEN):
-                episode = episodes[x, n]
-                if episode[E_SIDE] != 0 and episode[E_LAST] + numbers[GAP] < clock:
-                    if not episode[E_COUNTED]:
-                        _count(episode, tallies[x])
-                    episode[E_SIDE] = 0
-                if episode[E_SIDE] == 0:
-                    free = n
-                    continue
-                if episode[E_LAST] < episodes[x, oldest, E_LAST]:
-                    oldest = n
-                if (
-                    episode[E_SIDE] == side
-                    and episode[E_OWNER] == who
-                    and episode[E_ORIGINATOR] == row[P_ORIGINATOR]
-                ):
-                    found = n
+        if role == _MAKER:
+            if rows[i, P_RECEIVED] != _NULL:
+                _execute(rows[i], own[x], acts[x, 1], slots[x], False)
+        elif role == _CLIENT and rows[i, P_RECEIVED] != _NULL:
+            if own[x, LAST_INCOMING] == rows[i, P_INCOMING]:
+                own[x, LAST_LOTS] += lots
+            else:
+                _size(own[x], sizes[x], rows[i, P_INCOMING], lots)
+            who = rows[i, P_OWNER] if rows[i, P_OWNER] >= 0 else -rows[i, P_ACCOUNT] - 2
+            found, free = _find(numbers, rows, i, who, episodes, tallies, lowest)
             if found < 0:
-                if free < 0:
-                    if not episodes[x, oldest, E_COUNTED]:
-                        _count(episodes[x, oldest], tallies[x])
-                    free = oldest
-                    lost[0] += 1
-                found = free
+                found = free if free >= 0 else _make_room(episodes[x], tallies[x], lost)
                 episode = episodes[x, found]
-                episode[E_OWNER], episode[E_ORIGINATOR] = who, row[P_ORIGINATOR]
-                episode[E_SIDE], episode[E_BEGAN], episode[E_LOTS] = side, row[P_RECEIVED], 0
-                episode[E_SEQ], episode[E_DOUBT], episode[E_COUNTED] = row[P_SEQ], 0, 0
+                episode[E_OWNER], episode[E_ORIGINATOR] = who, rows[i, P_ORIGINATOR]
+                episode[E_SIDE], episode[E_BEGAN], episode[E_LOTS] = side, rows[i, P_RECEIVED], 0
+                episode[E_SEQ], episode[E_DOUBT], episode[E_COUNTED] = rows[i, P_SEQ], 0, 0
                 episode[E_GRADE], episode[E_HIT], episode[E_NOTED] = 0, 0, 0
                 for related in range(RELATED):
                     y = kin[x, related]
                     episode[E_STATE + related], episode[E_ACT + related] = -1, 0
                     if y == x or (y >= 0 and own[y, USUAL] > 0):
                         state, place = _ahead(
-                            numbers, own[y], acts[y], flow[y], side, row[P_RECEIVED]
+                            numbers, own, acts, flow, y, side, rows[i, P_RECEIVED]
                         )
-                        state |= ahead_by_clients(numbers, episode, own[y], clients[y], suspects[y])
+                        state |= ahead_by_clients(numbers, episode, own, clients, suspects, y)
                         episode[E_STATE + related], episode[E_ACT + related] = state, place
-            episode = episodes[x, found]
-            episode[E_LAST], episode[E_DOUBT] = clock, episode[E_DOUBT] | row[P_DOUBT]
-            episode[E_LOTS] += row[P_LOTS]
-            usual, was = own[x, USUAL], episode[E_GRADE]
+            episodes[x, found, E_LAST] = clock
+            episodes[x, found, E_DOUBT] |= rows[i, P_DOUBT]
+            episodes[x, found, E_LOTS] += lots
+            usual, was = own[x, USUAL], episodes[x, found, E_GRADE]
+            grade = was
             while (
                 usual > 0
-                and episode[E_GRADE] < GRADES
-                and 1_000 * episode[E_LOTS] >= numbers[LARGE + episode[E_GRADE]] * usual
+                and grade < GRADES
+                and 1_000 * episodes[x, found, E_LOTS] >= numbers[LARGE + grade] * usual
             ):
-                episode[E_GRADE] += 1
-            grade = episode[E_GRADE]
+                grade += 1
             if grade > was:
+                episode = episodes[x, found]
+                episode[E_GRADE] = grade
                 if was == 0:
                     note(clock, numbers, episode, x, own, hits[x], acts, clients, kin[x])
                 else:
@@ -349,12 +396,14 @@ def scan(  # noqa: PLR0917
                         y = kin[x, related]
                         if y >= 0:
                             screen_leaders(
-                                numbers, episode, y == x, own[y], clients[y], screen[y], suspects[y]
-                            )
+                                numbers, episode, y == x, own, clients, screen, suspects, screened,
+                                y,
+                            )  # fmt: skip
                 if grade == GRADES:
                     _count(episode, tallies[x])
-            client_executes(numbers, row, who, own[x], clients[x], screen[x], suspects[x])
-        bucket = flow[x, clock // SECOND % SECONDS]
-        if bucket[0] != clock // SECOND:
-            bucket[0], bucket[1] = clock // SECOND, 0
-        bucket[1] += side * row[P_LOTS]
+            client_executes(numbers, rows, i, who, own, clients, screen, suspects, screened)
+        second = clock // SECOND
+        at = second % SECONDS
+        if flow[x, at, 0] != second:
+            flow[x, at, 0], flow[x, at, 1] = second, 0
+        flow[x, at, 1] += side * lots

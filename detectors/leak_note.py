@@ -87,7 +87,7 @@ def note(  # noqa: PLR0917
         for n in range(SUSPECTS):
             mine = EVERY_SCALE << (SUSPECTED + n)
             if state & mine:
-                latest = latest_of(numbers, episode, own[y], clients[y], n + 1)
+                latest = latest_of(numbers, episode, own, clients, y, n + 1)
                 if latest >= 0:
                     _hit(row_ns, episode, own[x], hits, related, state & mine, clients[y, latest])
     episode[E_NOTED] = own[x, N_HITS] - episode[E_HIT]

@@ -41,6 +41,7 @@ from detectors.leak_state import (
     NUMBER,
     OWNER,
     P_ACCOUNT,
+    P_CODE,
     P_DOUBT,
     P_INCOMING,
     P_LOTS,
@@ -71,6 +72,8 @@ DELTA, GAP, MOST, LEAST, CHANCE, LARGE = range(6)
 LEADS: Final = LARGE + GRADES
 """Places in the numbers that a pass is given; ratios are in thousandths, the chance in millionths.
 Sizes from which an order is large, and leads, are several each."""
+HINTS: Final = 256
+"""Remembered places of accounts in what is screened, an instrument: by the end of their code."""
 _NEGLIGIBLE: Final = 1e-12
 """Part of a tail at which its sum is as good as done."""
 
@@ -90,9 +93,15 @@ def binomial_beyond(hits: int, trials: int, chance: float) -> float:
 
 
 @njit(cache=True)
-def _place(screen: Array, account: int) -> int:
+def _place(screen: Array, screened: Array, y: int, account: int) -> int:
+    """Return where an account is screened in an instrument; -1 = nowhere."""
+    hint = account & (HINTS - 1)
+    place = screened[y, hint]
+    if screen[y, place, S_ACCOUNT] == account + 1:
+        return int(place)
     for n in range(SCREENED):
-        if screen[n, S_ACCOUNT] == account + 1:
+        if screen[y, n, S_ACCOUNT] == account + 1:
+            screened[y, hint] = n
             return n
     return -1
 
@@ -115,7 +124,9 @@ def _enter(own: Array, screen: Array, account: int) -> int:
         if screen[n, S_ACCOUNT] == 0:
             place = n
             break
-        followed = screen[n, S_FOLLOWED:].sum()
+        followed: int = 0
+        for way in range(WAYS):
+            followed += screen[n, S_FOLLOWED + way]
         if (
             least < 0
             or followed < least
@@ -130,52 +141,63 @@ def _enter(own: Array, screen: Array, account: int) -> int:
 
 @njit(cache=True)
 def client_executes(  # noqa: PLR0917
-    numbers: Array, row: Array, who: int, own: Array, acts: Array, screen: Array, suspects: Array
+    numbers: Array,
+    rows: Array,
+    i: int,
+    who: int,
+    own: Array,
+    acts: Array,
+    screen: Array,
+    suspects: Array,
+    screened: Array,
 ) -> None:
     """Add a fill of a client's account to its executions, and those to its run."""
-    made, account = own[N_CLIENTS], row[P_ACCOUNT]
-    last = acts[(made - 1) % CLIENT_ACTS]
-    if made and last[A_INCOMING] == row[P_INCOMING]:
-        last[A_LOTS] += row[P_LOTS]
-        last[A_DOUBT] |= row[P_DOUBT]
+    x, account = rows[i, P_CODE], rows[i, P_ACCOUNT]
+    made, received, side = own[x, N_CLIENTS], rows[i, P_RECEIVED], rows[i, P_SIDE]
+    last = (made - 1) % CLIENT_ACTS
+    if made and acts[x, last, A_INCOMING] == rows[i, P_INCOMING]:
+        acts[x, last, A_LOTS] += rows[i, P_LOTS]
+        acts[x, last, A_DOUBT] |= rows[i, P_DOUBT]
         return
-    place = _place(screen, account)
+    place = _place(screen, screened, x, account)
     if place < 0:
-        place = _enter(own, screen, account)
-    entry = screen[place]
-    paused = row[P_RECEIVED] - entry[S_LAST] > numbers[GAP]
-    if entry[S_SIDE] != row[P_SIDE] or paused:
-        entry[S_SIDE], entry[S_RUN] = row[P_SIDE], made
-        entry[S_RUNS] += 1
-        own[N_RUNS] += 1
-    entry[S_LAST] = row[P_RECEIVED]
-    act = acts[made % CLIENT_ACTS]
-    act[A_RECEIVED], act[A_SIDE], act[A_LOTS] = row[P_RECEIVED], row[P_SIDE], row[P_LOTS]
-    act[A_SEQ], act[A_INCOMING], act[A_DOUBT] = row[P_SEQ], row[P_INCOMING], row[P_DOUBT]
-    act[A_ACCOUNT], act[A_OWNER], act[A_ORIGINATOR] = account, who, row[P_ORIGINATOR]
-    act[A_RUN], act[A_WAYS], act[A_SLOT] = entry[S_RUN], 0, 0
+        place = _enter(own[x], screen[x], account)
+    paused = received - screen[x, place, S_LAST] > numbers[GAP]
+    if screen[x, place, S_SIDE] != side or paused:
+        screen[x, place, S_SIDE], screen[x, place, S_RUN] = side, made
+        screen[x, place, S_RUNS] += 1
+        own[x, N_RUNS] += 1
+    screen[x, place, S_LAST] = received
+    act = acts[x, made % CLIENT_ACTS]
+    act[A_RECEIVED], act[A_SIDE], act[A_LOTS] = received, side, rows[i, P_LOTS]
+    act[A_SEQ], act[A_INCOMING] = rows[i, P_SEQ], rows[i, P_INCOMING]
+    act[A_ACCOUNT], act[A_OWNER], act[A_ORIGINATOR] = account, who, rows[i, P_ORIGINATOR]
+    act[A_RUN], act[A_WAYS], act[A_SLOT] = screen[x, place, S_RUN], 0, 0
+    act[A_DOUBT] = rows[i, P_DOUBT]
     for n in range(SUSPECTS):
-        if suspects[n, ACCOUNT] == account + 1:
+        if suspects[x, n, ACCOUNT] == account + 1:
             act[A_SLOT] = n + 1
-    own[N_CLIENTS] += 1
+    own[x, N_CLIENTS] += 1
 
 
 @njit(cache=True)
-def _leads(numbers: Array, episode: Array, own: Array, act: Array) -> bool:
+def _leads(  # noqa: PLR0917
+    numbers: Array, episode: Array, own: Array, acts: Array, y: int, place: int
+) -> bool:
     """Return whether an execution that is not too early is another's, ahead on an order's side."""
-    same_person = act[A_ORIGINATOR] >= 0 and act[A_ORIGINATOR] == episode[E_ORIGINATOR]
+    originator = acts[y, place, A_ORIGINATOR]
     return (
-        episode[E_BEGAN] - act[A_RECEIVED] > numbers[DELTA]
-        and act[A_SIDE] == episode[E_SIDE]
-        and act[A_OWNER] != episode[E_OWNER]
-        and not same_person
-        and 1_000 * act[A_LOTS] <= own[USUAL] * numbers[MOST]
+        episode[E_BEGAN] - acts[y, place, A_RECEIVED] > numbers[DELTA]
+        and acts[y, place, A_SIDE] == episode[E_SIDE]
+        and acts[y, place, A_OWNER] != episode[E_OWNER]
+        and not (originator >= 0 and originator == episode[E_ORIGINATOR])
+        and 1_000 * acts[y, place, A_LOTS] <= own[y, USUAL] * numbers[MOST]
     )
 
 
 @njit(cache=True)
-def ahead_by_clients(
-    numbers: Array, episode: Array, own: Array, acts: Array, suspects: Array
+def ahead_by_clients(  # noqa: PLR0917
+    numbers: Array, episode: Array, own: Array, acts: Array, suspects: Array, y: int
 ) -> int:
     """Return the bits of a packed state: which suspects there are, and which clients were ahead.
 
@@ -184,20 +206,21 @@ def ahead_by_clients(
     state: int = 0
     some = False
     for n in range(SUSPECTS):
-        if suspects[n, ACCOUNT] and suspects[n, OWNER] != episode[E_OWNER]:
+        if suspects[y, n, ACCOUNT] and suspects[y, n, OWNER] != episode[E_OWNER]:
             state |= 1 << (KNOWN_BITS + n)
             some = True
-    made = own[N_CLIENTS]
+    made = own[y, N_CLIENTS]
     for back in range(min(made, CLIENT_ACTS)):
-        act = acts[(made - 1 - back) % CLIENT_ACTS]
-        lead = episode[E_BEGAN] - act[A_RECEIVED]
+        place = (made - 1 - back) % CLIENT_ACTS
+        lead = episode[E_BEGAN] - acts[y, place, A_RECEIVED]
         if lead > numbers[LEADS + SCALES - 1] * SECOND:
             break
-        if not _leads(numbers, episode, own, act):
+        if not _leads(numbers, episode, own, acts, y, place):
             continue
-        if act[A_SLOT] and not state >> (KNOWN_BITS + act[A_SLOT] - 1) & 1:
+        slot = acts[y, place, A_SLOT]
+        if slot and not state >> (KNOWN_BITS + slot - 1) & 1:
             continue  # its owner has changed since, and is this order's
-        unit = SUSPECTED + act[A_SLOT] - 1 if act[A_SLOT] else CROWD
+        unit = SUSPECTED + slot - 1 if slot else CROWD
         for scale in range(SCALES):
             if lead <= numbers[LEADS + scale] * SECOND:
                 state |= 1 << (HIT_BITS + scale * UNITS + unit)
@@ -207,12 +230,14 @@ def ahead_by_clients(
 
 
 @njit(cache=True)
-def latest_of(numbers: Array, episode: Array, own: Array, acts: Array, slot: int) -> int:
+def latest_of(  # noqa: PLR0917
+    numbers: Array, episode: Array, own: Array, acts: Array, y: int, slot: int
+) -> int:
     """Return the place of a suspect's latest execution ahead of an order; -1 = no longer kept."""
-    made = own[N_CLIENTS]
+    made = own[y, N_CLIENTS]
     for back in range(min(made, CLIENT_ACTS)):
         place = (made - 1 - back) % CLIENT_ACTS
-        if acts[place, A_SLOT] == slot and _leads(numbers, episode, own, acts[place]):
+        if acts[y, place, A_SLOT] == slot and _leads(numbers, episode, own, acts, y, place):
             return int(place)
     return -1
 
@@ -254,6 +279,8 @@ def screen_leaders(  # noqa: PLR0917
     acts: Array,
     screen: Array,
     suspects: Array,
+    screened: Array,
+    y: int,
 ) -> None:
     """Note whose runs a large order follows, and suspect whose are followed too often.
 
@@ -261,26 +288,38 @@ def screen_leaders(  # noqa: PLR0917
     ----------
     same : bool
         Whether the order is in the instrument whose executions these are.
+    y : int
+        That instrument's code.
     """
-    made = own[N_CLIENTS]
+    made = own[y, N_CLIENTS]
+    first_way = 0 if same else SCALES
     for back in range(min(made, CLIENT_ACTS)):
-        act = acts[(made - 1 - back) % CLIENT_ACTS]
-        lead = episode[E_BEGAN] - act[A_RECEIVED]
+        at = (made - 1 - back) % CLIENT_ACTS
+        lead = episode[E_BEGAN] - acts[y, at, A_RECEIVED]
         if lead > numbers[LEADS + SCALES - 1] * SECOND:
             break
-        if act[A_SLOT] or not _leads(numbers, episode, own, act):
+        if acts[y, at, A_SLOT] or not _leads(numbers, episode, own, acts, y, at):
             continue
-        place = _place(screen, act[A_ACCOUNT])
-        run = act[A_RUN]
-        if place < 0 or run < screen[place, S_SINCE] or made - run > CLIENT_ACTS:
+        run = acts[y, at, A_RUN]
+        if made - run > CLIENT_ACTS:
             continue
-        entry, first = screen[place], acts[run % CLIENT_ACTS]
+        followed = acts[y, run % CLIENT_ACTS, A_WAYS] >> first_way
+        due: int = 0
         for scale in range(SCALES):
-            way = scale if same else SCALES + scale
-            if lead > numbers[LEADS + scale] * SECOND or first[A_WAYS] >> way & 1:
-                continue
-            first[A_WAYS] |= 1 << way
-            entry[S_FOLLOWED + way] += 1
-            own[N_FOLLOWED + way] += 1
-            if _suspicious(numbers, own, entry, way):
-                _suspect(own, suspects, entry[S_ACCOUNT], act[A_OWNER])
+            if lead <= numbers[LEADS + scale] * SECOND:
+                due |= 1 << scale
+        due &= ~followed
+        if due == 0:
+            continue
+        place = _place(screen, screened, y, acts[y, at, A_ACCOUNT])
+        if place < 0 or run < screen[y, place, S_SINCE]:
+            continue
+        acts[y, run % CLIENT_ACTS, A_WAYS] |= due << first_way
+        entry = screen[y, place]
+        for scale in range(SCALES):
+            if due >> scale & 1:
+                way = first_way + scale
+                entry[S_FOLLOWED + way] += 1
+                own[y, N_FOLLOWED + way] += 1
+                if _suspicious(numbers, own[y], entry, way):
+                    _suspect(own[y], suspects[y], entry[S_ACCOUNT], acts[y, at, A_OWNER])
