@@ -62,9 +62,8 @@ def forget(own: Array) -> None:
 @njit(cache=True)
 def turn(own: Array, at_ns: int) -> None:
     """Begin to count anew on a new UTC day."""
-    if at_ns // DAY > own[O_DAY]:
-        own[O_DAY] = at_ns // DAY
-        own[TAKES:OVERTAKEN_FIELDS] = 0
+    own[O_DAY] = at_ns // DAY
+    own[TAKES:OVERTAKEN_FIELDS] = 0
 
 
 @njit(cache=True)
@@ -95,35 +94,41 @@ def took(  # noqa: PLR0917
 
 @njit(cache=True, inline="always")  # called, it makes the pass half as slow again
 def enter(  # noqa: PLR0917
-    own: Array, others: Array, group: Array, made: int, latest_ns: int, seq: int, client: Client,
-    octaves: int, delta_ns: int,
+    x: int, overtaken: Array, others: Array, executions: Array, made: int, latest_ns: int, seq: int,
+    client: Client, octaves: int, delta_ns: int,
 ) -> None:  # fmt: skip
     """Count a client's instruction and who has overtaken it; it is in flight from now on.
 
     `latest_ns`: the latest receipt of an execution of the group on its side; NULL = none.
     """
-    _expose(own, others, client.account)
+    _expose(x, overtaken, others, client.account)
     after = client.received_ns + delta_ns  # nearly all come in order: asked before any call
     if latest_ns != _NULL and latest_ns > after:
-        own[HITS] += _overtook(group, made, OF_GROUP, client, octaves, delta_ns)
-    latest_ns = own[O_MAX_BUY] if client.side > 0 else own[O_MAX_SELL]
+        overtaken[x, HITS] += _overtook(executions[x], made, OF_GROUP, client, octaves, delta_ns)
+    latest_ns = overtaken[x, O_MAX_BUY if client.side > 0 else O_MAX_SELL]
     if latest_ns != _NULL and latest_ns > after:
-        own[OTHERS_HITS] += _overtook(others, own[O_MADE], OF_OTHERS, client, octaves, delta_ns)
-    own[O_SEQ], own[O_RECEIVED], own[O_ACCOUNT] = seq, client.received_ns, client.account
+        overtaken[x, OTHERS_HITS] += _overtook(
+            others[x], overtaken[x, O_MADE], OF_OTHERS, client, octaves, delta_ns
+        )
+    overtaken[x, O_SEQ], overtaken[x, O_RECEIVED] = seq, client.received_ns
+    overtaken[x, O_ACCOUNT] = client.account
 
 
-@njit(cache=True)
-def _expose(own: Array, others: Array, account: int) -> None:
+@njit(cache=True, inline="always")
+def _expose(x: int, overtaken: Array, others: Array, account: int) -> None:
     """Count the group's takes and others' that a client's instruction met, but for its own.
 
     Its own part of others' is that of the latest ones.
     """
-    held, mine = min(own[O_MADE], OTHERS), 0
-    for n in range(held):
-        mine += others[n, X_ACCOUNT] == account
-    foreign = own[OTHERS_TAKES] * (held - mine) // max(held, 1)
-    own[EXPOSED] += own[TAKES]
-    own[EXPOSED_ALL] += own[TAKES] + foreign
+    foreign = overtaken[x, OTHERS_TAKES]
+    if foreign > 0:
+        held, mine = min(overtaken[x, O_MADE], OTHERS), 0
+        for n in range(held):
+            mine += others[x, n, X_ACCOUNT] == account
+        if mine > 0 or held == 0:
+            foreign = foreign * (held - mine) // max(held, 1)
+    overtaken[x, EXPOSED] += overtaken[x, TAKES]
+    overtaken[x, EXPOSED_ALL] += overtaken[x, TAKES] + foreign
 
 
 @njit(cache=True)

@@ -60,6 +60,34 @@ def octave(gap_ns: int) -> int:
     return found
 
 
+@njit(cache=True, inline="always")
+def _any_near(recent: Array, x: int, received_ns: int) -> bool:
+    """Return whether any of the latest instructions may have come near enough to be a pair."""
+    near = False
+    for n in range(RECENT):
+        near |= abs(received_ns - recent[x, n, 0]) < 1 << (FIRST_OCTAVE + OCTAVES)
+    return near
+
+
+@njit(cache=True)
+def _pair(received_ns: int, account: int, ring: Array, made: int, counts: Array) -> bool:
+    """Count the pairs that an instruction makes with the latest; return whether there are any."""
+    counted = False
+    for back in range(min(made, RECENT)):
+        at = (made - 1 - back) % RECENT
+        gap = received_ns - ring[at, 0]
+        near = octave(abs(gap))
+        if near < 0 or ring[at, 1] == account:
+            continue
+        counted = True
+        counts[near, 0] += 1
+        counts[near, 1] += 1 if gap < 0 else 0
+        if counts[near, 0] >= _MOST:
+            counts[near, 0] //= 2
+            counts[near, 1] //= 2
+    return counted
+
+
 @njit(cache=True)
 def _scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
@@ -75,33 +103,18 @@ def _scan(  # noqa: PLR0917
     kind, instrument, engine, received, account, role, in_complex, reason, phase = columns
     for i in range(len(kind)):
         x = instrument[i]
-        if (
-            (kind[i] == _NEW or kind[i] == _REPLACE)
-            and received[i] != _NULL
-            and received[i] <= engine[i]
-            and phase[i] == _CONTINUOUS
-            and _CLIENT <= role[i] <= _EXTERNAL
-            and in_complex[i] == 0
-            and reason[i] != _SPEED_BUMP
-        ):
-            ring, counts, counted = recent[x], pairs[x], False
-            for back in range(min(made[x], RECENT)):
-                other = ring[(made[x] - 1 - back) % RECENT]
-                gap = received[i] - other[0]
-                near = octave(abs(gap))
-                if near < 0 or other[1] == account[i]:
-                    continue
-                counted = True
-                counts[near, 0] += 1
-                counts[near, 1] += 1 if gap < 0 else 0
-                if counts[near, 0] >= _MOST:
-                    counts[near, 0] //= 2
-                    counts[near, 1] //= 2
-            if counted:
-                unordered[x] = without_order(counts, ratio, fewest)
-                unordered[x] |= some_reversed(counts, ratio, enough) << OCTAVES
-            entry = ring[made[x] % RECENT]
-            entry[0], entry[1] = received[i], account[i]
+        # One branch that is hard to foresee, in place of a chain of them.
+        judged = ((kind[i] == _NEW) | (kind[i] == _REPLACE)) & (phase[i] == _CONTINUOUS)
+        judged &= (received[i] != _NULL) & (received[i] <= engine[i])
+        judged &= (role[i] >= _CLIENT) & (role[i] <= _EXTERNAL) & (in_complex[i] == 0)
+        if judged & (reason[i] != _SPEED_BUMP):
+            if _any_near(recent, x, received[i]) and _pair(
+                received[i], account[i], recent[x], made[x], pairs[x]
+            ):
+                unordered[x] = without_order(pairs[x], ratio, fewest)
+                unordered[x] |= some_reversed(pairs[x], ratio, enough) << OCTAVES
+            at = made[x] % RECENT
+            recent[x, at, 0], recent[x, at, 1] = received[i], account[i]
             made[x] += 1
         out[i] = unordered[x]
 
@@ -128,12 +141,12 @@ def some_reversed(counts: Array, ratio: float, enough: int) -> int:
 
     Of pairs so far apart; where these are not enough, of nearer ones too.
     """
-    found = 0
+    found, nearest, pairs, turned = 0, 0, 0, 0
     for near in range(OCTAVES):
-        pairs, turned, at = counts[near, 0], counts[near, 1], near
-        while pairs < enough and at > 0:
-            at -= 1
-            pairs, turned = pairs + counts[at, 0], turned + counts[at, 1]
+        pairs, turned = pairs + counts[near, 0], turned + counts[near, 1]
+        while nearest < near and pairs - counts[nearest, 0] >= enough:
+            pairs, turned = pairs - counts[nearest, 0], turned - counts[nearest, 1]
+            nearest += 1
         found |= (1 << near) if pairs < enough or turned > ratio * pairs else 0
     return found
 
