@@ -75,9 +75,13 @@ def as_rare(seen: Sequence[float], tails: Sequence[Sequence[float]]) -> float:
         return 1.0
     products, weights = np.ones(1), np.ones(1)
     for each in tails:
+        if len(each) == 1 and each[0] == 1.0:
+            continue
         values = np.array(each)
-        products = np.outer(products, values).ravel()
-        weights = np.outer(weights, values - np.append(values[1:], 0.0)).ravel()
+        chances = values.copy()
+        chances[:-1] -= values[1:]
+        products = (products[:, None] * values).ravel()
+        weights = (weights[:, None] * chances).ravel()
     return min(1.0, float(weights[products <= product * (1 + ROUNDING)].sum()))
 
 

@@ -132,11 +132,32 @@ _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 
 
 @njit(cache=True)
+def _is_near(run: Array, stop: Array, lead_ns: int) -> bool:
+    """Return whether a stop triggered on a run's side, in its time or shortly before."""
+    return bool(
+        stop[S_SIDE] == run[R_SIDE] and run[R_FROM_NS] - lead_ns <= stop[S_NS] <= run[R_LAST_NS]
+    )
+
+
+@njit(cache=True)
+def _clustered(run: Array, made: int, stops: Array, lead_ns: int) -> int:
+    """Return how many stops may make a cluster: those that the run triggered, and those near."""
+    found = 0
+    for at in range(min(made, STOPS)):
+        stop = stops[at]
+        found += stop[S_RUN] == run[R_NUMBER] or _is_near(run, stop, lead_ns)
+    return found
+
+
+@njit(cache=True)
 def _due(  # noqa: PLR0917
     x: int, now_ns: int, lead_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array,
     legs: Array, reach: Array, least: int, out: Array, out_legs: Array, written: int, told: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Write out the runs whose deadline lies before now, soonest first; return rows written."""
+    """Write out the runs whose deadline lies before now, soonest first; return rows written.
+
+    Legs only of those that may have run a cluster.
+    """
     while True:
         at = -1
         for place in range(RUNS):
@@ -154,20 +175,17 @@ def _due(  # noqa: PLR0917
         out[written, R_INSTRUMENT] = x  # in the state no row tells its code: that may change
         out[written, R_KNOWN_NS] = now_ns
         reach_told(reach, least, now_ns, out[written, R_REACH:])
-        for back in range(min(own[H_LEGS], LEGS), 0, -1):
+        clustered = _clustered(run, own[H_STOPS], stops, lead_ns)
+        for back in range(min(own[H_LEGS], LEGS) if clustered >= least else 0, 0, -1):
             leg = legs[(own[H_LEGS] - back) % LEGS]
             if leg[L_RUN] == run[R_NUMBER]:
                 out_legs[told] = leg
                 out_legs[told, L_RUN] = written
                 told += 1
-        for back in range(min(own[H_STOPS], STOPS), 0, -1):
+        for back in range(min(own[H_STOPS], STOPS) if clustered >= least else 0, 0, -1):
             stop = stops[(own[H_STOPS] - back) % STOPS]
             here = stop[S_RUN] == run[R_NUMBER]
-            near = (
-                stop[S_SIDE] == run[R_SIDE]
-                and run[R_FROM_NS] - lead_ns <= stop[S_NS] <= run[R_LAST_NS]
-            )
-            if here or near:
+            if here or _is_near(run, stop, lead_ns):
                 leg = out_legs[told]
                 leg[L_RUN], leg[L_KIND] = written, STOP if here else NEAR
                 leg[L_SEQ] = stop[S_SEQ] if here else stop[S_NS]
@@ -238,26 +256,27 @@ def scan(  # noqa: PLR0917
             if k != _TRADE:
                 left, place = own[H_OPEN], RUNS - 1  # the last free place is taken first
                 while left > 0 and place >= 0:
-                    run = runs[x, place]
-                    place -= 1
-                    if run[R_NUMBER] != 0:
+                    if runs[x, place, R_NUMBER] != 0:
                         left -= 1
-                        touch = best_ask[i] if run[R_SIDE] > 0 else best_bid[i]
-                        if touch != _NULL:
-                            run[R_BACK] = min(run[R_BACK], run[R_SIDE] * touch)
+                        way = runs[x, place, R_SIDE]
+                        touch = best_ask[i] if way > 0 else best_bid[i]
+                        if touch != _NULL and way * touch < runs[x, place, R_BACK]:
+                            runs[x, place, R_BACK] = way * touch
+                    place -= 1
         if k == _TRADE:
             flying = incoming[i]
             made = np.int64(0)
-            if busts_hi[i] == 0 and busts_lo[i] == 0:
-                if buy_complex[i] != 0 or sell_complex[i] != 0:
-                    resting = sell_id[i] if side[i] > 0 else buy_id[i]
-                    at = quote_at(own, quotes[x], np.int64(resting))
-                    made = quotes[x, at, Q_MADE] if at >= 0 else np.int64(0)
+            busts = busts_hi[i] != 0 or busts_lo[i] != 0
+            if not busts and (buy_complex[i] != 0 or sell_complex[i] != 0):
+                kept = quotes[x]
+                resting = sell_id[i] if side[i] > 0 else buy_id[i]
+                at = quote_at(own, kept, np.int64(resting))
+                made = kept[at, Q_MADE] if at >= 0 else np.int64(0)
                 if buy_complex[i] != 0:
-                    less(own, quotes[x], np.int64(buy_id[i]), quantity[i], clock[i])
+                    less(own, kept, np.int64(buy_id[i]), quantity[i], clock[i])
                 if sell_complex[i] != 0:
-                    less(own, quotes[x], np.int64(sell_id[i]), quantity[i], clock[i])
-            if flying == 0 or busts_hi[i] != 0 or busts_lo[i] != 0 or phase[i] != _CONTINUOUS:
+                    less(own, kept, np.int64(sell_id[i]), quantity[i], clock[i])
+            if flying == 0 or busts or phase[i] != _CONTINUOUS:
                 continue
             buying = side[i] > 0
             newest = flights[x, (own[H_FLIGHTS] - 1) % FLIGHTS]
@@ -371,8 +390,9 @@ def scan(  # noqa: PLR0917
         elif k == _STATUS:
             own[H_FLIGHTS], own[H_TRIGGER] = 0, 0
         if k != _TRADE and in_complex[i] != 0:
+            kept = quotes[x]
             order = np.int64(order_id[i])
-            at = quote_at(own, quotes[x], order)
+            at = quote_at(own, kept, order)
             lane = 0 if role[i] == _MAKER else 1
             if k in (_NEW, _REPLACE) and side[i] != 0:
                 touch = best_ask[i] if side[i] > 0 else best_bid[i]
@@ -380,25 +400,25 @@ def scan(  # noqa: PLR0917
                 if touch != _NULL and meets:
                     own[H_COME_SEQ] = seq[i]
                     own[H_COME_ADDED], own[H_COME_SET] = added_to(
-                        own, quotes[x], past[x], usual[x], -side[i], clock[i], lead_ns
+                        own, kept, past[x], usual[x], -side[i], clock[i], lead_ns
                     )
             if k in (_NEW, _BOOK):
-                if k == _NEW:
-                    away(own, quotes[x], quote_at(own, quotes[x], np.int64(replaces[i])), clock[i])
+                if k == _NEW and replaces[i] != 0:
+                    away(own, kept, quote_at(own, kept, np.int64(replaces[i])), clock[i])
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
-                    come(own, quotes[x], sizes[x], lane, order, side[i], lots, seq[i], clock[i])
+                    come(own, kept, sizes[x], lane, order, side[i], lots, seq[i], clock[i])
             elif k == _REPLACE:
                 if leaves[i] != _NULL:
-                    amended(own, quotes[x], sizes[x], at, leaves[i], clock[i])
+                    amended(own, kept, sizes[x], at, leaves[i], clock[i])
             elif k in (_CANCEL, _EXPIRE):
                 if k == _EXPIRE or is_forced(reason[i]):
-                    gone(own, quotes[x], at)  # by a rule of the venue, and no choice
+                    gone(own, kept, at)  # by a rule of the venue, and no choice
                 else:
-                    away(own, quotes[x], at, clock[i])
+                    away(own, kept, at, clock[i])
             elif k == _REJECT and own[H_LAST] == order:
-                gone(own, quotes[x], at)  # a post-only order in flight, and no refused amendment
-            noted(own, past[x], clock[i], lead_ns)
+                gone(own, kept, at)  # a post-only order in flight, and no refused amendment
+            noted(own, past, x, clock[i], lead_ns)
             if side[i] != 0:
                 place = place_of(lane, side[i])
                 seen(usual[x, place], own[H_LIVE + place])

@@ -141,24 +141,26 @@ def less(own: Array, quotes: Array, order: np.int64, lots: int, now_ns: int) -> 
             gone(own, quotes, at)
 
 
-@njit(cache=True)
-def noted(own: Array, past: Array, now_ns: int, lead_ns: int) -> None:
+@njit(cache=True, inline="always")
+def noted(own: Array, past: Array, x: int, now_ns: int, lead_ns: int) -> None:
     """Remember how many orders the group has on either side, for the slot of time that it is."""
-    slot = now_ns * SLOTS // lead_ns
-    made = own[H_PAST]
-    if made == 0 or past[(made - 1) % PAST, 0] != slot:
-        own[H_PAST] = made = made + 1
-    entry = past[(made - 1) % PAST]
-    entry[0], entry[1:] = slot, own[H_LIVE:H_TOP]
+    at = (own[H_PAST] - 1) % PAST
+    since = now_ns * SLOTS - past[x, at, 0] * lead_ns
+    if own[H_PAST] == 0 or not 0 <= since < lead_ns:
+        at = own[H_PAST] % PAST
+        own[H_PAST] += 1
+        past[x, at, 0] = now_ns * SLOTS // lead_ns
+    for place in range(PAST_FIELDS - 1):
+        past[x, at, 1 + place] = own[H_LIVE + place]
 
 
 @njit(cache=True)
-def _median(usual: Array) -> int:
-    """Return the median of the numbers seen; their sum is in the last place."""
+def _median(usual: Array, place: int) -> int:
+    """Return the median of the numbers seen on a side; their sum is in the last place."""
     below = 0
     for at in range(LIVE + 1):
-        below += usual[at]
-        if 2 * below >= usual[LIVE + 1]:
+        below += usual[place, at]
+        if 2 * below >= usual[place, LIVE + 1]:
             return at
     return LIVE
 
@@ -168,12 +170,11 @@ def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
     """Return how many orders one of the group has on a side that were entered since a time."""
     fresh = 0
     for at in range(own[H_TOP]):
-        quote = quotes[at]
         if (
-            quote[Q_ID] != 0
-            and quote[Q_LANE] == lane
-            and quote[Q_SIDE] == side
-            and quote[Q_NS] >= since_ns
+            quotes[at, Q_ID] != 0
+            and quotes[at, Q_LANE] == lane
+            and quotes[at, Q_SIDE] == side
+            and quotes[at, Q_NS] >= since_ns
         ):
             fresh += 1
     return fresh
@@ -181,7 +182,7 @@ def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
 
 @njit(cache=True)
 def _extra(  # noqa: PLR0917
-    own: Array, quotes: Array, usual: Array, then: Array, lane: int, side: int, since_ns: int
+    own: Array, quotes: Array, usual: Array, then: int, lane: int, side: int, since_ns: int
 ) -> int:
     """Return how many orders one of the group has on a side beyond its habit, entered lately.
 
@@ -189,9 +190,9 @@ def _extra(  # noqa: PLR0917
     """
     place = place_of(lane, side)
     live = own[H_LIVE + place]
-    more = min(live - then[1 + place], ADDED)
+    more = min(live - then, ADDED)
     if more > 0:
-        more = min(more, live - _median(usual[place]))
+        more = min(more, live - _median(usual, place))
     if more <= 0:
         return 0
     return int(min(more, _fresh(own, quotes, lane, side, since_ns)))
@@ -247,7 +248,7 @@ def _lone(  # noqa: PLR0917
         return 0
     if abs(own[H_AWAY_NS + there] - own[H_AWAY_NS + here]) < ANEW_NS:
         return 0
-    usually = _median(usual[here])
+    usually = _median(usual, here)
     few = 2 * orders <= usually and _fresh(own, quotes, lane, side, since_ns) == orders
     return int(min(usually, ADDED)) if few else 0
 
@@ -257,9 +258,8 @@ def _beyond(own: Array, quotes: Array, side: int, since_ns: int) -> int:
     """Return as how many more than they are the maker's orders entered lately on a side count."""
     more = 0
     for at in range(own[H_TOP] if own[H_LARGE] > 0 else 0):
-        quote = quotes[at]
-        if quote[Q_ID] != 0 and quote[Q_LANE] == 0 and quote[Q_SIDE] == side:
-            more += quote[Q_COUNT] - 1 if quote[Q_NS] >= since_ns else 0
+        if quotes[at, Q_ID] != 0 and quotes[at, Q_LANE] == 0 and quotes[at, Q_SIDE] == side:
+            more += quotes[at, Q_COUNT] - 1 if quotes[at, Q_NS] >= since_ns else 0
     return int(min(more, ADDED))
 
 
@@ -273,14 +273,20 @@ def added_to(  # noqa: PLR0917
     are moved, entered again after a fill or set anew add none. The maker and the others
     of the group are looked at apart: what one takes away hides nothing that the other added.
     """
+    if own[H_LIVE + place_of(0, side)] == 0 and own[H_LIVE + place_of(1, side)] == 0:
+        return 0, 0
     slot = now_ns * SLOTS // lead_ns - SLOTS
     for back in range(1, min(own[H_PAST], PAST) + 1):
-        then = past[(own[H_PAST] - back) % PAST]
-        if then[0] < slot:
+        at = (own[H_PAST] - back) % PAST
+        if past[at, 0] < slot:
             most, lone, since_ns = 0, 0, now_ns - lead_ns
             for lane in range(2):
+                if own[H_LIVE + place_of(lane, side)] == 0:
+                    continue
+                then = past[at, 1 + place_of(lane, side)]
                 extra = _extra(own, quotes, usual, then, lane, side, since_ns)
                 if extra > most:
+                    then = past[at, 1 + place_of(lane, -side)]
                     extra -= _extra(own, quotes, usual, then, lane, -side, since_ns)
                     most = max(most, extra)
                 most = max(most, _alone(own, quotes, lane, side, since_ns))

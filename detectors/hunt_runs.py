@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
 import msgspec
@@ -254,8 +254,12 @@ class Runs:
         """Legs, stops and runs not kept because a bound was reached."""
         return int(self._kept["hunt_lost"][0])
 
-    def scan(self, batch: Batch) -> Iterator[Run]:
-        """Yield the runs whose horizon the batch passes, in its row order."""
+    def scan(self, batch: Batch) -> Iterator[tuple[int, int, Run | None]]:
+        """Yield the runs whose horizon the batch passes, in its row order.
+
+        Each with its instrument and last trigger; None for one that can have run no cluster, as
+        most.
+        """
         columns = tuple(batch[name] for name in COLUMNS)
         row = 0
         s = self._kept
@@ -267,7 +271,7 @@ class Runs:
                 self._out, self._out_legs,
             )  # fmt: skip
             if runs:
-                yield from _read(self._out[:runs].tolist(), self._out_legs[:legs].tolist())
+                yield from _read(self._out[:runs], self._out_legs[:legs].tolist())
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
@@ -278,49 +282,57 @@ class Runs:
         self._kept.restore(snapshot)
 
 
-def _read(runs: list[list[int]], legs: list[list[int]]) -> Iterator[Run]:
+def _read(runs: Array, legs: list[list[int]]) -> Iterator[tuple[int, int, Run | None]]:
     """Yield what the kernel wrote out."""
     kept: dict[tuple[int, int], list[list[int]]] = {}
     for leg in legs:
         kept.setdefault((leg[k.L_RUN], leg[k.L_KIND]), []).append(leg[k.L_SEQ :])
-    for place, run in enumerate(runs):
-        touch = run[k.R_ASK] if run[k.R_SIDE] > 0 else run[k.R_BID]
-        back = run[k.R_BACK]
-        yield Run(
-            instrument=run[k.R_INSTRUMENT],
-            side=run[k.R_SIDE],
-            group=bool(run[k.R_COMPLEX]),
-            account=run[k.R_ACCOUNT],
-            client=run[k.R_ROLE] == Role.CLIENT,
-            first_seq=run[k.R_SEQ],
-            from_ns=run[k.R_FROM_NS],
-            triggered_ns=run[k.R_FIRST_NS],
-            last_ns=run[k.R_LAST_NS],
-            known_ns=run[k.R_KNOWN_NS],
-            touch=None if touch == NULL else touch,
-            extreme=run[k.R_EXTREME],
-            orders=run[k.R_ORDERS],
-            lots=run[k.R_LOTS],
-            against=run[k.R_AGAINST],
-            peak=run[k.R_PEAK],
-            advance=run[k.R_ADVANCE],
-            all_advance=run[k.R_ALL],
-            due=run[k.R_DUE],
-            filled=run[k.R_FILLED],
-            caught=run[k.R_CAUGHT],
-            back=None if back == k.FAR else run[k.R_SIDE] * back,
-            added=max(0, run[k.R_ADDED]),
-            seen=run[k.R_SEEN],
-            many=tuple(run[k.R_MANY : k.R_OWN]),
-            set_apart=bool(run[k.R_SET]),
-            own_seen=run[k.R_OWN_SEEN],
-            own_many=tuple(run[k.R_OWN : k.R_REACH]),
-            reach=tuple(run[k.R_REACH :]),
-            beside=run[k.R_BESIDE],
-            incomplete=bool(run[k.R_DOUBT]),
-            pushes=tuple(Push(*leg) for leg in kept.get((place, k.PUSH), ())),
-            catches=tuple(Catch(*leg) for leg in kept.get((place, k.CATCH), ())),
-            takes=tuple(Catch(*leg) for leg in kept.get((place, k.TAKE), ())),
-            stops=tuple(Stop(*leg) for leg in kept.get((place, k.STOP), ())),
-            near=tuple(leg[0] for leg in kept.get((place, k.NEAR), ())),
-        )
+    clustered = {place for place, _ in kept}
+    when = zip(runs[:, k.R_INSTRUMENT].tolist(), runs[:, k.R_LAST_NS].tolist(), strict=True)
+    for place, (code, last_ns) in enumerate(when):
+        read = _run(runs[place].tolist(), place, kept) if place in clustered else None
+        yield code, last_ns, read
+
+
+def _run(run: list[int], place: int, kept: Mapping[tuple[int, int], list[list[int]]]) -> Run:
+    """Return a run with its legs, which are kept by its place and their kind."""
+    touch = run[k.R_ASK] if run[k.R_SIDE] > 0 else run[k.R_BID]
+    back = run[k.R_BACK]
+    return Run(
+        instrument=run[k.R_INSTRUMENT],
+        side=run[k.R_SIDE],
+        group=bool(run[k.R_COMPLEX]),
+        account=run[k.R_ACCOUNT],
+        client=run[k.R_ROLE] == Role.CLIENT,
+        first_seq=run[k.R_SEQ],
+        from_ns=run[k.R_FROM_NS],
+        triggered_ns=run[k.R_FIRST_NS],
+        last_ns=run[k.R_LAST_NS],
+        known_ns=run[k.R_KNOWN_NS],
+        touch=None if touch == NULL else touch,
+        extreme=run[k.R_EXTREME],
+        orders=run[k.R_ORDERS],
+        lots=run[k.R_LOTS],
+        against=run[k.R_AGAINST],
+        peak=run[k.R_PEAK],
+        advance=run[k.R_ADVANCE],
+        all_advance=run[k.R_ALL],
+        due=run[k.R_DUE],
+        filled=run[k.R_FILLED],
+        caught=run[k.R_CAUGHT],
+        back=None if back == k.FAR else run[k.R_SIDE] * back,
+        added=max(0, run[k.R_ADDED]),
+        seen=run[k.R_SEEN],
+        many=tuple(run[k.R_MANY : k.R_OWN]),
+        set_apart=bool(run[k.R_SET]),
+        own_seen=run[k.R_OWN_SEEN],
+        own_many=tuple(run[k.R_OWN : k.R_REACH]),
+        reach=tuple(run[k.R_REACH :]),
+        beside=run[k.R_BESIDE],
+        incomplete=bool(run[k.R_DOUBT]),
+        pushes=tuple(Push(*leg) for leg in kept.get((place, k.PUSH), ())),
+        catches=tuple(Catch(*leg) for leg in kept.get((place, k.CATCH), ())),
+        takes=tuple(Catch(*leg) for leg in kept.get((place, k.TAKE), ())),
+        stops=tuple(Stop(*leg) for leg in kept.get((place, k.STOP), ())),
+        near=tuple(leg[0] for leg in kept.get((place, k.NEAR), ())),
+    )

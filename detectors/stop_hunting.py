@@ -203,8 +203,10 @@ class StopHunting(Detector):
     def step(self, batch: Batch) -> Sequence[Finding]:
         """Take the next enriched batch; return runs whose horizon has passed, and days' ends."""
         findings: list[Finding] = []
-        for run in self._runs.scan(batch):
-            findings.extend(self._judge(run))
+        for code, last_ns, run in self._runs.scan(batch):
+            findings.extend(self._until(code, (last_ns + self._horizon_ns) // DAY))
+            if run is not None:
+                findings.extend(self._judge(run))
         codes, clock = batch["instrument"], batch["clock_ns"]
         for end in batch.ends.tolist():
             findings.extend(self._until(int(codes[end]), int(clock[end]) // DAY))
@@ -225,7 +227,6 @@ class StopHunting(Detector):
         """Count a run, and yield what is to be said of it."""
         deadline_ns = run.last_ns + self._horizon_ns
         day = deadline_ns // DAY
-        yield from self._until(run.instrument, day)
         params, lead_ns = self._params, self._lead_ns
         if run.cluster(lead_ns) < params.min_stops or not run.move:
             return
