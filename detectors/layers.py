@@ -81,7 +81,7 @@ class Layers:
                 kept["orders"], kept["parties"], kept["sides"], kept["late_fills"], kept["gone"],
                 kept["samples"], kept["tallies"], kept["watched"], kept["unfollowed"], self._out,
             )  # fmt: skip
-            for told in self._out[:written].tolist():
+            for told in self._out[:written]:
                 yield read(told, params)
 
     def snapshot(self) -> Snapshot:

@@ -100,23 +100,24 @@ _EXTERNAL: Final = int(Role.EXTERNAL_MM)
 def median(values: Array, guess: int) -> int:
     """Return the upper median of values, without sorting: from a guess, by counting.
 
-    A window's median is that of the window before, or next to it, so one or two passes do.
+    A window's median is that of the window before, or next to it, so one or two passes do; without
+    branches in it a pass takes several values at once.
     """
     rank, at = len(values) // 2, np.int64(guess)
     while True:
         below = equal = 0
-        lower, higher = np.int64(-NEVER), np.int64(NEVER)
         for value in values:
-            if value < at:
-                below += 1
-                lower = max(lower, value)
-            elif value > at:
-                higher = min(higher, value)
-            else:
-                equal += 1
+            below += value < at
+            equal += value == at
         if below > rank:
+            lower = np.int64(-NEVER)
+            for value in values:
+                lower = max(lower, value if value < at else lower)
             at = lower
         elif below + equal <= rank:
+            higher = np.int64(NEVER)
+            for value in values:
+                higher = min(higher, value if value > at else higher)
             at = higher
         else:
             return int(at)

@@ -226,7 +226,7 @@ def _in_orders(  # noqa: PLR0917
 
     An order that went in parts counts once, as its first part.
     """
-    kept = np.zeros((LAYERS, LAYER_FIELDS), np.int64)
+    kept = np.empty((LAYERS, LAYER_FIELDS), np.int64)
     count = 0
     for back in range(min(made, LAYERS)):
         layer = layers[(made - 1 - back) % LAYERS]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from detectors import layers_state as k
 from detectors.spoofing_params import SpoofingParams
@@ -65,8 +64,9 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     tallies)."""
 
 
-def read(row: list[int], params: SpoofingParams) -> Cycle:
+def read(told: Array, params: SpoofingParams) -> Cycle:
     """Return what a row of the scan tells."""
+    row = told[: k.R_FIRST_TALLY].tolist()
     layers = _came(row, params)
     if row[k.R_MEASURE] == ORDERS:
         layers = list({part[k.L_ENTRY]: part for part in layers}.values())
@@ -101,7 +101,7 @@ def read(row: list[int], params: SpoofingParams) -> Cycle:
         watched=row[k.R_WATCHED],
         sampled_ns=row[k.R_SAMPLED_NS],
         peers=row[k.R_PEERS],
-        tallies=np.array(row[k.R_FIRST_TALLY :], np.int64).reshape(_SHAPE),
+        tallies=told[k.R_FIRST_TALLY :].reshape(_SHAPE).copy(),
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_params import SpoofingParams
-from detectors.spoofing_rate import PEER_CYCLES, SIZES, own_of
+from detectors.spoofing_rate import PEER_CYCLES, SIZES, refutes
 from detectors.statistics import binomial_tail, both_tail, gamma_tail
 from ingest.axes import Rows
 from ingest.sections import Layout
@@ -130,7 +130,7 @@ class LargeCycles:
         peers_ns = cycle.watched * params.sample_s * SECOND
         for size in range(1, max(each[_SIZE] for each in held) + 1):
             tallies = cycle.tallies[:, size:].sum(axis=1)
-            if any(own_of(each, params.own_p, params.least_trials).refutes for each in tallies):
+            if any(refutes(each, params.own_p, params.least_trials) for each in tallies):
                 continue
             nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]
             # In both measures, as the group's count that were seen in either.

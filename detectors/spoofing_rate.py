@@ -83,14 +83,25 @@ def own_of(tallies: Array, most_p: float, fewest: int) -> Own:
     >>> own_of(np.array([[20, 18, 40, 12, 60, 0]]), 0.05, 6).ratio
     3.0
     """
-    own = tallies.copy()
-    own[:, [PEER, PEER_CYCLES]] = 0
-    stood = own.copy()
-    stood[:, OWN_CALM_GONE] = 0
-    p = tails(own).p
-    enough = int(own[own[:, OWN_FILLED] > 0, OWN_CALM].sum()) >= fewest
-    known = enough and tails(stood).p <= most_p
-    return Own(p, _times(own), known, known and p > most_p)
+    p = _own_tails(tallies, calm_goes=True).p
+    known = _is_known(tallies, most_p, fewest)
+    return Own(p, _times(tallies), known, known and p > most_p)
+
+
+def refutes(tallies: Array, most_p: float, fewest: int) -> bool:
+    """Return whether the complex's own size speaks against a pattern, as `own_of` says."""
+    return _own_tails(tallies, calm_goes=True).p > most_p and _is_known(tallies, most_p, fewest)
+
+
+def _is_known(tallies: Array, most_p: float, fewest: int) -> bool:
+    calm = sum(row[OWN_CALM] for row in tallies.tolist() if row[OWN_FILLED] > 0)
+    return calm >= fewest and _own_tails(tallies, calm_goes=False).p <= most_p
+
+
+def _own_tails(tallies: Array, *, calm_goes: bool) -> Tails:
+    """Return what `tails` does of the complex's own size alone, as it went or as had none else."""
+    mass, hits = _masses(np.ascontiguousarray(tallies), False, calm_goes)
+    return strata.tails_of(mass, hits)
 
 
 def _times(own: Array) -> float:
@@ -123,6 +134,24 @@ def tails(tallies: Array) -> Tails:
     >>> tails(np.array([[4, 3, 0, 0, 0, 0], [0, 0, 2, 1, 2, 0]]))
     Tails(p=1.0, beyond=0.0, least=1.0)
     """
-    filled, gone_after, calm, calm_gone, peers, peers_gone = tallies.T
-    every, gone = filled + calm + peers, gone_after + calm_gone + peers_gone
-    return strata.tails(every, gone, filled, int(gone_after.sum()))
+    mass, hits = _masses(np.ascontiguousarray(tallies), True, True)
+    return strata.tails_of(mass, hits)
+
+
+@njit(cache=True)
+def _masses(tallies: Array, with_peers: bool, calm_goes: bool) -> tuple[Array, int]:
+    """Return the probabilities of 0, 1, … withdrawals after fills, and how many there were."""
+    n = len(tallies)
+    every, gone, filled = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    hits = 0
+    for c in range(n):
+        filled[c] = tallies[c, OWN_FILLED]
+        every[c] = filled[c] + tallies[c, OWN_CALM]
+        gone[c] = tallies[c, OWN_FILLED_GONE]
+        hits += gone[c]
+        if calm_goes:
+            gone[c] += tallies[c, OWN_CALM_GONE]
+        if with_peers:
+            every[c] += tallies[c, PEER]
+            gone[c] += tallies[c, PEER_CYCLES]
+    return strata.masses(every, gone, filled), hits

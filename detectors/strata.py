@@ -42,7 +42,11 @@ def tails(every: Array, marked: Array, drawn: Array, hits: int) -> Tails:
     (0.242857, 0.014286, 0.014286)
     """
     # One layout in memory, so that the kernel is compiled once.
-    mass = masses(*(np.ascontiguousarray(each) for each in (every, marked, drawn)))
+    return tails_of(masses(*(np.ascontiguousarray(each) for each in (every, marked, drawn))), hits)
+
+
+def tails_of(mass: Array, hits: int) -> Tails:
+    """Return the tails of the probabilities of 0, 1, … marked ones among those drawn."""
     return Tails(
         p=min(1.0, math.fsum(mass[hits:].tolist())),
         beyond=min(1.0, math.fsum(mass[hits + 1 :].tolist())),
@@ -68,6 +72,8 @@ def masses(every: Array, marked: Array, drawn: Array) -> Array:
     for s in range(len(every)):
         n, m, d = every[s], marked[s], drawn[s]
         least, most = max(0, d + m - n), min(d, m)
+        if most == 0:
+            continue  # none, for sure
         whole = _log_choose(n, d)
         longer = np.zeros(len(total) + most, np.float64)
         for k in range(least, most + 1):

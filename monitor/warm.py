@@ -23,6 +23,7 @@ from detectors.access_rules import disclosed
 from detectors.access_state import TOLD_FIELDS
 from detectors.across_kernel import EXECUTION_FIELDS, rates
 from detectors.presence import Presence
+from detectors.spoofing_rate import TALLIES, own_of
 from detectors.strata import tails
 from ingest.names import Names
 from ingest.register import read_register
@@ -157,6 +158,7 @@ def compile_all(tape: Path, scratch: Path) -> None:
     restart(tape, scratch)
     one = np.ones(1, np.int64)
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
+    own_of(np.ones((1, TALLIES), np.int64), 1.0, 0)  # likewise
     rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
     Presence.warm()  # what new terms end: the register of that tape stays as it is
     disclosed(np.zeros((1, TOLD_FIELDS)), 0, 0, 0, 0)  # likewise
