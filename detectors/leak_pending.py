@@ -24,7 +24,7 @@ from detectors.leak_state import (
     P_SIDE,
     PENDING_FIELDS,
 )
-from ingest.compiled import njit
+from ingest.compiled import njit, plain
 from ingest.events import Array, Batch, Kind, Phase
 
 COLUMNS: Final = (
@@ -89,7 +89,7 @@ def waiting(batch: Batch, until_ns: int) -> tuple[Array, int]:
     """Return a batch's trades from an event time on, a row each, and how many lie before it."""
     out = np.empty((np.count_nonzero(batch["kind"] == _TRADE), PENDING_FIELDS), np.int64)
     columns, buyers, sellers = (
-        tuple(batch[name] for name in names) for names in (COLUMNS, BUYERS, SELLERS)
+        tuple(plain(batch[name]) for name in names) for names in (COLUMNS, BUYERS, SELLERS)
     )
     written, late = _take(columns, buyers, sellers, until_ns, out)
     return out[:written], late
