@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import binom
 
 from detectors.conduct_params import ConductAcrossParams
-from detectors.statistics import LEAST, gamma_tail, q_values, truncated_tail
-from ingest.signs import Measure, Rate, Sign, Surprise
+from detectors.statistics import LEAST, gamma_tail, q_values, times_habit, truncated_tail
+from ingest.signs import Beyond, Measure, Rate, Sign, Surprise
 
 SAME_NS: Final = 1_000_000_000
 """Cases of an instrument that end so near to each other, or that one record is in, are one, seen
@@ -157,25 +157,47 @@ def _chance(
     seen: Sequence[Measure], params: ConductAcrossParams
 ) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Return p of all legs of measures together but conditions (Fisher), and of each by name."""
-    found: dict[str, list[list[Rate | Surprise]]] = {}
+    found: dict[str, list[list[Rate | Surprise | Beyond]]] = {}
     for one in seen:
-        mine: dict[str, list[Rate | Surprise]] = {}
+        mine: dict[str, list[Rate | Surprise | Beyond]] = {}
         for leg in one.legs:
             mine.setdefault(leg.name, []).append(leg)
         for name, legs in mine.items():
             found.setdefault(name, []).append(legs)
     chances, parts = [], []
     for name, of_instruments in found.items():
+        every = [leg for legs in of_instruments for leg in legs]
         rates = [[leg for leg in legs if isinstance(leg, Rate)] for legs in of_instruments]
-        others = [leg for legs in of_instruments for leg in legs if isinstance(leg, Surprise)]
-        condition = any(leg.condition for legs in rates for leg in legs)
-        usual = 1.0 if condition else params.usual_ratio
-        p = surprise_tail(others, params) if others else rate_tail(rates, usual)
+        surprises = [leg for leg in every if isinstance(leg, Surprise)]
+        beyond = [leg for leg in every if isinstance(leg, Beyond)]
+        if beyond:
+            chances.append((name, beyond_tail(beyond)))
+            continue
+        p = surprise_tail(surprises, params) if surprises else rate_tail(rates, params.usual_ratio)
         chances.append((name, p))
-        if not condition:
-            parts.append(p)
+        parts.append(p)
     nats = math.fsum(-math.log(max(p, LEAST)) for p in parts)
     return gamma_tail(len(parts), nats), tuple(chances)
+
+
+def beyond_tail(legs: Sequence[Beyond]) -> float:
+    """Return P of as many cases beyond habit, had the group and others one rate of these.
+
+    Whatever made others go more often than by their habit, in all instruments together, is taken to
+    make the group go as many times more often; what is left of its cases is held against all of
+    theirs, each instrument by its share of the time.
+    """
+    more = times_habit(sum(leg.others for leg in legs), sum(leg.others_expected for leg in legs))
+    left = [
+        Rate(
+            name=leg.name,
+            cases=max(0, round(leg.cases - more * leg.expected)),
+            others=leg.others,
+            share=leg.share,
+        )
+        for leg in legs
+    ]
+    return rate_tail([[rate] for rate in left], 1.0)
 
 
 def rate_tail(of_instruments: Sequence[Sequence[Rate]], usual: float) -> float:

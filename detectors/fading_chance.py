@@ -32,7 +32,7 @@ from detectors.fading_state import (
     WINDOWS,
     WITHDRAWN,
 )
-from detectors.statistics import fisher_tail
+from detectors.statistics import fisher_tail, times_habit
 from ingest.events import Array
 
 DAY_S = 86_400
@@ -234,10 +234,19 @@ def _over_peers(ours: Array, peers: Array, expected: float) -> float:
     """Return P of as many withdrawals above habit, had peers and we one rate in clients' windows.
 
     What the own habit explains is taken off ours and not off theirs: a common cause, such as a
-    move of the outside price, shows in the peers' whole.
+    move of the outside price, shows in the peers' whole. Where it makes them go some times more
+    often than by their habit, ours is taken to be so many times the habit too.
     """
-    excess = max(0, int(ours[WITHDRAWN]) - math.ceil(expected))
+    more = times_habit(int(peers[WITHDRAWN]), expected_by_placebos(peers))
+    excess = max(0, int(ours[WITHDRAWN]) - math.ceil(more * expected))
     return fisher_tail(excess, int(ours[WINDOWS]), int(peers[WITHDRAWN]), int(peers[WINDOWS]))
+
+
+def expected_by_placebos(tally: Sequence[int] | Array) -> float:
+    """Return how many windows would have a withdrawal were they like their placebos."""
+    if not tally[PLACEBOS]:
+        return 0.0
+    return float(tally[WINDOWS] * tally[PLACEBO_WITHDRAWN] / tally[PLACEBOS])
 
 
 def rate(withdrawn: int, windows: int) -> float:

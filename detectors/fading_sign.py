@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.fading_chance import CHANCES, WEIGHTS
+from detectors.fading_chance import CHANCES, WEIGHTS, expected_by_placebos
 from detectors.fading_episode import accounts_of
 from detectors.fading_state import (
     COMPLEX,
@@ -26,7 +26,7 @@ from detectors.fading_state import (
     WITHDRAWN,
 )
 from ingest.events import Array
-from ingest.signs import Measure, Rate, Sign
+from ingest.signs import Beyond, Measure, Rate, Sign
 
 WITHDRAWAL: Final = 1
 """The only grade."""
@@ -39,7 +39,7 @@ def measure_of(tallies: Array) -> Measure | None:
     A client's window and its placebos are a matched set. Given that the complex withdrew in some of
     a set, the client's is one of them with a chance that the sets by `LEVEL` tell; the mean of
     these gives what is expected, and each counts by how rare it is, as in the test of one
-    instrument. As there, what is more than expected is held against external makers' withdrawals.
+    instrument. As there, what is more than expected is held against external makers.
 
     Parameters
     ----------
@@ -51,13 +51,17 @@ def measure_of(tallies: Array) -> Measure | None:
         return None
     count, cases = int(sets.sum()), int(hits.sum())
     mean = float(sets @ CHANCES) / count
-    legs = [*_habit(sets, hits, mean)]
+    legs: list[Rate | Beyond] = [*_habit(sets, hits, mean)]
     if peers[WINDOWS]:
-        share = float(ours[WINDOWS] / (ours[WINDOWS] + peers[WINDOWS]))
-        more, theirs = max(0, cases - round(count * mean)), int(peers[WITHDRAWN])
-        legs.append(
-            Rate(name="beyond_peers", cases=more, others=theirs, share=share, condition=True)
+        beyond = Beyond(
+            name="beyond_peers",
+            cases=cases,
+            expected=count * mean,
+            others=int(peers[WITHDRAWN]),
+            others_expected=expected_by_placebos(peers),
+            share=float(ours[WINDOWS] / (ours[WINDOWS] + peers[WINDOWS])),
         )
+        legs.append(beyond)
     return Measure(
         grade=WITHDRAWAL, cases=cases, expected=(count + 1) * min(mean, MOST_SHARE),
         legs=tuple(legs),

@@ -16,6 +16,7 @@ from detectors.front_chance import (
     Rate,
     is_complete,
     is_rate,
+    rate_shown,
     rates_of,
 )
 from detectors.front_params import FrontRunningParams
@@ -97,6 +98,10 @@ class Case(msgspec.Struct, kw_only=True):
     alone_ns: int = 0
     alone_windows: int = 0
     """The same of orders large by themselves."""
+    day: int = 0
+    """UTC day that these are of."""
+    day_hits: tuple[int, int] = (0, 0)
+    """How many of either had executions, when last counted."""
     due_s: list[int] = []
     """Horizons of the marks that are still to come, s after `opened_ns`; the last ends the case."""
     marks: dict[int, float] = {}
@@ -265,7 +270,7 @@ def _features(
     code, row = case.instrument, instruments[case.instrument]
     tick = float(row.tick_size)
     large = params.large_ratio * float(instruments.quantity(code, case.usual_lots))
-    rate = case.rates[case.way]
+    rate = rate_shown(params, case)
     features = {
         "executed": quantity(instruments, code, case.all_lots),
         "hedged": quantity(instruments, code, case.hedge_lots),
@@ -277,6 +282,7 @@ def _features(
         "n": Feature(rate.windows, "windows"),
         "windows_of": Feature(WINDOWS_OF[rate.of], "text"),
         "hits": Feature(rate.hits, "count", rounded(rate.expected)),
+        "other_hits": Feature(rate.other_hits, "count", rounded(rate.other_expected)),
         "p": Feature(rounded(case.p), "probability", params.chance),
         "p_alike": Feature(rounded(case.p_alike), "probability", params.chance),
         "mean_price": Feature(rounded(case.mean_price * tick), row.quote),

@@ -31,6 +31,9 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     windows: int = 0
     expected: float = 0.0
     """Hits that chance gives."""
+    other_hits: int = 0
+    other_expected: float = 0.0
+    """In windows of large episodes beside those; 0 where these are all."""
     p: float = 1.0
 
 
@@ -55,7 +58,7 @@ def rates_of(known: Known) -> tuple[float, float]:
     )
 
 
-def judge(case: Case, hits: tuple[int, int]) -> None:
+def judge(case: Case) -> None:
     """Note the probability that chance gives what was seen in the day's windows so far.
 
     Instructions are taken as a Poisson process. There are four ways to be seen: by the number of
@@ -66,21 +69,14 @@ def judge(case: Case, hits: tuple[int, int]) -> None:
     A case that is ahead of orders large by themselves is judged by the hits of the day in such
     windows and in the others of large episodes, each weighed by how few there should be
     (`two_rates_tail`); any other by all alike.
-
-    Parameters
-    ----------
-    case : Case
-    hits : tuple of int
-        The day's windows with executions: of large episodes, and those of orders large by
-        themselves.
     """
     case.p_alike = min(1.0, WAYS * _of_one(case))
     if case.hit:
-        expected = case.rate * case.exposed_ns
+        hits, expected = case.day_hits, case.rate * case.exposed_ns
         p = min(1.0, WAYS * poisson_tail(hits[EPISODES], expected))
         every = Rate(hits=hits[EPISODES], windows=case.windows, expected=expected, p=p)
         ahead = case.hit_alone and case.alone_ns > 0
-        case.rates = (every, _of_orders(case, hits) if ahead else NO_RATE)
+        case.rates = (every, _of_orders(case) if ahead else NO_RATE)
     case.p = min(case.p_hits, case.p_alike)
 
 
@@ -97,10 +93,11 @@ def _of_one(case: Case) -> float:
     return -math.expm1(-expected * (2.0 - case.alone_ns / case.exposed_ns))
 
 
-def _of_orders(case: Case, hits: tuple[int, int]) -> Rate:
+def _of_orders(case: Case) -> Rate:
     """Return the rate of hits in windows of orders large by themselves, others beside them."""
     alone = case.rate * case.alone_ns
     others = case.rate * (case.exposed_ns - case.alone_ns)
+    hits = case.day_hits
     counts = (hits[ORDERS], hits[EPISODES] - hits[ORDERS])
     tail = two_rates_tail(counts, (alone, others))
     return Rate(
@@ -108,6 +105,8 @@ def _of_orders(case: Case, hits: tuple[int, int]) -> Rate:
         hits=hits[ORDERS],
         windows=case.alone_windows,
         expected=alone,
+        other_hits=counts[1],
+        other_expected=others,
         p=min(1.0, WAYS * tail),
     )
 
@@ -120,6 +119,12 @@ def is_significant(params: FrontRunningParams, rate: Rate) -> bool:
 def is_rate(params: FrontRunningParams, case: Case) -> bool:
     """Return whether the day's hits are more than chance gives."""
     return any(is_significant(params, rate) for rate in case.rates)
+
+
+def rate_shown(params: FrontRunningParams, case: Case) -> Rate:
+    """Return the rate that a case stands by: its own, or the other where only that is more."""
+    own, other = case.rates[case.way], case.rates[1 - case.way]
+    return other if is_significant(params, other) and not is_significant(params, own) else own
 
 
 def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:

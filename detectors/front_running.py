@@ -19,7 +19,7 @@ from detectors.front_case import (
     take,
     unwind,
 )
-from detectors.front_chance import is_complete, is_rate, judge, shed
+from detectors.front_chance import EPISODES, ORDERS, is_complete, is_rate, judge, shed
 from detectors.front_params import FrontRunningParams
 from detectors.front_spec import SPEC
 from detectors.harm import Harm, Settled, Watch
@@ -188,6 +188,7 @@ class FrontRunning(Detector):
             # A new day's windows, hardly any yet, say nothing of what was done the day before.
             case.exposed_ns, case.windows = known.exposed_ns, known.windows
             case.alone_ns, case.alone_windows = known.alone_ns, known.alone_windows
+            case.day = known.clock_ns // DAY
         if known.act_seq:
             take(case, known)
             if not known.resting:
@@ -207,16 +208,11 @@ class FrontRunning(Detector):
         if any(other is not case and acts & set(other.acts) and other.counted
                for other in cases.values()):  # fmt: skip
             return
-        hits = self._hits(case, at_ns)
-        fresh = len(case.hit) - case.counted
-        buys = int(case.side > 0)
-        hits[buys] += fresh
-        hits[2 + buys] += len(case.hit_alone) - case.counted_alone
-        case.counted, case.counted_alone = len(case.hit), len(case.hit_alone)
-        judge(case, (hits[buys], hits[2 + buys]))
+        fresh = self._count(case, at_ns)
+        judge(case)
         if (case.p <= self._params.chance or case.ahead) and not case.told:
             yield self._finding(case, at_ns)
-        if fresh and is_rate(self._params, case):
+        if fresh and case.day == at_ns // DAY and is_rate(self._params, case):
             yield from self._shed_light(cases, case, at_ns)
 
     def _shed_light(self, cases: dict[Key, Case], case: Case, at_ns: int) -> Iterator[Finding]:
@@ -234,6 +230,24 @@ class FrontRunning(Detector):
                 yield self._finding(other, at_ns, closed=not other.due_s)
         kept = [other for other in earlier if not is_complete(self._params, other)]
         self._earlier[case.instrument] = kept
+
+    def _count(self, case: Case, at_ns: int) -> int:
+        """Add a case's windows with executions to the day's; return how many are new.
+
+        Where its windows are of the day before, that day's count is what it stands by: the new
+        day's says nothing of it.
+        """
+        fresh = len(case.hit) - case.counted
+        alone = len(case.hit_alone) - case.counted_alone
+        case.counted, case.counted_alone = len(case.hit), len(case.hit_alone)
+        if case.day == at_ns // DAY:
+            hits, buys = self._hits(case, at_ns), int(case.side > 0)
+            hits[buys] += fresh
+            hits[2 + buys] += alone
+            case.day_hits = (hits[buys], hits[2 + buys])
+        else:
+            case.day_hits = (case.day_hits[EPISODES] + fresh, case.day_hits[ORDERS] + alone)
+        return fresh
 
     def _hits(self, case: Case, at_ns: int) -> list[int]:
         """Return the day's counts of windows with executions, as in `_Day`."""

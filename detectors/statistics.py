@@ -181,6 +181,18 @@ def fisher_tail(hits: int, trials: int, other_hits: int, other_trials: int) -> f
     return 1.0 if hits <= good - other_trials or not hits else min(1.0, math.fsum(terms))
 
 
+def times_habit(cases: int, expected: float) -> float:
+    """Return how many times what their habit gives others had, 1 at least.
+
+    One case and one expected are added: where hardly any is expected, two of them are no rate, and
+    makers are taken to keep their habit.
+
+    >>> times_habit(0, 3.0), times_habit(2, 0.5), times_habit(59, 11.0)
+    (1.0, 2.0, 5.0)
+    """
+    return max(1.0, (cases + 1) / (expected + 1))
+
+
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 

@@ -28,9 +28,22 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, tag="rate"):
     """Cases of others more than were seen: they are never taken to have none."""
     weight: int = 1
     """What a case counts beside those of other rates of its name: more where it is rarer."""
-    condition: bool = False
-    """Asked of all instruments together beside the test, and no part of its chance: it is of the
-    same cases as another rate."""
+
+
+class Beyond(msgspec.Struct, frozen=True, kw_only=True, tag="beyond"):
+    """How many cases there were beyond the own habit, to be held against others' likewise.
+
+    It is of the same cases as another leg, so it is a condition and no part of the chance.
+    """
+
+    name: str
+    cases: int
+    expected: float
+    """What the own habit gives."""
+    others: int
+    others_expected: float
+    share: float
+    """Part of the time in which a case could have been seen, own and others', that is own."""
 
 
 class Surprise(msgspec.Struct, frozen=True, kw_only=True, tag="surprise"):
@@ -50,8 +63,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     cases: int
     expected: float
     """How many chance, or others' rate, gives."""
-    legs: tuple[Rate | Surprise, ...]
-    """Independent of each other where nothing is wrong, but for conditions; told apart by name."""
+    legs: tuple[Rate | Surprise | Beyond, ...]
+    """Told apart by name; independent of each other where nothing is wrong, but for conditions."""
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from detectors.conduct_params import ConductAcrossParams
 from detectors.conduct_pool import MOST_SEQS, Pool, rate_tail
 from detectors.examples import example_instruments
 from detectors.statistics import binomial_tail
-from ingest.signs import Measure, Rate, Surprise
+from ingest.signs import Beyond, Measure, Rate, Surprise
 from tests.support.ring_tapes import last_of_each
 
 PARAMS = ConductAcrossParams()
@@ -236,7 +236,9 @@ def test_what_is_rarer_counts_more():
 def conditioned(others):
     """What was seen of four cases, and of so many of others in an equal time."""
     seen = measured(4)
-    asked = Rate(name="beyond_others", cases=4, others=others, share=0.5, condition=True)
+    asked = Beyond(
+        name="beyond_others", cases=4, expected=0.2, others=others, others_expected=0.2, share=0.5
+    )
     return msgspec.structs.replace(seen, legs=(*seen.legs, asked))
 
 

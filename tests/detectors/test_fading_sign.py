@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.conduct_pool import rate_tail
+from detectors.conduct_example import sign
+from detectors.conduct_params import ConductAcrossParams
+from detectors.conduct_pool import Pool, rate_tail, together
 from detectors.fading_sign import measure_of, signs_of
 from detectors.fading_state import (
     COMPLEX,
@@ -85,8 +87,31 @@ def test_what_is_beyond_habit_is_held_against_external_makers():
     assert not of_name(measure_of(tallies), "beyond_peers")
     beside = tallied([(1, 1)] * 5 + [(0, 1)] * 5 + [(0, 0)] * 20, unit=PEERS, tallies=tallies)
     (leg,) = of_name(measure_of(beside), "beyond_peers")
-    assert leg.condition
     assert (leg.cases, leg.others, leg.share) == (4, 5, 10 / 40)
+    assert leg.expected == pytest.approx(8 / 40)
+    assert leg.others_expected == pytest.approx(30 * 10 / (30 * K))
+
+
+def windows(draw, count, habit, times):
+    """Windows of a maker that goes so many times as often as by its habit."""
+    sets = draw.random((count, K + 1)) < habit * np.array([times, *[1.0] * K])
+    return [(int(row[0]), int(row[1:].sum())) for row in sets]
+
+
+@pytest.mark.parametrize("times_of_peers", [1.0, 5.0])
+def test_makers_that_all_go_more_often_are_not_told_though_their_habits_differ(times_of_peers):
+    told = 0
+    for n in range(20):
+        draw, pools = np.random.default_rng(n), []
+        for name in ("A-USD", "B-USD", "C-USD"):
+            tallies = tallied(windows(draw, 60, 0.1, 5.0))
+            peers = windows(draw, 240, 0.02, times_of_peers)
+            seen = measure_of(tallied(peers, unit=PEERS, tallies=tallies))
+            last = sign(name, 1, 60, scenario="quote_fade", measures=(seen,), grade=1)
+            pools.append(Pool(scenario="quote_fade", instrument=name, last=last))
+        (found,) = together(pools, ConductAcrossParams())
+        told += found.stands and found.chance < 1e-3
+    assert told >= 18 if times_of_peers == 1.0 else told <= 1
 
 
 @pytest.mark.parametrize("rate", [0.002, 0.02, 0.2])

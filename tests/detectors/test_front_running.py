@@ -319,6 +319,29 @@ def test_how_large_it_usually_is_is_known_from_the_first_record_on():
     assert alike == pytest.approx(1 / ((1_000 + ACTS + 100) * SECOND), rel=0.01)
 
 
+def test_a_new_day_takes_nothing_from_a_case_of_the_day_before():
+    scene = Scene(depth=4_000)
+    for n in range(60):
+        scene.wait(5_000)
+        scene.new("MM", "buy", 5, 159)
+        scene.wait(5_000)
+        scene.new(f"C{1 + n % 8}", "buy", 5, 159)
+    scene.wait((DAY - scene.venue.now_ns % DAY) / MS - 20_000)
+    for client in ("C1", "C2", "C3", "BIG"):
+        scene.wait(3_000)
+        scene.new("MM", "buy", 5, 159)
+        scene.wait(15)
+        scene.new(client, "buy", 600, 159, came=19.9)
+    scene.wait(12_000)
+    scene.new("BIG", "buy", 5, 159)  # the next day
+    scene.new("XM", "buy", 1, 50, tif="GTC")
+    scene.later()
+    last = scene.found()[-1]
+    assert (last.evidence, last.significant, last.all_legs) == ("supported", True, True)
+    assert last.features["hits"].value == last.features["n"].value == 4
+    assert last.features["p"].value < 1e-9
+
+
 def test_a_new_day_makes_no_case_of_what_chance_explained_the_day_before():
     scene = busy()
     scene.wait((DAY - scene.venue.now_ns % DAY) / MS - 100)
