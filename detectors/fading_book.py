@@ -65,37 +65,6 @@ _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _NONE, _USER, _OTHER = int(Reason.NONE), int(Reason.USER), int(Reason.OTHER)
 
 
-@njit(cache=True)
-def search(rows: Array, count: int, room: int, ns: int) -> int:
-    """Return the number of the last row of a ring whose time (first field) is at most `ns`, or -1.
-
-    Rows are numbered from 0 as they came; `count` have come, of which the ring holds `room`.
-    """
-    low, high = max(0, count - room), count
-    if low == high or rows[low % room, 0] > ns:
-        return -1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if rows[middle % room, 0] <= ns:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True)
-def after(rows: Array, count: int, room: int, ns: int) -> int:
-    """Return the number of the first row of a ring whose time is above `ns`; `count` when none."""
-    at = search(rows, count, room, ns)
-    return max(0, count - room) if at < 0 else at + 1
-
-
-@njit(cache=True)
-def group_mask(mask: int, group: int, place: int) -> int:
-    """Return a mask of slots with the bit of the complex set where one of its accounts is in it."""
-    return int(mask | (np.int64(1) << place)) if mask & ((1 << group) - 1) else mask
-
-
 @njit(cache=True, inline="always")
 def _slot_of(slots: Array, x: int, account: int) -> int:
     for slot in range(SLOTS):

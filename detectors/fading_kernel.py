@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from detectors.fading_book import fill, follow, restate, touch
 from detectors.fading_state import (
     BUCKET,
@@ -28,8 +30,9 @@ from detectors.fading_state import (
     N_HITS,
     RESTATING,
     SINCE_NS,
+    SLOTS,
 )
-from detectors.fading_window import judge
+from detectors.fading_window import judge, marketable
 from detectors.maker_orders import id_key
 from ingest.compiled import njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
@@ -68,6 +71,7 @@ def scan(  # noqa: PLR0917
     tallies_all: Array,
     hits_all: Array,
     lost: Array,
+    index: tuple[Array, ...],
 ) -> int:
     """Scan rows from `first`; return where a bucket with withdrawals is over, or the end.
 
@@ -80,6 +84,8 @@ def scan(  # noqa: PLR0917
         buyer, seller, buy_hi, buy_lo, sell_hi, sell_lo, buy_role, sell_role, buy_complex,
         sell_complex,
     ) = columns  # fmt: skip
+    heads, cells, times, fills = index
+    counts = np.zeros((4, SLOTS + 1), np.int64)
     for i in range(first, len(kind)):
         x = instrument[i]
         bucket = clock[i] // numbers[BUCKET_NS] + 1
@@ -138,13 +144,18 @@ def scan(  # noqa: PLR0917
             and tif[i] != _POST_ONLY
             and (order_type[i] == _MARKET or order_type[i] == _LIMIT)
         ):
-            judge(
-                numbers, seeds[x], own_all[x], states_all[x], events_all[x], slots_all[x],
-                tallies_all[x, own_all[x, BUCKET] % tallies_all.shape[1]], hits_all[x],
-                seq[i], received[i], clock[i], side[i],
-                _NULL if order_type[i] == _MARKET else price[i],
-                leaves[i] if leaves[i] != _NULL else quantity[i], coverage[i],
+            limit = _NULL if order_type[i] == _MARKET else price[i]
+            at = marketable(
+                numbers, own_all, states_all, heads, cells, times, x, received[i], clock[i],
+                side[i], limit,
             )  # fmt: skip
+            if at >= 0:
+                judge(
+                    numbers, seeds[x], own_all, states_all, events_all, slots_all, tallies_all,
+                    hits_all, heads, cells, times, fills, counts, x, at, seq[i], received[i],
+                    clock[i], side[i], limit, leaves[i] if leaves[i] != _NULL else quantity[i],
+                    coverage[i],
+                )  # fmt: skip
         own_all[x, LAST_NS] = clock[i]
     return len(kind)
 

@@ -49,4 +49,5 @@ H_ACCOUNT: Final = H_REF + REFS
 HIT_FIELDS: Final = H_ACCOUNT + REFS
 
 DELTA, BUCKET_NS, HISTORY_NS, MOST_NS, PLACEBO_WINDOWS, DRAWS, LEAST_PLACEBOS = range(7)
+CELL_SHIFT: Final = 7
 """Places in the numbers that a scan is given."""

@@ -6,14 +6,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from detectors.fading_book import after, group_mask, search
+from detectors.fading_index import OF_EVENTS, OF_STATES, ROOM, above, index_events, index_states
 from detectors.fading_state import (
+    BUCKET,
     BUCKET_HITS,
     C_HIT,
     C_LEFT,
     C_SEQ,
     C_SIDE,
     C_TOUCH,
+    CELL_SHIFT,
     COMPLEX,
     DELTA,
     DOUBTFUL,
@@ -73,9 +75,15 @@ WIDER: Final = 3
 _NULL: Final = int(NULL)
 _ALL: Final = SLOTS
 """Place of the complex beside the slots in what is counted of one window."""
+# Who it is, in one number: two bits a slot, as in the mask of a state, of which the lower is used.
+_ALL_BIT: Final = 1 << (2 * SLOTS)
+_SLOT_BITS: Final = sum(1 << (2 * slot) for slot in range(SLOTS))
+_GROUP_BITS: Final = sum(1 << (2 * slot) for slot in range(GROUP_SLOTS))
+NET, OTHER, MADE, MADE_WITHDRAWN = range(4)
+"""Rows of what is counted of one client order, a number each slot and the complex."""
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def draw(seed: int, seq: int, number: int) -> float:
     """Return a number in [0, 1) that is a hash of instrument, client order and draw."""
     z = np.uint64(seed) ^ (np.uint64(seq) * np.uint64(0x9E3779B97F4A7C15))
@@ -83,46 +91,54 @@ def draw(seed: int, seq: int, number: int) -> float:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
-    return np.float64(z >> np.uint64(11)) / 9007199254740992.0
+    return np.float64(np.int64(z >> np.uint64(11))) / 9007199254740992.0
 
 
-@njit(cache=True)
-def moved(  # noqa: PLR0917
-    states: Array, count: int, at: int, begin: int, back: int, direction: int
-) -> int:
-    """Return whether the mid came towards dearer for the client by a time; 9 unknown.
+@njit(cache=True, inline="always")
+def with_all(mask: int) -> int:
+    """Return who it is with the complex, where one of its accounts is among them."""
+    return mask | _ALL_BIT if mask & _GROUP_BITS else mask
+
+
+@njit(cache=True, inline="always")
+def present(mask: int, side: int) -> int:
+    """Return who is at the touch of a side, from the mask of a state."""
+    return with_all((mask >> 1 if side < 0 else mask) & _SLOT_BITS)
+
+
+@njit(cache=True, inline="always")
+def moved(states: Array, x: int, now: int, before: int, direction: int) -> int:
+    """Return whether the mid came towards dearer for the client from a state to another; 9 unknown.
 
     That is what a maker on the other side goes out of the way of. It counts from half a spread on.
     """
-    before = search(states, count, STATES, begin - back)
-    if before < 0:
+    now, then = now & (STATES - 1), before & (STATES - 1)
+    was_bid, was_ask = states[x, then, T_BID], states[x, then, T_ASK]
+    if was_bid == 0 or was_ask == 0:
         return 9
-    now, then = states[at % STATES], states[before % STATES]
-    if then[T_BID] == 0 or then[T_ASK] == 0:
-        return 9
-    change = direction * (now[T_BID] + now[T_ASK] - then[T_BID] - then[T_ASK])
-    return 1 if change > now[T_ASK] - now[T_BID] else 0
+    bid, ask = states[x, now, T_BID], states[x, now, T_ASK]
+    return 1 if direction * (bid + ask - was_bid - was_ask) > ask - bid else 0
 
 
 @njit(cache=True)
 def withdrawn(  # noqa: PLR0917
-    events: Array, count: int, begin: int, end: int, delta: int, side: int, best: int, net: Array
+    events: Array, x: int, at: int, upto: int, received: int, side: int, best: int, net: Array
 ) -> None:
-    """Write what each slot withdrew at the touch in a window, less what it posted there, lots."""
+    """Write what each slot withdrew at the touch in a window, less what it posted there, lots.
+
+    The window's events are those from number `at` to before `upto`; a withdrawal counts that was
+    received at `received` or later.
+    """
     net[:] = 0
-    at = after(events, count, EVENTS, begin - 1)
     taken = np.int64(0)
-    while at < count:
-        event = events[at % EVENTS]
-        if event[E_NS] >= end:
-            break
+    for number in range(at, upto):
+        event = events[x, number & (EVENTS - 1)]
         if event[E_SIDE] == side and side * (event[E_PRICE] - best) >= 0:
-            if event[E_LOTS] > 0 and event[E_RECEIVED] >= begin + delta:
+            if event[E_LOTS] > 0 and event[E_RECEIVED] >= received:
                 net[event[E_SLOT]] += event[E_LOTS]
                 taken |= np.int64(1) << event[E_SLOT]
             elif event[E_LOTS] < 0:
                 net[event[E_SLOT]] += event[E_LOTS]
-        at += 1
     ours = False
     for slot in range(GROUP_SLOTS):
         net[_ALL] += net[slot]
@@ -137,196 +153,235 @@ def withdrawn(  # noqa: PLR0917
 
 @njit(cache=True)
 def uncounted(  # noqa: PLR0917
-    events: Array, count: int, begin: int, end: int, delta: int, side: int, best: int
+    events: Array, x: int, at: int, upto: int, received: int, side: int, best: int
 ) -> int:
-    """Return who withdrew in a window what no other client's window has had: a bit each; mark it.
+    """Return who withdrew in a window what no other client's window has had; mark it.
 
     Clients' windows overlap; a withdrawal in several of them is one decision, and counts once.
     """
     found: Any = np.int64(0)
-    at = after(events, count, EVENTS, begin - 1)
-    while at < count:
-        event = events[at % EVENTS]
-        if event[E_NS] >= end:
-            break
+    for number in range(at, upto):
+        event = events[x, number & (EVENTS - 1)]
         there = event[E_SIDE] == side and side * (event[E_PRICE] - best) >= 0
-        came = event[E_LOTS] > 0 and event[E_RECEIVED] >= begin + delta
+        came = event[E_LOTS] > 0 and event[E_RECEIVED] >= received
         if there and came and not event[E_COUNTED]:
             event[E_COUNTED] = 1
-            found |= np.int64(1) << event[E_SLOT]
-        at += 1
-    return group_mask(int(found), GROUP_SLOTS, _ALL)
+            found |= np.int64(1) << (2 * event[E_SLOT])
+    return int(with_all(found))
 
 
-@njit(cache=True)
-def filled(events: Array, count: int, begin: int, back: int, side: int) -> int:
-    """Return which slots were filled on a side shortly before a time: a bit each."""
+@njit(cache=True, inline="always")
+def filled(  # noqa: PLR0917
+    events: Array, times: Array, fills: Array, x: int, upto: int, count: int, since: int, side: int
+) -> int:
+    """Return who was filled on a side from a time on, by events before number `upto`."""
     mask: Any = np.int64(0)
-    at = search(events, count, EVENTS, begin)
-    while at >= 0 and at > count - EVENTS:
-        event = events[at % EVENTS]
-        if event[E_NS] < begin - back:
-            break
-        if event[E_LOTS] == 0 and event[E_SIDE] == side:
-            mask |= np.int64(1) << event[E_SLOT]
-        at -= 1
-    return int(mask)
+    place = 0 if side > 0 else 1
+    oldest = max(-1, count - EVENTS)
+    at = fills[x, place, (upto - 1) & (EVENTS - 1)] if upto > 0 else -1
+    while at > oldest and times[x, OF_EVENTS, at & (ROOM - 1)] >= since:
+        mask |= np.int64(1) << (2 * events[x, at & (EVENTS - 1), E_SLOT])
+        at = fills[x, place, (at - 1) & (EVENTS - 1)] if at > 0 else -1
+    return int(with_all(mask))
 
 
-@njit(cache=True)
-def present(mask: int, side: int) -> int:
-    """Return who is at the touch of a side, from the mask of a state: a bit a slot, then all."""
-    found: Any = np.int64(0)
-    for slot in range(SLOTS):
-        if mask >> (2 * slot + (1 if side < 0 else 0)) & 1:
-            found |= np.int64(1) << slot
-    if found & ((1 << GROUP_SLOTS) - 1):
-        found |= np.int64(1) << _ALL
-    return int(found)
-
-
-@njit(cache=True)
-def earliest(own: Array, states: Array, events: Array, since: int) -> int:
+@njit(cache=True, inline="always")
+def earliest(own: Array, states: Array, events: Array, x: int, since: int) -> int:
     """Return the time at or after `since` from which all that a placebo window needs is kept."""
-    oldest = max(0, own[N_STATES] - STATES)
-    first = max(own[SINCE_NS], states[oldest % STATES, T_NS] + RETURN_NS)
-    if own[N_EVENTS] > EVENTS:
-        first = max(first, events[own[N_EVENTS] % EVENTS, E_NS] + RETURN_NS)
+    oldest = max(0, own[x, N_STATES] - STATES)
+    first = max(own[x, SINCE_NS], states[x, oldest & (STATES - 1), T_NS] + RETURN_NS)
+    if own[x, N_EVENTS] > EVENTS:
+        first = max(first, events[x, own[x, N_EVENTS] & (EVENTS - 1), E_NS] + RETURN_NS)
     return int(max(first, since))
 
 
 @njit(cache=True)
 def tally(  # noqa: PLR0917
-    tallies: Array, numbers: Array, direction: int, here: int, net: Array, fresh: int, made: Array,
-    made_withdrawn: Array, doubt: int,
-) -> int:  # fmt: skip
+    tallies: Array, numbers: Array, direction: int, here: int, counts: Array, fresh: int, doubt: int
+) -> int:
     """Count a window with its placebos for each unit; return the group's that withdrew: a bit each.
 
-    `here` says who was at the touch, `net` what each withdrew there, `fresh` who withdrew what had
-    not been counted (the window of who did not is left out); `made` how many placebos each has,
-    `made_withdrawn` those in which it withdrew.
+    `here` says who was at the touch, `fresh` who withdrew what had not been counted (the window of
+    who did not is left out). `counts` has what each withdrew there, how many placebos each has,
+    and those in which it withdrew.
     """
     units: Any = np.int64(0)
     for slot in range(SLOTS + 1):
-        if not here >> slot & 1 or made[slot] < numbers[LEAST_PLACEBOS]:
+        made = counts[MADE, slot]
+        if not here >> 2 * slot & 1 or made < numbers[LEAST_PLACEBOS]:
             continue
         unit = COMPLEX if slot == _ALL else (slot + 1 if slot < GROUP_SLOTS else PEERS)
-        counts = tallies[unit, 0 if direction > 0 else 1]
-        real = 1 if net[slot] > 0 else 0
+        sums = tallies[unit, 0 if direction > 0 else 1]
+        real = 1 if counts[NET, slot] > 0 else 0
         if real and unit != PEERS:
             units |= np.int64(1) << unit
-        if real and not fresh >> slot & 1:
+        if real and not fresh >> 2 * slot & 1:
             continue
-        counts[WINDOWS] += 1
-        counts[WITHDRAWN] += real
-        counts[PLACEBOS] += made[slot]
-        counts[PLACEBO_WITHDRAWN] += made_withdrawn[slot]
-        counts[DOUBTFUL] += doubt
-        both = made_withdrawn[slot] + real
+        sums[WINDOWS] += 1
+        sums[WITHDRAWN] += real
+        sums[PLACEBOS] += made
+        sums[PLACEBO_WITHDRAWN] += counts[MADE_WITHDRAWN, slot]
+        sums[DOUBTFUL] += doubt
+        both = counts[MADE_WITHDRAWN, slot] + real
         if both:
             # Rounded up: a chance is never told smaller than it is.
-            level = (LEVELS * both + made[slot]) // (made[slot] + 1) - 1
-            counts[LEVEL + level] += 1
-            counts[HIT_LEVEL + level] += real
+            level = (LEVELS * both + made) // (made + 1) - 1
+            sums[LEVEL + level] += 1
+            sums[HIT_LEVEL + level] += real
     return int(units)
+
+
+@njit(cache=True, inline="always")
+def marketable(  # noqa: PLR0917
+    numbers: Array, own: Array, states: Array, heads: Array, cells: Array, times: Array, x: int,
+    begin: int, end: int, direction: int, limit: int,
+) -> int:  # fmt: skip
+    """Return the state at `begin` if an order then reached the touch of a whole book, else -1."""
+    if begin < own[x, SINCE_NS]:
+        return -1
+    count, shift = own[x, N_STATES], numbers[CELL_SHIFT]
+    index_states(heads, cells, times, states, x, count, end, shift)
+    low = max(0, count - STATES)
+    at = above(cells, times, x, OF_STATES, low, count, begin, shift) - 1
+    if at < low:
+        return -1
+    bid, ask = states[x, at & (STATES - 1), T_BID], states[x, at & (STATES - 1), T_ASK]
+    if bid == 0 or ask == 0 or ask <= bid:
+        return -1
+    if limit != _NULL and direction * (limit - (ask if direction > 0 else bid)) < 0:
+        return -1
+    return int(at)
 
 
 @njit(cache=True)
 def judge(  # noqa: PLR0917
-    numbers: Array,
-    seed: int,
-    own: Array,
-    states: Array,
-    events: Array,
-    slots: Array,
-    tallies: Array,
-    hits: Array,
-    seq: int,
-    begin: int,
-    end: int,
-    direction: int,
-    limit: int,
-    quantity: int,
-    doubt: int,
-) -> None:
-    """Count one client order's window, its placebos and what was withdrawn from it."""
-    length, side = end - begin, -direction
-    at = search(states, own[N_STATES], STATES, begin)
-    if at < 0 or begin < own[SINCE_NS]:
+    numbers: Array, seed: int, own: Array, states: Array, events: Array, slots: Array,
+    tallies: Array, hits: Array, heads: Array, cells: Array, times: Array, fills: Array,
+    counts: Array, x: int, at: int, seq: int, begin: int, end: int, direction: int, limit: int,
+    quantity: int, doubt: int,
+) -> None:  # fmt: skip
+    """Count one client order's window, its placebos and what was withdrawn from it.
+
+    `at` is the number of the state in which it found the touch.
+    """
+    length, side, delta, shift = end - begin, -direction, numbers[DELTA], numbers[CELL_SHIFT]
+    state, n_states = at & (STATES - 1), own[x, N_STATES]
+    bid, ask = states[x, state, T_BID], states[x, state, T_ASK]
+    shown_at, spread = ask if direction > 0 else bid, ask - bid
+    here = present(states[x, state, T_MASK], side)
+    if here == 0:
         return
-    state = states[at % STATES]
-    shown_at = state[T_ASK] if direction > 0 else state[T_BID]
-    spread = state[T_ASK] - state[T_BID]
-    if state[T_BID] == 0 or state[T_ASK] == 0 or spread <= 0:
+    low = max(0, n_states - STATES)
+    past = above(cells, times, x, OF_STATES, low, n_states, begin - RETURN_NS, shift) - 1
+    if past < low:
         return
-    if limit != _NULL and direction * (limit - shown_at) < 0:
+    recent = above(cells, times, x, OF_STATES, low, n_states, begin - SHORT_RETURN_NS, shift) - 1
+    came = moved(states, x, at, past, direction)
+    came_short = moved(states, x, at, recent, direction)
+    if came == 9 or came_short == 9:
         return
-    here = present(state[T_MASK], side)
-    came = moved(states, own[N_STATES], at, begin, RETURN_NS, direction)
-    came_short = moved(states, own[N_STATES], at, begin, SHORT_RETURN_NS, direction)
-    if here == 0 or came == 9 or came_short == 9:
-        return
-    net, other = np.zeros(SLOTS + 1, np.int64), np.zeros(SLOTS + 1, np.int64)
-    made, made_withdrawn = np.zeros(SLOTS + 1, np.int64), np.zeros(SLOTS + 1, np.int64)
-    withdrawn(events, own[N_EVENTS], begin, end + 1, numbers[DELTA], side, shown_at, net)
-    hit_before = group_mask(
-        filled(events, own[N_EVENTS], begin, RETURN_NS, side), GROUP_SLOTS, _ALL
-    )
-    first: Any = earliest(own, states, events, begin - numbers[HISTORY_NS])
+    counts[:] = 0
+    n_events = own[x, N_EVENTS]
+    index_events(heads, cells, times, fills, events, x, n_events, end, shift)
+    low_event = max(0, n_events - EVENTS)
+    next_event = above(cells, times, x, OF_EVENTS, low_event, n_events, begin, shift)
+    hit_before = filled(events, times, fills, x, next_event, n_events, begin - RETURN_NS, side)
+    from_event = _at_or_after(times, x, next_event, low_event, begin)
+    upto_event = _before(times, x, next_event, n_events, end + 1)
+    if from_event < upto_event:
+        withdrawn(events, x, from_event, upto_event, begin + delta, side, shown_at, counts[NET])
+    first: Any = earliest(own, states, events, x, begin - numbers[HISTORY_NS])
     last = begin - length
     left: Any = here
+    enough = numbers[PLACEBO_WINDOWS]
     for number in range(numbers[DRAWS] if last > first else 0):
         start = first + np.int64(draw(seed, seq, number) * (last - first))
-        then = search(states, own[N_STATES], STATES, start)
-        if then < 0:
+        then = above(cells, times, x, OF_STATES, low, n_states, start, shift) - 1
+        if then < low:
             continue
-        was = states[then % STATES]
-        wide = was[T_ASK] - was[T_BID]
-        there = present(was[T_MASK], side) & left
-        if there == 0 or was[T_BID] == 0 or was[T_ASK] == 0:
+        was = then & (STATES - 1)
+        there = present(states[x, was, T_MASK], side) & left
+        if there == 0:
             continue
-        if wide <= 0 or wide > WIDER * spread or spread > WIDER * wide:
+        was_bid, was_ask = states[x, was, T_BID], states[x, was, T_ASK]
+        wide = was_ask - was_bid
+        if was_bid == 0 or was_ask == 0 or wide <= 0:
             continue
-        if moved(states, own[N_STATES], then, start, RETURN_NS, direction) != came:
+        if wide > WIDER * spread or spread > WIDER * wide:
             continue
-        if moved(states, own[N_STATES], then, start, SHORT_RETURN_NS, direction) != came_short:
+        past = above(cells, times, x, OF_STATES, low, n_states, start - RETURN_NS, shift) - 1
+        if past < low or moved(states, x, then, past, direction) != came:
             continue
-        hit_then = group_mask(
-            filled(events, own[N_EVENTS], start, RETURN_NS, side), GROUP_SLOTS, _ALL
-        )
+        recent = then
+        while times[x, OF_STATES, recent & (ROOM - 1)] > start - SHORT_RETURN_NS:
+            recent -= 1  # not below `past`
+        if moved(states, x, then, recent, direction) != came_short:
+            continue
+        next_event = above(cells, times, x, OF_EVENTS, low_event, n_events, start, shift)
+        hit_then = filled(events, times, fills, x, next_event, n_events, start - RETURN_NS, side)
         there &= ~(hit_then ^ hit_before)
         if there == 0:
             continue
-        best = was[T_ASK] if direction > 0 else was[T_BID]
-        withdrawn(events, own[N_EVENTS], start, start + length, numbers[DELTA], side, best, other)
+        from_event = _at_or_after(times, x, next_event, low_event, start)
+        upto_event = _before(times, x, next_event, n_events, start + length)
+        if from_event < upto_event:
+            best = was_ask if direction > 0 else was_bid
+            withdrawn(events, x, from_event, upto_event, start + delta, side, best, counts[OTHER])
         for slot in range(SLOTS + 1):
-            if there >> slot & 1:
-                made[slot] += 1
-                made_withdrawn[slot] += 1 if other[slot] > 0 else 0
-                if made[slot] == numbers[PLACEBO_WINDOWS]:
-                    left &= ~(np.int64(1) << slot)
+            if there >> 2 * slot & 1:
+                counts[MADE, slot] += 1
+                if from_event < upto_event and counts[OTHER, slot] > 0:
+                    counts[MADE_WITHDRAWN, slot] += 1
+                if counts[MADE, slot] == enough:
+                    left &= ~(np.int64(1) << 2 * slot)
         if left == 0:
             break
-    fresh = uncounted(events, own[N_EVENTS], begin, end + 1, numbers[DELTA], side, shown_at)
-    units = tally(tallies, numbers, direction, here, net, fresh, made, made_withdrawn, doubt)
+    fresh: Any = np.int64(0)
+    next_event = above(cells, times, x, OF_EVENTS, low_event, n_events, begin, shift)
+    from_event = _at_or_after(times, x, next_event, low_event, begin)
+    upto_event = _before(times, x, next_event, n_events, end + 1)
+    if from_event < upto_event:
+        fresh = uncounted(events, x, from_event, upto_event, begin + delta, side, shown_at)
+    bucket = own[x, BUCKET] % tallies.shape[1]
+    units = tally(tallies[x, bucket], numbers, direction, here, counts, fresh, doubt)
     if units == 0:
         return
-    hit = hits[own[N_HITS] % HITS]
+    net = counts[NET]
+    hit = hits[x, own[x, N_HITS] % HITS]
     hit[:] = 0
     hit[H_NS], hit[H_RECEIVED], hit[H_SEQ], hit[H_SIDE] = end, begin, seq, direction
     hit[H_UNITS], hit[H_DOUBT] = units, doubt
     hit[H_LOTS] = net[_ALL] if net[_ALL] > 0 else net[:GROUP_SLOTS].max()
-    _cite(hit, events, own[N_EVENTS], slots, begin + numbers[DELTA], side, direction, limit)
-    own[C_SEQ], own[C_HIT], own[C_SIDE], own[C_TOUCH] = seq, own[N_HITS], direction, shown_at
-    own[C_LEFT] = min(hit[H_LOTS], quantity)
-    own[N_HITS] += 1
-    own[BUCKET_HITS] += 1
+    reached = above(cells, times, x, OF_EVENTS, low_event, n_events, begin + delta - 1, shift)
+    _cite(hit, events[x], reached, n_events, slots[x], begin + delta, side, direction, limit)
+    own[x, C_SEQ], own[x, C_HIT] = seq, own[x, N_HITS]
+    own[x, C_SIDE], own[x, C_TOUCH] = direction, shown_at
+    own[x, C_LEFT] = min(hit[H_LOTS], quantity)
+    own[x, N_HITS] += 1
+    own[x, BUCKET_HITS] += 1
+
+
+@njit(cache=True, inline="always")
+def _at_or_after(times: Array, x: int, at: int, low: int, ns: int) -> int:
+    """Return the first event at `ns` or later, from the first one after it."""
+    while at > low and times[x, OF_EVENTS, (at - 1) & (ROOM - 1)] >= ns:
+        at -= 1
+    return at
+
+
+@njit(cache=True, inline="always")
+def _before(times: Array, x: int, at: int, count: int, ns: int) -> int:
+    """Return the first event at `ns` or later, from one before it."""
+    while at < count and times[x, OF_EVENTS, at & (ROOM - 1)] < ns:
+        at += 1
+    return at
 
 
 @njit(cache=True)
 def _cite(  # noqa: PLR0917
     hit: Array,
     events: Array,
+    at: int,
     count: int,
     slots: Array,
     since: int,
@@ -336,9 +391,8 @@ def _cite(  # noqa: PLR0917
 ) -> None:
     """Write the group's withdrawals of a window that the client's order could have reached."""
     cited = 0
-    at = after(events, count, EVENTS, since - 1)
     while at < count and cited < REFS:
-        event = events[at % EVENTS]
+        event = events[at & (EVENTS - 1)]
         if (
             event[E_LOTS] > 0
             and event[E_SIDE] == side

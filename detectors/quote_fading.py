@@ -19,6 +19,7 @@ from detectors.fading_episode import (
     pause_of,
     refs_of,
 )
+from detectors.fading_index import INDEX_SHAPES, cell_shift
 from detectors.fading_kernel import COLUMNS, scan
 from detectors.fading_params import KEPT_BUCKETS, QuoteFadingParams
 from detectors.fading_sign import measure_of, signs_of
@@ -73,7 +74,8 @@ class QuoteFading(Detector):
 
     State: about 230 kB an instrument, whatever the traffic: the last 512 changes of the touch and
     of who is at it, as many withdrawals and postings, 32 live orders of each of 12 accounts, two
-    hours of tallies and 128 client orders withdrawn from. Accounts and orders beyond that are
+    hours of tallies and 128 client orders withdrawn from; and about 30 kB of index, which follows
+    from these and is in no snapshot. Accounts and orders beyond that are
     counted as overflow.
 
     Examples
@@ -206,6 +208,7 @@ class QuoteFading(Detector):
                 params.clock_uncertainty_ns, self._bucket_ns, params.history_s * SECOND,
                 params.max_window_ms * MILLI, params.placebos, params.placebo_draws,
                 params.least_placebos,
+                cell_shift(params.history_s * SECOND + params.max_window_ms * MILLI + SECOND),
             ],
             np.int64,
         )  # fmt: skip
@@ -221,6 +224,9 @@ class QuoteFading(Detector):
         for name in ("fading_cited", "fading_ended"):
             arrays[name] = np.zeros(len(instruments), np.int64)
         self._kept = Kept(self.spec.id, arrays | {"fading_lost": np.zeros(1, np.int64)})
+        self._index = tuple(
+            np.zeros((len(instruments), *shape), np.int64) for shape in INDEX_SHAPES
+        )
 
     @property
     def overflow(self) -> int:
@@ -236,7 +242,7 @@ class QuoteFading(Detector):
             row = scan(
                 columns, row, self._numbers, self._seeds, kept["fading"], kept["fading_slots"],
                 kept["fading_orders"], kept["fading_states"], kept["fading_events"],
-                kept["fading_tallies"], kept["fading_hits"], kept["fading_lost"],
+                kept["fading_tallies"], kept["fading_hits"], kept["fading_lost"], self._index,
             )  # fmt: skip
             if row < len(batch):
                 code = int(batch["instrument"][row])
@@ -378,6 +384,8 @@ class QuoteFading(Detector):
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._kept.restore(snapshot)
+        for part in self._index:
+            part[:] = 0
         self._episodes.restore(snapshot)
         kept = unpack_exact(snapshot["fading_clearest"], list[Clearest])
         self._clearest = {told.code: told for told in kept}
