@@ -83,8 +83,9 @@ class FrontRunningParams(AheadOfClientsParams, frozen=True):
     chance: Annotated[
         float,
         Parameter(
-            "probability, over the day's windows of large episodes, of as many executions in them "
-            "by chance, or of one as large, up to which a case stands for itself",
+            "probability, over the day's windows of large episodes (of orders large by themselves "
+            "and of the others), of as many executions in them by chance, or of one as large, up "
+            "to which a case stands for itself",
             "ratio",
             "one in a hundred, with every other leg of the case seen as well",
         ),

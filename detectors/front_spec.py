@@ -67,6 +67,11 @@ SPEC: Final = Spec(
         "an account that is not the group's (front_running_across)",
         "knowledge from before the gateway has the order (information_leak)",
         "an instruction received before and matched only after the client's",
+        "parts no larger than usual of a large order, where clients trade without a pause",
+        (
+            "a public move that the group and a client's large order both answer, the group while "
+            "the order waits: it is told though it knows no more"
+        ),
     ),
     runbook=(
         (

@@ -73,7 +73,12 @@ def two_rates_tail(counts: tuple[int, int], means: tuple[float, float]) -> float
     ----------
     counts : tuple of int
     means : tuple of float
-        What chance gives; the first above 0.
+        What chance gives; the first above 0, the second 0 or more.
+
+    Raises
+    ------
+    ValueError
+        A mean is not of that kind.
 
     Examples
     --------
@@ -85,6 +90,8 @@ def two_rates_tail(counts: tuple[int, int], means: tuple[float, float]) -> float
     >>> round(two_rates_tail((2, 1), (0.5, 0.1)), 9) == round(poisson_tail(3, 0.6), 9)
     True
     """
+    if not means[0] > 0 or not means[1] >= 0:
+        raise ValueError(f"means must be above 0, and 0 or more, were {means}")
     one = math.log1p(1.0 / means[0])
     other = math.log1p(1.0 / max(means))
     said = (counts[0] * one + counts[1] * other) * (1.0 - 1e-12)  # what says as much counts

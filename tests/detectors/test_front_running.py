@@ -265,14 +265,20 @@ def test_cases_that_chance_explains_are_weak_until_they_are_many():
     assert len(strong(found)) == 4
 
 
-def busy(*held):
-    """Eight clients never pause, the maker buys now and then; then `held` (account, lots) wait."""
+def without_pause():
+    """Eight clients never pause, and the maker buys now and then."""
     scene = Scene(depth=4_000)
     for turn in range(200):
         if turn % 33 == 0:
             scene.new("MM", "buy", 5, 159)
         scene.wait(300)
         scene.new(f"C{1 + turn % 8}", "buy", 5, 159, came=20.0)
+    return scene
+
+
+def busy(*held):
+    """Where clients never pause `held` (account, lots) wait, and the maker buys meanwhile."""
+    scene = without_pause()
     scene.wait(280)
     for client, lots in held:
         scene.wait(5)
@@ -651,6 +657,34 @@ def test_an_instruction_matched_after_the_client_fires():
     scene.new("MM", "buy", 60, 159, came=10)
     scene.later()
     assert strong(scene.found())
+
+
+@blind_spot("parts no larger than usual of a large order, where clients trade without a pause")
+@pytest.mark.xfail(strict=True, reason="nearly all that clients enter is of a large episode")
+def test_a_purchase_ahead_of_a_usual_part_fires_where_clients_never_pause():
+    scene = busy(("BIG", 5))
+    for _ in range(7):
+        scene.new("BIG", "buy", 5, 159)
+    scene.later()
+    assert strong(scene.found())
+
+
+@blind_spot(
+    "a public move that the group and a client's large order both answer, the group while the "
+    "order waits: it is told though it knows no more"
+)
+@pytest.mark.xfail(strict=True, reason="what was public is not looked at")
+def test_an_answer_to_what_all_could_see_is_no_case():
+    scene = without_pause()
+    scene.wait(30)
+    scene.new("C8", "buy", 24, 159)  # the print
+    scene.wait(8)
+    scene.new("MM", "buy", 5, 159)
+    scene.wait(17)
+    scene.new("C1", "buy", 600, 159, came=19.9)
+    scene.new("XM", "buy", 500, 104, tif="GTC")
+    scene.later()
+    assert strong(scene.found()) == []
 
 
 def test_each_look_alike_and_blind_spot_has_its_test():
