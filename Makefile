@@ -14,7 +14,7 @@ run: $(STAMP)
 
 # Files of tests run beside each other, a process more than cores; each that needs one has a broker.
 test: $(STAMP) system
-	$(BIN)/python -m pytest $(or $(strip $(ARGS)),-q -n auto --dist loadfile)
+	$(BIN)/python -m pytest $(or $(strip $(ARGS)),-q -n auto --dist loadfile --no-loadscope-reorder)
 
 # What CI runs: lint, strict types, import contracts, tests.
 check: lint types contracts test

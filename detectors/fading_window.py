@@ -16,9 +16,7 @@ from detectors.fading_state import (
     C_SIDE,
     C_TOUCH,
     CELL_SHIFT,
-    COMPLEX,
     DELTA,
-    DOUBTFUL,
     DRAWS,
     E_COUNTED,
     E_LOTS,
@@ -40,18 +38,11 @@ from detectors.fading_state import (
     H_SIDE,
     H_UNITS,
     HISTORY_NS,
-    HIT_LEVEL,
     HITS,
-    LEAST_PLACEBOS,
-    LEVEL,
-    LEVELS,
     N_EVENTS,
     N_HITS,
     N_STATES,
-    PEERS,
     PLACEBO_WINDOWS,
-    PLACEBO_WITHDRAWN,
-    PLACEBOS,
     REFS,
     SINCE_NS,
     SLOTS,
@@ -60,9 +51,8 @@ from detectors.fading_state import (
     T_BID,
     T_MASK,
     T_NS,
-    WINDOWS,
-    WITHDRAWN,
 )
+from detectors.fading_tally import MADE, MADE_WITHDRAWN, NET, OTHER, tally
 from detectors.maker_orders import S_ACCOUNT
 from ingest.compiled import njit
 from ingest.events import NULL, Array
@@ -79,8 +69,6 @@ _ALL: Final = SLOTS
 _ALL_BIT: Final = 1 << (2 * SLOTS)
 _SLOT_BITS: Final = sum(1 << (2 * slot) for slot in range(SLOTS))
 _GROUP_BITS: Final = sum(1 << (2 * slot) for slot in range(GROUP_SLOTS))
-NET, OTHER, MADE, MADE_WITHDRAWN = range(4)
-"""Rows of what is counted of one client order, a number each slot and the complex."""
 
 
 @njit(cache=True, inline="always")
@@ -193,42 +181,6 @@ def earliest(own: Array, states: Array, events: Array, x: int, since: int) -> in
     if own[x, N_EVENTS] > EVENTS:
         first = max(first, events[x, own[x, N_EVENTS] & (EVENTS - 1), E_NS] + RETURN_NS)
     return int(max(first, since))
-
-
-@njit(cache=True)
-def tally(  # noqa: PLR0917
-    tallies: Array, numbers: Array, direction: int, here: int, counts: Array, fresh: int, doubt: int
-) -> int:
-    """Count a window with its placebos for each unit; return the group's that withdrew: a bit each.
-
-    `here` says who was at the touch, `fresh` who withdrew what had not been counted (the window of
-    who did not is left out). `counts` has what each withdrew there, how many placebos each has,
-    and those in which it withdrew.
-    """
-    units: Any = np.int64(0)
-    for slot in range(SLOTS + 1):
-        made = counts[MADE, slot]
-        if not here >> 2 * slot & 1 or made < numbers[LEAST_PLACEBOS]:
-            continue
-        unit = COMPLEX if slot == _ALL else (slot + 1 if slot < GROUP_SLOTS else PEERS)
-        sums = tallies[unit, 0 if direction > 0 else 1]
-        real = 1 if counts[NET, slot] > 0 else 0
-        if real and unit != PEERS:
-            units |= np.int64(1) << unit
-        if real and not fresh >> 2 * slot & 1:
-            continue
-        sums[WINDOWS] += 1
-        sums[WITHDRAWN] += real
-        sums[PLACEBOS] += made
-        sums[PLACEBO_WITHDRAWN] += counts[MADE_WITHDRAWN, slot]
-        sums[DOUBTFUL] += doubt
-        both = counts[MADE_WITHDRAWN, slot] + real
-        if both:
-            # Rounded up: a chance is never told smaller than it is.
-            level = (LEVELS * both + made) // (made + 1) - 1
-            sums[LEVEL + level] += 1
-            sums[HIT_LEVEL + level] += real
-    return int(units)
 
 
 @njit(cache=True, inline="always")

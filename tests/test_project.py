@@ -4,6 +4,8 @@ import re
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
+from tests.conftest import LONG
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {"ingest", "detectors", "alerts", "dashboards", "market", "monitor"}
 
@@ -31,6 +33,11 @@ def test_lock_files_record_hashes_and_no_download_address():
         text = (ROOT / name).read_text()
         assert "--hash=sha256:" in text
         assert not re.search(r"https?://|--index-url|--find-links", text)
+
+
+def test_files_that_are_begun_first_are_there():
+    assert [name for name in LONG if not (ROOT / "tests" / name).is_file()] == []
+    assert len(set(LONG)) == len(LONG)
 
 
 def test_every_room_has_its_one_line():
