@@ -15,7 +15,7 @@ import polars as pl
 
 from ingest.careful import Record, Refusal, read
 from ingest.events import NULL, Array, Topic
-from ingest.records import OrderRecord, TradeRecord
+from ingest.records import VERSION, OrderRecord, TradeRecord
 from ingest.scan import PADDING, Layout, Scan, layout, scan
 from ingest.scan_kernel import ODD, PLAIN_IF_UTF8
 
@@ -106,6 +106,8 @@ class Parser:
         buffer, refused = found.buffer, dict[int, Refusal]()
         if odd:
             buffer, refused = self._odd(values, sorted(odd), found, integers, words)
+        # Of a record that is refused for its version none is counted, whichever reader refuses it.
+        found.unknown[(integers["v"] != NULL) & (integers["v"] != VERSION)] = 0
         return Parsed(
             fields=self._fields,
             buffer=buffer,

@@ -244,6 +244,15 @@ tokens = st.sampled_from(
 TAPES = {topic: tape(topic, 40) for topic in Topic}
 
 
+@pytest.mark.parametrize("reader", [POLARS, MSGSPEC])
+def test_unknown_fields_of_a_record_of_another_version_are_not_counted(reader: int) -> None:
+    other = raw(trade() | {"v": 0, "colour": "red"})
+    values = [raw(trade() | {"colour": "red"}), other]
+    found = Outcome(Topic.TRADES, values, len(values), reader)
+    assert [reject[1] for reject in found.rejects] == ["wrong_version"]
+    assert found.unknown == 1
+
+
 @pytest.mark.parametrize("topic", list(Topic))
 @settings(deadline=None, max_examples=120)
 @given(data=st.data())

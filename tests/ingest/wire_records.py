@@ -155,9 +155,10 @@ def row_of(topic: Topic, record: Record, table: Instruments) -> dict[str, Any]:
     code = table.code(str(fields["instrument"]))
     assert code is not None
     for name, value in fields.items():
-        if value == "" or name in ("v", "client_order_id", "actor"):
-            continue
         form = WIRE_FIELDS[topic][name].form
+        unnamed = value == "" and form != "enum"  # in an enum it is an unknown word
+        if unnamed or name in ("v", "client_order_id", "actor"):
+            continue
         if name == "instrument":
             row["instrument"] = code
         elif form == "id":
