@@ -260,18 +260,20 @@ def scan(  # noqa: PLR0917
             own[STATUS_NS], own[MADE], own[G_SEQ] = clock[i], 0, 0
             own[MAX_BUY] = own[MAX_SELL] = _NULL
             forget(overtaken[x])
-        # Joined by `&`, not `and`: one branch that is hard to foresee, in place of a chain of them.
-        elif ((k == _NEW) | (k == _REPLACE)) & (received[i] != _NULL) & (phase[i] == _CONTINUOUS):
+        elif k in (_NEW, _REPLACE) and received[i] != _NULL and phase[i] == _CONTINUOUS:
             late = 1 if received[i] > engine[i] else 0
             if clock[i] >= (overtaken[x, O_DAY] + 1) * DAY:
                 turn(overtaken[x], clock[i])
-            if (role[i] > _EXTERNAL_MM) | (role[i] == _UNKNOWN):
+            if role[i] > _EXTERNAL_MM or role[i] == _UNKNOWN:
                 own[G_SEQ], own[G_RECEIVED], own[G_LATE] = seq[i], received[i], late
                 own[G_ACCOUNT], own[G_ROLE] = account[i], role[i]
-            judged = (role[i] >= _UNKNOWN) & (role[i] <= _EXTERNAL_MM)
-            judged &= (received[i] >= own[STATUS_NS]) & (reason[i] != _SPEED_BUMP)
-            judged &= (order_type[i] == _MARKET) | (order_type[i] == _LIMIT)
-            if not (judged & (tif[i] != _POST_ONLY)):
+            if not (
+                _UNKNOWN <= role[i] <= _EXTERNAL_MM
+                and received[i] >= own[STATUS_NS]
+                and reason[i] != _SPEED_BUMP
+                and tif[i] != _POST_ONLY
+                and (order_type[i] == _MARKET or order_type[i] == _LIMIT)
+            ):
                 continue
             latest = own[MAX_BUY] if side[i] > 0 else own[MAX_SELL]
             limit = _NULL if order_type[i] == _MARKET else price[i]

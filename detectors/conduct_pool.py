@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import binom
 
 from detectors.conduct_params import ConductAcrossParams
-from detectors.statistics import LEAST, gamma_tail, q_values, times_habit, truncated_tail
+from detectors.statistics import LEAST, gamma_tail, q_values, spread, times_habit, truncated_tail
 from ingest.signs import Beyond, Measure, Rate, Sign, Surprise
 
 SAME_NS: Final = 1_000_000_000
@@ -218,9 +218,8 @@ def rate_tail(of_instruments: Sequence[Sequence[Rate]], usual: float) -> float:
         for each in rates:
             trials = each.cases + each.others + each.spare
             share = usual * each.share / (usual * each.share + 1.0 - each.share)
-            apart = np.zeros(trials * each.weight + 1)
-            apart[:: each.weight] = binom.pmf(np.arange(trials + 1), trials, share)
-            mine = np.convolve(mine, apart)
+            of_rate = binom.pmf(np.arange(trials + 1), trials, share)
+            mine = np.convolve(mine, spread(of_rate, each.weight))
         if sum(each.cases for each in rates):
             mine[0] = 0.0
             mine /= mine.sum()

@@ -32,7 +32,7 @@ from detectors.fading_state import (
     WINDOWS,
     WITHDRAWN,
 )
-from detectors.statistics import fisher_tail, times_habit
+from detectors.statistics import fisher_tail, spread, times_habit
 from ingest.events import Array
 
 DAY_S = 86_400
@@ -102,9 +102,8 @@ def tails(levels: Sequence[int] | Array, hits: Sequence[int] | Array) -> tuple[f
     mass = np.ones(1)
     for place, sets in enumerate(np.asarray(levels).tolist()):
         if sets and WEIGHTS[place]:
-            apart = np.zeros(sets * int(WEIGHTS[place]) + 1)
-            apart[:: WEIGHTS[place]] = _binomial(sets, (place + 1) / LEVELS)
-            mass = np.convolve(mass, apart)
+            of_place = _binomial(sets, (place + 1) / LEVELS)
+            mass = np.convolve(mass, spread(of_place, int(WEIGHTS[place])))
     seen = int(np.asarray(hits) @ WEIGHTS)
     return float(min(1.0, mass[seen:].sum())), float(min(1.0, mass[seen + 1 :].sum()))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from detectors.fading_state import E_LOTS, E_NS, E_SIDE, EVENTS, STATES, T_NS
+from detectors.fading_state import E_LOTS, E_SIDE, EVENTS, STATES
 from ingest.compiled import njit
 from ingest.events import Array
 
@@ -49,19 +49,28 @@ def reach(  # noqa: PLR0917
 
 
 @njit(cache=True, inline="always")
+def index_rows(  # noqa: PLR0917
+    heads: Array, cells: Array, times: Array, rows: Array, x: int, ring: int, room: int, count: int,
+    ns: int, shift: int,
+) -> None:  # fmt: skip
+    """Take the rows of a ring that came into the index, so that times up to `ns` can be found.
+
+    `ns` is the time of the record at hand: no row that comes later is of before it.
+    """
+    for number in range(max(heads[x, ring, I_ROWS], count - room), count):
+        at_ns = rows[x, number & (room - 1), 0]
+        times[x, ring, number & (ROOM - 1)] = at_ns
+        reach(heads, cells, x, ring, at_ns >> shift, number)
+    heads[x, ring, I_ROWS] = count
+    reach(heads, cells, x, ring, ns >> shift, count)
+
+
+@njit(cache=True, inline="always")
 def index_states(  # noqa: PLR0917
     heads: Array, cells: Array, times: Array, states: Array, x: int, count: int, ns: int, shift: int
 ) -> None:
-    """Take the states that came into the index, so that times up to `ns` can be found.
-
-    `ns` is the time of the record at hand: no state that comes later is of before it.
-    """
-    for number in range(max(heads[x, OF_STATES, I_ROWS], count - STATES), count):
-        at_ns = states[x, number & (STATES - 1), T_NS]
-        times[x, OF_STATES, number & (ROOM - 1)] = at_ns
-        reach(heads, cells, x, OF_STATES, at_ns >> shift, number)
-    heads[x, OF_STATES, I_ROWS] = count
-    reach(heads, cells, x, OF_STATES, ns >> shift, count)
+    """Take the states that came into the index."""
+    index_rows(heads, cells, times, states, x, OF_STATES, STATES, count, ns, shift)
 
 
 @njit(cache=True, inline="always")
@@ -69,19 +78,14 @@ def index_events(  # noqa: PLR0917
     heads: Array, cells: Array, times: Array, fills: Array, events: Array, x: int, count: int,
     ns: int, shift: int,
 ) -> None:  # fmt: skip
-    """Take the events that came into the index, so that times up to `ns` can be found."""
+    """Take the events that came into the index, and chain the fills among them."""
     for number in range(max(heads[x, OF_EVENTS, I_ROWS], count - EVENTS), count):
-        at = number & (EVENTS - 1)
-        at_ns = events[x, at, E_NS]
-        times[x, OF_EVENTS, number & (ROOM - 1)] = at_ns
-        reach(heads, cells, x, OF_EVENTS, at_ns >> shift, number)
-        before = (number - 1) & (EVENTS - 1)
+        at, before = number & (EVENTS - 1), (number - 1) & (EVENTS - 1)
         for place in range(2):
             fills[x, place, at] = fills[x, place, before] if number > 0 else -1
         if events[x, at, E_LOTS] == 0:
             fills[x, 0 if events[x, at, E_SIDE] > 0 else 1, at] = number
-    heads[x, OF_EVENTS, I_ROWS] = count
-    reach(heads, cells, x, OF_EVENTS, ns >> shift, count)
+    index_rows(heads, cells, times, events, x, OF_EVENTS, EVENTS, count, ns, shift)
 
 
 @njit(cache=True, inline="always")

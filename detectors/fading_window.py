@@ -238,10 +238,10 @@ def judge(  # noqa: PLR0917
     low_event = max(0, n_events - EVENTS)
     next_event = above(cells, times, x, OF_EVENTS, low_event, n_events, begin, shift)
     hit_before = filled(events, times, fills, x, next_event, n_events, begin - RETURN_NS, side)
-    from_event = _at_or_after(times, x, next_event, low_event, begin)
-    upto_event = _before(times, x, next_event, n_events, end + 1)
-    if from_event < upto_event:
-        withdrawn(events, x, from_event, upto_event, begin + delta, side, shown_at, counts[NET])
+    first_event = _at_or_after(times, x, next_event, low_event, begin)
+    end_event = _before(times, x, next_event, n_events, end + 1)
+    if first_event < end_event:
+        withdrawn(events, x, first_event, end_event, begin + delta, side, shown_at, counts[NET])
     first: Any = earliest(own, states, events, x, begin - numbers[HISTORY_NS])
     last = begin - length
     left: Any = here
@@ -289,11 +289,8 @@ def judge(  # noqa: PLR0917
         if left == 0:
             break
     fresh: Any = np.int64(0)
-    next_event = above(cells, times, x, OF_EVENTS, low_event, n_events, begin, shift)
-    from_event = _at_or_after(times, x, next_event, low_event, begin)
-    upto_event = _before(times, x, next_event, n_events, end + 1)
-    if from_event < upto_event:
-        fresh = uncounted(events, x, from_event, upto_event, begin + delta, side, shown_at)
+    if first_event < end_event:
+        fresh = uncounted(events, x, first_event, end_event, begin + delta, side, shown_at)
     bucket = own[x, BUCKET] % tallies.shape[1]
     units = tally(tallies[x, bucket], numbers, direction, here, counts, fresh, doubt)
     if units == 0:

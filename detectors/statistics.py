@@ -188,6 +188,17 @@ def fisher_tail(hits: int, trials: int, other_hits: int, other_trials: int) -> f
     return 1.0 if hits <= good - other_trials or not hits else min(1.0, math.fsum(terms))
 
 
+def spread(masses: Array, weight: int) -> Array:
+    """Return the probabilities of a sum of which each counted case is so much, of those of a count.
+
+    >>> spread(np.array([0.5, 0.3, 0.2]), 2).tolist()
+    [0.5, 0.0, 0.3, 0.0, 0.2]
+    """
+    apart = np.zeros((len(masses) - 1) * weight + 1)
+    apart[::weight] = masses
+    return apart
+
+
 def times_habit(cases: int, expected: float) -> float:
     """Return how many times what their habit gives others had, 1 at least.
 
