@@ -28,8 +28,8 @@ from detectors.access_state import (
 )
 from detectors.statistics import binomial_tail, fisher_tail
 from ingest.events import Array
+from ingest.times import DAY_S
 
-DAY_S: Final = 86_400
 WINDOWS: Final = (1, 2, 4, 12, 48, 288)
 """Buckets that a test looks back over: 5 minutes to a day at the default length."""
 TESTED_WAYS: Final = 2

@@ -18,6 +18,7 @@ from ingest.parameter import Parameter
 from ingest.sections import Layout
 from ingest.signs import Sign
 from ingest.state import Snapshot
+from ingest.times import DAY
 
 __all__ = [
     "CoverageWord",
@@ -46,7 +47,7 @@ CoverageWord = Literal["complete", "incomplete"]
 NotifyClock = Literal["none", "asap", "immediate"]
 
 
-WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
+WEEK_NS: Final = 7 * DAY
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):

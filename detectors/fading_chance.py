@@ -34,8 +34,8 @@ from detectors.fading_state import (
 )
 from detectors.statistics import fisher_tail, spread, times_habit
 from ingest.events import Array
+from ingest.times import DAY_S
 
-DAY_S = 86_400
 CHANCES: Final = np.arange(1, LEVELS + 1) / LEVELS
 """Of a set to have its withdrawal in the client's window, by the place of its level."""
 HALF_NATS: Final = 2

@@ -32,8 +32,8 @@ from detectors.interaction_state import (
     TESTS,
 )
 from ingest.events import Array
+from ingest.times import DAY_S
 
-DAY_S: Final = 86_400
 QUOTES, FILLS, DRIFT = 0, 1, 2
 DRIFT_MARKOUT: Final = 2
 """Five seconds: a drift is slow, so one horizon is enough."""

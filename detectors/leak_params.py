@@ -184,3 +184,10 @@ class InformationLeakParams(Params, frozen=True):
             "four hours: a pattern of a day is one alert, one of the next day another",
         ),
     ] = 14_400
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be counted: leads and sizes that do not rise."""
+        for name in ("leads_s", "large_ratios"):
+            values = getattr(self, name)
+            if min(values) <= 0 or list(values) != sorted(set(values)):
+                raise ValueError(f"{name} must be positive and rise, were {values}")

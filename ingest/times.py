@@ -10,3 +10,5 @@ SECOND: Final = 1_000 * MILLI
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
+DAY_S: Final = DAY // SECOND
+"""A day in seconds, the unit of parameters."""

@@ -710,3 +710,12 @@ def test_p_values_of_suspects_are_uniform_however_they_were_chosen():
     for found_ in found.values():
         assert kstest(found_, "uniform").pvalue > 0.003
         assert np.mean(np.array(found_) < 0.05) < 0.12
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("leads_s", (1, 50, 7)), ("leads_s", (0, 7, 50)), ("large_ratios", (8.0, 8.0, 32.0))],
+)
+def test_leads_and_sizes_that_do_not_rise_are_refused(name, values):
+    with pytest.raises(ValueError, match=f"{name} must be positive and rise"):
+        InformationLeakParams(**{name: values})
