@@ -19,6 +19,7 @@ from detectors.interaction_chance import (
     drift_chance,
     drift_of,
     kind_of,
+    latest,
     verdicts,
 )
 from detectors.interaction_episode import (
@@ -103,7 +104,7 @@ SUMS: Final = {
 class ClientInteraction(Detector):
     """Quotes of the group's maker that know what comes, and clients' fills that show it.
 
-    State: about 630 kB an instrument, whatever the traffic: seven slots of makers with 64 live
+    State: about 1 MB an instrument, whatever the traffic: seven slots of makers with 64 live
     orders each, 64 looks at their quotes, 2,048 fills of clients until their last markout, two
     hours of sums. Makers, orders and fills beyond that are counted as overflow.
 
@@ -200,14 +201,20 @@ class ClientInteraction(Detector):
             yield from self._passed(code, bucket, passed)
 
     def _drifted(self, code: int, bucket: int) -> list[Verdict]:
-        """Add a bucket to the drift of clients' fills; return a verdict where it is past bound."""
+        """Take a step of the drift of clients' fills; return a verdict where it is past bound.
+
+        A step is as long as the shortest test, from one whole number of them to the next.
+        """
         kept, params = self._kept, self._params
+        step = params.scales[0]
+        if bucket % step:
+            return []
         drift = kept["interaction_drift"][code]
         before = float(drift[D_SUM])
-        tally = kept["interaction_fill_tallies"][code, bucket % KEPT_BUCKETS]
+        tally = latest(kept["interaction_fill_tallies"][code], bucket, (step,))[0]
         drift[D_SUM], nearest = drift_of(before, tally, params)
         if not before:
-            drift[D_SINCE] = bucket
+            drift[D_SINCE] = bucket - step + 1
         if not nearest or drift[D_SUM] < params.drift_bound:
             return []
         told = float(drift[D_SUM])
@@ -272,8 +279,9 @@ class ClientInteraction(Detector):
             return False
         if told is None or not passed.by == told.passed.by == QUOTES:
             return True
-        last = self._kept["interaction_tallies"][code, bucket % KEPT_BUCKETS, passed.nearest]
-        held, moves = (float(last[kind_of(passed), place]) for place in (T_SUM, T_MOVES))
+        tallies = self._kept["interaction_tallies"][code, :, passed.nearest, kind_of(passed)]
+        last = latest(tallies, bucket, self._params.scales[:1])[0]
+        held, moves = float(last[T_SUM]), float(last[T_MOVES])
         return moves > 0 and held >= self._params.recent_ratio * told.passed.effect * moves
 
     def _clearest(self, code: int, bucket: int, best: Verdict) -> Told:

@@ -85,7 +85,7 @@ def kind_of(passed: Verdict) -> int:
 def daily_tests(params: ClientInteractionParams, by: int) -> int:
     """Return how many tests of a kind are made of an instrument in a day."""
     if by == DRIFT:
-        return math.ceil(DAY_S / params.bucket_s)
+        return math.ceil(DAY_S / (params.bucket_s * params.scales[0]))
     each = STRATA * TESTS if by == QUOTES else len(SIDE_WORDS) * len(TESTED_MARKOUTS)
     return math.ceil(DAY_S / params.bucket_s) * len(params.scales) * each
 
@@ -175,7 +175,7 @@ def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> 
     held = ahead(sums)
     each = np.where(enough, held, -1.0)
     chances = np.where(peers > 0, each.max(axis=1), 1.0)
-    now = ahead(tallies[bucket % len(tallies), 1:])
+    now = ahead(sums[0])
     level = allowed(params, QUOTES)
     for first in range(0, KINDS, SEEN * TESTS):
         acted, moved_too = (slice(at, at + TESTS) for at in (first, first + TESTS))
@@ -214,7 +214,7 @@ def _of_fills(tallies: Array, bucket: int, params: ClientInteractionParams) -> I
     chances = np.where(peers >= LEAST_PEERS, each.max(axis=1), 1.0)
     # Where its clients gain, if less than others', it quotes better, no more.
     chances = np.where(sums[:, GROUP, ..., T_SUM] < 0, chances, 1.0)
-    n, means, _ = moments(of_sides[bucket % len(tallies)])
+    n, means, _ = moments(sums[0])
     level = allowed(params, FILLS)
     for scale, rows in enumerate(chances):
         side, markout = (int(place) for place in np.unravel_index(rows.argmin(), rows.shape))
@@ -248,7 +248,7 @@ def begun(tallies: Array, fill_tallies: Array, bucket: int, passed: Verdict) -> 
 
 
 def drift_chance(params: ClientInteractionParams) -> float:
-    """Return how likely a bucket is to raise the cumulative sum of chance alone over its bound.
+    """Return how likely a step is to raise the cumulative sum of chance alone over its bound.
 
     One over Siegmund's approximation of the mean time to a false alarm (1985, 10.1.16), with the
     overshoot of a normal score, 1.166.
@@ -262,7 +262,7 @@ def drift_chance(params: ClientInteractionParams) -> float:
 
 
 def drift_of(before: float, tally: Array, params: ClientInteractionParams) -> tuple[float, int]:
-    """Return the cumulative sum after a bucket, and the slot of the peer nearest to the group.
+    """Return the cumulative sum after a step, and the slot of the peer nearest to the group.
 
     Page's one-sided CUSUM of normal scores: of how much worse clients' moves were, five seconds
     after fills, against the group than against the peer whose clients fared worst.
@@ -272,7 +272,7 @@ def drift_of(before: float, tally: Array, params: ClientInteractionParams) -> tu
     before : float
         The sum so far, deviations.
     tally : (SLOTS, 2, markouts, TALLY_FIELDS) float64
-        Of the bucket that is over.
+        Of the buckets that make the step.
     """
     rows = tally[:, :, DRIFT_MARKOUT].sum(axis=1)
     enough = rows[:, T_BLOCKS] >= params.drift_markout_blocks

@@ -16,9 +16,10 @@ class ClientInteractionParams(Params, frozen=True):
         Parameter(
             "distance of the event times at which tests are made, from 00:00 UTC",
             "s",
-            "five minutes: thirty blocks of ten seconds are the fewest from which to tell a mean",
+            "two and a half minutes: half of the shortest time that is tested, so that of a spell "
+            "little longer than that a test holds most, wherever it begins",
         ),
-    ] = 300
+    ] = 150
     reaction_ms: Annotated[
         int,
         Parameter(
@@ -75,9 +76,10 @@ class ClientInteractionParams(Params, frozen=True):
         Parameter(
             f"how many of the latest buckets are tested together; {KEPT_BUCKETS} are kept",
             "count",
-            "5, 10, 25 and 90 minutes: a treatment may last from minutes to hours",
+            "5, 10, 25 and 90 minutes: thirty blocks of ten seconds are the fewest from which to "
+            "tell a mean, and a treatment may last from minutes to hours",
         ),
-    ] = (1, 2, 5, 18)
+    ] = (2, 4, 10, 36)
     daily_false_alarms: Annotated[
         float,
         Parameter(
@@ -122,18 +124,18 @@ class ClientInteractionParams(Params, frozen=True):
     recent_chance: Annotated[
         float,
         Parameter(
-            "largest chance of the last bucket alone in a test that passes over several",
+            "largest chance of the shortest of the tests alone in one that passes over more",
             "probability",
-            "one in five: what is over stops being told, and a slow bucket does not end a spell",
+            "one in five: what is over stops being told, and five slow minutes do not end a spell",
         ),
     ] = 0.2
     recent_ratio: Annotated[
         float,
         Parameter(
-            "what quotes held in the last bucket, over what they held where the spell was "
-            "clearest, from which on the spell goes on",
+            "what quotes held in the shortest of the tests, over what they held where the spell "
+            "was clearest, from which on the spell goes on",
             "ratio",
-            "a half: nearer to the spell than to nothing; one bucket in five passes by chance",
+            "a half: nearer to the spell than to nothing; one test in five passes by chance",
         ),
     ] = 0.5
     drift_markout_blocks: Annotated[
@@ -165,8 +167,8 @@ class ClientInteractionParams(Params, frozen=True):
         Parameter(
             "time without a passed test after which an episode is closed",
             "s",
-            "twenty-five minutes, five buckets that show nothing: what passes again after "
-            "that, of what came since, is another spell",
+            "twenty-five minutes, five of the shortest tests that show nothing: what passes again "
+            "after that, of what came since, is another spell",
         ),
     ] = 1_500
 
@@ -174,6 +176,8 @@ class ClientInteractionParams(Params, frozen=True):
         """Refuse what cannot be counted."""
         if not self.scales or not 0 < max(self.scales) <= KEPT_BUCKETS or min(self.scales) < 1:
             raise ValueError(f"scales must lie within 1 to {KEPT_BUCKETS}, were {self.scales}")
+        if list(self.scales) != sorted(set(self.scales)):
+            raise ValueError(f"scales must rise, were {self.scales}")
         if self.bucket_s < 10 or self.bucket_s % 10:
             raise ValueError(f"bucket_s must be whole blocks of 10 s, was {self.bucket_s}")
         if min(self.habit_s, self.volatile_s) < 1:

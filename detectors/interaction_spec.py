@@ -8,14 +8,14 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="client_interaction",
-    version=7,
+    version=8,
     title="Client interaction",
     scope="instrument",
     evidence_class="indicator",
     scenarios=("unfair_fills",),
     looks_for=(
         "Whether clients that deal with the group's maker fare worse than with every external "
-        "maker of the same time. Three kinds of test, every 5 minutes over the last 5 to 90. "
+        "maker of the same time. Three kinds of test, every 150 s over the last 5 to 90 minutes. "
         "Quotes: four times a second mid, bid and ask of the group's own quotes are held "
         "against each peer's; does the difference, less what it was of late, tell where the "
         "other makers' quotes go next (from 0.25 to 0.5 s, 0.5 to 1, 1 to 2, 2 to 4, 4 to 8)? "

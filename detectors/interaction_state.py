@@ -19,7 +19,7 @@ SAMPLES: Final = 64
 """Looks at the quotes that are kept: twice the longest horizon."""
 FILLS: Final = 2048
 """Fills of clients kept until their last markout."""
-KEPT_BUCKETS: Final = 24
+KEPT_BUCKETS: Final = 48
 SIDES: Final = 2
 
 LOOK_NS: Final = 250_000_000

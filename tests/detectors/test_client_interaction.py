@@ -16,6 +16,7 @@ from detectors.interaction_chance import (
     begun,
     daily_tests,
     drift_of,
+    latest,
     verdicts,
     worse,
 )
@@ -51,6 +52,13 @@ def found(params=None, **plan):
     return list(detector.step(quoted(INSTRUMENTS, **{"fills": DEALT, **plan})))
 
 
+def last(**plan):
+    """Return the one alert that a market makes, as its last revision tells it."""
+    hits = found(**plan)
+    assert len({hit.first_seq for hit in hits}) == 1
+    return hits[-1]
+
+
 def observed(*columns):
     """Return the tally of blocks whose means are given."""
     values = np.asarray(columns, float)
@@ -66,10 +74,13 @@ def observed(*columns):
 
 
 def test_a_maker_that_sees_a_second_ahead_is_one_alert_with_its_clients_fills():
-    (hit,) = found(ahead_ms=SEES)
+    hits = found(ahead_ms=SEES)
+    hit = hits[-1]
+    assert {(hit.first_seq, hit.accounts[:1]) for hit in hits} == {(hit.first_seq, (MAKERS[0],))}
     assert (hit.scenario, hit.evidence, hit.significant) == ("unfair_fills", "supported", True)
     assert hit.accounts == (MAKERS[0],)
-    assert len(hit.evidence_refs) == hit.features["client_fills"].value == 11
+    cited = [ref for hit in hits for ref in hit.evidence_refs]
+    assert len(set(cited)) == len(cited) == hit.features["client_fills"].value == 11
     assert hit.features["tested"].value == "quotes"
     assert (hit.features["foreseen_from"].value, hit.features["foreseen_to"].value) == (0.5, 1.0)
     assert hit.features["external_makers"].value == 3
@@ -80,20 +91,20 @@ def test_a_maker_that_sees_a_second_ahead_is_one_alert_with_its_clients_fills():
 
 @pytest.mark.parametrize(("ahead_ms", "to_s"), [(500, 0.5), (2_000, 2.0), (4_000, 4.0)])
 def test_how_far_it_sees_is_told(ahead_ms, to_s):
-    (hit,) = found(ahead_ms=(ahead_ms, 0, 0, 0))
+    hit = last(ahead_ms=(ahead_ms, 0, 0, 0))
     assert hit.features["foreseen_to"].value == to_s
 
 
 def test_what_is_foreseen_in_part_is_told_all_the_same():
     # Its view of the next second is a fourth of what moves its quotes.
-    (hit,) = found(ahead_ms=SEES, skew=(6, 0, 0, 0))
+    hit = last(ahead_ms=SEES, skew=(6, 0, 0, 0))
     assert hit.features["foreseen_share"].value > 0.2
 
 
 @pytest.mark.parametrize(("side", "clients"), [(1, "sell"), (-1, "buy")])
 def test_foresight_on_one_side_is_told_of_that_side(side, clients):
     # Half of what the mid holds, beside four ticks by which the quotes are off in turn.
-    (hit,) = found(ahead_ms=SEES, ahead_sides=(side,), skew=(4, 0, 0, 0))
+    hit = last(ahead_ms=SEES, ahead_sides=(side,), skew=(4, 0, 0, 0))
     assert hit.features["clients"].value == clients
 
 
@@ -111,7 +122,7 @@ STORMY = {
 
 
 def test_foresight_used_in_storms_alone_is_told_of_their_looks():
-    plan = {**STORMY, "ahead_ms": SEES, "jitter": 24, "half": (3,) * 4, "spells_ms": STORMS}
+    plan = {**STORMY, "ahead_ms": SEES, "jitter": 30, "half": (3,) * 4, "spells_ms": STORMS}
     told = found(**plan)
     assert told
     assert {hit.features["tested"].value for hit in told} == {"quotes"}
@@ -130,13 +141,13 @@ def test_what_is_usual_is_known_before_anything_is_wild():
 
 def test_quotes_far_off_for_long_hide_no_foresight():
     """What they have been off by of late is habit, and taken off."""
-    (hit,) = found(ahead_ms=SEES, skew=(11, 0, 0, 0))
+    hit = last(ahead_ms=SEES, skew=(11, 0, 0, 0))
     assert hit.features["foreseen_share"].value > 0.2
 
 
 def test_quotes_that_nobody_was_filled_at_are_not_told():
     assert found(ahead_ms=SEES, fills=DEALT[:3]) == []
-    assert len(found(ahead_ms=SEES, fills=DEALT[:4])) == 1
+    assert last(ahead_ms=SEES, fills=DEALT[:4])
 
 
 def test_a_spell_that_is_over_is_told_no_further_and_the_next_is_another():
@@ -184,7 +195,7 @@ def test_clients_who_lose_more_with_the_group_than_with_any_other_are_told_by_th
 
 def test_a_markout_is_the_move_of_the_mid_after_the_fill():
     # A step of three ticks in 100,000 or none, one look a step: known to the tick.
-    (hit,) = found(ahead_ms=SEES, fills=DEALT)
+    hit = last(ahead_ms=SEES, fills=DEALT)
     path = walk(1_300)
     moves = [path[(ms + 1_000) // STEP_MS] - path[ms // STEP_MS] for ms, _, _ in DEALT]
     expected = np.mean(
@@ -194,7 +205,7 @@ def test_a_markout_is_the_move_of_the_mid_after_the_fill():
 
 
 def test_a_peer_that_has_left_is_no_peer():
-    (hit,) = found(ahead_ms=SEES, every_ms=(250, 250, 250, 10**7))
+    hit = last(ahead_ms=SEES, every_ms=(250, 250, 250, 10**7))
     assert hit.features["tested"].value == "quotes"
 
 
@@ -495,7 +506,9 @@ def test_chances_are_uniform_under_the_null(storms, first, seen, markets):
         )  # fmt: skip
         assert list(detector.step(batch)) == []
         kept = detector.snapshot()
-        rows = kept["interaction_tallies"][0, : KEPT_BUCKETS - 1]
+        # The shortest test is of two buckets; one is numbered by its end.
+        tallies, begun_at = kept["interaction_tallies"][0], START_NS // (150 * SECOND)
+        rows = np.concatenate([latest(tallies, begun_at + 2 * n, (2,)) for n in range(1, 22)])
         for kind, told in enumerate(chances, first):
             told.extend(ahead(rows[:, 1, kind])[rows[:, 1, kind, T_BLOCKS] >= 20].tolist())
     known = [told for told in chances if told]  # nobody moves again within the first half second
@@ -503,3 +516,26 @@ def test_chances_are_uniform_under_the_null(storms, first, seen, markets):
     for told in known:
         assert len(told) >= 200
         assert kstest(told, "uniform").pvalue > 0.001
+
+
+def test_a_spell_little_longer_than_the_shortest_test_is_told_wherever_it_begins():
+    """Six faint minutes; with tests every five, of as long, what is told hangs on the clock."""
+    fills = tuple((at, 0, 1) for at in range(20_000, 1_500_000, 20_000))
+
+    def told(begins_ms, params=None):
+        return bool(
+            found(
+                params, ahead_ms=SEES, skew=(17, 0, 0, 0), lasts_ms=1_802_000, fills=fills,
+                spells_ms=((begins_ms, begins_ms + 360_000),),
+            )
+        )  # fmt: skip
+
+    begun_at = range(675_000, 900_000, 60_000)
+    assert all(told(at) for at in begun_at)
+    coarse = ClientInteractionParams(bucket_s=300, scales=(1, 2, 5, 18))
+    assert not all(told(at, coarse) for at in begun_at)
+
+
+def test_scales_that_do_not_rise_are_refused():
+    with pytest.raises(ValueError, match="scales must rise"):
+        ClientInteractionParams(scales=(4, 2, 10))
