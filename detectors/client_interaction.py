@@ -116,7 +116,7 @@ class ClientInteraction(Detector):
     >>> dealt = [(20_000 * n, 0, 1) for n in range(1, 12)]
     >>> def found(batch):
     ...     return ClientInteraction(ClientInteractionParams(), instruments).step(batch)
-    >>> hit, = found(quoted(instruments, ahead_ms=(1_000, 0, 0, 0), fills=dealt))
+    >>> *_, hit = found(quoted(instruments, ahead_ms=(1_000, 0, 0, 0), fills=dealt))
     >>> hit.scenario, hit.evidence, hit.features["tested"].value, hit.features["foreseen_to"].value
     ('unfair_fills', 'supported', 'quotes', 1.0)
 
