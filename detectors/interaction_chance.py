@@ -38,7 +38,7 @@ QUOTES, FILLS, DRIFT = 0, 1, 2
 DRIFT_MARKOUT: Final = 2
 """Five seconds: a drift is slow, so one horizon is enough."""
 MOST_SCORE: Final = 4.0
-"""Of one bucket, deviations: a drift is no jump."""
+"""Of one step, deviations: a drift is no jump."""
 TESTED_MARKOUTS: Final = (1, 2, 3)
 """1, 5 and 30 s: at 0.1 s the fill itself still moves the book, at 300 s chance is all there is."""
 ROUNDING: Final = 1e-12

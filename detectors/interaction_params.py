@@ -141,7 +141,7 @@ class ClientInteractionParams(Params, frozen=True):
     drift_markout_blocks: Annotated[
         int,
         Parameter(
-            "blocks with fills, of the group and of a peer, without which a bucket moves no drift",
+            "blocks with fills, of the group and of a peer, without which a step moves no drift",
             "count",
             "five: a mean of fewer has no variance worth the name",
         ),
@@ -149,7 +149,7 @@ class ClientInteractionParams(Params, frozen=True):
     drift_allowance: Annotated[
         float,
         Parameter(
-            "normal scores by which a bucket may be worse without adding to the drift",
+            "normal scores by which a step may be worse without adding to the drift",
             "deviations",
             "half the shift of one deviation that a cumulative sum is quickest to find (Page 1954)",
         ),

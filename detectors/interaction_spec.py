@@ -28,7 +28,7 @@ SPEC: Final = Spec(
         "for instructions that took from several makers at once; it must go against its own "
         "clients, not only less for them than for others': a maker that quotes better is hit "
         "less at bad prices. Drift: a cumulative sum (Page "
-        "1954) of how much worse, bucket by bucket, the moves after fills are than against "
+        "1954) of how much worse, step by step, the moves after fills are than against "
         "the peer nearest to it, likewise. Observations are blocks of two and a half horizons "
         "of quotes, of ten seconds of fills; chances are Student's, and of a comparison the "
         "largest over peers counts: the group must beat every one of them. One alert an "
