@@ -18,7 +18,7 @@ from detectors.base import (
     Spec,
     rounded,
 )
-from detectors.episodes import Episode, Episodes
+from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.tag_kernel import (
     COLUMNS,
     FALSE,
@@ -30,6 +30,7 @@ from detectors.tag_kernel import (
     MISATTRIBUTED,
     OMITTED,
     STATS,
+    SWAPPED,
     UNREGISTERED,
     grown,
     scan,
@@ -37,30 +38,33 @@ from detectors.tag_kernel import (
 from detectors.wash_kernel import FIRST_SLOTS, by_key, filled, room_for
 from ingest.axes import ByCode, Rows
 from ingest.errors import SnapshotError
-from ingest.events import Batch, ChangeKind, Coverage
+from ingest.events import NO_CODE, Batch, ChangeKind, Coverage
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.state import Snapshot
 from ingest.times import SECOND
 
-FLAG, REGISTRATION, CHANGE, ENGINE = 0, 1, 2, 3
+FLAG, REGISTRATION, CHANGE, ENGINE, FALSELY = 0, 1, 2, 3, 4
 """Kinds of episode; each an alert of its own."""
+MAX_ACCOUNTS: Final = 16
+"""Accounts an alert names; the trades that it cites name all."""
 FAULT_NAMES: Final = {
     OMITTED: "omitted_flags",
     FALSE: "false_flags",
     UNREGISTERED: "never_registered",
     LAPSED: "registration_lapsed",
     MISATTRIBUTED: "orders_of_another",
+    SWAPPED: "flags_of_the_other_side",
 }
-KINDS: Final = {OMITTED: FLAG, FALSE: FLAG, MISATTRIBUTED: ENGINE}
+KINDS: Final = {OMITTED: FLAG, SWAPPED: FLAG, FALSE: FALSELY, MISATTRIBUTED: ENGINE}
 """Kinds of faults; those that are not here are of registration."""
 TOLD_EACH: Final = 64
 """Facts of a run told one by one; after that only every power of two of it, and the closing."""
 RUN_GAP_NS: Final = 60 * SECOND
 """A fault that comes after a minute without one begins a run anew: it broke again, and where it did
 is to be told however much the episode has told before."""
-OWN: Final = frozenset({"certain", "run"})
-"""Sums of an episode that count no fault."""
+FAULTS: Final = frozenset({*FAULT_NAMES.values(), "registry_changes"})
+"""Sums of an episode that count faults."""
 
 
 class TagIntegrityParams(Params, frozen=True):
@@ -107,7 +111,7 @@ class TagIntegrity(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="tag_integrity",
-        version=1,
+        version=2,
         title="Tag integrity",
         scope="instrument",
         evidence_class="breach",
@@ -119,7 +123,9 @@ class TagIntegrity(Detector):
             "longer registered; trades that name another account than the one that entered the "
             "order (the engine contradicts itself); register rows altered, removed, added or "
             "back-dated over times at which the account had already traded. One alert an account, "
-            "instrument and kind of fault, never one a trade."
+            "instrument and kind of fault, never one a trade: a flag on the counterparty is the "
+            "affiliated market maker's, and all flags on accounts that traded without it are one "
+            "alert of the instrument's tape, whoever they fell on."
         ),
         legal_basis=(
             "SFC circular 26EC6 para 7(f): identify AFMM trades in post-trade data [V]",
@@ -144,9 +150,9 @@ class TagIntegrity(Detector):
                 "window_end_ns, with role of both accounts in accounts.csv at engine_ns."
             ),
             (
-                "Read `features.omitted_flags` and `features.false_flags` over the episode: one "
-                "side "
-                "only points at the tape's writer, both at the register."
+                "Read `features.omitted_flags`, `features.flags_of_the_other_side` and "
+                "`features.false_flags` over the episode: one trade in some, or many accounts, "
+                "point at the tape's writer; every trade of one account at the register."
             ),
             (
                 "For `features.never_registered` and `features.registration_lapsed` read "
@@ -215,7 +221,9 @@ class TagIntegrity(Detector):
         code, seq = int(batch["instrument"][row]), int(batch["seq"][row])
         at_ns = int(batch["clock_ns"][row])
         account = int(batch["buy_account" if side > 0 else "sell_account"][row])
-        key = (code, account, KINDS.get(fault, REGISTRATION))
+        kind = KINDS.get(fault, REGISTRATION)
+        # Whom the tape flags falsely is by chance: what is wrong is the instrument's tape.
+        key = (code, int(NO_CODE) if kind == FALSELY else account, kind)
         before = self._episodes.get(key)
         last_ns = at_ns if before is None else before.last_ns
         episode, expired = self._episodes.fact(
@@ -227,6 +235,7 @@ class TagIntegrity(Detector):
         )
         if expired is not None:
             yield self._closing(expired)
+        meet(episode.sums, (account,), MAX_ACCOUNTS)
         if key[-1] == ENGINE:
             # A gap may have hidden the order's end and its id's next use: then the doubt is the
             # book's own.
@@ -286,7 +295,7 @@ class TagIntegrity(Detector):
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
     ) -> Finding:
-        faults = {n: v for n, v in sorted(episode.sums.items()) if n not in OWN}
+        faults = {n: v for n, v in sorted(episode.sums.items()) if n in FAULTS}
         count = sum(faults.values())
         systematic = count >= self._params.systematic_trades
         evidence: Evidence = "proved"
@@ -306,7 +315,7 @@ class TagIntegrity(Detector):
             first_seq=episode.first_seq,
             first_accounts=episode.first_accounts,
             revision=episode.facts,
-            accounts=episode.first_accounts,
+            accounts=tuple(accounts_in(episode.sums)) or episode.first_accounts,
             window_start_ns=episode.first_ns,
             window_end_ns=episode.last_ns,
             detected_ns=at_ns,

@@ -8,15 +8,16 @@ import numpy as np
 
 from detectors.wash_kernel import slot
 from ingest.compiled import njit
-from ingest.events import NO_CODE, Array, Conflict, Kind, Role
+from ingest.events import NO_CODE, AfmmFlag, Array, Conflict, Kind, Role
 
 OMITTED: Final = 0
 FALSE: Final = 1
 UNREGISTERED: Final = 2
 LAPSED: Final = 3
 MISATTRIBUTED: Final = 4
+SWAPPED: Final = 5
 """Faults: the tape left the flag out, put it on wrongly; no row in force, none any more; the order
-was entered by another account than the trade names."""
+was entered by another account than the trade names; the flag names the counterparty."""
 
 FIRST_NS, LAST_NS, FIRST_SEQ, LAST_SEQ, REGISTERED, STATS = 0, 1, 2, 3, 4, 5
 """What is kept of an account that has traded in an instrument."""
@@ -29,6 +30,7 @@ _TRADE: Final = int(Kind.TRADE)
 _ABSENT: Final = int(NO_CODE)
 _UNKNOWN: Final = int(Role.UNKNOWN)
 _AFMM: Final = int(Role.AFFILIATED_MM)
+_BUY, _SELL = int(AfmmFlag.BUY), int(AfmmFlag.SELL)
 _OTHER_BUYER, _OTHER_SELLER = int(Conflict.OTHER_BUYER), int(Conflict.OTHER_SELLER)
 _OTHER_PARTIES: Final = int(Conflict.OTHER_PARTIES)
 
@@ -62,6 +64,8 @@ def scan(  # noqa: PLR0917
         x = instrument[i]
         if flag[i] >= 0:
             flagged[x] = 1
+        is_buyer, is_seller = buy_role[i] == _AFMM, sell_role[i] == _AFMM
+        swapped = is_buyer != is_seller and flag[i] == (_SELL if is_buyer else _BUY)
         for side in (1, -1):
             account = buy_account[i] if side == 1 else sell_account[i]
             if account == _ABSENT:
@@ -82,7 +86,9 @@ def scan(  # noqa: PLR0917
                 fault = LAPSED if stats[at, REGISTERED] else UNREGISTERED
             else:
                 stats[at, REGISTERED] = 1
-                if flagged[x]:
+                if swapped:
+                    fault = SWAPPED if role == _AFMM else -1
+                elif flagged[x]:
                     said = flag[i] > 0 and (flag[i] & (1 if side == 1 else 2)) != 0
                     if said != (role == _AFMM):
                         fault = FALSE if said else OMITTED

@@ -50,7 +50,9 @@ def changed(batch, **change):
     ("flag", "buy", "sell", "wrong"),
     [
         (AfmmFlag.NONE, MM, Role.CLIENT, {1: "omitted_flags"}),
-        (AfmmFlag.SELL, MM, Role.CLIENT, {1: "omitted_flags", 2: "false_flags"}),
+        (AfmmFlag.SELL, MM, Role.CLIENT, {1: "flags_of_the_other_side"}),
+        (AfmmFlag.BUY, Role.CLIENT, MM, {2: "flags_of_the_other_side"}),
+        (AfmmFlag.SELL, MM, Role.EXTERNAL_MM, {1: "flags_of_the_other_side"}),
         (AfmmFlag.BUY, MM, MM, {2: "omitted_flags"}),
         (AfmmFlag.BOTH, MM, Role.CLIENT, {2: "false_flags"}),
         (AfmmFlag.BUY, Role.AFFILIATED, Role.CLIENT, {1: "false_flags"}),
@@ -178,6 +180,22 @@ def test_what_the_tape_once_flagged_is_remembered_over_a_restart():
     again.restore(detector.snapshot())
     (hit,) = again.step(batch_of([flagged(AfmmFlag.ABSENT, MM, seq=2)], TABLE))
     assert hit.features["omitted_flags"].value == 1
+
+
+def test_false_flags_are_one_alert_whoever_they_fall_on():
+    rows = [
+        trade(2 * n, 2 * n + 1, afmm_flag=AfmmFlag.BUY, engine_ns=n * SECOND) for n in range(1, 41)
+    ]
+    found = play(*rows)
+    assert {(f.first_seq, f.first_accounts) for f in found} == {(1, (2,))}
+    assert found[-1].features["false_flags"].value == 40
+    assert found[-1].accounts == tuple(range(2, 34, 2))
+
+
+def test_an_unknown_counterparty_that_bears_the_makers_flag_is_told_beside_it():
+    found = play(flagged(AfmmFlag.SELL, MM, Role.UNKNOWN))
+    told = {f.accounts[0]: next(iter(f.features)) for f in found}
+    assert told == {1: "flags_of_the_other_side", 2: "never_registered"}
 
 
 def test_many_wrong_trades_are_one_alert():
