@@ -9,7 +9,8 @@ from typing import ClassVar, Final
 from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
-from detectors.layers_state import PARTS
+from detectors.layers_state import BLOCKS, PARTS
+from detectors.spoofing_aside import Aside
 from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_large import AsLarge, LargeCycles, measure_of, nats_of
 from detectors.spoofing_params import SpoofingParams
@@ -27,7 +28,7 @@ from detectors.spoofing_spec import SPEC
 from detectors.statistics import both_tail, poisson_tail, spent
 from detectors.trades import quantity, shown
 from detectors.untold import MOST, Untold
-from ingest.events import Batch
+from ingest.events import Array, Batch
 from ingest.instruments import Instruments
 from ingest.sections import Layout
 from ingest.signs import MOST_SEQS, Sign
@@ -76,6 +77,7 @@ class Spoofing(Detector):
         **Untold.layout,
         **Layers.layout,
         **LargeCycles.layout,
+        **Aside.layout,
     }
 
     def __init__(self, params: SpoofingParams, instruments: Instruments) -> None:
@@ -85,6 +87,7 @@ class Spoofing(Detector):
         self._untold = Untold(params.window_s * SECOND)
         self._layers = Layers(len(instruments), params)
         self._large = LargeCycles(params)
+        self._aside = Aside(params.window_s * SECOND // BLOCKS)
         self._signs: list[Sign] = []
 
     @property
@@ -105,10 +108,14 @@ class Spoofing(Detector):
         signs, self._signs = self._signs, []
         return signs
 
-    def _note_sign(self, cycle: Cycle, tests: Sequence[AsLarge], *, told: bool) -> None:
-        """Keep the sign of a large prompt cycle; of a size that is refuted nothing counts."""
+    def _note_sign(self, cycle: Cycle, *, told: bool) -> None:
+        """Keep the sign of a large prompt cycle; of a size that is refuted nothing counts.
+
+        Nor does what tells by itself: other instruments are no part of it.
+        """
         if not cycle.size or not self._is_prompt(cycle):
             return
+        tests = self._tests(cycle)
         sign = Sign(
             detector=self.spec.id,
             scenario="spoofing",
@@ -132,10 +139,13 @@ class Spoofing(Detector):
             yield self._closing(over)
         known = self._episodes.get(key)
         told = known.sums if known is not None else {}
-        tests = self._large.take(cycle) if self._is_prompt(cycle) else []
+        name = known.first_seq if known is not None else cycle.seqs[0]
+        self._aside.add(cycle, name)
+        if self._is_prompt(cycle):
+            self._large.take(cycle, name)
         if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
             # The same withdrawal, of an account and of the complex, or in both measures.
-            self._note_sign(cycle, tests, told=self._is_case(told))
+            self._note_sign(cycle, told=self._is_case(told))
             return
         episode, _ = self._episodes.fact(
             key,
@@ -154,14 +164,16 @@ class Spoofing(Detector):
             sums["most_size"] = max(sums.get("most_size", 0), self._telling_size(cycle))
             sums.setdefault("first_fall_ns", cycle.fall_ns)
             sums["last_fall_ns"] = cycle.fall_ns
-        self._judge(sums, cycle)
-        as_large = self._large.telling(tests, self._telling_size(cycle))
+        self._judge(sums, cycle, self._aside.left(cycle, but=name))
+        as_large = self._large.telling(self._tests(cycle, name), self._telling_size(cycle))
         if as_large is not None:
             _note(sums, as_large)
-        self._note_sign(cycle, tests, told=self._is_case(sums))
+        tells = self._is_case(sums) and self._is_rare(sums)
+        self._aside.mark(cycle.instrument, name, tells=tells)
+        self._note_sign(cycle, told=self._is_case(sums))
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
-        if sums["significant"] or as_large is not None:
+        if not tells and (sums["significant"] or as_large is not None):
             least = 0 if sums["significant"] or as_large is None else as_large.size
             for earlier in self._untold.take(
                 cycle.instrument,
@@ -170,6 +182,13 @@ class Spoofing(Detector):
             ):
                 earlier.sums |= {name: sums[name] for name in _OF_THE_DAY if name in sums}
                 yield self._finding(earlier, episode.last_ns, (), closed=True)
+
+    def _tests(self, cycle: Cycle, but: int | None = None) -> Sequence[AsLarge]:
+        """Return the tests of the day's large cycles without those set aside, one episode's in."""
+        if not self._is_prompt(cycle):
+            return []
+        aside = self._aside.episodes(cycle.instrument, but)
+        return self._large.tests(cycle, self._aside.left(cycle, but), aside)
 
     def _telling_size(self, cycle: Cycle) -> int:
         """Return the class of size as of which a cycle is told with others as large; 0 = none.
@@ -183,8 +202,12 @@ class Spoofing(Detector):
         soon_ns, brief_ns = self._params.soon_s * SECOND, self._params.brief_s * SECOND
         return cycle.fall_ns - cycle.hit_ns <= soon_ns and cycle.fall_ns - cycle.rise_ns <= brief_ns
 
-    def _judge(self, sums: dict[str, int], cycle: Cycle) -> None:
-        """Hold the episode so far against external makers, and the fills against no fill."""
+    def _judge(self, sums: dict[str, int], cycle: Cycle, left: Array) -> None:
+        """Hold the episode so far against external makers, and the fills against no fill.
+
+        `left` is the day without the other episodes that tell by themselves: of a pattern is what
+        the rest of it shows too.
+        """
         tallies = cycle.tallies.sum(axis=1)
         hours = cycle.watched * self._params.sample_s / HOUR_S
         peer_cycles = int(tallies[..., PEER_CYCLES].sum())
@@ -203,13 +226,9 @@ class Spoofing(Detector):
         # External makers whose size never goes say how it differs from the complex's, not why.
         own = own_of(tallies[clearer], self._params.own_p, self._params.least_trials)
         together = both_tail(chance, max(p, own.p) if own.known else p)
-        if own.known:
-            surely = own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
-        else:
-            surely = t[OWN_FILLED] >= self._params.silent_trials
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
-        level = spent(self._params.rate_level, test)
+        shows = self._shows_a_pattern(left.sum(axis=1), spent(self._params.rate_level, test))
         large = sums["size"] >= self._params.plain_size * sums["cycles"] * PARTS
         # What is a case by cycles so large stays one: further, smaller ones take nothing away.
         stays = bool(sums.get("plain")) and self._is_case(sums)
@@ -222,7 +241,7 @@ class Spoofing(Detector):
             "p": round(p * PARTS),
             "own_p": round(own.p * PARTS),
             "own_ratio": round(min(own.ratio, MOST_RATIO) * PARTS) if own.known else UNKNOWN,
-            "significant": sums.get("significant", 0) | int(p <= level and surely),
+            "significant": sums.get("significant", 0) | int(shows),
             "refuted": int(own.refutes or (could_show and p > self._params.refuting_p)),
             "own": _share(t[OWN_FILLED_GONE], t[OWN_FILLED]),
             "others": _share(t[OWN_CALM_GONE] + t[PEER_CYCLES], t[OWN_CALM] + t[PEER]),
@@ -232,6 +251,17 @@ class Spoofing(Detector):
             "peers": cycle.peers,
         }
 
+    def _shows_a_pattern(self, tallies: Array, level: float) -> bool:
+        """Return whether size goes after fills as it does not else, nor external makers' does."""
+        measures = [tails(each).p for each in tallies]
+        p, clearer = min((found, n) for n, found in enumerate(measures))
+        if p * len(tallies) > level:
+            return False
+        own = own_of(tallies[clearer], self._params.own_p, self._params.least_trials)
+        if own.known:
+            return own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
+        return int(tallies[clearer, :, OWN_FILLED].sum()) >= self._params.silent_trials
+
     def _closing(self, episode: Episode) -> Finding:
         if not self._is_case(episode.sums):
             self._untold.keep(episode)
@@ -239,13 +269,20 @@ class Spoofing(Detector):
 
     def _is_case(self, sums: Mapping[str, int]) -> bool:
         """Return whether cycles are rare by themselves, or of a pattern that the day shows."""
-        params, early = self._params, sums["trials"] < self._params.least_trials
-        limit = params.early if early else params.chance
-        rare = sums["prompt"] >= params.fewest_cycles and sums["chance"] <= limit * PARTS
+        params, early = self._params, self._is_early(sums)
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         agreed &= bool(sums["plain"]) or sums["own_p"] <= params.own_level * PARTS
         of_a_pattern = bool(sums["significant"]) or "as_large" in sums
-        return of_a_pattern or (rare and agreed and not sums["refuted"])
+        return of_a_pattern or (self._is_rare(sums) and agreed and not sums["refuted"])
+
+    def _is_early(self, sums: Mapping[str, int]) -> bool:
+        """Return whether the instrument has no rate of its own yet."""
+        return sums["trials"] < self._params.least_trials
+
+    def _is_rare(self, sums: Mapping[str, int]) -> bool:
+        """Return whether an episode's prompt cycles came closer than chance brings them."""
+        limit = self._params.early if self._is_early(sums) else self._params.chance
+        return sums["prompt"] >= self._params.fewest_cycles and sums["chance"] <= limit * PARTS
 
     def _finding(
         self, episode: Episode, at_ns: int, refs: tuple[Ref, ...], *, closed: bool = False
@@ -329,12 +366,14 @@ class Spoofing(Detector):
             **self._untold.snapshot(),
             **self._layers.snapshot(),
             **self._large.snapshot(),
+            **self._aside.snapshot(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; raises SnapshotError when it is of another instruments table."""
         self._layers.restore(snapshot)
         self._large.restore(snapshot)
+        self._aside.restore(snapshot)
         self._episodes.restore(snapshot)
         self._untold.restore(snapshot)
 

@@ -39,6 +39,10 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """What was shown beyond habit at its height, over what is usual there."""
     size: int
     """Class of that, as `spoofing_rate.size_class`."""
+    measure: int
+    """`LOTS` or `ORDERS`, in which it was seen."""
+    whole: bool
+    """Whether it is the complex's as one, and so in the tallies, or one of its accounts'."""
     withdrawn: int
     """Lots."""
     hit_ns: int
@@ -90,6 +94,8 @@ def read(told: Array, params: SpoofingParams) -> Cycle:
         ratio=row[k.R_RATIO],
         size_ratio=row[k.R_PEAK] / row[k.R_USUAL],
         size=row[k.R_SIZE],
+        measure=row[k.R_MEASURE],
+        whole=bool(row[k.R_WHOLE]),
         withdrawn=lots if row[k.R_MEASURE] == ORDERS else row[k.R_WITHDRAWN],
         hit_ns=row[k.R_HIT_NS],
         hits=row[k.R_HITS],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import PEER_CYCLES, SIZES, refutes
 from detectors.statistics import binomial_tail, both_tail, gamma_tail
 from ingest.axes import Rows
+from ingest.events import Array
 from ingest.sections import Layout
 from ingest.signs import Measure, Rate, Surprise
 from ingest.state import Snapshot
@@ -34,8 +36,8 @@ MOST_SHARE: Final = 0.95
 """Of the time watched that is the group's: beyond it others are not there to compare with."""
 LEAST_P: Final = 1e-4
 """One cycle that goes at once says no more than that."""
-_CODE, _FALL_NS, _SIZE, _NATS = range(4)
-_FIELDS: Final = 4
+_CODE, _FALL_NS, _SIZE, _NATS, _EPISODE = range(5)
+_FIELDS: Final = 5
 
 
 class AsLarge(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ def measure_of(test: AsLarge) -> Measure:
 class LargeCycles:
     """The group's prompt cycles of size beyond what is usual, of the last day.
 
-    State: 32 B a cycle, `MOST` cycles an instrument at most.
+    State: 40 B a cycle, `MOST` cycles an instrument at most.
     """
 
     layout: ClassVar[Layout] = {"large_cycles": Rows("large_cycles", column=_CODE)}
@@ -95,12 +97,13 @@ class LargeCycles:
         self._params = params
         self._of: dict[int, list[list[int]]] = {}
 
-    def take(self, cycle: Cycle) -> Sequence[AsLarge]:
-        """Count a prompt cycle; return the tests of those of the day, by their least size."""
+    def take(self, cycle: Cycle, episode: int) -> None:
+        """Count a prompt cycle as one of an episode, which is named by its first seq."""
         if not cycle.size:
-            return []
+            return
         held = self._of.setdefault(cycle.instrument, [])
-        row = [cycle.instrument, cycle.fall_ns, cycle.size, round(MICRO * nats_of(cycle))]
+        nats = round(MICRO * nats_of(cycle))
+        row = [cycle.instrument, cycle.fall_ns, cycle.size, nats, episode]
         settle_ns = self._params.settle_ms * MICRO
         if held and min(cycle.on_ns, cycle.fall_ns - settle_ns) <= held[-1][_FALL_NS]:
             # One withdrawal, by another account or measure: it had not begun anew in between.
@@ -110,7 +113,17 @@ class LargeCycles:
             held.append(row)
         since_ns = cycle.fall_ns - self._params.window_s * SECOND
         held[:] = [each for each in held if each[_FALL_NS] >= since_ns][-MOST:]
-        return list(self._tests(cycle, held))
+
+    def tests(self, cycle: Cycle, tallies: Array, aside: AbstractSet[int]) -> Sequence[AsLarge]:
+        """Return the tests of the day's cycles by their least size, of a cycle that was taken.
+
+        `tallies` are the cycle's, or what is left of them without the episodes `aside`, the cycles
+        of which do not count.
+        """
+        if not cycle.size:
+            return []
+        held = [each for each in self._of[cycle.instrument] if each[_EPISODE] not in aside]
+        return list(self._tests(cycle, tallies, held))
 
     def telling(self, tests: Sequence[AsLarge], size: int) -> AsLarge | None:
         """Return the clearest of the tests by which a cycle of a size is one of a pattern."""
@@ -125,11 +138,11 @@ class LargeCycles:
         ]
         return min(passed, key=lambda one: (one.p, one.size), default=None)
 
-    def _tests(self, cycle: Cycle, held: list[list[int]]) -> Iterator[AsLarge]:
+    def _tests(self, cycle: Cycle, day: Array, held: list[list[int]]) -> Iterator[AsLarge]:
         params, tried = self._params, SIZES - 1
         peers_ns = cycle.watched * params.sample_s * SECOND
-        for size in range(1, max(each[_SIZE] for each in held) + 1):
-            tallies = cycle.tallies[:, size:].sum(axis=1)
+        for size in range(1, max((each[_SIZE] for each in held), default=0) + 1):
+            tallies = day[:, size:].sum(axis=1)
             if any(refutes(each, params.own_p, params.least_trials) for each in tallies):
                 continue
             nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]

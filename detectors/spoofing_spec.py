@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="spoofing",
-    version=14,
+    version=15,
     title="Spoofing and layering",
     scope="instrument",
     evidence_class="indicator",
@@ -40,8 +40,10 @@ SPEC: Final = Spec(
         "a fill against that without, at `own_level`, `own_ratio` times as likely to go), unless "
         "there is hardly any after `silent_trials` surges with a fill. A cycle "
         "at which it passes is of a pattern: told though it is alone, and with it the lone ones "
-        "of the day before, which had been told as weak. So are large prompt cycles, of size "
-        "as usual again and more (or twice that, or four times): `least_large` of a day, more "
+        "of the day before, which had been told as weak; episodes that are cases by how close "
+        "their cycles came are set aside for that, here and over instruments, for one of them "
+        "would make each lone cycle of its day one of a pattern. So are large prompt cycles, of "
+        "size as usual again and more (or twice that, or four times): `least_large` of a day, more "
         "than external makers' as large by the time that either was watched, and sooner after "
         "fills than within the time that they stood (each p at most `each_p`, both together "
         "`large_level`), unless as large size of its own goes as often without a fill; of them "
@@ -76,6 +78,7 @@ SPEC: Final = Spec(
         "a quote that is split and whole again",
         "a few orders of a desk that does not quote",
         "one withdrawal after a fill",
+        "one withdrawal after a fill, hours after a clear case",
         "two trades within the complex",
         "auction or halt",
     ),
@@ -83,6 +86,7 @@ SPEC: Final = Spec(
         "layers by an account registered as a client's (hidden_affiliates)",
         "layers in another instrument than the fill",
         "a few cycles a day, hours apart: each is told as weak",
+        "a lone cycle or two of a day with a clear case: told as weak",
         "a few cycles that stand minutes, or half a minute after the fill: told as weak",
         "small cycles after as many lone ones, which are then the desk's habit",
         "small layers of a desk that withdraws every other size without a fill too",

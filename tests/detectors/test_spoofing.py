@@ -167,6 +167,20 @@ def apart(rounds, *, cycles=True):
     return scene
 
 
+def after_a_case(lone):
+    """Return the findings of lone cycles, an hour apart, after six within minutes."""
+    scene = Scene()
+    for _ in range(6):
+        scene.cycle(pause_s=30, delay_s=0.01)
+    over_ns = scene.venue.now_ns
+    for _ in range(lone):
+        scene.wait(3_600)
+        scene.cycle(pause_s=400, delay_s=0.01)
+    findings = scene.findings()
+    assert any(each.all_legs and each.features["cycles"].value == 6 for each in findings)
+    return [each for each in findings if each.window_start_ns > over_ns]
+
+
 def test_lone_cycles_are_told_once_the_day_shows_a_pattern_and_those_before_with_them():
     findings = apart(8).findings()
     cases = [f for f in findings if f.all_legs]
@@ -870,6 +884,24 @@ def test_cycles_far_apart():
         scene.cycle()
         scene.wait(3_600)
     assert scene.cases()
+
+
+@look_alike("one withdrawal after a fill, hours after a clear case")
+def test_a_lone_cycle_is_weak_whatever_else_the_day_showed():
+    assert {each.evidence for each in after_a_case(lone=1)} == {"weak"}
+
+
+@blind_spot("a lone cycle or two of a day with a clear case: told as weak")
+@pytest.mark.xfail(strict=True)
+def test_two_lone_cycles_after_a_case():
+    assert any(each.all_legs for each in after_a_case(lone=2))
+
+
+def test_lone_cycles_after_a_case_are_told_once_they_are_a_pattern_without_it():
+    findings = after_a_case(lone=4)
+    latest = {each.first_seq: each for each in findings}
+    assert [each.all_legs for each in latest.values()] == [True] * 4
+    assert {each.features["large_cycles"].value for each in latest.values()} == {4}
 
 
 @blind_spot("a few cycles that stand minutes, or half a minute after the fill: told as weak")

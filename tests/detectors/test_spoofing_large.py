@@ -33,7 +33,7 @@ def cycle(at_s, *, size=2, delay_s=0.1, stood_s=10.0, hits=1, tallies=None, peer
     return Cycle(
         instrument=code, side=1, on_ns=fall_ns - int(stood_s * SECOND), from_ns=0, rise_ns=0,
         fall_ns=fall_ns, due_ns=fall_ns + SECOND, known_ns=fall_ns + SECOND, ratio=0,
-        size_ratio=3.0, size=size, withdrawn=1,
+        size_ratio=3.0, size=size, measure=0, whole=True, withdrawn=1,
         hit_ns=fall_ns - int(delay_s * SECOND), hits=hits, harm=None, distance_ticks=0,
         incomplete=False, accounts=(), seqs=(1,), watched=peers * 6 * 240, sampled_ns=6 * HOUR,
         peers=peers, tallies=tallies,
@@ -42,7 +42,8 @@ def cycle(at_s, *, size=2, delay_s=0.1, stood_s=10.0, hits=1, tallies=None, peer
 
 def told(large, each):
     """Return the test by which a cycle is one of a pattern, None where it is none."""
-    return large.telling(large.take(each), each.size)
+    large.take(each, each.seqs[0])
+    return large.telling(large.tests(each, each.tallies, frozenset()), each.size)
 
 
 def after(count, **columns):
@@ -91,10 +92,10 @@ def test_size_that_goes_as_often_without_a_fill_refutes_it():
 def test_one_withdrawal_counts_once_by_its_largest_measure():
     large = LargeCycles(PARAMS)
     for n in range(6):
-        large.take(cycle(600 * n + 600, size=1))
+        large.take(cycle(600 * n + 600, size=1), n)
         found = told(large, cycle(600 * n + 600.5, size=3))
     assert (found.cycles, found.size) == (6, 1)
-    assert large.snapshot()["large_cycles"].shape == (6, 4)
+    assert large.snapshot()["large_cycles"].shape == (6, 5)
     assert set(large.snapshot()["large_cycles"][:, 2].tolist()) == {3}
 
 
@@ -102,7 +103,7 @@ def test_what_is_kept_is_bounded_and_comes_back():
     large = LargeCycles(PARAMS)
     for n in range(MOST + 9):
         for code in (0, 1):
-            large.take(cycle(60 * n + 60, code=code))
+            large.take(cycle(60 * n + 60, code=code), n)
     kept = large.snapshot()["large_cycles"]
     assert np.bincount(kept[:, 0]).tolist() == [MOST, MOST]
     again = LargeCycles(PARAMS)
@@ -114,7 +115,7 @@ def test_what_is_kept_is_bounded_and_comes_back():
 def test_the_day_before_is_forgotten():
     large = LargeCycles(PARAMS)
     for n in range(5):
-        large.take(cycle(600 * n + 600))
+        large.take(cycle(600 * n + 600), n)
     assert told(large, cycle(600 + 2 * 86_400)) is None
     assert len(large.snapshot()["large_cycles"]) == 1
 
