@@ -73,6 +73,7 @@ from detectors.access_state import (
 )  # fmt: skip
 from ingest.compiled import njit
 from ingest.events import Array
+from ingest.times import DAY
 
 _NEVER: Final = 2**63 - 1
 
@@ -140,11 +141,16 @@ def paid(  # noqa: PLR0917
     due_rate = min(told_rate, least) if peers else told_rate
     due = due_rate * 1e-4 * notional
     if due - fee < own[QUANTUM] or due - fee <= shares[SHORT] * abs(due):
-        return  # rounding down takes less than one unit in the last digit
+        # Rounding down takes less than one unit in the last digit.
+        if peers >= 2 and abs(due) * shares[SHORT] >= own[QUANTUM]:
+            slots[s, place + 1] = at_ns
+        return
+    # A tier lasts a day at least: who paid no less than others that day is in no lower one.
+    alike = slots[s, place + 1] > 0 and slots[s, place + 1] // DAY == at_ns // DAY
     fact(fact_row, s, seq, at_ns)
     fact_row[F_BETTER] += row >= 0
     fact_row[F_PROVED] += row >= 0
-    fact_row[F_SURE] += row >= 0 or slots[s, S_TIER] >= 0
+    fact_row[F_SURE] += row >= 0 or slots[s, S_TIER] >= 0 or alike
     whole = np.int64(np.round(rate * 1e6))
     if whole < fact_row[F_LEAST]:
         fact_row[F_LEAST] = whole

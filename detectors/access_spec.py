@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="unequal_access",
-    version=5,
+    version=6,
     title="Unequal access",
     scope="instrument",
     evidence_class="indicator",
@@ -26,7 +26,8 @@ SPEC: Final = Spec(
         "rule that the feed shows may refuse them (a post-only order inside the spread or "
         "through it, an amendment of an order that is gone), external makers' against the "
         "affiliate's. fee: every fee of the affiliate against the rate disclosed, and what "
-        "external makers of its tier pay. "
+        "external makers of its tier pay (where the feed tells no tier, what all pay: weak, unless "
+        "it paid no less than they earlier that UTC day). "
         "protection: lots filled before maker protection takes its quotes away, against the "
         "lots disclosed. rate: instructions accepted of an account of the affiliate that came and "
         "were done within seconds in a row, against the most that any limiter of the rate "
@@ -69,6 +70,7 @@ SPEC: Final = Spec(
         "amendments of orders that are gone",
         "refusals that hit all alike",
         "a fee tier with lower fees, disclosed or paid by others of it too",
+        "a lower fee from the day's beginning, where the feed tells no tier",
         "fees rounded to the cent",
         "maker protection that each maker sets for itself, undisclosed",
         "maker protection after several fills in short order",
@@ -95,6 +97,7 @@ SPEC: Final = Spec(
         "a rate limit over several instruments, or several accounts together",
         "maker protection counted over several instruments",
         "a fee tier of the affiliate's own that was not disclosed",
+        "a fee that others do not pay, from the day's beginning, where the feed tells no tier",
         "fewer than two external makers, which leaves alerts weak",
         "a place that the venue does not state, until an order is filled there",
         "a time of an affiliate that always sends many more, or fewer, at once than others",

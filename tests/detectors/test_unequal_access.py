@@ -399,9 +399,11 @@ def test_amendments_that_come_too_late_do_not_fire():
 # --- fee ------------------------------------------------------------------------------------------
 
 
-def fees(own_bps, others_bps=0.5, *, tier=9, count=20, lots=1_234, unit=1, makers=(X1, X2)):
+def fees(
+    own_bps, others_bps=0.5, *, tier=9, count=20, lots=1_234, unit=1, makers=(X1, X2), scene=None
+):
     """Have makers be hit, each paying so many basis points, rounded to a unit of 1e-9."""
-    scene = Scene()
+    scene = scene or Scene()
     for number in range(count):
         for account in (*makers, MM):
             scene.act(account, fee_tier=tier if account == MM else 9)
@@ -434,14 +436,46 @@ def test_less_than_others_of_the_tier_pay_is_an_alert_where_nothing_was_disclose
 
 
 def test_without_a_tier_in_the_feed_less_than_others_pay_is_weak():
-    scene = fees(0.4)
-    for row in scene.rows:
-        row.pop("fee_tier", None)
+    scene = without_tiers(fees(0.4))
     (hit,) = scene.found()
     assert (hit.evidence, hit.significant) == ("weak", False)
     assert "no_tier_known" in hit.features
     (hit,) = scene.found(DISCLOSED_FEE)
     assert (hit.evidence, "no_tier_known" in hit.features) == ("proved", False)
+
+
+def without_tiers(scene):
+    for row in scene.rows:
+        row.pop("fee_tier", None)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("before_bps", "wait_s", "evidence"),
+    [(0.5, 0, "supported"), (0.6, 0, "supported"), (0.5, 86_400, "weak"), (0.45, 0, "weak")],
+)
+def test_without_a_tier_a_fee_that_falls_below_others_within_a_day_is_no_discount(
+    before_bps, wait_s, evidence
+):
+    scene = fees(before_bps, count=5)
+    scene.wait(wait_s * 1_000)
+    fees(0.4, scene=scene)
+    *_, hit = without_tiers(scene).found(until_s=wait_s + 300)
+    assert hit.evidence == evidence
+    assert ("no_tier_known" in hit.features) == (evidence == "weak")
+
+
+@pytest.mark.parametrize("makers", [(), (X1,)])
+def test_paying_as_one_other_did_says_nothing_of_a_tier(makers):
+    scene = fees(0.5, count=5, makers=makers)
+    *_, hit = without_tiers(fees(0.4, scene=scene)).found()
+    assert hit.evidence == "weak"
+
+
+def test_a_fee_of_too_few_digits_to_tell_shows_no_equal_rate():
+    scene = fees(0.5, count=5, lots=99, unit=10**4)
+    *_, hit = without_tiers(fees(0.4, lots=99_999, unit=10**4, scene=scene)).found()
+    assert hit.evidence == "weak"
 
 
 def test_what_others_paid_in_another_tier_is_forgotten():
@@ -846,6 +880,12 @@ def test_blind_a_lead_among_ladders_of_other_sizes():
 @pytest.mark.xfail(strict=True)
 def test_blind_protection_without_a_fill_here():
     assert protection().found(LOTS)
+
+
+@look_alike("a lower fee from the day's beginning, where the feed tells no tier")
+@blind_spot("a fee that others do not pay, from the day's beginning, where the feed tells no tier")
+def test_a_lower_fee_all_day_without_tiers_is_weak():
+    assert {each.evidence for each in without_tiers(fees(0.1)).found()} == {"weak"}
 
 
 @blind_spot("a fee tier of the affiliate's own that was not disclosed")
