@@ -116,7 +116,9 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
     Two instructions of one action that came within seconds of one another are a pair; under equal
     access either is as likely to be the slower one by the margin, whatever the load: a sign test,
     exact. It passes when at least two external makers lose too often, and all others lose as well;
-    with one to compare with, when that one does, and there is no control.
+    with one to compare with, when that one does, and there is no control. It must still be so:
+    half the lead that is material in the last bucket, and all of it in the last quarter of the
+    window; else a lead that has ended would be told for the rest of the day.
 
     Parameters
     ----------
@@ -146,6 +148,8 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
         if len(chances) < needed or chances[needed - 1] > allowed:
             continue
         begun = next(n for n in range(buckets) if _leads(of[n], params))
+        if not _leads(of[begun + 3 * (buckets - begun) // 4 :].sum(axis=0), params, share=1.0):
+            continue  # it was so, and is over
         found = Verdict(
             last=bucket,
             buckets=buckets - begun,
@@ -163,10 +167,10 @@ def faster(peers: Array, bucket: int, params: UnequalAccessParams) -> Verdict | 
     return alone
 
 
-def _leads(tally: Array, params: UnequalAccessParams) -> bool:
-    """Return whether a bucket alone has half the lead that is material: that it is still so."""
+def _leads(tally: Array, params: UnequalAccessParams, share: float = 0.5) -> bool:
+    """Return whether a tally alone has a share of the lead that is material: half of it."""
     pairs, wins, losses = (int(tally[:, n].sum()) for n in (P_PAIRS, P_WINS, P_LOSSES))
-    return wins > losses and 2 * (wins - losses) >= params.least_lead_ratio * pairs
+    return wins > losses and wins - losses >= share * params.least_lead_ratio * pairs
 
 
 def spared(

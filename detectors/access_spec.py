@@ -22,7 +22,7 @@ SPEC: Final = Spec(
         "longer from gateway to engine; sign "
         "tests over the last 5 minutes to a day, each "
         "within an equal part of what an instrument's day may spend, against two external "
-        "makers at least. reject: new limit orders refused in continuous trading though no "
+        "makers at least, as long as it is so in the last quarter of that time. reject: new limit orders refused in continuous trading though no "
         "rule that the feed shows may refuse them (a post-only order inside the spread or "
         "through it, an amendment of an order that is gone), external makers' against the "
         "affiliate's. fee: every fee of the affiliate against the rate disclosed, and what "

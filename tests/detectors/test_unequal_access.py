@@ -126,6 +126,17 @@ def test_an_alert_goes_on_while_others_wait_and_is_closed_when_they_do_not():
     assert last.window_end_ns <= START + 600 * SECOND
 
 
+def test_a_lead_that_has_ended_is_not_told_for_the_rest_of_the_day():
+    """Half of it is left, which is no longer material: one in ten races."""
+    scene = slow_others(count=580)
+    rest = random.Random(7)
+    while scene.now_ns < START + 4_000 * SECOND:
+        lead = 200 if rest.random() < 0.12 else 0
+        scene.races({MM: 0, X1: lead, X2: lead}, count=1, every_ms=3_000)
+    *_, last = scene.found(until_s=4_200)
+    assert START + 600 * SECOND <= last.window_end_ns <= START + 1_200 * SECOND
+
+
 @pytest.mark.parametrize("wait_us", [46, 50, 56, 60, 63])
 def test_the_very_time_that_was_disclosed_is_no_alert(wait_us):
     scene = Scene().races({MM: lambda: wait_us, X1: lambda: 400, X2: lambda: 400})
