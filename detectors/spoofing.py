@@ -240,6 +240,7 @@ class Spoofing(Detector):
             "together": round(together * PARTS),
             "p": round(p * PARTS),
             "own_p": round(own.p * PARTS),
+            "small": round(both_tail(chance, own.p) * PARTS) if own.known else PARTS,
             "own_ratio": round(min(own.ratio, MOST_RATIO) * PARTS) if own.known else UNKNOWN,
             "significant": sums.get("significant", 0) | int(shows),
             "refuted": int(own.refutes or (could_show and p > self._params.refuting_p)),
@@ -271,7 +272,11 @@ class Spoofing(Detector):
         """Return whether cycles are rare by themselves, or of a pattern that the day shows."""
         params, early = self._params, self._is_early(sums)
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
-        agreed &= bool(sums["plain"]) or sums["own_p"] <= params.own_level * PARTS
+        agreed &= (
+            bool(sums["plain"])
+            or sums["own_p"] <= params.own_level * PARTS
+            or (not early and sums["small"] <= params.small_both * PARTS)
+        )
         of_a_pattern = bool(sums["significant"]) or "as_large" in sums
         return of_a_pattern or (self._is_rare(sums) and agreed and not sums["refuted"])
 

@@ -193,6 +193,17 @@ class SpoofingParams(Params, frozen=True):
             "come to half of that or two thirds, and do so many times in some minutes",
         ),
     ] = 1.0
+    small_both: Annotated[
+        float,
+        Parameter(
+            "p of the cycles and of the complex's own size, by Fisher's method, up to which cycles "
+            "smaller than `plain_size` are a case though its own size agrees at `own_p` only",
+            "ratio",
+            "one in a hundred million, a thousandth of `both`: a dozen within minutes of a desk "
+            "that does so once an hour need no certainty of what else its size does; ladders that "
+            "are entered anew come to five",
+        ),
+    ] = 1e-8
     least_large: Annotated[
         int,
         Parameter(

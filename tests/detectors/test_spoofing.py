@@ -362,15 +362,15 @@ def test_size_is_a_feature(lots, count):
     assert scene.cases()[-1].features["size_ratio"].value >= 1.0
 
 
-def small(filled):
-    """Four cycles of small layers, after as small ones that were sold into."""
+def small(filled, cycles=4):
+    """Cycles of small layers, after as small ones that were sold into."""
     scene = Scene()
     for _ in range(filled):
         scene.layers(lots=2, price=103)
         scene.wait(2.5)
         scene.new("B", SELL, 6, 101, tif="IOC")
         scene.wait(30)
-    for _ in range(4):
+    for _ in range(cycles):
         scene.cycle(lots=2)
     return scene
 
@@ -381,6 +381,18 @@ def test_cycles_of_a_makers_usual_size_are_weak_until_its_own_size_agrees():
     case = small(20).cases()[-1]
     assert case.features["size_ratio"].value < 1.0
     assert case.features["own_rate"].value <= SpoofingParams().own_level
+
+
+@pytest.mark.parametrize(("filled", "cycles", "told"), [(6, 6, True), (6, 5, False), (4, 8, False)])
+def test_many_small_cycles_within_minutes_are_told_though_its_own_size_only_agrees(
+    filled, cycles, told
+):
+    """Of five there is no rate yet, and four sizes sold into are none that could tell."""
+    scene = small(filled, cycles)
+    last = scene.findings()[-1].features
+    assert last["size_ratio"].value < 1.0
+    assert SpoofingParams().own_level < last["own_rate"].value <= SpoofingParams().own_p
+    assert bool(scene.cases()) is told
 
 
 def test_smaller_cycles_take_nothing_from_a_case_of_large_ones():
