@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
-from detectors.base import Detector, Evidence, Feature, Finding, Params, Ref, Spec, rounded
+from detectors.base import Detector, Evidence, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
 from detectors.layers_state import BLOCKS, PARTS
 from detectors.spoofing_aside import Aside
 from detectors.spoofing_cycle import Cycle
+from detectors.spoofing_features import PLACES, UNKNOWN, features_of
 from detectors.spoofing_large import AsLarge, LargeCycles, measure_of, nats_of
 from detectors.spoofing_params import SpoofingParams
 from detectors.spoofing_rate import (
@@ -26,7 +27,7 @@ from detectors.spoofing_rate import (
 )
 from detectors.spoofing_spec import SPEC
 from detectors.statistics import both_tail, poisson_tail, spent
-from detectors.trades import quantity, shown
+from detectors.trades import shown
 from detectors.untold import MOST, Untold
 from ingest.events import Array, Batch
 from ingest.instruments import Instruments
@@ -39,8 +40,6 @@ HOUR_S: Final = 3600.0
 MAX_ACCOUNTS: Final = 16
 MOST_RATIO: Final = 1e6
 """Told where no size went without a fill."""
-UNKNOWN: Final = -1
-"""In place of that ratio, where the complex's own size cannot tell."""
 COUNTERFACTUAL: Final = (
     "clients filled by the group while the layers stood traded the same quantity at the touch "
     "once the layers were gone"
@@ -133,7 +132,7 @@ class Spoofing(Detector):
         self._signs.append(sign)
 
     def _cycle(self, cycle: Cycle) -> Iterator[Finding]:
-        key, place = (cycle.instrument,), "bought" if cycle.side > 0 else "sold"
+        key, place = (cycle.instrument,), PLACES["buy" if cycle.side > 0 else "sell"]
         over = self._episodes.expire(key, cycle.due_ns)
         if over is not None:
             yield self._closing(over)
@@ -164,6 +163,7 @@ class Spoofing(Detector):
             sums["most_size"] = max(sums.get("most_size", 0), self._telling_size(cycle))
             sums.setdefault("first_fall_ns", cycle.fall_ns)
             sums["last_fall_ns"] = cycle.fall_ns
+        sums["aside"] = len(self._aside.episodes(cycle.instrument, but=name))
         self._judge(sums, cycle, self._aside.left(cycle, but=name))
         as_large = self._large.telling(self._tests(cycle, name), self._telling_size(cycle))
         if as_large is not None:
@@ -228,7 +228,8 @@ class Spoofing(Detector):
         together = both_tail(chance, max(p, own.p) if own.known else p)
         could_show = min(found.least for found in measures) * len(tallies) <= self._params.chance
         test = self._layers.count_test(cycle.instrument, cycle.due_ns)
-        shows = self._shows_a_pattern(left.sum(axis=1), spent(self._params.rate_level, test))
+        level = spent(self._params.rate_level, test)
+        rest_p, shows = self._of_a_pattern(left.sum(axis=1), level)
         large = sums["size"] >= self._params.plain_size * sums["cycles"] * PARTS
         # What is a case by cycles so large stays one: further, smaller ones take nothing away.
         stays = bool(sums.get("plain")) and self._is_case(sums)
@@ -239,6 +240,7 @@ class Spoofing(Detector):
             "chance": round(chance * PARTS),
             "together": round(together * PARTS),
             "p": round(p * PARTS),
+            "rest_p": round(rest_p * PARTS),
             "own_p": round(own.p * PARTS),
             "small": round(both_tail(chance, own.p) * PARTS) if own.known else PARTS,
             "own_ratio": round(min(own.ratio, MOST_RATIO) * PARTS) if own.known else UNKNOWN,
@@ -252,16 +254,16 @@ class Spoofing(Detector):
             "peers": cycle.peers,
         }
 
-    def _shows_a_pattern(self, tallies: Array, level: float) -> bool:
-        """Return whether size goes after fills as it does not else, nor external makers' does."""
-        measures = [tails(each).p for each in tallies]
-        p, clearer = min((found, n) for n, found in enumerate(measures))
-        if p * len(tallies) > level:
-            return False
+    def _of_a_pattern(self, tallies: Array, level: float) -> tuple[float, bool]:
+        """Return p of the rate, and whether size goes after fills as neither else nor others'."""
+        p, clearer = min((tails(each).p, n) for n, each in enumerate(tallies))
+        p = min(1.0, p * len(tallies))
         own = own_of(tallies[clearer], self._params.own_p, self._params.least_trials)
         if own.known:
-            return own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
-        return int(tallies[clearer, :, OWN_FILLED].sum()) >= self._params.silent_trials
+            surely = own.p <= self._params.own_level and own.ratio >= self._params.own_ratio
+        else:
+            surely = tallies[clearer, :, OWN_FILLED].sum() >= self._params.silent_trials
+        return p, bool(p <= level and surely)
 
     def _closing(self, episode: Episode) -> Finding:
         if not self._is_case(episode.sums):
@@ -310,7 +312,7 @@ class Spoofing(Detector):
             window_end_ns=episode.last_ns,
             detected_ns=at_ns,
             evidence_refs=refs,
-            features=self._features(code, sums),
+            features=features_of(sums, code, self._instruments, self._params),
             score=rounded((0.4 if case else 0.1) + 0.6 * (cycles - 1) / (cycles + 2)),
             all_legs=case,
             significant=case and (bool(sums["significant"]) or "as_large" in sums),
@@ -322,47 +324,6 @@ class Spoofing(Detector):
             coverage="incomplete" if episode.incomplete else "complete",
             status="confirmed" if closed and not episode.incomplete else "provisional",
         )
-
-    def _features(self, code: int, sums: dict[str, int]) -> dict[str, Feature]:
-        cycles = sums["cycles"]
-        sides = [name for name in ("buy", "sell") if f"{_PLACES[name]}_ns" in sums]
-        features = {
-            "cycles": Feature(cycles, "count"),
-            "prompt_cycles": Feature(sums["prompt"], "count", self._params.fewest_cycles),
-            "side": Feature(" and ".join(sides), "text"),
-            "withdrawn": quantity(self._instruments, code, sums["withdrawn"]),
-            "size_ratio": Feature(rounded(sums["size"] / cycles / PARTS), "ratio", 0),
-            "withdrawn_ratio": Feature(rounded(sums["ratio"] / cycles / PARTS), "ratio", 0),
-            "fills": Feature(sums["hits"], "count"),
-            "fill_to_withdrawal": Feature(rounded(sums["delay_ns"] / cycles / SECOND), "s"),
-            "dwell": Feature(rounded(sums["dwell_ns"] / cycles / SECOND), "s"),
-            "distance": Feature(rounded(sums["distance"] / cycles), "ticks"),
-            "rate_by_chance": Feature(rounded(sums["rate_by_chance"] / PARTS), "1/h"),
-            "weak_episodes": Feature(sums["weak"], "count"),
-            "coincidence": Feature(rounded(sums["chance"] / PARTS), "p", self._params.chance),
-            "both": Feature(rounded(sums["together"] / PARTS), "p", self._params.both),
-            "withdrawn_after_fill": Feature(
-                rounded(sums["own"] / PARTS), "ratio", rounded(sums["others"] / PARTS)
-            ),
-            "own_rate": Feature(rounded(sums["own_p"] / PARTS), "p", self._params.own_p),
-            "surges_with_fill": Feature(sums["trials"], "count"),
-            "rate": Feature(rounded(sums["p"] / PARTS), "p", self._params.rate_level),
-            "peer_cycles": Feature(sums["peer_cycles"], "count"),
-            "peer_time": Feature(rounded(sums["peer_hours"] / PARTS), "h"),
-        }
-        if sums["own_ratio"] != UNKNOWN:
-            features["own_ratio"] = Feature(
-                rounded(sums["own_ratio"] / PARTS), "ratio", self._params.own_ratio
-            )
-        if "as_large" in sums:
-            features["large_cycles"] = Feature(sums["large"], "count", sums["large_peers"])
-            features["large_from"] = Feature(2 ** (sums["large_size"] - 1), "ratio")
-            features["as_large"] = Feature(
-                rounded(sums["as_large"] / PARTS), "p", self._params.large_level
-            )
-        if sums["peers"] < _FEWEST_PEERS:
-            features["control"] = Feature("no_peer_control", "text")
-        return features
 
     def snapshot(self) -> Snapshot:
         """Return all state as arrays."""
@@ -385,6 +346,8 @@ class Spoofing(Detector):
 
 _OF_THE_DAY: Final = (
     "p",
+    "rest_p",
+    "aside",
     "own_p",
     "own_ratio",
     "significant",
@@ -400,8 +363,6 @@ _OF_THE_DAY: Final = (
     "as_large",
 )
 """What an episode's sums say of the day and not of it."""
-_PLACES: Final = {"buy": "bought", "sell": "sold"}
-_FEWEST_PEERS: Final = 2
 
 
 def _count(sums: dict[str, int], cycle: Cycle) -> None:

@@ -111,7 +111,8 @@ SPEC: Final = Spec(
         (
             "Read `features.withdrawn_after_fill` against its baseline and "
             "`features.peer_cycles`, the day up to detected_ns: do external makers do so too? And "
-            "`features.own_ratio`: how much likelier is it to go than its own size without a fill?"
+            "`features.own_ratio`: how much likelier is it to go than its own size without a fill? "
+            "Where `features.set_aside` is told, `features.rate_of_rest` leaves those cases out."
         ),
         (
             "Ask for algo_id, user and session of order_ids over the episode: one strategy on "

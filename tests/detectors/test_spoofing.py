@@ -900,7 +900,10 @@ def test_cycles_far_apart():
 
 @look_alike("one withdrawal after a fill, hours after a clear case")
 def test_a_lone_cycle_is_weak_whatever_else_the_day_showed():
-    assert {each.evidence for each in after_a_case(lone=1)} == {"weak"}
+    findings = after_a_case(lone=1)
+    assert {each.evidence for each in findings} == {"weak"}
+    assert {each.features["set_aside"].value for each in findings} == {1}
+    assert {each.features["rate_of_rest"].value for each in findings} == {1.0}
 
 
 @blind_spot("a lone cycle or two of a day with a clear case: told as weak")
