@@ -102,6 +102,18 @@ def measure(row: Array, fee: float, base: float, value: float) -> None:
 
 
 @njit(cache=True)
+def note_alike(  # noqa: PLR0917
+    slot: Array, place: int, rate: float, fee: int, theirs: float, peers: int, at_ns: int,
+    own: Array, shares: Array,
+) -> None:  # fmt: skip
+    """Note that the affiliate paid no less than two others at least, where fees have the digits."""
+    short = theirs - fee
+    alike = short < own[QUANTUM] or short <= shares[SHORT] * abs(theirs)
+    if peers >= 2 and alike and abs(theirs) * shares[SHORT] >= own[QUANTUM]:
+        slot[place], slot[place + 1] = np.int64(np.round(rate * 1e6)), at_ns
+
+
+@njit(cache=True)
 def paid(  # noqa: PLR0917
     slots: Array, s: int, own: Array, fact_row: Array, measured: Array, told: Array, code: int,
     seq: int, at_ns: int, fee: int, notional: float, liquidity: int, numbers: Array, shares: Array,
@@ -142,11 +154,13 @@ def paid(  # noqa: PLR0917
     due = due_rate * 1e-4 * notional
     if due - fee < own[QUANTUM] or due - fee <= shares[SHORT] * abs(due):
         # Rounding down takes less than one unit in the last digit.
-        if peers >= 2 and abs(due) * shares[SHORT] >= own[QUANTUM]:
-            slots[s, place + 1] = at_ns
+        note_alike(slots[s], place, rate, fee, least * 1e-4 * notional, peers, at_ns, own, shares)
         return
-    # A tier lasts a day at least: who paid no less than others that day is in no lower one.
+    # A tier lasts a day at least: whose fee has fallen since it paid no less than others that day
+    # is in no lower one. Where theirs has risen, it may be theirs that changed.
+    before = slots[s, place] * 1e-6
     alike = slots[s, place + 1] > 0 and slots[s, place + 1] // DAY == at_ns // DAY
+    alike &= before - rate > shares[SHORT] * abs(before)
     fact(fact_row, s, seq, at_ns)
     fact_row[F_BETTER] += row >= 0
     fact_row[F_PROVED] += row >= 0

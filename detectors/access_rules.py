@@ -39,6 +39,7 @@ from detectors.access_state import (
     S_ACCOUNT,
     S_BURST,
     S_ENGINE,
+    S_PAID,
     S_PAIRED,
     S_PARTY,
     S_RECEIVED,
@@ -73,6 +74,8 @@ def slot_of(  # noqa: PLR0917
     for s in range(SLOTS):
         if slots[s, S_ACCOUNT] == account + 1:
             if party != GROUP:  # another account's record does not tell what this one is
+                if slots[s, S_PARTY] != party:
+                    slots[s, S_PAID:] = 0  # kept of an external maker for another end
                 slots[s, S_PARTY] = party
             slots[s, S_SEEN_NS] = at_ns
             return s

@@ -39,8 +39,8 @@ PAIRED_FIELDS: Final = 5
 BURSTS: Final = 4
 """Classes of how many instructions come at once: one, two or three, up to seven, and more."""
 S_PAID: Final = S_PAIRED + PAIRED_FIELDS * ACTIONS * BURSTS
-"""Then by liquidity: the last rate paid, 1e-6 bps, and when, ns; of the affiliate only when it last
-paid no less than others."""
+"""Then by liquidity: the last rate paid, 1e-6 bps, and when, ns; of the affiliate those of when
+it last paid no less than others."""
 SLOT_FIELDS: Final = S_PAID + 2 * LIQUIDITY
 """`S_ACCOUNT`: account + 1, 0 = free. `S_RECEIVED`, `S_ENGINE`: of its last instruction.
 `S_RULE`: own resting orders that self-trade prevention took away as it came in with another.

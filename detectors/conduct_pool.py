@@ -45,11 +45,14 @@ class Pool(msgspec.Struct, kw_only=True):
     def take(self, sign: Sign) -> int:
         """Take the next sign; return how many cases were forgotten for want of room.
 
-        What the detector has told of a grade it tells itself from then on, those before as well.
+        What the detector has told of a grade it tells itself from then on, those before as well;
+        but a case that tells by itself, of the instrument since it began, takes no other with it.
         """
         if sign.clock_ns >= self.last.clock_ns:
             self.last = sign
-        if sign.told:
+        if sign.alone:
+            self.parts = [each for each in self.parts if each.end_ns < sign.begin_ns]
+        elif sign.told:
             self.parts = [each for each in self.parts if each.grade < sign.grade]
         elif sign.grade:
             self._add(sign)

@@ -57,6 +57,7 @@ from detectors.layers_state import (
     R_SAMPLED_NS,
     R_SIDE,
     R_SIZE,
+    R_STOOD,
     R_USUAL,
     R_WATCHED,
     R_WHOLE,
@@ -374,7 +375,8 @@ def settle(  # noqa: PLR0917
                 row = out[written]
                 row[:] = 0
                 _tell(x, p, s, sides, fills, layers, deadline, bid, ask, row)
-                row[R_SIZE], row[R_KNOWN_NS], row[R_WHOLE] = size, before_ns, p == 0
+                row[R_SIZE], row[R_STOOD], row[R_WHOLE] = size, stood, p == 0
+                row[R_KNOWN_NS] = before_ns
                 row[R_WATCHED] = watched[:, W_MAKERS].sum()
                 row[R_SAMPLED_NS] = watched[:, W_NS].sum()
                 for peer in range(1, PARTIES):

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from detectors.base import Detector, Evidence, Finding, Params, Ref, Spec, rounded
 from detectors.episodes import Episode, Episodes, accounts_in, meet
 from detectors.layers import Layers
-from detectors.layers_state import BLOCKS, PARTS
+from detectors.layers_state import PARTS
 from detectors.spoofing_aside import Aside
 from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_features import PLACES, UNKNOWN, features_of
@@ -86,7 +86,7 @@ class Spoofing(Detector):
         self._untold = Untold(params.window_s * SECOND)
         self._layers = Layers(len(instruments), params)
         self._large = LargeCycles(params)
-        self._aside = Aside(params.window_s * SECOND // BLOCKS)
+        self._aside = Aside(params.window_s * SECOND)
         self._signs: list[Sign] = []
 
     @property
@@ -107,7 +107,7 @@ class Spoofing(Detector):
         signs, self._signs = self._signs, []
         return signs
 
-    def _note_sign(self, cycle: Cycle, *, told: bool) -> None:
+    def _note_sign(self, cycle: Cycle, sums: Mapping[str, int], episode: Episode | None) -> None:
         """Keep the sign of a large prompt cycle; of a size that is refuted nothing counts.
 
         Nor does what tells by itself: other instruments are no part of it.
@@ -115,6 +115,10 @@ class Spoofing(Detector):
         if not cycle.size or not self._is_prompt(cycle):
             return
         tests = self._tests(cycle)
+        alone = self._tells(sums) if sums else False
+        begin_ns = cycle.from_ns
+        if alone and episode is not None:
+            begin_ns = min(begin_ns, episode.first_ns)
         sign = Sign(
             detector=self.spec.id,
             scenario="spoofing",
@@ -122,9 +126,10 @@ class Spoofing(Detector):
             clock_ns=cycle.known_ns,
             measures=tuple(measure_of(test) for test in tests),
             grade=cycle.size if tests else 0,
-            told=told,
+            told=self._is_case(sums) if sums else False,
+            alone=alone,
             incomplete=cycle.incomplete,
-            begin_ns=cycle.from_ns,
+            begin_ns=begin_ns,
             end_ns=cycle.fall_ns,
             accounts=cycle.accounts,
             seqs=cycle.seqs[:MOST_SEQS],
@@ -138,17 +143,18 @@ class Spoofing(Detector):
             yield self._closing(over)
         known = self._episodes.get(key)
         told = known.sums if known is not None else {}
-        name = known.first_seq if known is not None else cycle.seqs[0]
+        # Its latest record: an order that was made small, and goes later, has one entry in both.
+        name = known.first_seq if known is not None else cycle.seqs[-1]
         self._aside.add(cycle, name)
         if self._is_prompt(cycle):
             self._large.take(cycle, name)
         if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
             # The same withdrawal, of an account and of the complex, or in both measures.
-            self._note_sign(cycle, told=self._is_case(told))
+            self._note_sign(cycle, told, known)
             return
         episode, _ = self._episodes.fact(
             key,
-            seq=cycle.seqs[0],
+            seq=name,
             at_ns=cycle.due_ns,
             accounts=cycle.accounts[:1],
             incomplete=cycle.incomplete,
@@ -168,9 +174,9 @@ class Spoofing(Detector):
         as_large = self._large.telling(self._tests(cycle, name), self._telling_size(cycle))
         if as_large is not None:
             _note(sums, as_large)
-        tells = self._is_case(sums) and self._is_rare(sums)
+        tells = self._tells(sums)
         self._aside.mark(cycle.instrument, name, tells=tells)
-        self._note_sign(cycle, told=self._is_case(sums))
+        self._note_sign(cycle, sums, episode)
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
         if not tells and (sums["significant"] or as_large is not None):
@@ -272,6 +278,10 @@ class Spoofing(Detector):
 
     def _is_case(self, sums: Mapping[str, int]) -> bool:
         """Return whether cycles are rare by themselves, or of a pattern that the day shows."""
+        return bool(sums["significant"]) or "as_large" in sums or self._tells(sums)
+
+    def _tells(self, sums: Mapping[str, int]) -> bool:
+        """Return whether an episode's cycles are a case by how close they came."""
         params, early = self._params, self._is_early(sums)
         agreed = sums["together"] <= (params.chance if early else params.both) * PARTS
         agreed &= (
@@ -279,8 +289,7 @@ class Spoofing(Detector):
             or sums["own_p"] <= params.own_level * PARTS
             or (not early and sums["small"] <= params.small_both * PARTS)
         )
-        of_a_pattern = bool(sums["significant"]) or "as_large" in sums
-        return of_a_pattern or (self._is_rare(sums) and agreed and not sums["refuted"])
+        return self._is_rare(sums) and agreed and not sums["refuted"]
 
     def _is_early(self, sums: Mapping[str, int]) -> bool:
         """Return whether the instrument has no rate of its own yet."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from detectors.layers_state import BLOCKS
 from detectors.spoofing_cycle import Cycle
-from detectors.spoofing_rate import OWN_FILLED, OWN_FILLED_GONE, class_of
+from detectors.spoofing_rate import OWN_FILLED, OWN_FILLED_GONE
 from ingest.axes import Rows
 from ingest.events import Array
 from ingest.sections import Layout
@@ -21,36 +21,40 @@ from ingest.state import Snapshot
 
 MOST: Final = 512
 """Cycles kept an instrument, the latest; an older one stays in the day."""
-_CODE, _DUE_NS, _MEASURE, _SIZE, _STOOD, _EPISODE, _TELLS = range(7)
-_FIELDS: Final = 7
+_CODE, _DUE_NS, _MEASURE, _SIZE, _STOOD, _WHOLE, _EPISODE, _TELLS = range(8)
+_FIELDS: Final = 8
 
 
 class Aside:
     """The complex's cycles of the last day by episode, and which episodes tell by themselves.
 
-    State: 56 B a cycle, `MOST` cycles an instrument at most.
+    State: 64 B a cycle, `MOST` cycles an instrument at most.
 
     Parameters
     ----------
-    block_ns : int
-        Length of the blocks in which the scan counts surges, ns: what it has forgotten is
-        forgotten here.
+    window_ns : int
+        How long a cycle counts, ns. The scan counts surges in `BLOCKS` blocks of it: what it has
+        forgotten already is not taken off its tallies.
     """
 
     layout: ClassVar[Layout] = {"aside": Rows("aside", column=_CODE)}
 
-    def __init__(self, block_ns: int) -> None:
-        self._block_ns = block_ns
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns, self._block_ns = window_ns, window_ns // BLOCKS
         self._of: dict[int, list[list[int]]] = {}
 
     def add(self, cycle: Cycle, episode: int) -> None:
         """Note a cycle as one of an episode, which is named by its first seq."""
-        code, oldest = cycle.instrument, cycle.due_ns // self._block_ns - BLOCKS
-        held = self._of.setdefault(code, [])
-        if cycle.whole:  # an account's by itself is in no tally
-            stood = int(class_of(cycle.fall_ns - cycle.on_ns))
-            held.append([code, cycle.due_ns, cycle.measure, cycle.size, stood, episode, 0])
-        held[:] = [each for each in held if each[_DUE_NS] // self._block_ns > oldest][-MOST:]
+        held = self._of.setdefault(cycle.instrument, [])
+        held.append(
+            [
+                cycle.instrument, cycle.due_ns, cycle.measure, cycle.size, cycle.stood,
+                int(cycle.whole), episode, 0,
+            ]
+        )  # fmt: skip
+        # A block more than the window, in which a large cycle still counts.
+        oldest = cycle.due_ns - self._window_ns - self._block_ns
+        held[:] = [each for each in held if each[_DUE_NS] >= oldest][-MOST:]
 
     def mark(self, code: int, episode: int, *, tells: bool) -> None:
         """Say whether an episode tells by itself."""
@@ -68,8 +72,11 @@ class Aside:
         left, aside = cycle.tallies, self.episodes(cycle.instrument, but)
         if aside:
             left = left.copy()
+            oldest = cycle.due_ns // self._block_ns - BLOCKS
             for row in self._of[cycle.instrument]:
-                if row[_EPISODE] in aside:
+                # An account's by itself is in no tally.
+                counted = row[_WHOLE] and row[_DUE_NS] // self._block_ns > oldest
+                if counted and row[_EPISODE] in aside:
                     of_class = left[row[_MEASURE], row[_SIZE], row[_STOOD]]
                     of_class[OWN_FILLED] -= 1
                     of_class[OWN_FILLED_GONE] -= 1

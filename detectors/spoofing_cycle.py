@@ -39,6 +39,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """What was shown beyond habit at its height, over what is usual there."""
     size: int
     """Class of that, as `spoofing_rate.size_class`."""
+    stood: int
+    """Class of the time it stood, as `spoofing_rate.class_of`."""
     measure: int
     """`LOTS` or `ORDERS`, in which it was seen."""
     whole: bool
@@ -94,6 +96,7 @@ def read(told: Array, params: SpoofingParams) -> Cycle:
         ratio=row[k.R_RATIO],
         size_ratio=row[k.R_PEAK] / row[k.R_USUAL],
         size=row[k.R_SIZE],
+        stood=row[k.R_STOOD],
         measure=row[k.R_MEASURE],
         whole=bool(row[k.R_WHOLE]),
         withdrawn=lots if row[k.R_MEASURE] == ORDERS else row[k.R_WITHDRAWN],

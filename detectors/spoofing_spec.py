@@ -87,7 +87,7 @@ SPEC: Final = Spec(
         "layers by an account registered as a client's (hidden_affiliates)",
         "layers in another instrument than the fill",
         "a few cycles a day, hours apart: each is told as weak",
-        "a lone cycle or two of a day with a clear case: told as weak",
+        "up to three lone cycles of a day with a clear case: told as weak",
         "a few cycles that stand minutes, or half a minute after the fill: told as weak",
         "small cycles after as many lone ones, which are then the desk's habit",
         "small layers of a desk that withdraws every other size without a fill too",

@@ -47,7 +47,7 @@ from ingest.times import SECOND
 FLAG, REGISTRATION, CHANGE, ENGINE, FALSELY = 0, 1, 2, 3, 4
 """Kinds of episode; each an alert of its own."""
 MAX_ACCOUNTS: Final = 16
-"""Accounts an alert names; the trades that it cites name all."""
+"""Accounts an alert names, the first; of each a trade is cited."""
 FAULT_NAMES: Final = {
     OMITTED: "omitted_flags",
     FALSE: "false_flags",
@@ -142,6 +142,7 @@ class TagIntegrity(Detector):
         ),
         blind_spots=(
             "an account registered under a wrong role from the start (hidden_affiliates)",
+            "the seventeenth account on which a flag fell falsely: its trades count only",
             "a tape that never carries the flag in an instrument",
         ),
         runbook=(
@@ -235,7 +236,9 @@ class TagIntegrity(Detector):
         )
         if expired is not None:
             yield self._closing(expired)
+        known = len(accounts_in(episode.sums))
         meet(episode.sums, (account,), MAX_ACCOUNTS)
+        is_new = len(accounts_in(episode.sums)) > known
         if key[-1] == ENGINE:
             # A gap may have hidden the order's end and its id's next use: then the doubt is the
             # book's own.
@@ -245,7 +248,7 @@ class TagIntegrity(Detector):
         episode.sums[name] = episode.sums.get(name, 0) + 1
         run = 1 if at_ns - last_ns > RUN_GAP_NS else episode.sums.get("run", 0) + 1
         episode.sums["run"] = run
-        if run <= TOLD_EACH or run & (run - 1) == 0:
+        if is_new or run <= TOLD_EACH or run & (run - 1) == 0:
             seqs = {seq}
             if key[-1] == ENGINE:  # the records that entered the orders, as far as they are known
                 seqs |= {int(batch[name][row]) for name in ("entry_seq", "incoming_seq")} - {0}

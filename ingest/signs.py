@@ -82,6 +82,8 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     told: bool
     """Whether the newest is told as a case by the detector itself."""
     incomplete: bool
+    alone: bool = False
+    """Whether that case tells by itself, from `begin_ns` on; others of its grade it does not."""
     begin_ns: int
     end_ns: int
     """When the newest began and ended, ns."""

@@ -59,6 +59,19 @@ def pools(of_instruments):
 # --- hits -----------------------------------------------------------------------------------------
 
 
+def test_a_case_that_tells_by_itself_takes_no_other_with_it():
+    lone, own = sign(NAMES[0], 1, 100), sign(NAMES[0], 2, 4_000)
+    begin_ns = own.begin_ns - 60 * 10**9
+    pool = Pool(scenario="spoofing", instrument=NAMES[0], last=lone)
+    for each in (lone, own):
+        pool.take(each)
+    told = sign(NAMES[0], 2, 4_060, told=True, grade=0, measures=(), begin_ns=begin_ns)
+    pool.take(msgspec.structs.replace(told, alone=True))
+    assert [part.seqs for part in pool.parts] == [lone.seqs]
+    pool.take(msgspec.structs.replace(told, clock_ns=told.clock_ns + 1, grade=1))
+    assert pool.parts == []
+
+
 def test_cycles_of_two_instruments_are_told_in_both():
     batch, table = layered_in((6, 6))
     findings = list(ConductAcross(PARAMS, table).step(batch))

@@ -898,6 +898,61 @@ def test_cycles_far_apart():
     assert scene.cases()
 
 
+@pytest.mark.parametrize("pause_s", [20, 100])
+def test_a_pair_that_is_a_case_by_the_days_pattern_alone_takes_the_lone_ones_with_it(pause_s):
+    """Closer, they came oftener than chance, but the instrument's own rate does not agree."""
+    scene = Scene(minutes=40)
+    for _ in range(6):
+        scene.layers(lots=10, price=103)
+        scene.wait(2.5)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.wait(1)
+        scene.new("B", SELL, 30, 101, tif="IOC")
+        scene.wait(30)
+    scene.wait(1_000)
+    for _ in range(2):
+        scene.cycle(delay_s=0.01)
+        scene.wait(3_600)
+    for _ in range(2):
+        scene.cycle(delay_s=0.01, pause_s=pause_s)
+    latest = {each.first_seq: each for each in scene.findings()}
+    told = [each for each in latest.values() if each.all_legs]
+    assert sum(each.features["cycles"].value for each in told) == 4
+
+
+def test_layers_of_an_account_by_itself_are_set_aside_too():
+    """The complex as one shows too much for its sister's layers to be beyond its habit."""
+    scene = Scene()
+    for n in range(60):
+        scene.new("MM", BUY, 10, 40 - n % 20)
+    scene.wait(1_500)
+    for _ in range(6):
+        scene.cycle(account="AFF", pause_s=30, delay_s=0.01)
+    over_ns = scene.venue.now_ns
+    scene.wait(3_600)
+    scene.cycle(account="AFF", pause_s=400, delay_s=0.01)
+    findings = scene.findings()
+    assert any(each.all_legs for each in findings)
+    late = [each for each in findings if each.window_start_ns > over_ns]
+    assert {each.evidence for each in late} == {"weak"}
+
+
+def test_an_order_made_small_and_withdrawn_later_is_two_alerts():
+    """Both cite its entry, which names neither."""
+    scene = Scene()
+    layers = scene.layers(lots=30, count=1)
+    scene.wait(2)
+    scene.new("A", BUY, 2, 105, tif="IOC")
+    scene.venue.replace(scene.name, layers[0], quantity=12)
+    scene.wait(1_500)
+    scene.new("A", BUY, 2, 105, tif="IOC")
+    scene.cancel(*layers)
+    scene.wait(1_500)
+    findings = scene.findings()
+    named = {(each.first_seq, each.first_accounts, each.revision) for each in findings}
+    assert len(named) == len(findings)
+
+
 @look_alike("one withdrawal after a fill, hours after a clear case")
 def test_a_lone_cycle_is_weak_whatever_else_the_day_showed():
     findings = after_a_case(lone=1)
@@ -906,10 +961,10 @@ def test_a_lone_cycle_is_weak_whatever_else_the_day_showed():
     assert {each.features["rate_of_rest"].value for each in findings} == {1.0}
 
 
-@blind_spot("a lone cycle or two of a day with a clear case: told as weak")
+@blind_spot("up to three lone cycles of a day with a clear case: told as weak")
 @pytest.mark.xfail(strict=True)
-def test_two_lone_cycles_after_a_case():
-    assert any(each.all_legs for each in after_a_case(lone=2))
+def test_three_lone_cycles_after_a_case():
+    assert any(each.all_legs for each in after_a_case(lone=3))
 
 
 def test_lone_cycles_after_a_case_are_told_once_they_are_a_pattern_without_it():

@@ -9,7 +9,7 @@ from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_rate import CLASSES, OWN_FILLED, OWN_FILLED_GONE, SIZES, TALLIES
 
 SECOND, HOUR = 10**9, 3_600 * 10**9
-BLOCK_NS = 4 * HOUR
+WINDOW_NS = 24 * HOUR
 
 
 def cycle(at_s, *, code=0, whole=True, measure=0, size=2, counted=9):
@@ -18,16 +18,16 @@ def cycle(at_s, *, code=0, whole=True, measure=0, size=2, counted=9):
     return Cycle(
         instrument=code, side=1, on_ns=fall_ns - 10 * SECOND, from_ns=0, rise_ns=0,
         fall_ns=fall_ns, due_ns=fall_ns + SECOND, known_ns=fall_ns + SECOND, ratio=0,
-        size_ratio=3.0, size=size, measure=measure, whole=whole, withdrawn=1, hit_ns=fall_ns,
-        hits=1, harm=None, distance_ticks=0, incomplete=False, accounts=(), seqs=(1,), watched=0,
-        sampled_ns=HOUR, peers=2,
+        size_ratio=3.0, size=size, stood=4, measure=measure, whole=whole, withdrawn=1,
+        hit_ns=fall_ns, hits=1, harm=None, distance_ticks=0, incomplete=False, accounts=(),
+        seqs=(1,), watched=0, sampled_ns=HOUR, peers=2,
         tallies=np.full((2, SIZES, CLASSES, TALLIES), counted, np.int64),
     )  # fmt: skip
 
 
 def held(*cycles, tells=()):
     """Return what holds cycles of episodes named by their place, some of which tell."""
-    aside = Aside(BLOCK_NS)
+    aside = Aside(WINDOW_NS)
     for episode, each in enumerate(cycles):
         aside.add(each, episode)
     for episode in tells:
@@ -61,20 +61,27 @@ def test_an_account_by_itself_and_another_instrument_take_nothing_off():
     assert (aside.left(now, but=2) == now.tallies).all()
 
 
-def test_what_the_tallies_have_forgotten_is_forgotten():
-    later = cycle(100 + 6 * 4 * 3_600)
-    aside = held(cycle(100), later, tells=(0,))
-    assert (aside.left(later, but=1) == later.tallies).all()
-    by_account = cycle(100 + 6 * 4 * 3_600, whole=False)
-    aside = held(cycle(100), by_account, tells=(0,))
-    assert (aside.left(by_account, but=1) == by_account.tallies).all()
+def test_what_the_tallies_have_forgotten_is_not_taken_off_but_still_set_aside():
+    """They forget a block of four hours at once, a large cycle counts for a day."""
+    first = 4 * 3_600 - 10
+    for hours, taken, set_aside in ((19, 2, {0}), (21, 0, {0}), (23, 0, {0}), (29, 0, set())):
+        for whole in (True, False):
+            later = cycle(first + hours * 3_600, whole=whole)
+            aside = held(cycle(first), later, tells=(0,))
+            assert (later.tallies - aside.left(later, but=1)).sum() == taken
+            assert aside.episodes(0, but=1) == set_aside
+
+
+def test_an_account_by_itself_is_set_aside_too():
+    aside = held(cycle(100, whole=False), cycle(200), tells=(0,))
+    assert aside.episodes(0, but=1) == {0}
 
 
 def test_what_is_kept_is_bounded_and_comes_back():
     aside = held(*[cycle(n + 1) for n in range(MOST + 5)], tells=(MOST,))
     kept = aside.snapshot()["aside"]
     assert len(kept) == MOST
-    again = Aside(BLOCK_NS)
+    again = Aside(WINDOW_NS)
     again.restore({"aside": kept})
     now = cycle(MOST + 6)
     assert np.array_equal(again.left(now), aside.left(now))

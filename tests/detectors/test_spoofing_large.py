@@ -33,7 +33,7 @@ def cycle(at_s, *, size=2, delay_s=0.1, stood_s=10.0, hits=1, tallies=None, peer
     return Cycle(
         instrument=code, side=1, on_ns=fall_ns - int(stood_s * SECOND), from_ns=0, rise_ns=0,
         fall_ns=fall_ns, due_ns=fall_ns + SECOND, known_ns=fall_ns + SECOND, ratio=0,
-        size_ratio=3.0, size=size, measure=0, whole=True, withdrawn=1,
+        size_ratio=3.0, size=size, stood=4, measure=0, whole=True, withdrawn=1,
         hit_ns=fall_ns - int(delay_s * SECOND), hits=hits, harm=None, distance_ticks=0,
         incomplete=False, accounts=(), seqs=(1,), watched=peers * 6 * 240, sampled_ns=6 * HOUR,
         peers=peers, tallies=tallies,

@@ -476,6 +476,36 @@ def test_without_a_tier_a_fee_that_falls_below_others_within_a_day_is_no_discoun
     assert ("no_tier_known" in hit.features) == (evidence == "weak")
 
 
+def test_others_fees_that_rise_say_nothing_of_its_tier():
+    scene = fees(0.5, count=5)
+    *_, hit = without_tiers(fees(0.5, 0.6, scene=scene)).found()
+    assert (hit.evidence, "no_tier_known" in hit.features) == ("weak", True)
+
+
+def test_a_lower_fee_that_was_disclosed_until_now_is_not_what_others_paid():
+    until_ns = START + 3 * SECOND
+    scene = fees(0.4, count=5)
+    disclosed_until = msgspec.structs.replace(told("fee", "0.4", "maker_bps"), valid_to_ns=until_ns)
+    scene.wait(4_000)
+    *_, hit = without_tiers(fees(0.4, scene=scene)).found(disclosed_until)
+    assert hit.evidence == "weak"
+
+
+def test_what_an_affiliate_paid_is_no_external_makers_rate_once_it_is_one():
+    scene = fees(0.5, count=2, makers=(6, X1, X2, MM))
+    scene.roles = {**ROLES, 6: Role.AFFILIATED_MM}
+    before = len(scene.rows)
+    scene.act(6)
+    fees(0.4, scene=scene)
+    for row in scene.rows[:before]:
+        if row.get("sell_account") == 6:
+            row["sell_role"] = Role.AFFILIATED_MM
+        if row.get("account") == 6:
+            row["role"] = Role.AFFILIATED_MM
+    scene.rows[before]["role"] = Role.EXTERNAL_MM
+    assert scene.found(DISCLOSED_FEE)[-1].evidence == "proved"
+
+
 @pytest.mark.parametrize("makers", [(), (X1,)])
 def test_paying_as_one_other_did_says_nothing_of_a_tier(makers):
     scene = fees(0.5, count=5, makers=makers)

@@ -324,8 +324,10 @@ def test_what_cannot_be_dealt_out_is_refused(feed, tmp_path):
     other = {**sections, "names": {"known": pack(["somebody"])}}
     with pytest.raises(SnapshotError, match="one code for each name"):
         deal([sections, other], feed.instruments, lambda _: 0, 1)
-    older = {**sections, "detector/tag_integrity/0": sections["detector/tag_integrity/1"]}
-    with pytest.raises(SnapshotError, match="of version 1, was of 0"):
+    version = DETECTORS["tag_integrity"].spec.version
+    newest = sections[f"detector/tag_integrity/{version}"]
+    older = {**sections, "detector/tag_integrity/0": newest}
+    with pytest.raises(SnapshotError, match=f"of version {version}, was of 0"):
         deal([older], feed.instruments, lambda _: 0, 1)
     without = {name: arrays for name, arrays in sections.items() if name != "book"}
     with pytest.raises(SnapshotError, match="must have the section book"):
