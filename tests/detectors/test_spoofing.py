@@ -898,6 +898,20 @@ def test_cycles_far_apart():
     assert scene.cases()
 
 
+def test_the_rate_of_a_day_is_asked_without_a_case_that_tells_by_itself():
+    """Of small layers, so that none is large; size as small that was sold into had stayed."""
+    scene = small(20, cycles=6)
+    over_ns = scene.venue.now_ns
+    scene.wait(3_600)
+    scene.cycle(lots=2, pause_s=400)
+    findings = scene.findings()
+    assert any(each.all_legs for each in findings)
+    late = [each for each in findings if each.window_start_ns > over_ns]
+    assert {each.evidence for each in late} == {"weak"}
+    for each in late:
+        assert each.features["rate"].value < 1e-4 < each.features["rate_of_rest"].value
+
+
 @pytest.mark.parametrize("pause_s", [20, 100])
 def test_a_pair_that_is_a_case_by_the_days_pattern_alone_takes_the_lone_ones_with_it(pause_s):
     """Closer, they came oftener than chance, but the instrument's own rate does not agree."""
