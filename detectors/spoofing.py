@@ -107,7 +107,7 @@ class Spoofing(Detector):
         signs, self._signs = self._signs, []
         return signs
 
-    def _note_sign(self, cycle: Cycle, sums: Mapping[str, int], episode: Episode | None) -> None:
+    def _note_sign(self, cycle: Cycle, episode: Episode) -> None:
         """Keep the sign of a large prompt cycle; of a size that is refuted nothing counts.
 
         Nor does what tells by itself: other instruments are no part of it.
@@ -115,10 +115,7 @@ class Spoofing(Detector):
         if not cycle.size or not self._is_prompt(cycle):
             return
         tests = self._tests(cycle)
-        alone = self._tells(sums) if sums else False
-        begin_ns = cycle.from_ns
-        if alone and episode is not None:
-            begin_ns = min(begin_ns, episode.first_ns)
+        alone = self._tells(episode.sums)
         sign = Sign(
             detector=self.spec.id,
             scenario="spoofing",
@@ -126,10 +123,10 @@ class Spoofing(Detector):
             clock_ns=cycle.known_ns,
             measures=tuple(measure_of(test) for test in tests),
             grade=cycle.size if tests else 0,
-            told=self._is_case(sums) if sums else False,
+            told=self._is_case(episode.sums),
             alone=alone,
             incomplete=cycle.incomplete,
-            begin_ns=begin_ns,
+            begin_ns=min(cycle.from_ns, episode.first_ns) if alone else cycle.from_ns,
             end_ns=cycle.fall_ns,
             accounts=cycle.accounts,
             seqs=cycle.seqs[:MOST_SEQS],
@@ -142,15 +139,13 @@ class Spoofing(Detector):
         if over is not None:
             yield self._closing(over)
         known = self._episodes.get(key)
-        told = known.sums if known is not None else {}
         # Its latest record: an order that was made small, and goes later, has one entry in both.
         name = known.first_seq if known is not None else cycle.seqs[-1]
         self._aside.add(cycle, name)
         if self._is_prompt(cycle):
             self._large.take(cycle, name)
-        if cycle.fall_ns <= told.get(f"{place}_ns", 0) or cycle.on_ns <= told.get(place, 0):
-            # The same withdrawal, of an account and of the complex, or in both measures.
-            self._note_sign(cycle, told, known)
+        if known is not None and _is_same(cycle, known.sums, place):
+            self._note_sign(cycle, known)
             return
         episode, _ = self._episodes.fact(
             key,
@@ -176,7 +171,7 @@ class Spoofing(Detector):
             _note(sums, as_large)
         tells = self._tells(sums)
         self._aside.mark(cycle.instrument, name, tells=tells)
-        self._note_sign(cycle, sums, episode)
+        self._note_sign(cycle, episode)
         refs = tuple(Ref(cycle.instrument, seq) for seq in cycle.seqs)
         yield self._finding(episode, episode.last_ns, refs)
         if not tells and (sums["significant"] or as_large is not None):
@@ -372,6 +367,11 @@ _OF_THE_DAY: Final = (
     "as_large",
 )
 """What an episode's sums say of the day and not of it."""
+
+
+def _is_same(cycle: Cycle, sums: Mapping[str, int], place: str) -> bool:
+    """Return whether it is one withdrawal: of an account and the complex, or in both measures."""
+    return cycle.fall_ns <= sums.get(f"{place}_ns", 0) or cycle.on_ns <= sums.get(place, 0)
 
 
 def _count(sums: dict[str, int], cycle: Cycle) -> None:
