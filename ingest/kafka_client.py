@@ -27,8 +27,11 @@ CAUSE: Final = re.compile(
     r"(Connection failed|Bootstrap connection to \S+ failed): (?P<cause>.*?)( \(backoff .*\))?"
 )
 """The library's messages that say why it is not connected; its exception does not."""
-REFUSAL: Final = "Authentication"
-"""In the name of every error of a login."""
+REFUSAL: Final = "AuthenticationFailed"
+"""In the name of the library's error for a login that the broker refused.
+
+A login that took too long has "Authentication" in its text too, and is no refusal.
+"""
 RECONNECT_MAX_MS: Final = 2_000
 """Longest pause between two tries: a surveillance feed that is back must not wait for minutes."""
 
@@ -116,7 +119,7 @@ def connect(kind: Callable[..., Any], settings: KafkaSettings, **options: Any) -
             for each in made:
                 # The library leaves its thread running when its constructor fails.
                 each.close()
-            raise SourceError(_unreachable(settings, error, log.causes)) from error
+            raise SourceError(unreachable(settings, error, log.causes)) from error
 
 
 def failure(settings: KafkaSettings, doing: str, error: Exception) -> SourceError:
@@ -210,7 +213,17 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def _unreachable(settings: KafkaSettings, error: Exception, causes: Collection[str]) -> str:
+def unreachable(settings: KafkaSettings, error: Exception, causes: Collection[str]) -> str:
+    """Return one line that says why no client could be made.
+
+    Parameters
+    ----------
+    error
+        What the library raised.
+    causes
+        What it logged on the way; says more, and is in no order. One refusal among them tells:
+        the broker may have closed the other tries before their answer came.
+    """
     where = f"Kafka at {settings.bootstrap}"
     text = str(error).partition("\n")[0] or type(error).__name__
     refused = [cause for cause in (*sorted(causes), text) if REFUSAL in cause]
