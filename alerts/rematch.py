@@ -319,6 +319,7 @@ class Replay:
     def _gone(self, event: Event, order: Order | None) -> None:
         if order is not None and event.kind in (Kind.CANCEL, Kind.EXPIRE):
             why = "cancelled" if event.kind == Kind.CANCEL else "expired"
+            why = "prevented" if event.is_prevention else why
             self._marked(order.key, order.leaves, event, why)
 
     def _marked(self, key: int, lots: int, event: Event, why: str) -> None:

@@ -107,6 +107,12 @@ class Step:
         return self.event.kind in MATCHING
 
     @property
+    def can_match(self) -> bool:
+        """Whether it can trade as it comes: what comes before an uncross is not what trades there,
+        and what self-trade prevention takes there is nothing of it."""
+        return self.can_trade and self.phase == Phase.CONTINUOUS
+
+    @property
     def recorded(self) -> list[Fill]:
         """Its trades as recorded, the incoming order named; at an uncross, the buyer as such."""
         incoming = self.event.order if self.can_trade else 0
@@ -128,8 +134,7 @@ class Step:
             return True
         incoming = self.event
         mine = trade.buy if incoming.side == Side.BUY else trade.sell
-        trades = self.can_trade and self.phase == Phase.CONTINUOUS
-        return trades and mine == incoming.order and trade.side == incoming.side
+        return self.can_match and mine == incoming.order and trade.side == incoming.side
 
     def prevented_lots(self, leaves: int) -> int:
         """Return how many lots of the incoming order self-trade prevention took."""
@@ -197,7 +202,7 @@ class Steps:
                 if step is not None and step.explains(event):
                     step.trades.append(event)
                     continue
-            elif event.is_prevention and step is not None and step.can_trade:
+            elif event.is_prevention and step is not None and step.can_match:
                 step.prevented.append(event)
                 continue
             if step is not None:

@@ -12,14 +12,22 @@ from alerts.rematch_book import Book, Order
 from alerts.rematch_fork import Repair
 from alerts.rematch_steps import Steps, events_of, steps_of
 from detectors.book import Books
+from tests.support.ledger_tapes import MS, NAME, Desk
 from tests.support.venue import ABUSES, STP, random_tape
 
 
 def replays(tape, *, cut=None):
-    """Return the replay of each instrument of a tape, with its events."""
+    """Yield the replay of each instrument of a tape, with its events."""
+    for code, events, replay, _ in replays_and_books(tape, cut=cut):
+        yield code, events, replay
+
+
+def replays_and_books(tape, *, cut=None):
+    """Yield the same, with what the detectors' book has open at the end, by order."""
     batch = tape.batch()
     rows = np.lexsort((batch["seq"], batch["instrument"]))
-    seen = Books(tape.table).apply(batch.take(rows))
+    books = Books(tape.table)
+    seen = books.apply(batch.take(rows))
     for code, start, end in seen.by_instrument():
         events = events_of(seen, np.arange(start, end))
         by_class = tape.table[code].matching == "price_class_time"
@@ -31,7 +39,17 @@ def replays(tape, *, cut=None):
             for at in range(0, len(events), cut):
                 replay.take(steps.take(events[at : at + cut]))
             replay.take(steps.flush())
-        yield code, events, replay
+        live = {name: column.tolist() for name, column in books.live(code).items()}
+        keys = [(a << 64) | b for a, b in zip(live["order_hi"], live["order_lo"], strict=True)]
+        yield code, events, replay, dict(zip(keys, live["leaves"], strict=True))
+
+
+@pytest.mark.parametrize("stp", STP)
+@pytest.mark.parametrize("seed", range(51, 57))
+def test_what_is_open_at_the_end_is_what_another_book_has_open(seed, stp):
+    tape = random_tape(seed, 4_000, stp=stp, phases=0.01, busts=False)
+    for _, _, replay, open_lots in replays_and_books(tape):
+        assert {key: order.leaves for key, order in replay.book.orders.items()} == open_lots
 
 
 @pytest.mark.parametrize("matching", ["price_time", "price_class_time"])
@@ -45,6 +63,22 @@ def test_the_rules_give_every_trade_of_every_phase_back(seed, stp, matching):
         assert replay.count.departures == []
         kinds |= {event.kind for event in events}
     assert len(kinds) >= 8  # new, replace, cancel, reject, expire, trigger, status, trade
+
+
+def test_what_prevention_takes_before_an_uncross_is_gone_whatever_came_just_before():
+    desk = Desk()
+    desk.quotes()
+    desk.venue.status(NAME, "auction")
+    mine = desk.new("A", "sell", 5, 100)
+    desk.new("A", "buy", 3, 101)
+    desk.venue.replace(NAME, mine, quantity=3, received_ns=desk.wait(MS))
+    desk.venue.cancel(NAME, mine, reason="stp")
+    desk.new("B", "sell", 2, 100)
+    desk.venue.status(NAME, "continuous")
+    ((_, _, replay, open_lots),) = replays_and_books(desk.tape)
+    assert replay.count.trades == replay.count.reproduced == 1
+    assert {key: order.leaves for key, order in replay.book.orders.items()} == open_lots
+    assert sorted(open_lots.values()) == [1, 50, 50]
 
 
 def test_a_restated_book_is_taken_over_and_trades_go_on():
