@@ -108,8 +108,11 @@ class Step:
 
     @property
     def can_match(self) -> bool:
-        """Whether it can trade as it comes: what comes before an uncross is not what trades there,
-        and what self-trade prevention takes there is nothing of it."""
+        """Whether it can trade as it comes.
+
+        What comes before an uncross is not what trades there, and what self-trade prevention takes
+        there is nothing of it.
+        """
         return self.can_trade and self.phase == Phase.CONTINUOUS
 
     @property

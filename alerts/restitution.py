@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
 from alerts.rematch_fork import Course, Fork, Outcome
-from alerts.restitution_breaches import Claim, Standing
+from alerts.restitution_breaches import Claim
 
+ChargeStanding = Literal["proved", "supported", "later"]
+"""What a charge rests on, the strongest first; `later` is of orders that no alert names."""
+_STANDINGS: Final = get_args(ChargeStanding)
 COUNTERFACTUALS: Final = {
     "by_rule": (
         "client priority enforced: the incoming order matched by the venue's rules, all else held "
@@ -56,7 +59,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """Seq of the trade, or of the record at which it was marked."""
     counterfactual: str
     """One of `COUNTERFACTUALS`."""
-    standing: Standing
+    standing: ChargeStanding
     alert_id: str
     also: tuple[str, ...] = ()
     """Other alerts that tell of the same quantity; it is charged here alone."""
@@ -186,7 +189,7 @@ def charges_of(
                     why=piece.came.why,
                     at_seq=piece.came.trade_seq or piece.came.at_seq,
                     counterfactual=kind,
-                    standing="supported" if later else naming[0].standing,
+                    standing="later" if later else naming[0].standing,
                     alert_id=naming[0].alert_id,
                     also=tuple(claim.alert_id for claim in naming[1:]),
                 )
@@ -215,8 +218,9 @@ def _unmeasured(fork: Fork, reason: str) -> Unmeasured:
 def settled(charges: Collection[Charge], lots_of: Mapping[Thing, int]) -> list[Charge]:
     """Return the charges that stand: no lot of a fill, and no unfilled lot, is charged twice.
 
-    Proved ones come first; then, of the counterfactuals that see one lot, that which owes most for
-    it; then the earlier alert. The charge that stands names the alerts of the others.
+    Proved ones come first, later orders last; then, of the counterfactuals that see one lot, that
+    which owes most for it; then the earlier alert. The charge that stands names the alerts of the
+    others.
 
     Parameters
     ----------
@@ -245,11 +249,11 @@ def _named(charge: Charge, told: Iterable[str]) -> Charge:
     return msgspec.structs.replace(charge, also=tuple(others))
 
 
-def _first(charge: Charge) -> tuple[bool, Fraction, str, int, int, int, int, str, int]:
+def _first(charge: Charge) -> tuple[int, Fraction, str, int, int, int, int, str, int]:
     """Return the rank of a charge; no two that differ have one, or their order would decide."""
     each = Fraction(charge.half_ticks, charge.lots)
     return (
-        charge.standing != "proved", -each, charge.alert_id,
+        _STANDINGS.index(charge.standing), -each, charge.alert_id,
         charge.instrument, charge.at_seq, charge.order, charge.due_double,
         charge.paid_as, -charge.lots,
     )  # fmt: skip

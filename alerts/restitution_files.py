@@ -43,7 +43,8 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
     """Other alerts that tell of the same quantity: it is charged here alone."""
     scenario: str
     standing: str
-    """proved: owed; supported: owed once a person has confirmed the alert."""
+    """proved: owed; supported: owed once a person has confirmed the alert; later: likewise, and
+    once the order, which no alert names, is confirmed as a part of one that was run ahead of."""
     instrument: str
     side: str
     quantity: Decimal

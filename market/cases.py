@@ -223,6 +223,11 @@ class Cases:
             if case.on_trade is not None and case.on_trade(buy, sell, price, lots):
                 case.trade(trade_id(buy.instrument, seq), now_ns)
 
+    def reduced(self, order: Order, lots: int) -> None:
+        """Take in that an order is about to be made smaller by its owner."""
+        for ledger in self._ledgers:
+            ledger.reduced(order, lots)
+
     def gone(self, order: Order) -> None:
         """Take in that an order is gone."""
         for ledger in self._ledgers:

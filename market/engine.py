@@ -164,6 +164,8 @@ class Engine:
             self.cancel(order, now_ns=now_ns, received_ns=received_ns)
             return
         stays = price == order.price and quantity < order.quantity
+        if self.trading.watch is not None and quantity - filled < order.leaves:
+            self.trading.watch.reduced(order, order.leaves - quantity + filled)
         if order in self.trading.parked:
             order.quantity, order.leaves, order.price = quantity, quantity - filled, price
             if stop_price not in (None, order.stop_price):

@@ -118,5 +118,8 @@ class Watch(Protocol):
     ) -> None:
         """Take in a trade: price in ticks, seq of its record; `leaves` are those before it."""
 
+    def reduced(self, order: Order, lots: int) -> None:
+        """Take in that an order is about to be made smaller by its owner, by so many lots."""
+
     def gone(self, order: Order) -> None:
         """Take in that an order is gone; `leaves` is what was not filled."""

@@ -36,6 +36,10 @@ class Came(msgspec.Struct, array_like=True):
     """Not filled."""
     mark: float | None = None
     """Mid when it ended, or at the end of the run, ticks."""
+    withdrawn: int = 0
+    """Taken out by its owner before it ended, where there was a mid."""
+    withdrawn_marks: float = 0.0
+    """These, each valued at the mid when it was taken out, ticks times lots."""
 
 
 class Ledger:
@@ -55,6 +59,15 @@ class Ledger:
                 came = self._of(order)
                 came.cash += price * lots
                 came.lots += lots
+
+    def reduced(self, order: Order, lots: int) -> None:
+        """Take in that an order is about to be made smaller by its owner."""
+        if order.tag > 0 and order.instrument in self._ports:
+            mid = self._ports[order.instrument].mid()
+            if mid is not None:
+                came = self._of(order)
+                came.withdrawn += lots
+                came.withdrawn_marks += lots * mid
 
     def gone(self, order: Order) -> None:
         """Take in that an order is gone."""
@@ -161,21 +174,22 @@ class Twin:
         here = self.ledger.close()
         lost = {}
         for tag in here.keys() & twin.keys():
-            cost, without = _costs(here[tag], twin[tag])
+            cost, without = costs(here[tag], twin[tag])
             lost[tag] = (here[tag].account, (cost - without) * here[tag].unit)
         return lost
 
 
-def _costs(here: Came, twin: Came) -> tuple[float, float]:
+def costs(here: Came, twin: Came) -> tuple[float, float]:
     """Return what an order cost in both runs, what is not filled valued at its mark.
 
     The same quantity is compared: an order that was made smaller in one run alone counts as not
-    filled for the rest.
+    filled for the rest, at the mid when that was taken out.
     """
-    wanted = max(here.lots + here.left, twin.lots + twin.left)
+    wanted = max(one.lots + one.left + one.withdrawn for one in (here, twin))
 
     def cost(one: Came, other: Came) -> float:
         mark = one.mark if one.mark is not None else other.mark
-        return here.side * (one.cash + (wanted - one.lots) * (mark or 0.0))
+        rest = wanted - one.lots - one.withdrawn
+        return here.side * (one.cash + one.withdrawn_marks + rest * (mark or 0.0))
 
     return cost(here, twin), cost(twin, here)

@@ -270,7 +270,7 @@ def ran_ahead(*, account="B", side="buy", after_s=1, between_s=(), rests=False):
 def test_later_parts_of_an_order_that_was_run_ahead_of_are_followed_unnamed(rows, later, owed):
     desk, named, order = ran_ahead(**later)
     found = rows(desk, named).rows
-    expected = [(order, money(4, 2 * 3), "supported")] * owed
+    expected = [(order, money(4, 2 * 3), "later")] * owed
     assert [(row.order_id, row.money, row.standing) for row in found] == expected
 
 
@@ -300,9 +300,7 @@ def test_a_parent_begins_as_it_reaches_the_engine_and_any_order_carries_it_on(ro
     later = desk.new("B", "buy", 4, 103, ms=40_000, tif="IOC")
     named = alert(desk, orders=orders, facets=("arrival_inversion", "front_running"))
     desk.new("D", "buy", 1, 80, ms=310_000)
-    assert [(row.order_id, row.standing) for row in rows(desk, named).rows] == [
-        (later, "supported")
-    ]
+    assert [(row.order_id, row.standing) for row in rows(desk, named).rows] == [(later, "later")]
 
 
 def test_where_nothing_was_run_ahead_of_only_what_was_overtaken_counts(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -12,7 +13,9 @@ from ingest.times import SECOND
 from market.abuse.base import Injector
 from market.abuse.catalogue import INJECTORS
 from market.assembly import Market, Settings
-from market.orders import BUY
+from market.orders import BUY, SELL
+from market.twin import Ledger, costs
+from tests.support.engine_drive import Desk
 
 SHORT = {"seed": 106, "hours": 0.12, "instruments": 2}
 
@@ -96,6 +99,41 @@ def test_what_a_client_pays_more_because_of_a_case_is_its_harm(monkeypatch):
     assert any(truth.client_harm == truth.client_loss for truth in truths)
     assert sum(truth.client_harm for truth in truths) > 0
     assert all(truth.order_ids and truth.trade_ids for truth in truths)
+
+
+def came(*, takes: int, cut: bool) -> object:
+    """Return what a client's order of ten came to, of which a taker takes some at 110."""
+    desk = Desk()
+    ledger = Ledger([SimpleNamespace(engine=desk.engine, mid=lambda: desk.mid)])
+    desk.engine.trading.watch = SimpleNamespace(
+        reduced=ledger.reduced,
+        gone=ledger.gone,
+        traded=lambda buy, sell, price, lots, *_: ledger.traded(buy, sell, price, lots),
+    )
+    order = desk.send("C1", SELL, 10, 110, tag=7)
+    desk.mid = 100.0
+    if takes:
+        desk.send("X1", BUY, takes, 110)
+    if cut:
+        desk.engine.replace(order, now_ns=desk.now, received_ns=desk.now, quantity=6)
+    desk.mid = 90.0
+    if order.live:
+        desk.engine.cancel(order, now_ns=desk.now, received_ns=desk.now)
+    return ledger.close()[7]
+
+
+@pytest.mark.parametrize(
+    ("here", "lost"),
+    [
+        ({"takes": 0, "cut": False}, 10 * 20),  # all of it is worth 90
+        ({"takes": 0, "cut": True}, 4 * 10 + 6 * 20),  # four were taken out at 100
+        ({"takes": 5, "cut": True}, 4 * 10 + 1 * 20),
+        ({"takes": 10, "cut": False}, 0),
+    ],
+)
+def test_what_is_taken_out_of_an_order_is_valued_at_the_mid_of_then(here, lost):
+    cost, without = costs(came(**here), came(takes=10, cut=False))
+    assert cost - without == lost
 
 
 class Elsewhere(Taker):
