@@ -71,14 +71,14 @@ from detectors.access_state import (
     TOLD_MAKER,
     TRIPS,
 )  # fmt: skip
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 from ingest.times import DAY
 
 _NEVER: Final = 2**63 - 1
 
 
-@njit(cache=True)
+@kernel()
 def fact(fact_row: Array, slot: int, seq: int, at_ns: int) -> None:
     """Count a fact of the bucket."""
     n = fact_row[F_COUNT]
@@ -91,7 +91,7 @@ def fact(fact_row: Array, slot: int, seq: int, at_ns: int) -> None:
         fact_row[F_REFS + n] = seq
 
 
-@njit(cache=True)
+@kernel()
 def measure(row: Array, fee: float, base: float, value: float) -> None:
     """Add to what was measured."""
     row[M_LEAST] = value if not row[M_COUNT] else min(row[M_LEAST], value)
@@ -101,7 +101,7 @@ def measure(row: Array, fee: float, base: float, value: float) -> None:
     row[M_BASE] += base
 
 
-@njit(cache=True)
+@kernel()
 def note_alike(  # noqa: PLR0917
     slot: Array, place: int, rate: float, fee: int, theirs: float, peers: int, at_ns: int,
     own: Array, shares: Array,
@@ -113,7 +113,7 @@ def note_alike(  # noqa: PLR0917
         slot[place], slot[place + 1] = np.int64(np.round(rate * 1e6)), at_ns
 
 
-@njit(cache=True)
+@kernel()
 def paid(  # noqa: PLR0917
     slots: Array, s: int, own: Array, fact_row: Array, measured: Array, told: Array, code: int,
     seq: int, at_ns: int, fee: int, notional: float, liquidity: int, numbers: Array, shares: Array,
@@ -174,7 +174,7 @@ def paid(  # noqa: PLR0917
     fact_row[F_PEERS] = max(fact_row[F_PEERS], peers)
 
 
-@njit(cache=True)
+@kernel()
 def tripped(  # noqa: PLR0917
     slots: Array, s: int, own: Array, fills: Array, fact_row: Array, measured: Array, told: Array,
     code: int, seq: int, at_ns: int, numbers: Array,
@@ -210,7 +210,7 @@ def tripped(  # noqa: PLR0917
         fact_row[F_GOT] = n - first
 
 
-@njit(cache=True)
+@kernel()
 def prevented(  # noqa: PLR0917
     slots: Array, own: Array, bucket: Array, account: int, role: int, member: int, incoming: bool,
     seq: int, at_ns: int, numbers: Array, fills: Array, peers: Array, ours: Array, lost: Array,
@@ -235,7 +235,7 @@ def prevented(  # noqa: PLR0917
         own[PENDING], own[PENDING_SEQ], own[PENDING_NS] = s + 1, seq, at_ns
 
 
-@njit(cache=True)
+@kernel()
 def stands(own: Array, rows: Array, ours: Array, numbers: Array) -> None:
     """Count as a fact of its account that an incoming order was taken and none that rested."""
     s = own[PENDING] - 1

@@ -70,7 +70,7 @@ from detectors.access_state import (
     TAKE,
     TAKER,
 )  # fmt: skip
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Reason, Role, TimeInForce
 
 COLUMNS: Final = (
@@ -89,7 +89,7 @@ _ASKED_FOR: Final = (int(Reason.NONE), int(Reason.USER), int(Reason.SPEED_BUMP))
 """Reasons of an amendment or a cancel that its account asked for."""
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...], row: int, numbers: Array, shares: Array, units: Array, told: Array,
     owns: Array, slots: Array, fills: Array, ids: Array, peers: Array, ours: Array, tallies: Array,
@@ -114,7 +114,7 @@ def scan(  # noqa: PLR0917
     return row
 
 
-@njit(cache=True)
+@kernel()
 def _scan_instrument(  # noqa: PLR0917
     columns: tuple[Array, ...], row: int, end: int, code: int, numbers: Array, shares: Array,
     unit: float, told: Array, own: Array, slots: Array, fills: Array, ids: Array, peers: Array,

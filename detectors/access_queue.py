@@ -45,14 +45,14 @@ from detectors.access_state import (
     TOLD_PLACE,
 )
 from detectors.statistics import fisher_tail
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array, Batch, Coverage, Phase, Role
 from ingest.instruments import Instruments
 
 _INCIDENT: Final = ("instrument", "done_seq", "group_account", "price")
 
 
-@njit(cache=True)
+@kernel()
 def joined(  # noqa: PLR0917
     slots: Array, s: int, peers: Array, bucket: Array, facts: Array, told: Array, code: int,
     seq: int, at_ns: int, ahead_ns: int, amended: int, numbers: Array,
@@ -82,7 +82,7 @@ def joined(  # noqa: PLR0917
     fact_row[F_LEAST] = min(fact_row[F_LEAST], -ahead_ns)
 
 
-@njit(cache=True)
+@kernel()
 def rested(measured: Array, lots: int) -> None:
     """Count a fill of the affiliate's order at rest."""
     for row in (OLDER, CLIENTS):

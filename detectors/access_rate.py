@@ -45,12 +45,12 @@ from detectors.access_state import (
     S_SECOND,
     TOLD_RATE,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 from ingest.times import SECOND
 
 
-@njit(cache=True)
+@kernel()
 def asked(  # noqa: PLR0917
     slots: Array, s: int, fact_row: Array, measured: Array, told: Array, code: int, seq: int,
     at_ns: int, came_ns: int, shares: Array,
@@ -68,7 +68,7 @@ def asked(  # noqa: PLR0917
     own[S_ASKED_NS], own[S_ASKED_SEQ], own[S_DONE_NS] = came_ns, seq, at_ns
 
 
-@njit(cache=True)
+@kernel()
 def taken_back(slots: Array, s: int, came_ns: int, known: bool) -> None:
     """Take a refusal: of the instruction that is not counted yet, or of one that was.
 
@@ -83,7 +83,7 @@ def taken_back(slots: Array, s: int, came_ns: int, known: bool) -> None:
             own[S_IN_SECOND] -= 1
 
 
-@njit(cache=True)
+@kernel()
 def count(  # noqa: PLR0917
     own: Array, s: int, fact_row: Array, measured: Array, told: Array, code: int, shares: Array
 ) -> None:
@@ -147,7 +147,7 @@ def count(  # noqa: PLR0917
         fact_row[F_LEAST], fact_row[F_TOLD] = -own[S_RUN_MOST], limit
 
 
-@njit(cache=True)
+@kernel()
 def begin_run(own: Array, at_ns: int) -> None:
     """Begin a run of seconds."""
     own[S_RUN_NS], own[S_RUN], own[S_RUN_MOST], own[S_BEYOND] = at_ns, 0, 0, 0

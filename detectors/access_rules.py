@@ -49,7 +49,7 @@ from detectors.access_state import (
     TOLD_LATENCY,
     WHOSE,
 )  # fmt: skip
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Role
 
 BUCKET_NS, PAIR_NS, BURST_NS, FLOOR_NS, MEMORY_NS, PROTECTION_NS, KEPT, CLOCK_NS = range(8)
@@ -60,7 +60,7 @@ MOST_QUANTUM: Final = 10**12
 """No venue rounds fees to more than a thousand: where the search for their last digit begins."""
 
 
-@njit(cache=True)
+@kernel()
 def slot_of(  # noqa: PLR0917
     slots: Array, account: int, party: int, at_ns: int, numbers: Array, fills: Array, peers: Array,
     ours: Array, lost: Array,
@@ -106,7 +106,7 @@ def slot_of(  # noqa: PLR0917
     return taken
 
 
-@njit(cache=True)
+@kernel()
 def party_of(role: int, member: int) -> int:
     """Return the party of an account that is followed, 0 for all others."""
     if role == Role.AFFILIATED_MM:
@@ -116,7 +116,7 @@ def party_of(role: int, member: int) -> int:
     return OUTSIDE if role == Role.EXTERNAL_MM else 0
 
 
-@njit(cache=True)
+@kernel()
 def disclosed(told: Array, account: int, code: int, kind: int, at_ns: int) -> int:
     """Return the row of what clients were told at a time, the narrowest, newest; -1: nothing."""
     found = -1
@@ -136,7 +136,7 @@ def disclosed(told: Array, account: int, code: int, kind: int, at_ns: int) -> in
     return found
 
 
-@njit(cache=True)
+@kernel()
 def bin_of(latency_ns: int) -> int:
     """Return the half octave of a latency, from 1 µs."""
     if latency_ns <= 1_000:
@@ -144,7 +144,7 @@ def bin_of(latency_ns: int) -> int:
     return min(BINS - 1, 1 + int(2 * np.log2(latency_ns / 1_000)))
 
 
-@njit(cache=True)
+@kernel()
 def below_told(told: Array, account: int, code: int, place: int, at_ns: int) -> int:
     """Return 1 when a half octave ends below the time that was told of an account, 0 when not.
 
@@ -156,7 +156,7 @@ def below_told(told: Array, account: int, code: int, place: int, at_ns: int) -> 
     return int(1_000 * 2 ** (place / 2) < told[row, D_VALUE])
 
 
-@njit(cache=True)
+@kernel()
 def burst_of(instructions: int) -> int:
     """Return the class of so many instructions at once; 0 is taken for one.
 
@@ -169,7 +169,7 @@ def burst_of(instructions: int) -> int:
     return found
 
 
-@njit(cache=True)
+@kernel()
 def compare(  # noqa: PLR0917
     slots: Array, s: int, action: int, at_ns: int, seq: int, latency_ns: int, numbers: Array,
     shares: Array, tally: Array, mine: Array, bucket: Array, times: Array, told: Array, code: int,
@@ -227,7 +227,7 @@ def compare(  # noqa: PLR0917
                 slots[peer, ours + WHOSE] = s + 1
 
 
-@njit(cache=True)
+@kernel()
 def in_line(own: Array, came_ns: int, engine_ns: int, role: int) -> bool:
     """Take an instruction into the line; return whether the affiliate stands in it before this."""
     if not own[LINE_RECEIVED] <= came_ns < own[LINE_ENGINE]:
@@ -239,7 +239,7 @@ def in_line(own: Array, came_ns: int, engine_ns: int, role: int) -> bool:
     return behind
 
 
-@njit(cache=True)
+@kernel()
 def begin(  # noqa: PLR0917
     own: Array, bucket: int, kept: int, peers: Array, ours: Array, tallies: Array, times: Array
 ) -> None:

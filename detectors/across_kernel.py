@@ -28,7 +28,8 @@ from detectors.across_trades import (
     T_SEQ,
     T_SIDE,
 )
-from ingest.compiled import njit
+from detectors.rows import write
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 from ingest.times import DAY
 
@@ -59,7 +60,7 @@ C_POOL, C_CLIENT, C_ORIGINATOR, C_SIDE, C_ACTOR, C_TRADED, C_DUE, C_LAPSES, C_UN
 CASE_FIELDS: Final = 9
 
 
-@njit(cache=True)
+@kernel()
 def rates(  # noqa: PLR0917
     kept: Array, amounts: Array, made: int, since_ns: int, actor: int, at_ns: int, least: float,
     local_ns: int,
@@ -92,7 +93,7 @@ def rates(  # noqa: PLR0917
     )
 
 
-@njit(cache=True)
+@kernel()
 def _same(kept: Array, made: int, instrument: int, seq: int) -> int:
     """Return where the rest of an execution belongs, or -1."""
     room = len(kept)
@@ -103,7 +104,7 @@ def _same(kept: Array, made: int, instrument: int, seq: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def _episode(kept: Array, made: int, first: Array, since_ns: int) -> int:
     """Return where the latest execution of the same client's episode stands, or -1."""
     room = len(kept)
@@ -120,7 +121,7 @@ def _episode(kept: Array, made: int, first: Array, since_ns: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def _meanwhile(  # noqa: PLR0917
     kept: Array, amounts: Array, made: int, since_ns: int, first: Array, delta: int, local_ns: int,
     acts: Array, of_acts: Array, written: int,
@@ -149,14 +150,14 @@ def _meanwhile(  # noqa: PLR0917
             kept, amounts, made, since_ns, other[E_ACTOR], first[T_RECEIVED], amounts[at, AMOUNT],
             local_ns,
         )  # fmt: skip
-        acts[written] = other
+        write(acts[written], other)
         of_acts[written, 0] = amounts[at, AMOUNT]
         of_acts[written, 1] = buy if first[T_SIDE] > 0 else sell
         written += 1
     return written
 
 
-@njit(cache=True)
+@kernel()
 def _concerned(cases: Array, pool: int, first: Array) -> bool:
     """Return whether an open case waits for an execution: to be unwound, marked or extended."""
     for case in cases:
@@ -179,7 +180,7 @@ def _concerned(cases: Array, pool: int, first: Array) -> bool:
     return False
 
 
-@njit(cache=True)
+@kernel()
 def _filled(trades: Array, pool_of: Array, lot: Array, state: tuple[Array, ...]) -> None:
     """Take in what both sides of trades have traded."""
     pools, fills, filled = state[0], state[6], state[7]
@@ -257,7 +258,7 @@ def _taken(  # noqa: PLR0917
     return written, parent
 
 
-@njit(cache=True)
+@kernel()
 def run(  # noqa: PLR0917
     trades: Array,
     spans: Array,

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import NULL, Array, Phase, Role
 
 COLUMNS: Final = (
@@ -27,7 +27,7 @@ _CLIENT, _CONTINUOUS = int(Role.CLIENT), int(Phase.CONTINUOUS)
 _NULL: Final = NULL
 
 
-@njit(cache=True)
+@kernel()
 def actor_of(account: int, owner: int, group: int) -> int:
     """Return who acts: the group, an owner, or, where none is known, a number of the account's."""
     if group:
@@ -35,7 +35,7 @@ def actor_of(account: int, owner: int, group: int) -> int:
     return owner if owner >= 0 else -account - 2
 
 
-@njit(cache=True)
+@kernel()
 def collect(columns: tuple[Array, ...], out: Array) -> int:
     """Write out the trades of incoming instructions in the continuous phase; return how many."""
     (

@@ -48,13 +48,14 @@ from detectors.ahead_state import (
     STALLED,
     TESTS,
 )
-from ingest.compiled import njit
+from detectors.rows import write
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 
 _NULL: Final = int(NULL)
 
 
-@njit(cache=True)
+@kernel()
 def satisfies(e: Array, own: Array, delta: int) -> bool:
     """Return whether an execution is within a held order's time, side and limit."""
     return bool(
@@ -66,19 +67,19 @@ def satisfies(e: Array, own: Array, delta: int) -> bool:
     )
 
 
-@njit(cache=True)
+@kernel()
 def came_later(e: Array, own: Array, delta: int) -> bool:
     """Return whether the instruction behind an execution came after the held order."""
     return bool(e[E_RECEIVED] != _NULL and e[E_RECEIVED] - own[C_FROM] > delta)
 
 
-@njit(cache=True)
+@kernel()
 def _oldest(own: Array, ring: Array) -> int:
     """Return the event time from which executions are known, ns."""
     return int(ring[own[MADE] % EXECUTIONS, E_NS]) if own[MADE] >= EXECUTIONS else _NULL
 
 
-@njit(cache=True)
+@kernel()
 def overtakers(own: Array, came: Array, made: int, delta: int) -> tuple[int, int]:
     """Return instructions of the same kind that came later and passed, and 1,000 × how many would.
 
@@ -100,7 +101,7 @@ def overtakers(own: Array, came: Array, made: int, delta: int) -> tuple[int, int
     return passed, int(1_000.0 * before / span * (own[C_RELEASED] - own[C_FROM]))
 
 
-@njit(cache=True)
+@kernel()
 def decay(own: Array, rates: Array, now: int) -> None:
     """Let the rates of aggressive executions fade up to a time, ns."""
     if own[RATED_NS] == _NULL:
@@ -108,12 +109,12 @@ def decay(own: Array, rates: Array, now: int) -> None:
     past = now - own[RATED_NS]
     if past > 0:
         slow, fast = math.exp(-past / SLOW_NS), math.exp(-past / FAST_NS)
-        rates[:R_GROUP_FAST] *= slow
-        rates[R_GROUP_FAST:EXPECTED] *= fast
+        for place in range(EXPECTED):
+            rates[place] *= slow if place < R_GROUP_FAST else fast
         own[RATED_NS] = now
 
 
-@njit(cache=True)
+@kernel()
 def _chance(own: Array, slow: float, fast: float, hold: int) -> float:
     """Return the chance of an aggressive execution on one side within a hold, by habit."""
     known = SLOW_NS * (1.0 - math.exp(-max(own[RATED_NS] - own[BEGAN_NS], 1) / SLOW_NS))
@@ -121,7 +122,7 @@ def _chance(own: Array, slow: float, fast: float, hold: int) -> float:
     return float(1.0 - math.exp(-rate * hold))
 
 
-@njit(cache=True)
+@kernel()
 def begin(  # noqa: PLR0917
     own: Array, ring: Array, rates: Array, delta: int, lost: Array, gap: int
 ) -> bool:
@@ -155,7 +156,7 @@ def begin(  # noqa: PLR0917
     return found
 
 
-@njit(cache=True)
+@kernel()
 def write_out(  # noqa: PLR0917
     x: int,
     own: Array,
@@ -169,7 +170,7 @@ def write_out(  # noqa: PLR0917
     """Write a hold whose own fills are done, the group's executions in it, and the fills."""
     head = out[written]
     head[0], head[1] = HEAD, x
-    head[2:27] = own[C_SEQ : C_OF_SIZE + 1]
+    write(head[2:27], own[C_SEQ : C_OF_SIZE + 1])
     head[27], head[28], head[29], head[30], head[31] = (
         own[HOLDS], own[OVERTAKEN], own[MAKERS], own[TESTS], own[STALLED],
     )  # fmt: skip
@@ -190,7 +191,7 @@ def write_out(  # noqa: PLR0917
         net += e[E_SIDE] * e[E_LOTS]
         if satisfies(e, own, delta):
             out[written, 0] = EXECUTION
-            out[written, 1 : 1 + EXECUTION_FIELDS] = e
+            write(out[written, 1 : 1 + EXECUTION_FIELDS], e)
             out[written, 1 + EXECUTION_FIELDS] = came_later(e, own, delta)
             written += 1
     head[34] = own[C_SIDE] * net

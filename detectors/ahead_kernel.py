@@ -87,7 +87,7 @@ from detectors.gap_habit import (
     learn,
 )
 from detectors.size_habit import is_large, learn_size
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Origin, Phase, Reason, Role, TimeInForce
 
 COLUMNS: Final = (
@@ -113,7 +113,7 @@ _UNKNOWN, _EXTERNAL_MM = int(Role.UNKNOWN), int(Role.EXTERNAL_MM)
 _RFQ: Final = int(Origin.RFQ)
 
 
-@njit(cache=True)
+@kernel()
 def _crossed(  # noqa: PLR0917
     prices: Array, made: int, side: int, stop: int, since: int, since_ns: int
 ) -> tuple[int, int]:
@@ -134,14 +134,14 @@ def _crossed(  # noqa: PLR0917
     return (since_ns, since) if beyond else (0, 0)
 
 
-@njit(cache=True)
+@kernel()
 def _since(moved: Array, entry: int, received: int) -> int:
     """Return when an order first came, ns: before the group replaced it, as far as that is kept."""
     row = moved[entry % MOVED_KEPT]
     return int(row[1]) if row[0] == entry else received
 
 
-@njit(cache=True)
+@kernel()
 def _execution(  # noqa: PLR0917
     own: Array, ring: Array, side: int, seq: int, now: int, price: int, lots: int, account: int,
     taken: int, group: int, entry: int, received: int, took: int, late: int, incoming: int,
@@ -167,7 +167,7 @@ def _execution(  # noqa: PLR0917
     own[MADE] += 1
 
 
-@njit(cache=True)
+@kernel()
 def _printed(  # noqa: PLR0917
     own: Array, prices: Array, now: int, seq: int, price: int, flying: int
 ) -> None:
@@ -186,7 +186,7 @@ def _printed(  # noqa: PLR0917
         last[0], last[1], last[2], last[3] = now, seq, price, flying
 
 
-@njit(cache=True)
+@kernel()
 def _filled(  # noqa: PLR0917
     own: Array, fills: Array, lost: Array, seq: int, now: int, price: int, lots: int, doubt: int
 ) -> None:
@@ -204,7 +204,7 @@ def _filled(  # noqa: PLR0917
         lost[0] += 1
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

@@ -23,6 +23,7 @@ from detectors.overtaken import (
     turn,
 )
 from detectors.overtaking import order_of
+from detectors.rows import write
 from detectors.takers import (
     E_ACCOUNT,
     E_FROM,
@@ -43,7 +44,7 @@ from detectors.takers import (
     is_first,
     took_before,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
 from ingest.times import DAY
 
@@ -75,7 +76,7 @@ _FOK, _POST_ONLY = int(TimeInForce.FOK), int(TimeInForce.POST_ONLY)
 _UNKNOWN, _EXTERNAL_MM = int(Role.UNKNOWN), int(Role.EXTERNAL_MM)
 
 
-@njit(cache=True)
+@kernel()
 def _judge(  # noqa: PLR0917
     x: int,
     state: Array,
@@ -141,11 +142,11 @@ def _judge(  # noqa: PLR0917
         row[15], row[16], row[17], row[18] = price, worse, lots, own[C_DOUBT]
         row[19], row[20] = client.limit, taken[E_NS]
         row[21] = order_of(octaves, taken[T_RECEIVED] - own[C_RECEIVED])
-        row[22:26] = counts
+        write(row[22:26], counts)
         written += 1
 
 
-@njit(cache=True)
+@kernel()
 def _price(taker: Array, client: Client) -> int:
     """Return the price at which the client would have traded, had it come first.
 
@@ -157,14 +158,14 @@ def _price(taker: Array, client: Client) -> int:
     return client.limit
 
 
-@njit(cache=True)
+@kernel()
 def _counts(taker: Array, client: Client, role: int, delta: int) -> bool:
     """Return whether an execution of the group came before its turn; of two unknown, neither is."""
     known = taker[E_ROLE] != _UNKNOWN or role != _UNKNOWN
     return bool(known and took_before(taker, OF_GROUP, client, delta))
 
 
-@njit(cache=True)
+@kernel()
 def _keep(  # noqa: PLR0917
     own: Array, ring: Array, lost: Array, seq: int, trade: int, now_ns: int, side: int, price: int,
     lots: int, taken_from: int, stood_ns: int, flight_ns: int,
@@ -193,7 +194,7 @@ def _keep(  # noqa: PLR0917
     own[at] = max(own[at], own[G_RECEIVED])
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     octaves: Array,

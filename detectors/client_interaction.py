@@ -32,6 +32,7 @@ from detectors.interaction_episode import (
 )
 from detectors.interaction_kernel import COLUMNS, scan
 from detectors.interaction_params import ClientInteractionParams
+from detectors.interaction_screen import Screen
 from detectors.interaction_spec import SPEC
 from detectors.interaction_state import (
     BLOCK_FIELDS,
@@ -140,6 +141,7 @@ class ClientInteraction(Detector):
         self._instruments = instruments
         self._episodes = Episodes(params.episode_gap_s * SECOND)
         self._told: dict[int, Told] = {}
+        self._screen = Screen(params)
         self._bucket_ns = params.bucket_s * SECOND
         self._numbers = np.array(
             [
@@ -190,12 +192,9 @@ class ClientInteraction(Detector):
         """Judge an instrument's bucket that is over."""
         kept = self._kept
         bucket = int(kept["interaction"][code, BUCKET])
-        passed = verdicts(
-            kept["interaction_tallies"][code],
-            kept["interaction_fill_tallies"][code],
-            bucket,
-            self._params,
-        )
+        tallies = (kept["interaction_tallies"][code], kept["interaction_fill_tallies"][code])
+        may = self._screen.may_pass(*tallies, bucket)
+        passed = verdicts(*tallies, bucket, self._params) if may else []
         passed += self._drifted(code, bucket)
         if passed:
             yield from self._passed(code, bucket, passed)

@@ -54,7 +54,7 @@ from detectors.maker_orders import (
     shown,
     vacate,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Reason, TimeInForce
 
 _NULL: Final = int(NULL)
@@ -65,7 +65,7 @@ _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _NONE, _USER, _OTHER = int(Reason.NONE), int(Reason.USER), int(Reason.OTHER)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _slot_of(slots: Array, x: int, account: int) -> int:
     for slot in range(SLOTS):
         if slots[x, slot, S_ACCOUNT] == account + 1:
@@ -73,7 +73,7 @@ def _slot_of(slots: Array, x: int, account: int) -> int:
     return -1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _given(  # noqa: PLR0917
     own: Array, slots: Array, tallies: Array, lost: Array, x: int, account: int, group: bool
 ) -> int:
@@ -97,7 +97,7 @@ def _given(  # noqa: PLR0917
     return best
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _note(  # noqa: PLR0917
     own: Array, events: Array, x: int, ns: int, received: int, slot: int, side: int, price: int,
     lots: int, seq: int,
@@ -110,7 +110,7 @@ def _note(  # noqa: PLR0917
     own[x, N_EVENTS] += 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def touch(  # noqa: PLR0917
     own: Array, slots: Array, states: Array, x: int, bid: int, ask: int
 ) -> None:
@@ -139,7 +139,7 @@ def touch(  # noqa: PLR0917
     own[x, N_STATES] += 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def fill(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, events: Array, x: int, account: int, key: int,
     side: int, rests: bool, price: int, lots: int, seq: int, ns: int,
@@ -161,7 +161,7 @@ def fill(  # noqa: PLR0917
             own[x, CHANGED] = 1
 
 
-@njit(cache=True)
+@kernel()
 def restate(own: Array, slots: Array, x: int, kind: int) -> None:
     """Forget all orders where a restatement of the book begins."""
     if kind == _BOOK and own[x, RESTATING] == 0:
@@ -170,7 +170,7 @@ def restate(own: Array, slots: Array, x: int, kind: int) -> None:
     own[x, RESTATING] = 1 if kind == _BOOK else 0
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def follow(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, events: Array, tallies: Array, lost: Array, x: int,
     group: bool, kind: int, seq: int, ns: int, received: int, account: int, side: int,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.fading_state import E_LOTS, E_SIDE, EVENTS, STATES
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 CELLS: Final = 1024
@@ -36,7 +36,7 @@ def cell_shift(span_ns: int) -> int:
     return (span_ns // (CELLS - 2)).bit_length()
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def reach(  # noqa: PLR0917
     heads: Array, cells: Array, x: int, ring: int, cell: int, number: int
 ) -> None:
@@ -48,7 +48,7 @@ def reach(  # noqa: PLR0917
         heads[x, ring, I_CELL] = cell + 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def index_rows(  # noqa: PLR0917
     heads: Array, cells: Array, times: Array, rows: Array, x: int, ring: int, room: int, count: int,
     ns: int, shift: int,
@@ -65,7 +65,7 @@ def index_rows(  # noqa: PLR0917
     reach(heads, cells, x, ring, ns >> shift, count)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def index_states(  # noqa: PLR0917
     heads: Array, cells: Array, times: Array, states: Array, x: int, count: int, ns: int, shift: int
 ) -> None:
@@ -73,7 +73,7 @@ def index_states(  # noqa: PLR0917
     index_rows(heads, cells, times, states, x, OF_STATES, STATES, count, ns, shift)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def index_events(  # noqa: PLR0917
     heads: Array, cells: Array, times: Array, fills: Array, events: Array, x: int, count: int,
     ns: int, shift: int,
@@ -88,7 +88,7 @@ def index_events(  # noqa: PLR0917
     index_rows(heads, cells, times, events, x, OF_EVENTS, EVENTS, count, ns, shift)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def above(  # noqa: PLR0917
     cells: Array, times: Array, x: int, ring: int, low: int, count: int, ns: int, shift: int
 ) -> int:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from detectors.fading_book import fill, follow, restate, touch
 from detectors.fading_state import (
     BUCKET,
@@ -30,11 +28,10 @@ from detectors.fading_state import (
     N_HITS,
     RESTATING,
     SINCE_NS,
-    SLOTS,
 )
 from detectors.fading_window import judge, marketable
 from detectors.maker_orders import id_key
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Reason, Role, TimeInForce
 
 COLUMNS: Final = (
@@ -57,7 +54,7 @@ _MARKET, _LIMIT = int(OrderType.MARKET), int(OrderType.LIMIT)
 _POST_ONLY: Final = int(TimeInForce.POST_ONLY)
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,
@@ -72,6 +69,7 @@ def scan(  # noqa: PLR0917
     hits_all: Array,
     lost: Array,
     index: tuple[Array, ...],
+    counts: Array,
 ) -> int:
     """Scan rows from `first`; return where a bucket with withdrawals is over, or the end.
 
@@ -85,7 +83,7 @@ def scan(  # noqa: PLR0917
         sell_complex,
     ) = columns  # fmt: skip
     heads, cells, times, fills = index
-    counts = np.zeros((4, SLOTS + 1), np.int64)
+    counts[:] = 0
     for i in range(first, len(kind)):
         x = instrument[i]
         bucket = clock[i] // numbers[BUCKET_NS] + 1
@@ -160,7 +158,7 @@ def scan(  # noqa: PLR0917
     return len(kind)
 
 
-@njit(cache=True)
+@kernel()
 def _charge(own: Array, hits: Array, x: int, price: int, quantity: int) -> None:
     """Charge a trade of a client withdrawn from: what it paid beyond the touch that stood."""
     worse = own[x, C_SIDE] * (price - own[x, C_TOUCH])

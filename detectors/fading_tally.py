@@ -21,7 +21,7 @@ from detectors.fading_state import (
     WINDOWS,
     WITHDRAWN,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 NET, OTHER, MADE, MADE_WITHDRAWN = range(4)
@@ -30,7 +30,7 @@ _ALL: Final = SLOTS
 """Place of the complex beside the slots in what is counted of one window."""
 
 
-@njit(cache=True)
+@kernel()
 def tally(  # noqa: PLR0917
     tallies: Array, numbers: Array, direction: int, here: int, counts: Array, fresh: int, doubt: int
 ) -> int:

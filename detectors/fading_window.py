@@ -54,7 +54,7 @@ from detectors.fading_state import (
 )
 from detectors.fading_tally import MADE, MADE_WITHDRAWN, NET, OTHER, tally
 from detectors.maker_orders import S_ACCOUNT
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 
 RETURN_NS: Final = 1_000_000_000
@@ -71,7 +71,7 @@ _SLOT_BITS: Final = sum(1 << (2 * slot) for slot in range(SLOTS))
 _GROUP_BITS: Final = sum(1 << (2 * slot) for slot in range(GROUP_SLOTS))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def draw(seed: int, seq: int, number: int) -> float:
     """Return a number in [0, 1) that is a hash of instrument, client order and draw."""
     z = np.uint64(seed) ^ (np.uint64(seq) * np.uint64(0x9E3779B97F4A7C15))
@@ -82,19 +82,19 @@ def draw(seed: int, seq: int, number: int) -> float:
     return np.float64(np.int64(z >> np.uint64(11))) / 9007199254740992.0
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def with_all(mask: int) -> int:
     """Return who it is with the complex, where one of its accounts is among them."""
     return mask | _ALL_BIT if mask & _GROUP_BITS else mask
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def present(mask: int, side: int) -> int:
     """Return who is at the touch of a side, from the mask of a state."""
     return with_all((mask >> 1 if side < 0 else mask) & _SLOT_BITS)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def moved(states: Array, x: int, now: int, before: int, direction: int) -> int:
     """Return whether the mid came towards dearer for the client from a state to another; 9 unknown.
 
@@ -108,7 +108,7 @@ def moved(states: Array, x: int, now: int, before: int, direction: int) -> int:
     return 1 if direction * (bid + ask - was_bid - was_ask) > ask - bid else 0
 
 
-@njit(cache=True)
+@kernel()
 def withdrawn(  # noqa: PLR0917
     events: Array, x: int, at: int, upto: int, received: int, side: int, best: int, net: Array
 ) -> None:
@@ -139,7 +139,7 @@ def withdrawn(  # noqa: PLR0917
             net[slot] = 0
 
 
-@njit(cache=True)
+@kernel()
 def uncounted(  # noqa: PLR0917
     events: Array, x: int, at: int, upto: int, received: int, side: int, best: int
 ) -> int:
@@ -158,7 +158,7 @@ def uncounted(  # noqa: PLR0917
     return int(with_all(found))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def filled(  # noqa: PLR0917
     events: Array, times: Array, fills: Array, x: int, upto: int, count: int, since: int, side: int
 ) -> int:
@@ -173,7 +173,7 @@ def filled(  # noqa: PLR0917
     return int(with_all(mask))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def earliest(own: Array, states: Array, events: Array, x: int, since: int) -> int:
     """Return the time at or after `since` from which all that a placebo window needs is kept."""
     oldest = max(0, own[x, N_STATES] - STATES)
@@ -183,7 +183,7 @@ def earliest(own: Array, states: Array, events: Array, x: int, since: int) -> in
     return int(max(first, since))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def marketable(  # noqa: PLR0917
     numbers: Array, own: Array, states: Array, heads: Array, cells: Array, times: Array, x: int,
     begin: int, end: int, direction: int, limit: int,
@@ -205,7 +205,7 @@ def marketable(  # noqa: PLR0917
     return int(at)
 
 
-@njit(cache=True)
+@kernel()
 def judge(  # noqa: PLR0917
     numbers: Array, seed: int, own: Array, states: Array, events: Array, slots: Array,
     tallies: Array, hits: Array, heads: Array, cells: Array, times: Array, fills: Array,
@@ -300,7 +300,10 @@ def judge(  # noqa: PLR0917
     hit[:] = 0
     hit[H_NS], hit[H_RECEIVED], hit[H_SEQ], hit[H_SIDE] = end, begin, seq, direction
     hit[H_UNITS], hit[H_DOUBT] = units, doubt
-    hit[H_LOTS] = net[_ALL] if net[_ALL] > 0 else net[:GROUP_SLOTS].max()
+    most = np.int64(0)  # one of them had some, or there were no units
+    for slot in range(GROUP_SLOTS):
+        most = max(most, net[slot])
+    hit[H_LOTS] = net[_ALL] if net[_ALL] > 0 else most
     reached = above(cells, times, x, OF_EVENTS, low_event, n_events, begin + delta - 1, shift)
     _cite(hit, events[x], reached, n_events, slots[x], begin + delta, side, direction, limit)
     own[x, C_SEQ], own[x, C_HIT] = seq, own[x, N_HITS]
@@ -310,7 +313,7 @@ def judge(  # noqa: PLR0917
     own[x, BUCKET_HITS] += 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _at_or_after(times: Array, x: int, at: int, low: int, ns: int) -> int:
     """Return the first event at `ns` or later, from the first one after it."""
     while at > low and times[x, OF_EVENTS, (at - 1) & (ROOM - 1)] >= ns:
@@ -318,7 +321,7 @@ def _at_or_after(times: Array, x: int, at: int, low: int, ns: int) -> int:
     return at
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _before(times: Array, x: int, at: int, count: int, ns: int) -> int:
     """Return the first event at `ns` or later, from one before it."""
     while at < count and times[x, OF_EVENTS, at & (ROOM - 1)] < ns:
@@ -326,7 +329,7 @@ def _before(times: Array, x: int, at: int, count: int, ns: int) -> int:
     return at
 
 
-@njit(cache=True)
+@kernel()
 def _cite(  # noqa: PLR0917
     hit: Array,
     events: Array,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Reason
 
 _FIRST, _AFTER = int(Reason.MMP), int(Reason.OTHER)
 
 
-@njit(cache=True)
+@kernel()
 def is_forced(reason: int) -> bool:
     """Return whether it is maker protection, a disconnect, a kill, self-trade prevention or such.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.quarter_octaves import halve_when_full, quarter_of, upper_edge
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 CLASSES: Final = 8
@@ -36,13 +36,13 @@ FEW_TAIL: Final = 0.4
 """The same of few triggers: two of five may be late without lateness being usual."""
 
 
-@njit(cache=True)
+@kernel()
 def bin_of(gap_ns: int) -> int:
     """Return the bin of a gap: quarters of each doubling from 1 µs."""
     return quarter_of(gap_ns / FIRST_BIN_NS, BINS)
 
 
-@njit(cache=True)
+@kernel()
 def learn(gaps: Array, bin_: int, triggers: bool) -> None:
     """Take a gap, by its bin, into its class's rolling distribution."""
     gaps[bin_] += 1
@@ -59,7 +59,7 @@ def learn(gaps: Array, bin_: int, triggers: bool) -> None:
     gaps[USUAL] = _beyond(gaps, usual)
 
 
-@njit(cache=True)
+@kernel()
 def _beyond(gaps: Array, tail: float) -> int:
     """Return the gap that no more than a share of all exceed, to a quarter of an octave, ns."""
     beyond, b = 0, BINS - 1
@@ -69,7 +69,7 @@ def _beyond(gaps: Array, tail: float) -> int:
     return int(FIRST_BIN_NS * upper_edge(b))
 
 
-@njit(cache=True)
+@kernel()
 def habit(gaps: Array, kind: int, at: int) -> int:
     """Return what is usual (or far) for a class, for all where that is longer; 0 = not known."""
     if kind == TRIGGERS and gaps[TRIGGERS, TOTAL] >= ENOUGH_TRIGGERS:
@@ -84,7 +84,7 @@ def habit(gaps: Array, kind: int, at: int) -> int:
     return int(longest)
 
 
-@njit(cache=True)
+@kernel()
 def is_as_usual(gaps: Array, gap_ns: int) -> bool:
     """Return whether at least three of a class, and one in a hundred, are at least as long."""
     as_long = gaps[bin_of(gap_ns) : BINS].sum()

@@ -79,14 +79,14 @@ from detectors.hidden_units import (
     unit_of,
     unit_trades,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 TELLING: Final = 0.5
 """Part of the largest value from which on an execution is worth citing: above the usual size."""
 
 
-@njit(cache=True)
+@kernel()
 def _end_run(sums: Array, counts: Array, kind: int, first: int, end: int) -> None:
     """Add an account's open run of a kind of event to those that are closed."""
     n = counts[kind, RUN_N]
@@ -107,13 +107,13 @@ def _end_run(sums: Array, counts: Array, kind: int, first: int, end: int) -> Non
         of[RUN_G] = of[RUN_M] = 0.0
 
 
-@njit(cache=True)
+@kernel()
 def _way(side: int) -> int:
     """Return where runs of a side are summed."""
     return 0 if side > 0 else 1
 
 
-@njit(cache=True)
+@kernel()
 def _event(  # noqa: PLR0917
     numbers: Array, about: Array, sums: Array, counts: Array, row: Array, kind: int, side: int
 ) -> None:
@@ -138,7 +138,7 @@ def _event(  # noqa: PLR0917
     about[DOUBT] |= row[P_DOUBT]
 
 
-@njit(cache=True)
+@kernel()
 def _takes(  # noqa: PLR0917
     numbers: Array,
     own: Array,
@@ -181,7 +181,7 @@ def _takes(  # noqa: PLR0917
         about[MET] += 1
 
 
-@njit(cache=True)
+@kernel()
 def _fills(own: Array, now: Array, sums: Array, counts: Array, lots: int) -> None:
     """Give an instruction the weight that a fill adds to it: the root of all it took."""
     before = own[LOTS]
@@ -193,7 +193,7 @@ def _fills(own: Array, now: Array, sums: Array, counts: Array, lots: int) -> Non
         sums[measure, RUN_M] += weight * now[1, measure]
 
 
-@njit(cache=True)
+@kernel()
 def _rests(  # noqa: PLR0917
     numbers: Array,
     own: Array,
@@ -216,7 +216,7 @@ def _rests(  # noqa: PLR0917
                 sums[way, ABSENT, RUN_M] += 1.0 / makers
 
 
-@njit(cache=True)
+@kernel()
 def _is_new(own: Array, row: Array) -> bool:
     """Return whether a trade is the first of an instruction; without its seq, of its moment."""
     if row[P_INCOMING] != own[INCOMING]:
@@ -227,7 +227,7 @@ def _is_new(own: Array, row: Array) -> bool:
     )
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     rows: Array,
     numbers: Array,

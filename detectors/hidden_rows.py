@@ -15,7 +15,7 @@ from detectors.hidden_state import (
     SLOTS,
 )
 from detectors.kept import Kept
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 SPREAD: Final = 2_654_435_761
@@ -30,7 +30,7 @@ def rows_of(kept: Kept, code: int) -> tuple[Array, Array, Array, Array, Array]:
     )  # fmt: skip
 
 
-@njit(cache=True)
+@kernel()
 def _slot(index: Array, accounts: Array, account: int) -> int:
     """Return where an account stands in the table, or the free place where it would."""
     slot = account * SPREAD % SLOTS
@@ -39,7 +39,7 @@ def _slot(index: Array, accounts: Array, account: int) -> int:
     return int(slot)
 
 
-@njit(cache=True)
+@kernel()
 def index_of(accounts: Array, index: Array) -> None:
     """Fill the table that finds accounts' rows."""
     index[:] = 0
@@ -48,7 +48,7 @@ def index_of(accounts: Array, index: Array) -> None:
             index[_slot(index, accounts, accounts[row, ACCOUNT] - 1)] = row + 1
 
 
-@njit(cache=True)
+@kernel()
 def _least(accounts: Array) -> int:
     """Return the row of the account that traded least; of several, longest ago, or later first."""
     least = 0
@@ -64,7 +64,7 @@ def _least(accounts: Array) -> int:
     return least
 
 
-@njit(cache=True)
+@kernel()
 def row_of(  # noqa: PLR0917
     own: Array,
     accounts: Array,
@@ -96,7 +96,7 @@ def row_of(  # noqa: PLR0917
     return int(row)
 
 
-@njit(cache=True)
+@kernel()
 def forget(  # noqa: PLR0917
     own: Array,
     accounts: Array,
@@ -119,7 +119,7 @@ def forget(  # noqa: PLR0917
     index_of(accounts, index)
 
 
-@njit(cache=True)
+@kernel()
 def new_day(  # noqa: PLR0917
     own: Array, accounts: Array, given: Array, sums: Array, counts: Array, index: Array
 ) -> None:

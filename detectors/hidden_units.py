@@ -29,7 +29,7 @@ from detectors.hidden_state import (
     W_GROUP,
     W_ROLE,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array, Role
 
 RUN_GAP, QUICK_NS, ABSENT_NS, HALF_LIVES = range(4)
@@ -40,7 +40,7 @@ TYPICAL: Final = 2_000.0
 """Instructions over which the usual size of a unit's remembered trading is averaged, at most."""
 
 
-@njit(cache=True)
+@kernel()
 def unit_of(own: Array, who: Array) -> int:
     """Return the unit that somebody belongs to; `NOBODY` for a client."""
     if who[W_GROUP]:
@@ -55,7 +55,7 @@ def unit_of(own: Array, who: Array) -> int:
     return NOBODY
 
 
-@njit(cache=True)
+@kernel()
 def makers_of(own: Array) -> int:
     """Return how many external makers have a place in an instrument."""
     makers = 0
@@ -64,7 +64,7 @@ def makers_of(own: Array) -> int:
     return makers
 
 
-@njit(cache=True)
+@kernel()
 def fade(numbers: Array, own: Array, flow: Array, now_ns: int) -> None:
     """Let what is remembered fade up to an event time."""
     if own[LAST_NS]:
@@ -76,7 +76,7 @@ def fade(numbers: Array, own: Array, flow: Array, now_ns: int) -> None:
     own[LAST_NS] = now_ns
 
 
-@njit(cache=True)
+@kernel()
 def note_usual(own: Array, flow: Array, size: Array) -> None:
     """Note how large what is remembered of each unit usually is, instruction by instruction."""
     own[COUNTED] += 1
@@ -88,7 +88,7 @@ def note_usual(own: Array, flow: Array, size: Array) -> None:
                 size[unit, what, scale] += weight * (value - size[unit, what, scale])
 
 
-@njit(cache=True)
+@kernel()
 def traded(mine: Array, whom: int, now_ns: int) -> None:
     """Note a trade and for whom it was, account + 1; last times are his, and others'."""
     if whom != mine[FOR]:
@@ -96,7 +96,7 @@ def traded(mine: Array, whom: int, now_ns: int) -> None:
     mine[TRADED] = now_ns
 
 
-@njit(cache=True)
+@kernel()
 def unit_trades(  # noqa: PLR0917
     flow: Array, times: Array, unit: int, other: int, signed_lots: int, took: bool, now_ns: int
 ) -> None:
@@ -113,7 +113,7 @@ def unit_trades(  # noqa: PLR0917
         mine[HIT_BY], mine[HIT_SIDE] = other + 1, side
 
 
-@njit(cache=True)
+@kernel()
 def give(  # noqa: PLR0917
     numbers: Array,
     about: Array,
@@ -133,19 +133,23 @@ def give(  # noqa: PLR0917
     given[unit, OWED, BOUGHT if signed_lots > 0 else SOLD] += abs(signed_lots)
 
 
-@njit(cache=True)
+@kernel()
 def fade_given(numbers: Array, about: Array, given: Array, now_ns: int) -> None:
     """Let what units got from an account fade up to an event time."""
     if about[GIVEN_NS]:
         left = 1.0
         for scale in range(SCALES):
             left = 0.5 ** ((now_ns - about[GIVEN_NS]) / numbers[HALF_LIVES + scale])
-            given[:, :OWED, scale] *= left
-        given[:, OWED] *= left
+            for unit in range(len(given)):
+                for kind in range(OWED):
+                    given[unit, kind, scale] *= left
+        for unit in range(len(given)):
+            for place in range(given.shape[2]):
+                given[unit, OWED, place] *= left
         about[GIVEN_NS] = now_ns
 
 
-@njit(cache=True)
+@kernel()
 def apart(whole: float, mine: float, owed: Array) -> float:
     """Return what is remembered of a unit apart from an account and from what is owed to it.
 
@@ -157,7 +161,7 @@ def apart(whole: float, mine: float, owed: Array) -> float:
     return math.copysign(max(left, 0.0), rest)
 
 
-@njit(cache=True)
+@kernel()
 def is_quick(numbers: Array, mine: Array, account: int, now_ns: int) -> bool:
     """Return whether it is right after a trade, that was for another than an account, + 1."""
     last_ns = mine[BEFORE if mine[FOR] == account else TRADED]

@@ -108,7 +108,8 @@ from detectors.hunt_state import (
     TAKE,
 )
 from detectors.ring_buffer import place_of_seq
-from ingest.compiled import njit
+from detectors.rows import write
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 
 COLUMNS: Final = (
@@ -131,7 +132,7 @@ _MAKER: Final = int(Role.AFFILIATED_MM)
 _CLIENT, _EXTERNAL_MM = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 
 
-@njit(cache=True)
+@kernel()
 def _is_near(run: Array, stop: Array, lead_ns: int) -> bool:
     """Return whether a stop triggered on a run's side, in its time or shortly before."""
     return bool(
@@ -139,7 +140,7 @@ def _is_near(run: Array, stop: Array, lead_ns: int) -> bool:
     )
 
 
-@njit(cache=True)
+@kernel()
 def _clustered(run: Array, made: int, stops: Array, lead_ns: int) -> int:
     """Return how many stops may make a cluster: those that the run triggered, and those near."""
     found = 0
@@ -149,7 +150,7 @@ def _clustered(run: Array, made: int, stops: Array, lead_ns: int) -> int:
     return found
 
 
-@njit(cache=True)
+@kernel()
 def _due(  # noqa: PLR0917
     x: int, now_ns: int, lead_ns: int, horizon_ns: int, own: Array, runs: Array, stops: Array,
     legs: Array, reach: Array, least: int, out: Array, out_legs: Array, written: int, told: int,
@@ -171,7 +172,7 @@ def _due(  # noqa: PLR0917
         if at < 0:
             break
         run = runs[at]
-        out[written] = run
+        write(out[written], run)
         out[written, R_INSTRUMENT] = x  # in the state no row tells its code: that may change
         out[written, R_KNOWN_NS] = now_ns
         reach_told(reach, least, now_ns, out[written, R_REACH:])
@@ -179,7 +180,7 @@ def _due(  # noqa: PLR0917
         for back in range(min(own[H_LEGS], LEGS) if clustered >= least else 0, 0, -1):
             leg = legs[(own[H_LEGS] - back) % LEGS]
             if leg[L_RUN] == run[R_NUMBER]:
-                out_legs[told] = leg
+                write(out_legs[told], leg)
                 out_legs[told, L_RUN] = written
                 told += 1
         for back in range(min(own[H_STOPS], STOPS) if clustered >= least else 0, 0, -1):
@@ -204,7 +205,7 @@ def _due(  # noqa: PLR0917
     return written, told
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

@@ -69,13 +69,13 @@ from detectors.hunt_state import (
     R_SIDE,
     RUNS,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 
 _NULL: Final = int(NULL)
 
 
-@njit(cache=True)
+@kernel()
 def _advance(flight: Array) -> int:
     """Return how far a flight took the price beyond the touch it found, ticks."""
     touch = flight[F_ASK] if flight[F_SIDE] > 0 else flight[F_BID]
@@ -84,7 +84,7 @@ def _advance(flight: Array) -> int:
     return int(max(0, flight[F_SIDE] * (flight[F_EXTREME] - touch)))
 
 
-@njit(cache=True)
+@kernel()
 def _chain(  # noqa: PLR0917
     ring: Array, made: int, now_ns: int, side: int, account: int, pause_ns: int, push_ns: int
 ) -> tuple[int, int, int, int, int, int]:
@@ -118,7 +118,7 @@ def _chain(  # noqa: PLR0917
     return first, orders, lots, against, ticks, total
 
 
-@njit(cache=True)
+@kernel()
 def run_of(runs: Array, number: int) -> int:
     """Return where an open run is kept, or -1."""
     for at in range(RUNS):
@@ -127,7 +127,7 @@ def run_of(runs: Array, number: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def leg_of(  # noqa: PLR0917
     own: Array, ring: Array, runs: Array, lost: Array, number: int, kind: int, seq: int,
     first: int, last: np.int64, account: int, lots: int, price: int, at_ns: int,
@@ -142,7 +142,7 @@ def leg_of(  # noqa: PLR0917
     own[H_LEGS] += 1
 
 
-@njit(cache=True)
+@kernel()
 def _open(  # noqa: PLR0917
     own: Array, runs: Array, lost: Array, side: int, party: int, begun: Array, newest: Array,
     now_ns: int, push_ns: int,
@@ -180,7 +180,7 @@ def _open(  # noqa: PLR0917
     return at
 
 
-@njit(cache=True)
+@kernel()
 def initiated(  # noqa: PLR0917
     own: Array, flights: Array, runs: Array, legs: Array, habit: Array, own_habit: Array,
     lost: Array, side: int, now_ns: int, pause_ns: int, push_ns: int,

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 QUOTES: Final = 128
@@ -50,13 +50,13 @@ PAST_FIELDS: Final = 5
 """How many orders there were at the end of a slot of time: its number, and as from H_LIVE."""
 
 
-@njit(cache=True)
+@kernel()
 def place_of(lane: int, side: int) -> int:
     """Return where orders on a side are counted; lane 0 = the affiliated maker's, 1 = others'."""
     return 2 * lane + (0 if side > 0 else 1)
 
 
-@njit(cache=True)
+@kernel()
 def quote_at(own: Array, quotes: Array, order: np.int64) -> int:
     """Return where a resting order of the group is kept, or -1."""
     for at in range(own[H_TOP]):
@@ -65,7 +65,7 @@ def quote_at(own: Array, quotes: Array, order: np.int64) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def gone(own: Array, quotes: Array, at: int) -> None:
     """Forget a resting order of the group."""
     if at >= 0:
@@ -76,7 +76,7 @@ def gone(own: Array, quotes: Array, at: int) -> None:
             own[H_TOP] -= 1
 
 
-@njit(cache=True)
+@kernel()
 def counted(own: Array, sizes: Array, lots: int) -> int:
     """Return as how many of the maker's usual orders one counts, and count its size.
 
@@ -96,7 +96,7 @@ def counted(own: Array, sizes: Array, lots: int) -> int:
     return int(min(ADDED, lots >> usual)) if known and size > usual else 1
 
 
-@njit(cache=True)
+@kernel()
 def come(  # noqa: PLR0917
     own: Array, quotes: Array, sizes: Array, lane: int, order: np.int64, side: int, lots: int,
     seq: int, now_ns: int,
@@ -122,7 +122,7 @@ def come(  # noqa: PLR0917
     quote[Q_NS], quote[Q_LANE], quote[Q_COUNT] = now_ns, lane, count
 
 
-@njit(cache=True)
+@kernel()
 def away(own: Array, quotes: Array, at: int, now_ns: int) -> None:
     """Forget a resting order that the group took away."""
     if at >= 0:
@@ -130,7 +130,7 @@ def away(own: Array, quotes: Array, at: int, now_ns: int) -> None:
         gone(own, quotes, at)
 
 
-@njit(cache=True)
+@kernel()
 def less(own: Array, quotes: Array, order: np.int64, lots: int, now_ns: int) -> None:
     """Take a fill of an order of the group into account."""
     at = quote_at(own, quotes, order)
@@ -141,7 +141,7 @@ def less(own: Array, quotes: Array, order: np.int64, lots: int, now_ns: int) -> 
             gone(own, quotes, at)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def noted(own: Array, past: Array, x: int, now_ns: int, lead_ns: int) -> None:
     """Remember how many orders the group has on either side, for the slot of time that it is."""
     at = (own[H_PAST] - 1) % PAST
@@ -154,7 +154,7 @@ def noted(own: Array, past: Array, x: int, now_ns: int, lead_ns: int) -> None:
         past[x, at, 1 + place] = own[H_LIVE + place]
 
 
-@njit(cache=True)
+@kernel()
 def _median(usual: Array, place: int) -> int:
     """Return the median of the numbers seen on a side; their sum is in the last place."""
     below = 0
@@ -165,7 +165,7 @@ def _median(usual: Array, place: int) -> int:
     return LIVE
 
 
-@njit(cache=True)
+@kernel()
 def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> int:
     """Return how many orders one of the group has on a side that were entered since a time."""
     fresh = 0
@@ -180,7 +180,7 @@ def _fresh(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
     return fresh
 
 
-@njit(cache=True)
+@kernel()
 def _extra(  # noqa: PLR0917
     own: Array, quotes: Array, usual: Array, then: int, lane: int, side: int, since_ns: int
 ) -> int:
@@ -198,7 +198,7 @@ def _extra(  # noqa: PLR0917
     return int(min(more, _fresh(own, quotes, lane, side, since_ns)))
 
 
-@njit(cache=True)
+@kernel()
 def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> int:
     """Return how many orders one of the group has on a side alone, all of them entered lately.
 
@@ -214,7 +214,7 @@ def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
     return int(min(live, ADDED)) if _fresh(own, quotes, lane, side, since_ns) == live else 0
 
 
-@njit(cache=True)
+@kernel()
 def amended(  # noqa: PLR0917
     own: Array, quotes: Array, sizes: Array, at: int, lots: int, now_ns: int
 ) -> None:  # fmt: skip
@@ -230,7 +230,7 @@ def amended(  # noqa: PLR0917
     quote[Q_LOTS] = lots
 
 
-@njit(cache=True)
+@kernel()
 def _lone(  # noqa: PLR0917
     own: Array, quotes: Array, usual: Array, lane: int, side: int, since_ns: int
 ) -> int:  # fmt: skip
@@ -253,7 +253,7 @@ def _lone(  # noqa: PLR0917
     return int(min(usually, ADDED)) if few else 0
 
 
-@njit(cache=True)
+@kernel()
 def _beyond(own: Array, quotes: Array, side: int, since_ns: int) -> int:
     """Return as how many more than they are the maker's orders entered lately on a side count."""
     more = 0
@@ -263,7 +263,7 @@ def _beyond(own: Array, quotes: Array, side: int, since_ns: int) -> int:
     return int(min(more, ADDED))
 
 
-@njit(cache=True)
+@kernel()
 def added_to(  # noqa: PLR0917
     own: Array, quotes: Array, past: Array, usual: Array, side: int, now_ns: int, lead_ns: int
 ) -> tuple[int, int]:
@@ -296,7 +296,7 @@ def added_to(  # noqa: PLR0917
     return 0, 0
 
 
-@njit(cache=True)
+@kernel()
 def seen(habit: Array, number: int) -> None:
     """Count a number seen; the last place is the sum of the others."""
     most = len(habit) - 2
@@ -310,7 +310,7 @@ def seen(habit: Array, number: int) -> None:
         habit[most + 1] = total
 
 
-@njit(cache=True)
+@kernel()
 def as_many(habit: Array, added: int) -> int:
     """Return at how many of the moments seen the group had added as many orders, or more."""
     total = 0

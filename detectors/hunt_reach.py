@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ingest.compiled import njit
+from detectors.rows import write
+from ingest.compiled import kernel
 from ingest.events import Array
 from ingest.times import DAY
 
@@ -27,7 +28,7 @@ Z_TALLY: Final = 9
 REACH_FIELDS: Final = Z_TALLY + TALLY
 
 
-@njit(cache=True)
+@kernel()
 def _turned(reach: Array, at_ns: int) -> None:
     """Begin a new day where one has begun."""
     if at_ns // DAY > reach[Z_DAY]:
@@ -35,7 +36,7 @@ def _turned(reach: Array, at_ns: int) -> None:
         reach[Z_TALLY:] = 0
 
 
-@njit(cache=True)
+@kernel()
 def ended(reach: Array, least: int, now_ns: int) -> None:
     """Count the order that takes, which triggers no more, on its own day."""
     ticks = abs(reach[Z_EXTREME] - reach[Z_FROM])
@@ -52,7 +53,7 @@ def ended(reach: Array, least: int, now_ns: int) -> None:
     reach[Z_SEQ] = 0
 
 
-@njit(cache=True)
+@kernel()
 def took(  # noqa: PLR0917
     reach: Array, least: int, seq: int, side: int, group: bool, stop: bool, price: int, now_ns: int
 ) -> None:
@@ -70,7 +71,7 @@ def took(  # noqa: PLR0917
     reach[Z_LAST] = price
 
 
-@njit(cache=True)
+@kernel()
 def triggered(reach: Array, side: int, now_ns: int) -> None:
     """Note that a client's stop triggers."""
     if reach[Z_SEQ] != 0 and side == reach[Z_SIDE] and now_ns - reach[Z_NS] <= CHAIN_NS:
@@ -78,9 +79,9 @@ def triggered(reach: Array, side: int, now_ns: int) -> None:
         reach[Z_NS] = now_ns
 
 
-@njit(cache=True)
+@kernel()
 def told(reach: Array, least: int, now_ns: int, out: Array) -> None:
     """Write the day's tally, with the order that is over by now."""
     if now_ns - reach[Z_NS] > CHAIN_NS:
         ended(reach, least, now_ns)
-    out[:] = reach[Z_TALLY:]
+    write(out, reach[Z_TALLY:])

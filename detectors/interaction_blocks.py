@@ -25,13 +25,13 @@ from detectors.interaction_state import (
     T_SQUARES,
     T_SUM,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 _BLOCKS: Final = np.array(BLOCKS_NS, np.int64)
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def close_block(  # noqa: PLR0917
     own: Array, blocks: Array, fill_blocks: Array, tallies: Array, fill_tallies: Array, at_ns: int
 ) -> None:

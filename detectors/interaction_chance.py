@@ -143,8 +143,15 @@ def latest(tallies: Array, bucket: int, scales: Sequence[int]) -> Array:
     >>> latest(np.arange(4.0)[:, None], 5, (1, 2))[:, 0].tolist()
     [1.0, 1.0]
     """
-    places = np.arange(bucket, bucket - max(scales), -1) % len(tallies)
-    return np.asarray(np.cumsum(tallies[places], axis=0)[np.asarray(scales) - 1])
+    found = np.empty((len(scales), *tallies.shape[1:]))
+    total = tallies[bucket % len(tallies)].copy()
+    taken = 1
+    for place, scale in enumerate(scales):
+        for back in range(taken, scale):
+            total += tallies[(bucket - back) % len(tallies)]
+        taken = scale
+        found[place] = total
+    return found
 
 
 def verdicts(

@@ -39,7 +39,7 @@ from detectors.interaction_state import (
     V_SHARE,
 )
 from detectors.maker_orders import S_ACCOUNT, S_ASK, S_BID, S_NS, id_key
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Coverage, Kind, OrderType, Phase, Role, TimeInForce
 
 COLUMNS: Final = (
@@ -59,7 +59,7 @@ _AFFILIATED_MM, _AFFILIATED = int(Role.AFFILIATED_MM), int(Role.AFFILIATED)
 _CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
 
 
-@njit(cache=True)
+@kernel()
 def advance(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, samples: Array, leans: Array, habits: Array,
     moves: Array, blocks: Array, tallies: Array,
@@ -90,7 +90,7 @@ def advance(  # noqa: PLR0917
     close_block(own, blocks, fill_blocks, tallies, fill_tallies, upto_ns)
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def share(own: Array, slots: Array, orders: Array, presence: Array, lots: Array) -> None:
     """Add the group's share of the size at the touch, both sides alike."""
     bid, ask = own[LAST_BID], own[LAST_ASK]
@@ -104,7 +104,7 @@ def share(own: Array, slots: Array, orders: Array, presence: Array, lots: Array)
         here[V_SHARE] += min(1.0, at_price(slots, orders, GROUP, -1, ask) / lots[1]) / 2.0
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

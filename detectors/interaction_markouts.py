@@ -36,7 +36,7 @@ from detectors.interaction_state import (
     P_NOTIONAL,
     PHASE,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Phase
 
 _NULL: Final = int(NULL)
@@ -47,7 +47,7 @@ MOST_MARKOUT: Final = 3.0
 """Spreads by which a move after a fill counts at most: one jump must not make a mean."""
 
 
-@njit(cache=True)
+@kernel()
 def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int) -> None:
     """Complete the markouts whose time has come, with the mid as it stands."""
     if upto_ns < own[DUE_NS]:
@@ -79,7 +79,7 @@ def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int
     own[DUE_NS] = next_ns
 
 
-@njit(cache=True)
+@kernel()
 def sweep(own: Array, fills: Array, slot: int, incoming: int) -> None:
     """Mark the fills of an instruction that takes from more than one maker, the newest included.
 
@@ -95,7 +95,7 @@ def sweep(own: Array, fills: Array, slot: int, incoming: int) -> None:
             fills[each % FILLS, F_SWEPT] = 1
 
 
-@njit(cache=True)
+@kernel()
 def filled(  # noqa: PLR0917
     own: Array, fills: Array, paid: Array, slot: int, ns: int, seq: int, side: int, price: int,
     lots: int, bid: int, ask: int, account: int, incoming: int,

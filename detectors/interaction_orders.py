@@ -16,16 +16,18 @@ from detectors.maker_orders import (
     S_BID,
     S_NS,
     S_ORDERS,
+    keep_best,
     place_of,
     remove,
     set_best,
     shown,
+    vacate,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def slot_of(slots: Array, account: int, group: bool) -> int:
     """Return the slot of an account, or -1 when it has none."""
     if group:
@@ -36,7 +38,7 @@ def slot_of(slots: Array, account: int, group: bool) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def given(slots: Array, account: int, lost: Array) -> int:
     """Return a slot for an external maker: a free one, else that of the one longest unseen."""
     best = GROUP + 1
@@ -53,7 +55,7 @@ def given(slots: Array, account: int, lost: Array) -> int:
     return best
 
 
-@njit(cache=True)
+@kernel()
 def at_price(slots: Array, orders: Array, slot: int, side: int, price: int) -> int:
     """Return what a slot shows at a price of a side, lots."""
     lots = 0
@@ -63,7 +65,7 @@ def at_price(slots: Array, orders: Array, slot: int, side: int, price: int) -> i
     return lots
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def drop(slots: Array, orders: Array, slot: int, key: int) -> None:
     """Forget an order where it is known."""
     place = place_of(slots, orders, slot, key)
@@ -75,7 +77,7 @@ def drop(slots: Array, orders: Array, slot: int, key: int) -> None:
         set_best(slots, orders, slot, side)
 
 
-@njit(cache=True)
+@kernel()
 def _furthest(slots: Array, orders: Array, slot: int) -> int:
     """Return the place of the order that is furthest from the slot's best on its side."""
     found, most = 0, np.int64(-1)
@@ -88,7 +90,7 @@ def _furthest(slots: Array, orders: Array, slot: int) -> int:
     return found
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def put(  # noqa: PLR0917
     slots: Array, orders: Array, lost: Array, slot: int, key: int, side: int, price: int,
     leaves: int, display: int,
@@ -100,20 +102,19 @@ def put(  # noqa: PLR0917
         if place == ORDERS:
             lost[0] += 1
             place = _furthest(slots, orders, slot)
-            other = orders[slot, place, O_SIDE]
-            orders[slot, place] = 0
-            set_best(slots, orders, slot, other)
+            vacate(slots, orders, slot, place)
         else:
             slots[slot, S_ORDERS] += 1
     elif orders[slot, place, O_SIDE] != side:
         return
+    was = orders[slot, place, O_PRICE] if shown(orders, slot, place) > 0 else 0
     orders[slot, place, O_KEY], orders[slot, place, O_SIDE] = key, side
     orders[slot, place, O_PRICE], orders[slot, place, O_LEAVES] = price, leaves
     orders[slot, place, O_DISPLAY] = display
-    set_best(slots, orders, slot, side)
+    keep_best(slots, orders, slot, side, was, price if shown(orders, slot, place) > 0 else 0)
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def fill(slots: Array, orders: Array, slot: int, key: int, lots: int) -> None:
     """Take a trade out of an order, where it is known."""
     place = place_of(slots, orders, slot, key)
@@ -124,7 +125,7 @@ def fill(slots: Array, orders: Array, slot: int, key: int, lots: int) -> None:
         drop(slots, orders, slot, key)
 
 
-@njit(cache=True)
+@kernel()
 def forget(slots: Array) -> None:
     """Forget all orders: a restatement of the book begins."""
     slots[:, S_ORDERS], slots[:, S_BID], slots[:, S_ASK] = 0, 0, 0

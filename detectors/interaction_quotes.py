@@ -39,7 +39,7 @@ from detectors.interaction_state import (
     SLOTS,
 )
 from detectors.maker_orders import S_ASK, S_BID, S_NS
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 BUCKET_NS, REACTION_NS, IDLE_NS, HABIT_NS, LATELY_NS, USUAL_NS, VOLATILE_PERCENT = range(7)
@@ -57,19 +57,19 @@ _AFTER: Final = np.array([end for _, end in HORIZONS], np.int64)
 _FROM: Final = np.array([begin for begin, _ in HORIZONS], np.int64)
 
 
-@njit(cache=True)
+@kernel()
 def clipped(value: float, most: float) -> float:
     """Return a value within [-most, most]."""
     return min(most, max(-most, value))
 
 
-@njit(cache=True)
+@kernel()
 def newest(looks: float, over_ns: int) -> float:
     """Return the weight of a look in a mean over a time: of the first looks, of each the same."""
     return max(1.0 / looks, 1.0 - math.exp(-LOOK_NS / over_ns))
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def stir(own: Array, samples: Array, moves: Array, numbers: Array) -> bool:
     """Take how far external makers have moved since the look before; return if that is much.
 
@@ -95,7 +95,7 @@ def stir(own: Array, samples: Array, moves: Array, numbers: Array) -> bool:
     return bool(known and much)
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def look(  # noqa: PLR0917
     own: Array, slots: Array, samples: Array, leans: Array, habits: Array, moves: Array,
     at_ns: int, numbers: Array,
@@ -136,7 +136,7 @@ def look(  # noqa: PLR0917
         habits[slot, KNOWN_HABIT] = 1.0
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def compare(  # noqa: PLR0917
     own: Array, samples: Array, leans: Array, blocks: Array, at_ns: int, numbers: Array
 ) -> None:

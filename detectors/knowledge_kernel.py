@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 from ingest.times import DAY
 
@@ -73,13 +73,13 @@ _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _NULL: Final = NULL
 
 
-@njit(cache=True)
+@kernel()
 def _who(owner: int, account: int) -> int:
     """Return the owner, or, where none is known, a number of the account's own."""
     return owner if owner >= 0 else -account - 2
 
 
-@njit(cache=True)
+@kernel()
 def size_class(lots: int) -> int:
     """Return the class of a size: four an octave."""
     octave = 0
@@ -88,7 +88,7 @@ def size_class(lots: int) -> int:
     return min(4 * octave + int((lots << 2 >> octave) & 3), SIZES - 1)
 
 
-@njit(cache=True)
+@kernel()
 def _parent(orders: Array, made: int, mine: Array, gap_ns: int) -> int:
     """Return the place of the latest order of the same parent episode, or -1."""
     for back in range(1, min(made, ORDERS) + 1):
@@ -102,7 +102,7 @@ def _parent(orders: Array, made: int, mine: Array, gap_ns: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def _act_rate(  # noqa: PLR0917
     acts: Array, made: int, taken: Array, act: Array, received: int, since: int, local_ns: int,
     row: Array,
@@ -135,7 +135,7 @@ def _act_rate(  # noqa: PLR0917
     row[36] = max(received - since, 1)
 
 
-@njit(cache=True)
+@kernel()
 def _quote_rate(  # noqa: PLR0917
     quotes: Array, made: int, kinds: Array, quote: Array, received: int, since: int, local_ns: int,
     row: Array,
@@ -165,14 +165,14 @@ def _quote_rate(  # noqa: PLR0917
     row[36] = row[23]
 
 
-@njit(cache=True)
+@kernel()
 def _likely(row: Array, chance: float) -> bool:
     """Return whether chance alone gives such an instruction in the windows of a day."""
     rate = max((row[22] + 1) / row[23], row[25] / row[26])
     return bool(rate * (row[33] if row[32] else row[28]) > chance)
 
 
-@njit(cache=True)
+@kernel()
 def _executed(own: Array, acts: Array, seq: int) -> bool:
     for back in range(min(own[MADE], ACTS)):
         if acts[(own[MADE] - 1 - back) % ACTS, A_SEQ] == seq:

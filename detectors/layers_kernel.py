@@ -75,7 +75,7 @@ from detectors.layers_state import (
     X_STATE,
 )  # fmt: skip
 from detectors.layers_surge import look, settle, turn
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array, Kind, OrderType, Phase, Role, TimeInForce
 
 COLUMNS: Final = (
@@ -96,7 +96,7 @@ _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _EXTERNAL: Final = int(Role.EXTERNAL_MM)
 
 
-@njit(cache=True)
+@kernel()
 def median(values: Array, guess: int) -> int:
     """Return the upper median of values, without sorting: from a guess, by counting.
 
@@ -160,7 +160,7 @@ def _sample(own: Array, parties: Array, sides: Array, samples: Array, fewest: in
     return showing
 
 
-@njit(cache=True)
+@kernel()
 def _break_off(own: Array, parties: Array, sides: Array, book: bool) -> None:
     """End every surge untold; with `book` also forget what is shown: it will be restated."""
     if own[I_DUE_NS] != 0:
@@ -174,7 +174,7 @@ def _break_off(own: Array, parties: Array, sides: Array, book: bool) -> None:
                 side[X_SHOWN] = 0
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,
@@ -316,7 +316,7 @@ def scan(  # noqa: PLR0917
     return len(kind), written
 
 
-@njit(cache=True)
+@kernel()
 def _fill(  # noqa: PLR0917
     own: Array, orders: Array, parties: Array, sides: Array, fills: Array, layers: Array, s: int,
     key: int, account: int, group: int, price: int, quantity: int, seq: int, clock: int,
@@ -355,7 +355,7 @@ def _fill(  # noqa: PLR0917
         look(own, parties, sides, 0, clock, doubt, least, settle_ns)
 
 
-@njit(cache=True)
+@kernel()
 def _cost(so_far: int, lots: int, ticks: int) -> int:
     """Return a cost that lots add so many ticks to; in floats one sees whether integers hold it."""
     rough = so_far + np.float64(lots) * ticks
@@ -364,7 +364,7 @@ def _cost(so_far: int, lots: int, ticks: int) -> int:
     return int(so_far + lots * ticks)
 
 
-@njit(cache=True)
+@kernel()
 def _hit(  # noqa: PLR0917
     sides: Array, fills: Array, p: int, s: int, since: int, account: int, price: int,
     quantity: int, seq: int, clock: int,

@@ -45,13 +45,14 @@ from detectors.layers_state import (
     X_SHOWN,
     X_STATE,
 )  # fmt: skip
-from ingest.compiled import njit
+from detectors.rows import write
+from ingest.compiled import kernel
 from ingest.events import Array
 
 _MIX: Final = -7046029254386353131  # 2^64 / golden ratio, as int64: Fibonacci hashing
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def find(orders: Array, key: int) -> int:
     """Return where an order is, or the free slot where it belongs."""
     mask = ORDERS - 1
@@ -61,7 +62,7 @@ def find(orders: Array, key: int) -> int:
     return int(at)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def drop(orders: Array, at: int) -> None:
     """Free a slot; close the gap that it leaves in the probing of others."""
     mask = ORDERS - 1
@@ -70,20 +71,20 @@ def drop(orders: Array, at: int) -> None:
     while orders[after, O_KEY] != 0:
         home = ((orders[after, O_KEY] * _MIX) >> 32) & mask
         if ((after - home) & mask) >= ((after - hole) & mask):
-            orders[hole] = orders[after]
+            write(orders[hole], orders[after])
             hole = after
         after = (after + 1) & mask
     orders[hole] = 0
 
 
-@njit(cache=True)
+@kernel()
 def order_key(high: int, low: int) -> int:
     """Return 64 bits of an id's hash; never 0, which stands for a free slot."""
     key = np.int64(high) ^ (np.int64(low) * np.int64(3))
     return int(key) if key != 0 else 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def party_of(parties: Array, account: int, group: int) -> int:
     """Return the place of an account among an instrument's parties; -1 = there is no room."""
     for p in range(1, PARTIES):
@@ -96,7 +97,7 @@ def party_of(parties: Array, account: int, group: int) -> int:
     return -1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def count(  # noqa: PLR0917
     orders: Array, at: int, change: int, how: int, parties: Array, sides: Array
 ) -> None:
@@ -112,7 +113,7 @@ def count(  # noqa: PLR0917
                 sides[p, s, X_FORCED] -= change
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def shift(  # noqa: PLR0917
     orders: Array, at: int, lots: int, how: int, seq: int, clock: int, parties: Array,
     sides: Array, layers: Array,
@@ -141,7 +142,7 @@ def shift(  # noqa: PLR0917
             sides[p, s, X_MADE_GONE] += 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def leave(  # noqa: PLR0917
     own: Array, orders: Array, at: int, how: int, seq: int, clock: int, parties: Array,
     sides: Array, layers: Array,

@@ -93,6 +93,7 @@ from detectors.layers_state import (
     X_TWIN,
     X_USUAL,
 )  # fmt: skip
+from detectors.rows import write
 from detectors.spoofing_rate import (
     OWN_CALM,
     OWN_CALM_GONE,
@@ -103,11 +104,11 @@ from detectors.spoofing_rate import (
     class_of,
     size_class,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _excess(sides: Array, p: int, s: int) -> int:
     """Return what a lane shows beyond its habit, as the other side stretches it."""
     usual, other = sides[p, s, X_HABIT], sides[p, s ^ 1, X_HABIT]
@@ -116,13 +117,13 @@ def _excess(sides: Array, p: int, s: int) -> int:
     return int(sides[p, s, X_SHOWN] - usual)
 
 
-@njit(cache=True)
+@kernel()
 def _kept_by_choice(lane: Array) -> int:
     """Return what a lane would show had nothing been filled or taken away."""
     return int(lane[X_SHOWN] + lane[X_FILLED] + lane[X_FORCED])
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
     """Remember how things stand at the height of a surge so far."""
     side, other = sides[p, s], sides[p, s ^ 1]
@@ -133,7 +134,7 @@ def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
     side[X_OTHER], side[X_OTHER_AT] = other[X_SHOWN], other[X_FILLED]
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def look(  # noqa: PLR0917
     own: Array, parties: Array, sides: Array, p: int, clock: int, doubt: int, least: float,
     settle_ns: int,
@@ -146,7 +147,7 @@ def look(  # noqa: PLR0917
         _look(own, sides, p, s, clock, doubt, least, settle_ns)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _look(  # noqa: PLR0917
     own: Array, sides: Array, p: int, s: int, clock: int, doubt: int, least: float, settle_ns: int
 ) -> None:  # fmt: skip
@@ -181,7 +182,7 @@ def _look(  # noqa: PLR0917
         own[I_DUE_NS] = min(own[I_DUE_NS], clock + settle_ns)
 
 
-@njit(cache=True)
+@kernel()
 def _withdrawn(side: Array) -> int:
     """Return what went from a lane by choice since the height of its surge."""
     fallen = side[X_PEAK_SHOWN] - side[X_SHOWN]
@@ -189,13 +190,13 @@ def _withdrawn(side: Array) -> int:
     return int(max(0, fallen - filled - (side[X_FORCED] - side[X_FORCED_AT])))
 
 
-@njit(cache=True)
+@kernel()
 def _usual(side: Array) -> int:
     """Return what is usual of a lane, with which a surge is compared."""
     return int(max(side[X_SCALE], side[X_USUAL], 1))
 
 
-@njit(cache=True)
+@kernel()
 def _ratio(side: Array, other: Array) -> float:
     """Return what was withdrawn beyond what the other side lost likewise, over what is usual.
 
@@ -207,7 +208,7 @@ def _ratio(side: Array, other: Array) -> float:
     return float((_withdrawn(side) - side[X_PEAK_SHOWN] * (1 - stays)) / _usual(side))
 
 
-@njit(cache=True)
+@kernel()
 def _in_lots(made: int, layers: Array, on_ns: int, since_ns: int) -> int:
     """Return the lots withdrawn in a surge by orders that had come for it."""
     lots = np.int64(0)
@@ -254,7 +255,7 @@ def _in_orders(  # noqa: PLR0917
     return count, int(lots)
 
 
-@njit(cache=True)
+@kernel()
 def _withdraws(  # noqa: PLR0917
     parties: Array, sides: Array, layers: Array, p: int, s: int, least: float, majority: float,
     settle_ns: int,
@@ -283,18 +284,18 @@ def _withdraws(  # noqa: PLR0917
     )
 
 
-@njit(cache=True)
+@kernel()
 def _since(ring: Array, made: int, field: int, since_ns: int, row: Array) -> int:
     """Write the rows of a ring from a time on, the latest first; return how many."""
     room, fields = ring.shape
     kept = 0
     while kept < min(made, room) and ring[(made - 1 - kept) % room, field] >= since_ns:
-        row[kept * fields : (kept + 1) * fields] = ring[(made - 1 - kept) % room]
+        write(row[kept * fields : (kept + 1) * fields], ring[(made - 1 - kept) % room])
         kept += 1
     return kept
 
 
-@njit(cache=True)
+@kernel()
 def _tell(  # noqa: PLR0917
     x: int, p: int, s: int, sides: Array, fills: Array, layers: Array, due_ns: int, bid: int,
     ask: int, row: Array,
@@ -315,7 +316,7 @@ def _tell(  # noqa: PLR0917
     row[R_LAYERS] = _since(layers[p, of_side], lane[X_MADE_GONE], L_NS, on_ns, row[R_FIRST_LAYER:])
 
 
-@njit(cache=True)
+@kernel()
 def turn(own: Array, tallies: Array, watched: Array, block: int) -> None:
     """Forget what has left the window when a block of it has begun."""
     for new in range(max(own[I_BLOCK] + 1, block - BLOCKS + 1), block + 1):
@@ -324,7 +325,7 @@ def turn(own: Array, tallies: Array, watched: Array, block: int) -> None:
     own[I_BLOCK] = max(own[I_BLOCK], block)
 
 
-@njit(cache=True)
+@kernel()
 def _next_due(parties: Array, sides: Array, settle_ns: int) -> tuple[int, int, int]:
     """Return when the next fall has lasted, and of which party and lane; NEVER = there is none.
 
@@ -341,7 +342,7 @@ def _next_due(parties: Array, sides: Array, settle_ns: int) -> tuple[int, int, i
     return due, of_party, of_lane
 
 
-@njit(cache=True)
+@kernel()
 def settle(  # noqa: PLR0917
     x: int, own: Array, parties: Array, sides: Array, fills: Array, layers: Array, tallies: Array,
     watched: Array, before_ns: int, block_ns: int, settle_ns: int, least: float, majority: float,
@@ -383,7 +384,9 @@ def settle(  # noqa: PLR0917
                     if parties[peer, P_ACCOUNT] != 0 and parties[peer, P_GROUP] == 0:
                         row[R_PEERS] += 1
                 for each in range(BLOCKS):
-                    row[R_FIRST_TALLY:] += tallies[each].ravel()
+                    of_block = tallies[each].reshape(-1)
+                    for place in range(len(of_block)):
+                        row[R_FIRST_TALLY + place] += of_block[place]
                 written += 1
         side[X_STATE], side[X_FALL_NS] = QUIET, 0
         side[X_LOW] = max(np.int64(0), _excess(sides, p, s))

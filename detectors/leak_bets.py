@@ -31,7 +31,7 @@ from detectors.leak_state import (
     T_LARGE,
     TESTED,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 BEGUN: Final = 0.75
@@ -77,7 +77,7 @@ def pay(every: int, marked: int, drawn: int, hits: int, pays: Array) -> None:
         pays[n] += (hits - mode) * _LOG_ODDS[n] - _log_sum(up, down, _ODDS[n]) + central
 
 
-@njit(cache=True)
+@kernel()
 def _log_sum(up: Array, down: Array, odds: float) -> float:
     """Return the logarithm of the sum of all terms, the mode's 1, each step up times the odds."""
     total, term, folded = 1.0, 1.0, 0
@@ -127,7 +127,7 @@ def play(tallies: Array, bets: Array, paid: Array) -> None:
                             paid[scale, grade, RESERVE] += 1.0
 
 
-@njit(cache=True)
+@kernel()
 def _pays(tallies: Array, unit: int, grade: int, pays: Array) -> bool:
     """Set the logarithms of what a look pays on a unit; return whether it says anything."""
     every_at = T_KNOWN + EACH * (unit - SUSPECTED) if unit >= SUSPECTED else T_ALL
@@ -167,7 +167,7 @@ def play_together(paid: Array, bets: Array) -> None:
                 _settle(bets[scale, grade], np.log(paid[scale, grade, :RESERVE] / said))
 
 
-@njit(cache=True)
+@kernel()
 def _settle(bet: Array, pays: Array) -> None:
     """Take what a look paid, after what is put in at it."""
     begins = bet[RESERVE] == 0.0

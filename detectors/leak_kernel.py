@@ -92,7 +92,7 @@ from detectors.leak_state import (
     USUAL,
     USUAL_EVERY,
 )  # fmt: skip
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import NULL, Array, Role
 from ingest.times import SECOND
 
@@ -108,7 +108,7 @@ def _median(sizes: Array, made: int) -> int:
     return int(np.partition(sizes[:n].copy(), n // 2)[n // 2])
 
 
-@njit(cache=True)
+@kernel()
 def _size(own: Array, sizes: Array, incoming: int, lots: int) -> None:
     """Begin a client's order, and add the last one to what usual sizes are."""
     if own[LAST_INCOMING]:
@@ -119,7 +119,7 @@ def _size(own: Array, sizes: Array, incoming: int, lots: int) -> None:
     own[LAST_INCOMING], own[LAST_LOTS] = incoming, lots
 
 
-@njit(cache=True)
+@kernel()
 def _slot(slots: Array, account: int) -> int:
     """Return an account's slot, from 1; 0 where all are taken by others."""
     for n in range(GROUP_SLOTS):
@@ -130,7 +130,7 @@ def _slot(slots: Array, account: int) -> int:
     return 0
 
 
-@njit(cache=True)
+@kernel()
 def _execute(row: Array, own: Array, acts: Array, slots: Array, group: bool) -> None:
     """Add a fill of the group's, or of an external maker's, to its executions."""
     made = own[N_GROUP] if group else own[N_PEERS]
@@ -150,7 +150,7 @@ def _execute(row: Array, own: Array, acts: Array, slots: Array, group: bool) -> 
         own[N_PEERS] += 1
 
 
-@njit(cache=True)
+@kernel()
 def _maker(own: Array, account: int) -> None:
     """Note that an external maker trades."""
     if own[MAKER_A] == 0:
@@ -159,7 +159,7 @@ def _maker(own: Array, account: int) -> None:
         own[MAKER_B] = account + 1
 
 
-@njit(cache=True)
+@kernel()
 def _ahead(  # noqa: PLR0917
     numbers: Array, own: Array, acts: Array, flow: Array, y: int, side: int, began: int
 ) -> tuple[int, int]:
@@ -207,7 +207,7 @@ def _ahead(  # noqa: PLR0917
     return state, latest
 
 
-@njit(cache=True)
+@kernel()
 def _count(episode: Array, tallies: Array) -> None:
     """Add a client's episode to the tallies of the look that is going on, as large as it is."""
     grade = episode[E_GRADE]
@@ -235,7 +235,7 @@ def _count(episode: Array, tallies: Array) -> None:
     episode[E_COUNTED] = 1
 
 
-@njit(cache=True)
+@kernel()
 def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int:
     """Count and free an instrument's episodes that are over before a time; return how many stay."""
     left = 0
@@ -252,7 +252,7 @@ def over(numbers: Array, episodes: Array, tallies: Array, before_ns: int) -> int
     return left
 
 
-@njit(cache=True)
+@kernel()
 def _find(  # noqa: PLR0917
     numbers: Array,
     rows: Array,
@@ -291,7 +291,7 @@ def _find(  # noqa: PLR0917
     return found, free
 
 
-@njit(cache=True)
+@kernel()
 def _make_room(episodes: Array, tallies: Array, lost: Array) -> int:
     """Return the place of the episode that traded longest ago, counted before its end."""
     oldest: int = 0
@@ -304,7 +304,7 @@ def _make_room(episodes: Array, tallies: Array, lost: Array) -> int:
     return oldest
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     rows: Array,
     numbers: Array,

@@ -42,11 +42,11 @@ from detectors.leak_state import (
     SUSPECTED,
     SUSPECTS,
 )  # fmt: skip
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 
-@njit(cache=True)
+@kernel()
 def _hit(  # noqa: PLR0917
     row_ns: int, episode: Array, own: Array, hits: Array, related: int, state: int, act: Array
 ) -> None:
@@ -62,7 +62,7 @@ def _hit(  # noqa: PLR0917
     own[N_HITS] += 1
 
 
-@njit(cache=True)
+@kernel()
 def note(  # noqa: PLR0917
     row_ns: int,
     numbers: Array,
@@ -93,7 +93,7 @@ def note(  # noqa: PLR0917
     episode[E_NOTED] = own[x, N_HITS] - episode[E_HIT]
 
 
-@njit(cache=True)
+@kernel()
 def regrade(episode: Array, own: Array, hits: Array) -> None:
     """Note how large the order of an episode's hits is by now."""
     first = episode[E_HIT]

@@ -24,7 +24,7 @@ from detectors.leak_state import (
     P_SIDE,
     PENDING_FIELDS,
 )
-from ingest.compiled import njit, plain
+from ingest.compiled import kernel, plain
 from ingest.events import Array, Batch, Kind, Phase
 
 COLUMNS: Final = (
@@ -37,7 +37,7 @@ SELLERS: Final = tuple(f"sell_{name}" for name in _OF_PARTY)
 _TRADE, _CONTINUOUS = int(Kind.TRADE), int(Phase.CONTINUOUS)
 
 
-@njit(cache=True)
+@kernel()
 def _take(
     columns: tuple[Array, ...],
     buyers: tuple[Array, ...],

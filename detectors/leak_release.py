@@ -30,14 +30,14 @@ from detectors.leak_state import (
     T_HITS,
     T_KNOWN,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 _LASTING: Final = ((1 << HIT_BITS) - 1) | sum(EVERY_SCALE << n for n in (COMPLEX, PEERS, CROWD))
 """What a new day keeps of an episode's state: flow, and hits of units that are there each day."""
 
 
-@njit(cache=True)
+@kernel()
 def new_day(  # noqa: PLR0917
     own: Array,
     episodes: Array,

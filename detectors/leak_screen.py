@@ -64,7 +64,7 @@ from detectors.leak_state import (
     USUAL,
     WAYS,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 from ingest.times import SECOND
 
@@ -78,7 +78,7 @@ _NEGLIGIBLE: Final = 1e-12
 """Part of a tail at which its sum is as good as done."""
 
 
-@njit(cache=True)
+@kernel()
 def binomial_beyond(hits: int, trials: int, chance: float) -> float:
     """Return P(X >= hits), X ~ binomial(trials, chance), 0 < chance < 1, hits above the mean."""
     log = math.lgamma(trials + 1.0) - math.lgamma(hits + 1.0) - math.lgamma(trials - hits + 1.0)
@@ -92,7 +92,7 @@ def binomial_beyond(hits: int, trials: int, chance: float) -> float:
     return min(total, 1.0)
 
 
-@njit(cache=True)
+@kernel()
 def _place(screen: Array, screened: Array, y: int, account: int) -> int:
     """Return where an account is screened in an instrument; -1 = nowhere."""
     hint = account & (HINTS - 1)
@@ -106,7 +106,7 @@ def _place(screen: Array, screened: Array, y: int, account: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def forget(own: Array, entry: Array) -> None:
     """Take an account out of what is screened, and its runs out of those of all."""
     own[N_RUNS] -= entry[S_RUNS]
@@ -115,7 +115,7 @@ def forget(own: Array, entry: Array) -> None:
     entry[:] = 0
 
 
-@njit(cache=True)
+@kernel()
 def _enter(own: Array, screen: Array, account: int) -> int:
     """Return the place of an account not screened yet: of one followed least, and longest ago."""
     place: int = 0
@@ -139,7 +139,7 @@ def _enter(own: Array, screen: Array, account: int) -> int:
     return place
 
 
-@njit(cache=True)
+@kernel()
 def client_executes(  # noqa: PLR0917
     numbers: Array,
     rows: Array,
@@ -180,7 +180,7 @@ def client_executes(  # noqa: PLR0917
     own[x, N_CLIENTS] += 1
 
 
-@njit(cache=True)
+@kernel()
 def _leads(  # noqa: PLR0917
     numbers: Array, episode: Array, own: Array, acts: Array, y: int, place: int
 ) -> bool:
@@ -195,7 +195,7 @@ def _leads(  # noqa: PLR0917
     )
 
 
-@njit(cache=True)
+@kernel()
 def ahead_by_clients(  # noqa: PLR0917
     numbers: Array, episode: Array, own: Array, acts: Array, suspects: Array, y: int
 ) -> int:
@@ -229,7 +229,7 @@ def ahead_by_clients(  # noqa: PLR0917
     return state
 
 
-@njit(cache=True)
+@kernel()
 def latest_of(  # noqa: PLR0917
     numbers: Array, episode: Array, own: Array, acts: Array, y: int, slot: int
 ) -> int:
@@ -242,7 +242,7 @@ def latest_of(  # noqa: PLR0917
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def _suspicious(numbers: Array, own: Array, entry: Array, way: int) -> bool:
     """Return whether an account's runs were followed more often than other clients' by chance."""
     followed, runs = entry[S_FOLLOWED + way], entry[S_RUNS]
@@ -255,7 +255,7 @@ def _suspicious(numbers: Array, own: Array, entry: Array, way: int) -> bool:
     return bool(1e6 * binomial_beyond(followed, runs, chance) <= numbers[CHANCE])
 
 
-@njit(cache=True)
+@kernel()
 def _suspect(own: Array, suspects: Array, account: int, owner: int) -> None:
     """Suspect an account that is not suspected yet, where there is a place."""
     place: int = -1
@@ -270,7 +270,7 @@ def _suspect(own: Array, suspects: Array, account: int, owner: int) -> None:
         suspects[place, NUMBER] = own[N_SUSPECTED]
 
 
-@njit(cache=True)
+@kernel()
 def screen_leaders(  # noqa: PLR0917
     numbers: Array,
     episode: Array,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 
 _NULL: Final = int(NULL)
@@ -24,21 +24,21 @@ O_KEY, O_SIDE, O_PRICE, O_LEAVES, O_DISPLAY = range(5)
 ORDER_FIELDS: Final = 5
 
 
-@njit(cache=True)
+@kernel()
 def id_key(high: int, low: int) -> int:
     """Return 64 bits of an id's hash, as they are told apart within one account; 0 = no id."""
     key: Any = np.int64(high ^ low)
     return int(key)
 
 
-@njit(cache=True)
+@kernel()
 def shown(orders: Array, slot: int, place: int) -> int:
     """Return what an order shows, lots."""
     leaves, display = orders[slot, place, O_LEAVES], orders[slot, place, O_DISPLAY]
     return int(leaves if display == _NULL else min(leaves, display))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def set_best(slots: Array, orders: Array, slot: int, side: int) -> bool:
     """Find anew the best price at which a slot shows anything on a side; return if it changed."""
     found = np.int64(0)
@@ -56,7 +56,7 @@ def set_best(slots: Array, orders: Array, slot: int, side: int) -> bool:
     return changed
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def keep_best(  # noqa: PLR0917
     slots: Array, orders: Array, slot: int, side: int, was: int, now: int
 ) -> bool:
@@ -73,7 +73,7 @@ def keep_best(  # noqa: PLR0917
     return bool(was != 0 and was == best and set_best(slots, orders, slot, side))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def place_of(slots: Array, orders: Array, slot: int, key: int) -> int:
     """Return the place of an order in its slot, or -1 when it is not known."""
     for place in range(slots[slot, S_ORDERS]):
@@ -82,7 +82,7 @@ def place_of(slots: Array, orders: Array, slot: int, key: int) -> int:
     return -1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def remove(slots: Array, orders: Array, slot: int, place: int) -> None:
     """Forget an order: the last one takes its place."""
     last = slots[slot, S_ORDERS] - 1
@@ -92,7 +92,7 @@ def remove(slots: Array, orders: Array, slot: int, place: int) -> None:
     slots[slot, S_ORDERS] = last
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def vacate(slots: Array, orders: Array, slot: int, place: int) -> None:
     """Forget an order whose place another takes."""
     side = orders[slot, place, O_SIDE]

@@ -24,7 +24,7 @@ from detectors import matched_kernel as k
 from detectors.matched_kernel import ONE, P_ALIKE, P_KEY, P_MET, P_NOTED, SIZES, alike, pair_key
 from detectors.statistics import binomial_tail, gamma_tail
 from detectors.wash_kernel import slot
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 E_MET, E_ALIKE, E_EXPECTED, E_SHARE, E_MOST, E_APART = range(6)
@@ -132,7 +132,7 @@ def _tail(hits: int, most: int, mean: float) -> float:
     return binomial_tail(hits, most, min(1.0, mean / max(1, most)))
 
 
-@njit(cache=True)
+@kernel()
 def _member(keys: Array, key: int) -> bool:
     """Return whether a key is one of a few."""
     found = False
@@ -141,7 +141,7 @@ def _member(keys: Array, key: int) -> bool:
     return bool(found)
 
 
-@njit(cache=True)
+@kernel()
 def _usual(  # noqa: PLR0917
     keys: Array, one: int, other: int, sizes: Array, partners: Array, parties: Array, ratio: float
 ) -> tuple[float, int]:
@@ -163,7 +163,7 @@ def _usual(  # noqa: PLR0917
     return hits / max(1, at_hand), outside
 
 
-@njit(cache=True)
+@kernel()
 def _meetings(met: Array, rests: Array, takes: Array) -> float:
     """Return how often one party's orders would be taken by another's, by activity alone.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from detectors.ring_buffer import place_of_seq
 from detectors.wash_kernel import slot
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import NO_CODE, NULL, Array, Kind, Phase, TimeInForce
 from ingest.times import DAY
 
@@ -81,13 +81,13 @@ _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _MIX: Final = -7046029254386353131  # 2^64 / golden ratio, as int64: Fibonacci hashing
 
 
-@njit(cache=True)
+@kernel()
 def party_key(account: int, originator: int) -> int:
     """Return what a party is called: its account, and who is behind it where the order says so."""
     return int(((account + np.int64(1)) << 32) | (originator + np.int64(1)))
 
 
-@njit(cache=True)
+@kernel()
 def place_of(index: Array, parties: Array, key: int) -> int:
     """Return where in an instrument's index a party is, or the free place for it (0 = free)."""
     mask = len(index) - 1
@@ -97,7 +97,7 @@ def place_of(index: Array, parties: Array, key: int) -> int:
     return int(at)
 
 
-@njit(cache=True)
+@kernel()
 def index_of(parties: Array, count: int, index: Array) -> None:
     """Fill an index, of a size that is a power of two, with the first `count` parties."""
     index[:] = 0
@@ -105,7 +105,7 @@ def index_of(parties: Array, count: int, index: Array) -> None:
         index[place_of(index, parties, parties[row, P_KEY])] = row + 1
 
 
-@njit(cache=True)
+@kernel()
 def pair_key(one: int, other: int) -> int:
     """Return the key of two parties' rows."""
     return int(((min(one, other) + np.int64(1)) << 32) | (max(one, other) + np.int64(1)))
@@ -122,7 +122,7 @@ def pair_keys(index: Array, parties: Array, named: Array) -> Array:
     return keys
 
 
-@njit(cache=True)
+@kernel()
 def full(own: Array, table: Array) -> bool:
     """Return whether an instrument's tables have no room for two more parties and their pair."""
     return bool(
@@ -130,7 +130,7 @@ def full(own: Array, table: Array) -> bool:
     )
 
 
-@njit(cache=True)
+@kernel()
 def _party(  # noqa: PLR0917
     own: Array, index: Array, parties: Array, most: int, code: int, key: int
 ) -> int:
@@ -148,7 +148,7 @@ def _party(  # noqa: PLR0917
     return int(row)
 
 
-@njit(cache=True)
+@kernel()
 def _note(  # noqa: PLR0917
     party: Array, sizes: Array, partners: Array, gaps: Array, lots: int, partner: int, gap_ns: int
 ) -> None:
@@ -159,13 +159,13 @@ def _note(  # noqa: PLR0917
     party[P_MET] += 1
 
 
-@njit(cache=True)
+@kernel()
 def alike(lots: int, others: int, ratio: float) -> bool:
     """Return whether two sizes differ by no more than a share of the larger."""
     return bool(abs(lots - others) / max(lots, others, 1) <= ratio)
 
 
-@njit(cache=True)
+@kernel()
 def _as_soon(gap_ns: int, latest: Array, meetings: int) -> float:
     """Return the share of gaps that were as short: of an instrument's latest, and this one."""
     kept = min(meetings, GAPS)
@@ -175,7 +175,7 @@ def _as_soon(gap_ns: int, latest: Array, meetings: int) -> float:
     return (1.0 + shorter) / (1.0 + kept)
 
 
-@njit(cache=True)
+@kernel()
 def _as_usual(  # noqa: PLR0917
     gap_ns: int, share: float, weight: float, party: Array, gaps: Array, partners: Array, other: int
 ) -> float:
@@ -188,14 +188,14 @@ def _as_usual(  # noqa: PLR0917
     return max(share, (shorter + weight * share) / (outside + weight))
 
 
-@njit(cache=True)
+@kernel()
 def _offered(offers: Array, count: int, seq: int) -> int:
     """Return the lots of the fresh offer entered at a seq; 0 = there is none."""
     at = place_of_seq(offers, count, O_SEQ, seq)
     return int(offers[at, O_LOTS]) if at >= 0 else 0
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

@@ -31,7 +31,7 @@ from detectors.takers import (
     is_first,
     took_before,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Role
 from ingest.times import DAY
 
@@ -52,21 +52,21 @@ _NULL: Final = int(NULL)
 _UNKNOWN: Final = int(Role.UNKNOWN)
 
 
-@njit(cache=True)
+@kernel()
 def forget(own: Array) -> None:
     """Forget what is in flight: trading has stopped, or has begun again."""
     own[O_SEQ], own[O_MADE] = 0, 0
     own[O_MAX_BUY] = own[O_MAX_SELL] = _NULL
 
 
-@njit(cache=True)
+@kernel()
 def turn(own: Array, at_ns: int) -> None:
     """Begin to count anew on a new UTC day."""
     own[O_DAY] = at_ns // DAY
     own[TAKES:OVERTAKEN_FIELDS] = 0
 
 
-@njit(cache=True)
+@kernel()
 def group_took(own: Array, group: Array, made: int, seq: int, role: int, apart: bool) -> None:  # noqa: PLR0917
     """Count the group's instruction in flight at its first trade.
 
@@ -76,7 +76,7 @@ def group_took(own: Array, group: Array, made: int, seq: int, role: int, apart: 
         own[TAKES] += apart
 
 
-@njit(cache=True)
+@kernel()
 def took(  # noqa: PLR0917
     own: Array, others: Array, seq: int, side: int, price: int, taken_from: int
 ) -> None:
@@ -92,7 +92,7 @@ def took(  # noqa: PLR0917
     own[at] = max(own[at], own[O_RECEIVED])
 
 
-@njit(cache=True, inline="always")  # called, it makes the pass half as slow again
+@kernel(inline="always")
 def enter(  # noqa: PLR0917
     x: int, overtaken: Array, others: Array, executions: Array, made: int, latest_ns: int, seq: int,
     client: Client, octaves: int, delta_ns: int,
@@ -114,7 +114,7 @@ def enter(  # noqa: PLR0917
     overtaken[x, O_ACCOUNT] = client.account
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _expose(x: int, overtaken: Array, others: Array, account: int) -> None:
     """Count the group's takes and others' that a client's instruction met, but for its own.
 
@@ -131,7 +131,7 @@ def _expose(x: int, overtaken: Array, others: Array, account: int) -> None:
     overtaken[x, EXPOSED_ALL] += overtaken[x, TAKES] + foreign
 
 
-@njit(cache=True)
+@kernel()
 def _overtook(  # noqa: PLR0917
     ring: Array, made: int, at: Places, client: Client, octaves: int, delta_ns: int
 ) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from detectors.kept import Kept
 from ingest.axes import ByCode
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Batch, Kind, Phase, Reason, Role
 from ingest.sections import Layout
 from ingest.state import Snapshot
@@ -44,7 +44,7 @@ _CONTINUOUS, _SPEED_BUMP = int(Phase.CONTINUOUS), int(Reason.SPEED_BUMP)
 _CLIENT, _EXTERNAL = int(Role.CLIENT), int(Role.EXTERNAL_MM)
 
 
-@njit(cache=True)
+@kernel()
 def octave(gap_ns: int) -> int:
     """Return the octave of a time apart, from 0; -1 = closer than the first, or farther than all.
 
@@ -60,7 +60,7 @@ def octave(gap_ns: int) -> int:
     return found
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _any_near(recent: Array, x: int, received_ns: int) -> bool:
     """Return whether any of the latest instructions may have come near enough to be a pair."""
     near = False
@@ -69,7 +69,7 @@ def _any_near(recent: Array, x: int, received_ns: int) -> bool:
     return near
 
 
-@njit(cache=True)
+@kernel()
 def _pair(received_ns: int, account: int, ring: Array, made: int, counts: Array) -> bool:
     """Count the pairs that an instruction makes with the latest; return whether there are any."""
     counted = False
@@ -88,7 +88,7 @@ def _pair(received_ns: int, account: int, ring: Array, made: int, counts: Array)
     return counted
 
 
-@njit(cache=True)
+@kernel()
 def _scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     limits: tuple[float, int, int],
@@ -119,7 +119,7 @@ def _scan(  # noqa: PLR0917
         out[i] = unordered[x]
 
 
-@njit(cache=True)
+@kernel()
 def without_order(counts: Array, ratio: float, fewest: int) -> int:
     """Return the octaves in which the venue keeps no order: a bit each.
 
@@ -135,7 +135,7 @@ def without_order(counts: Array, ratio: float, fewest: int) -> int:
     return found
 
 
-@njit(cache=True)
+@kernel()
 def some_reversed(counts: Array, ratio: float, enough: int) -> int:
     """Return the octaves in which more than that share were reversed, or few were seen: a bit each.
 
@@ -151,7 +151,7 @@ def some_reversed(counts: Array, ratio: float, enough: int) -> int:
     return found
 
 
-@njit(cache=True)
+@kernel()
 def order_of(octaves: int, gap_ns: int) -> int:
     """Return what the venue makes of instructions so far apart, as far as was seen."""
     near = octave(gap_ns)
@@ -162,7 +162,7 @@ def order_of(octaves: int, gap_ns: int) -> int:
     return SOME_REVERSED if octaves >> (OCTAVES + near) & 1 else IN_ORDER
 
 
-@njit(cache=True)
+@kernel()
 def is_unordered(octaves: int, gap_ns: int) -> bool:
     """Return whether instructions so far apart are matched either way by the venue."""
     return order_of(octaves, gap_ns) == EITHER_WAY

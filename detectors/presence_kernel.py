@@ -47,7 +47,7 @@ from detectors.presence_state import (
     WIDE,
 )
 from detectors.presence_time import advance, breaks_at, look
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Reason, TimeInForce
 
 COLUMNS: Final = (
@@ -69,7 +69,7 @@ UNEVEN: Final = 2
 """Sides are uneven when one shows more than twice the other: RTS 8, within 50 % [M]."""
 
 
-@njit(cache=True)
+@kernel()
 def stand(slots: Array, s: int, numbers: Array, orders: Array, doubt: bool) -> int:
     """Return what a slot's quotes are now, and write how wide and how even they are.
 
@@ -108,7 +108,7 @@ def stand(slots: Array, s: int, numbers: Array, orders: Array, doubt: bool) -> i
     return PRESENT
 
 
-@njit(cache=True)
+@kernel()
 def restand(  # noqa: PLR0917
     slots: Array, s: int, numbers: Array, orders: Array, own: Array, x: int, seq: int
 ) -> None:
@@ -120,7 +120,7 @@ def restand(  # noqa: PLR0917
         own[x, I_NEXT] = min(own[x, I_NEXT], breaks_at(slots, s, numbers, own, x))
 
 
-@njit(cache=True)
+@kernel()
 def has_quoted(slots: Array, s: int, account: int) -> bool:
     """Return whether an account may have orders among a slot's, whoever owns it by now."""
     if account < 0:
@@ -131,7 +131,7 @@ def has_quoted(slots: Array, s: int, account: int) -> bool:
     return bool(slots[s, S_MEMBER + MEMBERS - 1] != 0)
 
 
-@njit(cache=True)
+@kernel()
 def follow(  # noqa: PLR0917
     slots: Array, s: int, orders: Array, k: int, seq: int, account: int, side: int, order_type: int,
     tif: int, price: int, leaves: int, display: int, reason: int, key: int, replaces: int,
@@ -169,7 +169,7 @@ def follow(  # noqa: PLR0917
             slots[s, S_FORCED] = 0
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

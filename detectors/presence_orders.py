@@ -18,13 +18,13 @@ from detectors.presence_state import (
     S_LOST_BIDS,
     S_MIN_LOTS,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 
 _NULL: Final = int(NULL)
 
 
-@njit(cache=True)
+@kernel()
 def enter(  # noqa: PLR0917
     slots: Array, s: int, orders: Array, key: int, side: int, price: int, leaves: int, display: int
 ) -> None:
@@ -52,7 +52,7 @@ def enter(  # noqa: PLR0917
     slots[s, S_BIDS + at] = count + 1
 
 
-@njit(cache=True)
+@kernel()
 def find(slots: Array, s: int, orders: Array, key: int) -> tuple[int, int]:
     """Return side (0 bid, 1 ask) and place of an order, or (-1, -1)."""
     for at in range(2):
@@ -62,7 +62,7 @@ def find(slots: Array, s: int, orders: Array, key: int) -> tuple[int, int]:
     return -1, -1
 
 
-@njit(cache=True)
+@kernel()
 def remove(slots: Array, s: int, orders: Array, key: int, side: int) -> bool:
     """Take an order away; return whether it was there. `side` is where it is said to have been."""
     at, place = find(slots, s, orders, key)
@@ -77,7 +77,7 @@ def remove(slots: Array, s: int, orders: Array, key: int, side: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel()
 def fill(slots: Array, s: int, orders: Array, key: int, lots: int) -> None:
     """Take a trade's quantity from an order; once its shown part is gone, the next is shown."""
     at, place = find(slots, s, orders, key)
@@ -92,7 +92,7 @@ def fill(slots: Array, s: int, orders: Array, key: int, lots: int) -> None:
         orders[s, at, place, O_SHOWN] = min(leaves, display) if display > 0 else 0
 
 
-@njit(cache=True)
+@kernel()
 def holds_at(slots: Array, s: int, orders: Array, at: int) -> int:
     """Return the price at which a side holds the agreed quantity, from its best on; NULL = none."""
     shown: Any = np.int64(0)

@@ -62,7 +62,7 @@ from detectors.presence_state import (
     UNKNOWN,
     WIDE,
 )
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array, Phase
 from ingest.times import MINUTE
 
@@ -72,7 +72,7 @@ ENOUGH: Final = 20
 """Minutes before anything is high: their median then rests on ten on each side."""
 
 
-@njit(cache=True)
+@kernel()
 def breaks_at(slots: Array, s: int, numbers: Array, own: Array, x: int) -> int:
     """Return when a window can no longer be met if nothing happens before it; never: far away.
 
@@ -90,7 +90,7 @@ def breaks_at(slots: Array, s: int, numbers: Array, own: Array, x: int) -> int:
     return int(at_ns) if at_ns < slots[s, S_UNTIL] else _FOREVER
 
 
-@njit(cache=True)
+@kernel()
 def end_stretch(slots: Array, s: int, kept: Array, at_ns: int, seq: int) -> None:
     """Close the interval missed that is open, if one is."""
     if slots[s, S_MISS_NS] == 0:
@@ -117,7 +117,7 @@ def end_stretch(slots: Array, s: int, kept: Array, at_ns: int, seq: int) -> None
     slots[s, S_MISS_NS], slots[s, S_MISS_KINDS] = 0, 0
 
 
-@njit(cache=True)
+@kernel()
 def advance(  # noqa: PLR0917
     slots: Array, s: int, numbers: Array, kept: Array, own: Array, x: int, to: int
 ) -> None:
@@ -188,7 +188,7 @@ def end_minute(  # noqa: PLR0917
     own[x, I_HIGH], own[x, I_LOW] = 0, 0
 
 
-@njit(cache=True)
+@kernel()
 def look(  # noqa: PLR0917
     own: Array, x: int, ranges: Array, slots: Array, numbers: Array, kept: Array, base: int,
     count: int, now: int, factor: float,
@@ -222,7 +222,7 @@ def look(  # noqa: PLR0917
             return -1
 
 
-@njit(cache=True)
+@kernel()
 def settle(  # noqa: PLR0917
     slots: Array, s: int, numbers: Array, kept: Array, own: Array, x: int
 ) -> None:

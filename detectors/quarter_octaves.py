@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 BINS_AN_OCTAVE: Final = 4
@@ -18,7 +18,7 @@ ROLLING: Final = 65_536
 """Values after which all counts are halved: what is usual is of the latest."""
 
 
-@njit(cache=True)
+@kernel()
 def quarter_of(value: float, bins: int) -> int:
     """Return the bin of a value in units; the first is for all below one, the last for all above.
 
@@ -31,7 +31,7 @@ def quarter_of(value: float, bins: int) -> int:
     return min(bins - 1, BINS_AN_OCTAVE * (exponent - 1) + int((fraction - 0.5) * 8.0))
 
 
-@njit(cache=True)
+@kernel()
 def upper_edge(bin_: int) -> float:
     """Return where a bin ends, in units.
 
@@ -42,7 +42,7 @@ def upper_edge(bin_: int) -> float:
     return float(2.0**octave * (1.0 + (quarter + 1) / BINS_AN_OCTAVE))
 
 
-@njit(cache=True)
+@kernel()
 def halve_when_full(histogram: Array, bins: int) -> None:
     """Halve all counts once they are `ROLLING`; the total is then of what is left."""
     if histogram[bins] < ROLLING:

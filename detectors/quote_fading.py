@@ -227,6 +227,7 @@ class QuoteFading(Detector):
         self._index = tuple(
             np.zeros((len(instruments), *shape), np.int64) for shape in INDEX_SHAPES
         )
+        self._counts = np.zeros((4, SLOTS + 1), np.int64)
 
     @property
     def overflow(self) -> int:
@@ -243,6 +244,7 @@ class QuoteFading(Detector):
                 columns, row, self._numbers, self._seeds, kept["fading"], kept["fading_slots"],
                 kept["fading_orders"], kept["fading_states"], kept["fading_events"],
                 kept["fading_tallies"], kept["fading_hits"], kept["fading_lost"], self._index,
+                self._counts,
             )  # fmt: skip
             if row < len(batch):
                 code = int(batch["instrument"][row])

@@ -6,14 +6,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 _NONE: Final = -1
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
 
 
-@njit(cache=True)
+@kernel()
 def _place(node: int, lots: int, mask: int) -> int:
     mixed = (np.uint64(node) * _MIX ^ np.uint64(lots)) * _MIX
     return np.int64((mixed >> np.uint64(20)) & np.uint64(mask))  # type: ignore[return-value]
@@ -92,7 +92,7 @@ def parcels(src: Array, dst: Array, following: Array, max_members: int) -> tuple
     return rows[: begin[found]].copy(), begin[: found + 1].copy()
 
 
-@njit(cache=True)
+@kernel()
 def _stray(seller: Array, buyer: Array, lots: Array, net: Array, bound: float) -> int:
     """Return the last meeting but those at the ends that explains all nets past a bound, or -1."""
     short, long = -1, -1
@@ -258,7 +258,7 @@ def _next_runs(seller: Array, buyer: Array, runs: Runs) -> Array:
     return following
 
 
-@njit(cache=True)
+@kernel()
 def use(start: int, pieces: int, onward: Array, used: Array) -> None:
     """Mark a run of meetings of one pair, from its first on, as used."""
     at = start

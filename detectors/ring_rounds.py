@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from detectors.ring_laps import next_of_pair, use
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 _NONE: Final = -1
@@ -15,16 +15,36 @@ _MAY_MISS: Final = 3
 """Hand-overs: after the last meeting, and on both sides of one that was not seen."""
 
 
-@njit(cache=True)
+@kernel(inline="always")
 def _held(start: int, pieces: int, lots: Array, onward: Array, used: Array) -> int:
     """Return the lots of a pair's run of meetings from a first one, or -1 where it is not free."""
     held, at = 0, start
     for _ in range(pieces):
         if at == _NONE or used[at]:
-            return _NONE
+            held = _NONE
+            break
         held += lots[at]
         at = onward[at]
     return held
+
+
+@kernel()
+def _takers(seller: Array, buyer: Array, members: int, near: Array) -> None:
+    """Write which meetings may pass on what each brought, those that are tried first in front.
+
+    Parameters
+    ----------
+    near : (n, 3 * members + 1) int64
+        How many there are, and which.
+    """
+    for t in range(len(seller)):
+        count = 0
+        for away in range(1, 2 * members + 1):
+            for u in (t + away, t - away if away <= members else _NONE):
+                if 0 <= u < len(seller) and seller[u] == buyer[t] and buyer[u] != seller[t]:
+                    count += 1
+                    near[t, count] = u
+        near[t, 0] = count
 
 
 @njit(cache=True)
@@ -70,27 +90,21 @@ def handed_round(
     if members < 3:
         return bought_on, 0
     onward = next_of_pair(seller, buyer, members)
+    near = np.empty((len(lots), 3 * members + 1), np.int64)
+    _takers(seller, buyer, members, near)
     for together in range(2, 2 * pieces + 1):
         for here in range(max(1, together - pieces), min(pieces, together - 1) + 1):
             there = together - here
             for t in range(len(lots)):
+                if near[t, 0] == 0:
+                    continue
                 held = _held(t, here, lots, onward, bought_on)
                 if held == _NONE:
                     continue
-                for away in range(1, 2 * members + 1):
-                    found = _NONE
-                    for u in (t + away, t - away if away <= members else _NONE):
-                        if (
-                            found == _NONE
-                            and 0 <= u < len(lots)
-                            and seller[u] == buyer[t]
-                            and buyer[u] != seller[t]
-                            and _held(u, there, lots, onward, sold_on) == held
-                        ):
-                            found = u
-                    if found != _NONE:
+                for place in range(1, near[t, 0] + 1):
+                    if _held(near[t, place], there, lots, onward, sold_on) == held:
                         use(t, here, onward, bought_on)
-                        use(found, there, onward, sold_on)
+                        use(near[t, place], there, onward, sold_on)
                         handed[buyer[t]] += 1
                         break
     laps = (handed.sum() + _MAY_MISS) // members

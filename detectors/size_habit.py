@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.quarter_octaves import BINS_AN_OCTAVE, halve_when_full, quarter_of, upper_edge
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 BINS: Final = 63 * BINS_AN_OCTAVE
@@ -19,7 +19,7 @@ REFRESH: Final = 32
 """Orders between two readings of the median."""
 
 
-@njit(cache=True)
+@kernel()
 def learn_size(sizes: Array, lots: int) -> None:
     """Take an order's size into the rolling distribution."""
     sizes[quarter_of(float(lots), BINS)] += 1
@@ -36,7 +36,7 @@ def learn_size(sizes: Array, lots: int) -> None:
     sizes[LARGE] = int(LARGE_RATIO * upper_edge(b))
 
 
-@njit(cache=True)
+@kernel()
 def is_large(sizes: Array, lots: int) -> bool:
     """Return whether an order is large beside clients' usual ones."""
     return bool(sizes[LARGE] > 0 and lots >= sizes[LARGE])

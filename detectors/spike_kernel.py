@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, Phase
 from ingest.times import SECOND
 
@@ -48,7 +48,7 @@ _NULL: Final = int(NULL)
 _TRADE, _CONTINUOUS = int(Kind.TRADE), int(Phase.CONTINUOUS)
 
 
-@njit(cache=True)
+@kernel()
 def rank(maxima: Array, made: int, largest: float) -> tuple[int, int]:
     """Return how many of the windows kept were at least as large, and how many are kept."""
     held = min(made, WINDOWS)
@@ -59,7 +59,7 @@ def rank(maxima: Array, made: int, largest: float) -> tuple[int, int]:
     return above, held
 
 
-@njit(cache=True)
+@kernel()
 def close_second(  # noqa: PLR0917
     own: Array,
     floats: Array,
@@ -109,7 +109,7 @@ def close_second(  # noqa: PLR0917
     return best, place, way
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

@@ -14,7 +14,7 @@ import numpy as np
 
 from detectors import strata
 from detectors.strata import Tails
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 OWN_FILLED, OWN_FILLED_GONE, OWN_CALM, OWN_CALM_GONE, PEER, PEER_CYCLES = range(6)
@@ -29,7 +29,7 @@ SIZES: Final = 4
 twice, less than four times, and more."""
 
 
-@njit(cache=True)
+@kernel()
 def class_of(stood_ns: int) -> int:
     """Return the class of a time stood, by doubling.
 
@@ -42,7 +42,7 @@ def class_of(stood_ns: int) -> int:
     return found
 
 
-@njit(cache=True)
+@kernel()
 def size_class(size: int, usual: int) -> int:
     """Return the class of a size beyond habit, by doubling.
 

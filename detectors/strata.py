@@ -11,7 +11,7 @@ import math
 import msgspec
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 
@@ -54,7 +54,7 @@ def tails_of(mass: Array, hits: int) -> Tails:
     )
 
 
-@njit(cache=True)
+@kernel()
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1.0) - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0)
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from detectors.wash_kernel import slot
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import NO_CODE, AfmmFlag, Array, Conflict, Kind, Role
 
 OMITTED: Final = 0
@@ -35,7 +35,7 @@ _OTHER_BUYER, _OTHER_SELLER = int(Conflict.OTHER_BUYER), int(Conflict.OTHER_SELL
 _OTHER_PARTIES: Final = int(Conflict.OTHER_PARTIES)
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 
 T_SEQ, T_RECEIVED, T_SIDE, T_PRICE = range(4)
@@ -60,13 +60,13 @@ class Client(NamedTuple):
     """Ticks; NULL = any price."""
 
 
-@njit(cache=True)
+@kernel()
 def is_first(ring: Array, made: int, seq: int) -> bool:
     """Return whether a trade of an instruction in flight is the first that the ring gets of it."""
     return bool(made == 0 or ring[(made - 1) % len(ring), T_SEQ] != seq)
 
 
-@njit(cache=True)
+@kernel()
 def took_before(taker: Array, at: Places, client: Client, delta_ns: int) -> bool:
     """Return whether a taker came after a client, and took what was within the client's limit.
 

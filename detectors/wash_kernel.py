@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from detectors.trades import LIMB
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import NO_CODE, Array, Kind
 
 SELF: Final = 1
@@ -40,7 +40,7 @@ _SEVERAL: Final = -2
 _MIX: Final = -7046029254386353131  # 2^64 / golden ratio, as int64: Fibonacci hashing
 
 
-@njit(cache=True)
+@kernel()
 def slot(table: Array, key: int) -> int:
     """Return where a key is, or the free slot where it belongs (0 = free)."""
     mask = len(table) - 1
@@ -85,7 +85,7 @@ def grown(table: Array, origin: Array) -> tuple[Array, Array]:
     return bigger, moved
 
 
-@njit(cache=True)
+@kernel()
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     window_ns: int,

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array, Kind, OrderType, Topic
 from ingest.records import ACTIONS, ENUMS, FIRST_NS, LAST_NS, VERSION, WIRE_FIELDS
 
@@ -84,7 +84,7 @@ class Checks:
             _at_least(columns[name], columns["kind"], self._least[row], bad)
 
 
-@njit(cache=True)
+@kernel()
 def _demand(  # noqa: PLR0917
     kinds: Array,
     types: Array,
@@ -111,7 +111,7 @@ def _demand(  # noqa: PLR0917
         )
 
 
-@njit(cache=True)
+@kernel()
 def _times(times: Array, bad: Array) -> None:
     for row in range(len(bad)):
         at = times[row]
@@ -119,7 +119,7 @@ def _times(times: Array, bad: Array) -> None:
             bad[row] = True
 
 
-@njit(cache=True)
+@kernel()
 def _at_least(counts: Array, kinds: Array, least: Array, bad: Array) -> None:
     for row in range(len(bad)):
         if counts[row] != NULL and not bad[row] and counts[row] < least[kinds[row]]:

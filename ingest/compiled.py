@@ -24,7 +24,7 @@ from numba import config
 
 from ingest.events import Array
 
-__all__ = ["fingerprint", "njit", "plain"]
+__all__ = ["fingerprint", "kernel", "njit", "plain"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _IMPORTS: Final = re.compile(rb"^from (ingest|detectors)\.(\w+) import", re.MULTILINE)
@@ -39,10 +39,14 @@ def plain(column: Array) -> Array:
 
 if TYPE_CHECKING:
     from numba import njit
+
+    kernel = njit
 else:
 
     def njit(**options):
         """Return numba's `njit` with these options, its cache in the folder of the file's state."""
+        # Said, since numba would take it from whoever calls the function first.
+        options.setdefault("_nrt", True)
 
         def wrap(function):
             folder = _folder(Path(function.__code__.co_filename).resolve())
@@ -51,6 +55,17 @@ else:
             return numba.njit(**options)(function)
 
         return wrap
+
+    def kernel(**options):
+        """Return `njit`, cached, for what only reads and writes the arrays that it is given.
+
+        numba counts each array that a function takes, hands on or cuts a row of, up and down,
+        with atomic operations: for what is called for every record they cost more than its work.
+        Here they are left out, as numba's own kernels do (`_nrt=False`): whoever calls from Python
+        holds the arrays meanwhile. What makes arrays, returns one, or calls what returns one, is
+        `njit`'s: the first is an error of compilation, of the others a test is sure.
+        """
+        return njit(cache=True, _nrt=False, **options)
 
 
 def fingerprint(file: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.compiled import njit, plain
+from ingest.compiled import kernel, plain
 from ingest.events import WIRE, Array, Batch
 
 _PLACE: Final = frozenset({"instrument", "seq", "partition", "offset"})
@@ -64,7 +64,7 @@ def is_constant(column: Array) -> bool:
     )
 
 
-@njit(cache=True)
+@kernel()
 def _add(values, absent, multiplier, hashes):  # type: ignore[no-untyped-def]
     for i in range(values.shape[0]):
         term = np.uint64(np.int64(values[i]) ^ absent) * multiplier

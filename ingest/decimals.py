@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import NULL, Array
 from ingest.records import MAX_DECIMAL_CHARACTERS
 
@@ -141,7 +141,7 @@ class Scales:
         return counts, status
 
 
-@njit(cache=True)
+@kernel()
 def _one(  # noqa: PLR0911, PLR0917
     buffer: Array, at: int, end: int, step: int, exponent: int, rounded: bool, powers: Array
 ) -> tuple[int, int]:
@@ -222,7 +222,7 @@ def _one(  # noqa: PLR0911, PLR0917
     return (-count if negative else count), OK
 
 
-@njit(cache=True)
+@kernel()
 def _read(  # noqa: PLR0917
     buffer: Array,
     starts: Array,

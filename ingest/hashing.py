@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numba import uint64
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.events import Array
 
 _C1: Final = np.uint64(0x87C37B91114253D5)
@@ -21,19 +21,19 @@ _M1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _M2: Final = np.uint64(0xC4CEB9FE1A85EC53)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _rotate(x: np.uint64, r: int) -> np.uint64:
     return (x << uint64(r)) | (x >> uint64(64 - r))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _avalanche(k: np.uint64) -> np.uint64:
     k = (k ^ (k >> uint64(33))) * _M1
     k = (k ^ (k >> uint64(33))) * _M2
     return k ^ (k >> uint64(33))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _word(buffer: Array, at: int, count: int) -> np.uint64:
     word = uint64(0)
     for i in range(count):
@@ -41,17 +41,17 @@ def _word(buffer: Array, at: int, count: int) -> np.uint64:
     return word
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _first(k: np.uint64) -> np.uint64:
     return _rotate(k * _C1, 31) * _C2
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _second(k: np.uint64) -> np.uint64:
     return _rotate(k * _C2, 33) * _C1
 
 
-@njit(cache=True)
+@kernel()
 def hash_spans(buffer: Array, starts: Array, lengths: Array, high: Array, low: Array) -> None:
     """Write the hash of each span of a buffer; a span of length 0 hashes to (0, 0).
 

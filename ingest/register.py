@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ingest.compiled import njit, plain
+from ingest.compiled import kernel, plain
 from ingest.complex import Interval, complex_intervals
 from ingest.errors import RegistryError
 from ingest.events import NO_CODE, Array, Batch, Role
@@ -204,7 +204,7 @@ class Register:
         return code
 
 
-@njit(cache=True)
+@kernel()
 def _tag(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     account, engine_ns, index, starts, roles, owners, members, role, owner, member
 ):

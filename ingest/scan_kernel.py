@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numba import uint64
 
-from ingest.compiled import njit
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 ODD: Final = 0
@@ -30,14 +30,14 @@ _MAX_UNKNOWN: Final = 16
 _MAX_INTEGER: Final = 2**63 - 1
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _skip(buffer: Array, at: int) -> int:
     while buffer[at] == 32 or buffer[at] == 9:
         at += 1
     return at
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _load(buffer: Array, at: int) -> np.uint64:
     # One load once compiled; unsigned places spare the test for a negative index.
     place = np.uintp(at)
@@ -47,13 +47,13 @@ def _load(buffer: Array, at: int) -> np.uint64:
     return word
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _signed(value: np.uint64) -> int:
     # Signed and unsigned together would make a float.
     return np.int64(value)  # type: ignore[return-value]
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _text_end(buffer: Array, at: int) -> int:
     """Return where the first quote, backslash, control byte or byte beyond ASCII stands."""
     while True:
@@ -71,7 +71,7 @@ def _text_end(buffer: Array, at: int) -> int:
         at += 8
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _field(buffer: Array, at: int, end: int, slots: Array, mix: np.uint64) -> int:
     """Return the place of a key among the contract's fields; -1 when it is none."""
     length = end - at
@@ -90,14 +90,14 @@ def _field(buffer: Array, at: int, end: int, slots: Array, mix: np.uint64) -> in
     return _signed(slots[slot, 2])
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _digits(buffer: Array, at: int) -> int:
     while 48 <= buffer[at] <= 57:
         at += 1
     return at
 
 
-@njit(cache=True)
+@kernel()
 def _literal(buffer: Array, at: int) -> int:
     """Return the end of true, false or null at this place, or -1."""
     first = buffer[at]
@@ -112,7 +112,7 @@ def _literal(buffer: Array, at: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel()
 def _number(buffer: Array, at: int) -> int:
     """Return the end of a short decimal number without exponent, or -1."""
     start = at
@@ -132,7 +132,7 @@ def _number(buffer: Array, at: int) -> int:
 
 # Every message is followed by a newline in the buffer, which ends each loop below: no index is
 # read past it.
-@njit(cache=True)
+@kernel()
 def _message(  # noqa: PLR0911, PLR0917
     buffer: Array,
     at: int,
@@ -238,7 +238,7 @@ def _message(  # noqa: PLR0911, PLR0917
     return text
 
 
-@njit(cache=True)
+@kernel()
 def _same(buffer: Array, a: int, a_end: int, b: int, b_end: int) -> bool:
     if a_end - a != b_end - b:
         return False

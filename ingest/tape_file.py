@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ingest.compiled import njit
+from ingest.compiled import kernel
 from ingest.decode import Decoder
 from ingest.errors import TapeError
 from ingest.events import NULL, Array, Batch, Reject, Topic
@@ -204,7 +204,7 @@ def merge(orders: Piece, trades: Piece) -> tuple[Batch, Array, Array, Array]:
     return batch, topic, number, np.where(valid, np.cumsum(valid) - 1, -1)
 
 
-@njit(cache=True)
+@kernel()
 def _reach(engine_ns, row, clock, keys):  # type: ignore[no-untyped-def]
     now, leap = clock[0], clock[1]
     for i in range(row.shape[0]):

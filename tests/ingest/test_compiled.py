@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import ast
+import re
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba.core.errors import NumbaError
 
-from detectors import gap_habit, hunt_kernel
+from detectors import gap_habit, hunt_kernel, rows
 from ingest import compiled
 
 ROOMS = ("ingest", "detectors")
@@ -48,3 +53,60 @@ def test_each_file_of_kernels_is_cached_in_a_folder_of_its_state():
 def test_no_kernel_goes_round_the_cache():
     for path in (p for room in ROOMS for p in (compiled.ROOT / room).glob("*.py")):
         assert "\nfrom numba import njit" not in path.read_text(), path
+
+
+def functions():
+    """Yield every compiled function of the rooms: its file, its tree, whether it is a kernel."""
+    for path in (p for room in ROOMS for p in (compiled.ROOT / room).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                marks = {ast.unparse(mark).partition("(")[0] for mark in node.decorator_list}
+                if marks & {"njit", "kernel"}:
+                    yield path, node, "kernel" in marks
+
+
+def hands_out(node):
+    """Return whether a function returns arrays, by what it says that it returns."""
+    said = ast.unparse(node.returns) if node.returns else ""
+    return not set(re.findall(r"\w+", said)) <= {"tuple", "int", "float", "bool", "None", "np"} | {
+        "int64", "uint64", "float64",
+    }  # fmt: skip
+
+
+def test_a_kernel_neither_returns_arrays_nor_calls_what_does():
+    made = {(path, node.name): hands_out(node) for path, node, _ in functions()}
+    assert sum(made.values()) > 20
+    looked = 0
+    for path, node, is_kernel in functions():
+        if not is_kernel:
+            continue
+        looked += 1
+        assert not made[path, node.name], (path.name, node.name)
+        homes = {
+            alias.asname or alias.name: path.parents[1] / f"{each.module.replace('.', '/')}.py"
+            for each in ast.walk(ast.parse(path.read_text()))
+            if isinstance(each, ast.ImportFrom) and each.module
+            for alias in each.names
+        }
+        for call in (c for c in ast.walk(node) if isinstance(c, ast.Call)):
+            name = call.func.id if isinstance(call.func, ast.Name) else ""
+            assert not made.get((homes.get(name, path), name)), (path.name, node.name, name)
+    assert looked > 200
+
+
+def test_a_kernel_leaves_no_count_of_an_array_behind():
+    row, values = np.zeros(8, np.int64), np.arange(8)
+    before = sys.getrefcount(row), sys.getrefcount(values)
+    for _ in range(50):
+        rows.write(row, values)
+    assert (sys.getrefcount(row), sys.getrefcount(values)) == before
+    assert row.tolist() == list(range(8))
+
+
+def test_a_kernel_that_makes_an_array_does_not_compile():
+    @compiled.kernel()
+    def makes(count):
+        return np.zeros(count).sum()
+
+    with pytest.raises(NumbaError, match="Only accept returning of array passed"):
+        makes(3)
