@@ -1,6 +1,7 @@
 """What each part costs an event: `make bench`, or `python -m benchmarks [--json] [--only PART]`.
 
-Simulated data. Each part runs in a process of its own, one after the other; compiling is not
+Simulated data: orders at random, where oddities are frequent; and, for detectors, a market's as
+well. Each part runs in a process of its own, one after the other; compiling is not
 counted. The ratio is to the decoder, in big batches, in the same run: it depends on the machine
 less than nanoseconds do.
 """
@@ -21,7 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import book, decode, detectors, replay, rooms, wash_rings
-from benchmarks.job import HOUR_EVENTS, PART_EVENTS, Job, write_tape
+from benchmarks.job import (
+    HOUR_EVENTS,
+    MARKET_HOURS,
+    PART_EVENTS,
+    Job,
+    write_market,
+    write_tape,
+)
 from benchmarks.timing import Timing
 from detectors.catalogue import DETECTORS
 from monitor.terminal import progress_bar
@@ -49,16 +57,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(
-    tape: Path, only: Sequence[str], *, hour: int, events: int, repeats: int, err: Console
+    folder: Path,
+    only: Sequence[str],
+    *,
+    hour: int,
+    events: int,
+    repeats: int,
+    market_hours: float,
+    err: Console,
 ) -> Report:
-    """Measure the parts, each in a fresh process, on a tape of `hour` events."""
-    write_tape(tape, hour)
+    """Measure the parts, each in a fresh process, on a tape of `hour` events and a market's."""
+    write_tape(folder / "tape", hour)
+    write_market(folder / "market", market_hours)
     found: list[Timing] = []
     with progress_bar(err, "measuring", "parts") as progress:
         for done, name in enumerate(only):
             if progress:
                 progress(done, len(only))
-            job = Job(tape=str(tape.resolve()), events=min(events, hour), repeats=repeats)
+            job = Job(
+                tape=str((folder / "tape").resolve()),
+                market=str((folder / "market").resolve()),
+                events=min(events, hour),
+                repeats=repeats,
+            )
             said = subprocess.run(
                 [sys.executable, "-m", "benchmarks", "--measure", name],
                 input=msgspec.json.encode(job),
@@ -76,6 +97,7 @@ def table(report: Report) -> Table:
     """Return the report for people."""
     shown = Table(title="ns an event (simulated data)", title_justify="left", box=SIMPLE_HEAD)
     shown.add_column("part", no_wrap=True)
+    shown.add_column("tape", no_wrap=True)
     for name in ("batch", "best", "median", "budget", "× decoder"):
         shown.add_column(name, justify="right", no_wrap=True)
     for timing in report.timings:
@@ -83,6 +105,7 @@ def table(report: Report) -> Table:
         ratio = f"{timing.best_ns / report.decoder_ns:.2f}" if report.decoder_ns else ""
         shown.add_row(
             timing.part,
+            "market" if timing.on_market else "random",
             f"{timing.batch_rows:,}",
             f"{timing.best_ns:,.0f}",
             f"{timing.median_ns:,.0f}",
@@ -111,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hour", type=int, default=HOUR_EVENTS, help="events of the tape")
     parser.add_argument("--events", type=int, default=PART_EVENTS, help="events a part is given")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--market-hours", type=float, default=MARKET_HOURS, help="length of the market's tape"
+    )
     parser.add_argument("--measure", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.measure:
@@ -119,11 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="ringfence-bench-") as scratch:
         report = run(
-            Path(scratch) / "tape",
+            Path(scratch),
             given.only or list(PARTS),
             hour=given.hour,
             events=given.events,
             repeats=given.repeats,
+            market_hours=given.market_hours,
             err=Console(stderr=True, highlight=False),
         )
     if given.json:

@@ -15,10 +15,16 @@ from ingest.register import Register, read_register
 from ingest.sequence import Sequencer
 from ingest.source import Arrivals
 from ingest.tape import Tape, TapeSource
+from market.assembly import Settings
+from market.simulate import simulate
 from tests.support.venue import random_tape
 
 HOUR_EVENTS = 380_000
 PART_EVENTS = 100_000
+MARKET_HOURS = 0.5
+MARKET_INSTRUMENTS = 4
+MARKET_SEED = 248
+"""A seed for setting: nothing is found out about detectors here."""
 SIZES = (10_000, 1_000)
 LATENESS_NS = 30_000_000_000
 """The service's default."""
@@ -29,7 +35,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     tape: str
     """Its folder."""
+    market: str = ""
+    """Folder of a simulated market's tape, on which detectors are measured too; "" = they are not.
+    """
     events: int = PART_EVENTS
+    market_events: int = 3 * PART_EVENTS
+    """Of the market's tape: long enough for what detectors do once in minutes to be in it."""
     repeats: int = 5
 
     def sizes(self) -> list[int]:
@@ -67,15 +78,30 @@ def sequencer(instruments: Instruments) -> Sequencer:
     return Sequencer(instruments, lateness_ns=LATENESS_NS)
 
 
+def write_market(folder: Path, hours: float = MARKET_HOURS) -> Path:
+    """Write a simulated market's tape without abuse: four instruments of fifty records a second.
+
+    As dense as a market is, and as seldom odd: makers re-quote, clients trade, nothing is wrong.
+    """
+    settings = Settings(seed=MARKET_SEED, hours=hours, instruments=MARKET_INSTRUMENTS)
+    simulate(folder, settings)
+    return folder
+
+
 def cut(job: Job, size: int) -> Cut:
     """Return the job's events in batches of a size, run through the rooms once."""
+    return cut_of(Path(job.tape), job.events, size)
+
+
+def cut_of(tape: Path, events: int, size: int) -> Cut:
+    """Return a tape's first events in batches of a size, run through the rooms once."""
     names = Names()
-    source = TapeSource(Path(job.tape), names, batch_rows=size)
-    register = read_register(Tape(Path(job.tape)).accounts_path, names)
+    source = TapeSource(tape, names, batch_rows=size)
+    register = read_register(Tape(tape).accounts_path, names)
     made = Cut(
         instruments=source.instruments,
         register=register,
-        arrivals=list(_some(source, job.events)),
+        arrivals=list(_some(source, events)),
         tagged=[],
         released=[],
         enriched=[],

@@ -16,6 +16,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """What one part costs, in nanoseconds an event."""
 
     part: str
+    on_market: bool = False
+    """Whether on a simulated market's tape; else on one of orders at random."""
     batch_rows: int
     """Events that it was given at a time."""
     events: int
@@ -49,6 +51,7 @@ def repeated(
     batch_rows: int,
     repeats: int,
     budget_ns: float | None = None,
+    on_market: bool = False,
 ) -> Timing:
     """Return the timing of some work; `prepare` gives it anew, with fresh state, each time."""
     prepare()()
@@ -60,6 +63,7 @@ def repeated(
         taken.append((time.perf_counter_ns() - begun) / events)
     return Timing(
         part=part,
+        on_market=on_market,
         batch_rows=batch_rows,
         events=events,
         repeats=repeats,

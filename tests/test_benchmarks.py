@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from benchmarks.__main__ import DECODER, PARTS, Report, lines, table
-from benchmarks.job import Job, write_tape
+from benchmarks.job import Job, write_market, write_tape
 from benchmarks.timing import Timing, repeated
 from detectors.catalogue import DETECTORS
 
@@ -19,8 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> Job:
-    folder = write_tape(tmp_path_factory.mktemp("bench") / "tape", 1_500)
-    return Job(tape=str(folder), events=1_200, repeats=1)
+    folder = tmp_path_factory.mktemp("bench")
+    return Job(
+        tape=str(write_tape(folder / "tape", 1_500)),
+        market=str(write_market(folder / "market", 0.01)),
+        events=1_200,
+        market_events=1_200,
+        repeats=1,
+    )
 
 
 @pytest.mark.parametrize("name", sorted(PARTS.keys() - {"replay"}))
@@ -33,6 +39,7 @@ def test_a_part_says_what_it_measured(job, name):
         assert timing.batch_rows > 0
     budget = dict.fromkeys(DETECTORS, 100.0) | {"book": 150.0}
     assert {timing.budget_ns for timing in timings} == {budget.get(name)}
+    assert {timing.on_market for timing in timings} == {False, name in DETECTORS}
 
 
 def test_every_detector_of_the_catalogue_is_measured():
@@ -54,7 +61,7 @@ def test_work_is_prepared_anew_for_every_repeat_and_the_first_is_not_counted():
 
 def test_the_command_measures_in_processes_of_its_own_and_prints_json():
     given = ["--json", "--only", DECODER, "--only", "replay"]
-    sizes = ["--hour", "900", "--events", "800", "--repeats", "1"]
+    sizes = ["--hour", "900", "--events", "800", "--repeats", "1", "--market-hours", "0.01"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *given, *sizes],
         cwd=ROOT,
@@ -76,6 +83,6 @@ def test_the_table_marks_what_is_over_its_budget():
         for name, ns in (("within", 99.0), ("over", 101.0))
     )
     shown = table(Report(tape_events=9, decoder_ns=50.0, timings=[within, over]))
-    budgets = list(shown.columns[4].cells)
+    budgets = list(shown.columns[5].cells)
     assert budgets == ["100", "[red]100 over[/]"]
     assert list(shown.columns[5].cells) == ["1.98", "2.02"]
