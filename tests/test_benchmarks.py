@@ -85,4 +85,4 @@ def test_the_table_marks_what_is_over_its_budget():
     shown = table(Report(tape_events=9, decoder_ns=50.0, timings=[within, over]))
     budgets = list(shown.columns[5].cells)
     assert budgets == ["100", "[red]100 over[/]"]
-    assert list(shown.columns[5].cells) == ["1.98", "2.02"]
+    assert list(shown.columns[6].cells) == ["1.98", "2.02"]
