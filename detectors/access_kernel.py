@@ -114,7 +114,7 @@ def scan(  # noqa: PLR0917
     return row
 
 
-@kernel()
+@kernel(inline="always")
 def _scan_instrument(  # noqa: PLR0917
     columns: tuple[Array, ...], row: int, end: int, code: int, numbers: Array, shares: Array,
     unit: float, told: Array, own: Array, slots: Array, fills: Array, ids: Array, peers: Array,

@@ -148,12 +148,13 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
 def filled(batch: Batch) -> Filled:
     """Return where known others were passed over by the affiliate in continuous trading."""
     table = batch.passed_over
-    rows = np.flatnonzero(
-        (table["group_role"] == Role.AFFILIATED_MM)
-        & np.isin(table["client_role"], (Role.CLIENT, Role.EXTERNAL_MM))
-        & (table["phase"] == Phase.CONTINUOUS)
-        & (table["coverage"] == Coverage.COMPLETE)
-    )
+    rows = np.flatnonzero(table["group_role"] == Role.AFFILIATED_MM)
+    client = table["client_role"][rows]
+    rows = rows[
+        ((client == Role.CLIENT) | (client == Role.EXTERNAL_MM))
+        & (table["phase"][rows] == Phase.CONTINUOUS)
+        & (table["coverage"][rows] == Coverage.COMPLETE)
+    ]
     begins = np.arange(len(rows)) == 0
     for name in _INCIDENT:  # rows of one account and price stand together
         begins[1:] |= np.diff(table[name][rows]) != 0

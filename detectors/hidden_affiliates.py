@@ -10,6 +10,7 @@ import numpy as np
 from detectors.base import Detector, Finding, Params, Spec
 from detectors.episodes import Episodes
 from detectors.hidden_episode import busiest, finding, first_ref, note, refs_of
+from detectors.hidden_intake import pending_of
 from detectors.hidden_kernel import scan
 from detectors.hidden_logins import Logins, Shared
 from detectors.hidden_measure import leaning
@@ -33,7 +34,6 @@ from detectors.hidden_state import (
     W_ACCOUNT,
     W_GROUP,
     fresh,
-    pending_of,
     shapes,
 )
 from detectors.kept import Kept

@@ -7,7 +7,8 @@ from typing import Final
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode
-from detectors.hidden_logins import KINDS, Shared
+from detectors.hidden_intake import LOGINS
+from detectors.hidden_logins import Shared
 from detectors.hidden_measure import FEATURES, LEAST_MAKERS
 from detectors.hidden_model import MICRO, Judged
 from detectors.hidden_params import HiddenAffiliatesParams
@@ -83,7 +84,7 @@ def finding(
     """Return the episode as it stands at an event time, with what it newly rests on."""
     sums = episode.sums
     probability = sums["micro_probability"] / MICRO
-    shares = any(f"{name}_shared" in sums for name in KINDS)
+    shares = any(f"{name}_shared" in sums for name in LOGINS)
     sure = shares or (
         probability >= params.sure_probability
         and sums["micro_by_chance"] <= MICRO * params.any_chance
@@ -114,7 +115,7 @@ def finding(
 def _features(params: HiddenAffiliatesParams, episode: Episode) -> dict[str, Feature]:
     sums = episode.sums
     features = {}
-    for name in KINDS:
+    for name in LOGINS:
         if f"{name}_shared" in sums:
             features[f"shared_{name}"] = Feature(sums[f"{name}_shared"], "trades", 0)
     if not sums["rank"]:

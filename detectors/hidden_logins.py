@@ -9,34 +9,32 @@ import msgspec
 import numpy as np
 
 from detectors.base import Ref
-from detectors.hidden_params import HiddenAffiliatesParams
-from detectors.hidden_state import (
-    P_CLOCK,
-    P_CODE,
-    P_SEQ,
-    RESTER,
-    TAKER,
-    W_ACCOUNT,
-    W_GROUP,
-    W_OWNER,
-    W_SESSION,
-    W_USER,
+from detectors.hidden_intake import (
+    L_ACCOUNT,
+    L_CODE,
+    L_FIRST_NS,
+    L_FIRST_SEQ,
+    L_GROUP,
+    L_KIND,
+    L_NAME,
+    L_OWNER,
+    L_TRADES,
+    LOGINS,
+    USE_FIELDS,
+    index,
+    note,
 )
+from detectors.hidden_params import HiddenAffiliatesParams
 from ingest.axes import Count, Rows
 from ingest.events import Array
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
-KINDS: Final = {"session": W_SESSION, "user": W_USER}
 MOST: Final = 65_536
 """Uses kept of a day: of one name by one account in one instrument; more is overflow."""
 
-# A use: where, which name, by whom; how many trades, the first of them, and whose it was.
-L_CODE, L_KIND, L_NAME, L_ACCOUNT, L_GROUP, L_TRADES, L_FIRST_NS, L_FIRST_SEQ, L_OWNER = range(9)
-FIELDS: Final = 9
-_KEY: Final = L_GROUP + 1
-NOBODYS: Final = -1
-"""From here down are owners of accounts that have none."""
+FEWEST: Final = 1024
+"""Places for uses that are made at first; twice as many each time they are full."""
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,32 +58,52 @@ class Logins:
     }
 
     def __init__(self) -> None:
-        self._uses = np.zeros((0, FIELDS), np.int64)
+        self._room = np.zeros((FEWEST, USE_FIELDS), np.int64)
+        self._table = np.full(2 * FEWEST, -1, np.int64)
+        self._count = 0
         self.lost = 0
-        """Uses for which there was no place."""
+        """Trades by a use for which there was no place."""
+
+    @property
+    def _uses(self) -> Array:
+        """What is known, in the order in which it began."""
+        return self._room[: self._count]
 
     def take(self, rows: Array) -> None:
-        """Take trades as `hidden_state.pending_of` returns them."""
-        parts = [
-            _uses(rows, kind, who, place)
-            for kind, place in enumerate(KINDS.values())
-            for who in (TAKER, RESTER)
-        ]
-        new = np.concatenate(parts)
-        if not len(new):
-            return
-        uses = _summed(np.concatenate([self._uses, new]))
-        self.lost += max(0, len(uses) - MOST)
-        self._uses = uses[:MOST]
+        """Take trades in event order, as `hidden_intake.pending_of` returns them."""
+        self._hold(self._uses, self._count + 2 * len(LOGINS) * len(rows))
+        self._count, lost = note(rows, self._room, self._count, self._table)
+        self.lost += lost
 
     def forget(self, account: int) -> None:
         """Forget what an account did as a client's."""
         gone = (self._uses[:, L_ACCOUNT] == account) & (self._uses[:, L_GROUP] == 0)
-        self._uses = self._uses[~gone]
+        if gone.any():
+            self._become(self._uses[~gone])
 
     def clear(self) -> None:
         """Forget the day."""
-        self._uses = self._uses[:0]
+        self._become(self._uses[:0])
+
+    def _become(self, uses: Array) -> None:
+        """Know these uses, each of which is there once, and no others."""
+        known = uses.copy()
+        self._count = len(known)
+        self._hold(known, len(known))
+        self._room[: len(known)] = known
+        index(self._uses, self._table)
+
+    def _hold(self, uses: Array, most: int) -> None:
+        """See to it that there is room for so many uses, `MOST` at the most."""
+        room = len(self._room)
+        if room >= min(most, MOST):
+            return
+        while room < min(most, MOST):
+            room *= 2
+        self._room = np.zeros((room, USE_FIELDS), np.int64)
+        self._room[: len(uses)] = uses
+        self._table = np.full(2 * room, -1, np.int64)
+        index(self._room[: len(uses)], self._table)
 
     def shared(self, params: HiddenAffiliatesParams) -> dict[int, Shared]:
         """Return the accounts of others whose logins are the group's, by account.
@@ -95,7 +113,7 @@ class Logins:
         """
         found: dict[int, dict[str, int]] = {}
         refs: dict[int, set[Ref]] = {}
-        for kind, name in enumerate(KINDS):
+        for kind, name in enumerate(LOGINS):
             for account, trades, cited in self._of_kind(kind, params):
                 found.setdefault(account, {})[name] = trades
                 refs.setdefault(account, set()).update(cited)
@@ -130,40 +148,14 @@ class Logins:
 
     def snapshot(self) -> Snapshot:
         """Return the uses, by instrument."""
-        by_code = np.argsort(self._uses[:, L_CODE], kind="stable")
+        order = (L_NAME, L_ACCOUNT, L_KIND, L_GROUP, L_FIRST_SEQ, L_FIRST_NS, L_CODE)
         return {
-            "hidden_logins": self._uses[by_code],
+            "hidden_logins": self._uses[np.lexsort([self._uses[:, field] for field in order])],
             "hidden_logins_lost": np.array([self.lost], np.int64),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
-        self._uses = _summed(snapshot["hidden_logins"])
+        uses = snapshot["hidden_logins"]
+        self._become(uses[np.lexsort((uses[:, L_FIRST_SEQ], uses[:, L_FIRST_NS]))])
         self.lost = int(snapshot["hidden_logins_lost"].sum())
-
-
-def _uses(rows: Array, kind: int, who: int, place: int) -> Array:
-    """Return the uses of names of a kind, a row a trade of a side."""
-    named = rows[rows[:, who + place] >= 0]
-    made = np.empty((len(named), FIELDS), np.int64)
-    made[:, L_CODE], made[:, L_KIND] = named[:, P_CODE], kind
-    made[:, L_NAME], made[:, L_ACCOUNT] = named[:, who + place], named[:, who + W_ACCOUNT]
-    # Of an account that is not registered it is not known whose it is: its own.
-    owner = named[:, who + W_OWNER]
-    made[:, L_OWNER] = np.where(owner >= 0, owner, NOBODYS - made[:, L_ACCOUNT])
-    made[:, L_GROUP], made[:, L_TRADES] = named[:, who + W_GROUP] != 0, 1
-    made[:, L_FIRST_NS], made[:, L_FIRST_SEQ] = named[:, P_CLOCK], named[:, P_SEQ]
-    return made
-
-
-def _summed(uses: Array) -> Array:
-    """Return each use once, with all its trades; in the order in which they began."""
-    fields = (L_FIRST_SEQ, L_FIRST_NS, *reversed(range(_KEY)))
-    uses = uses[np.lexsort(tuple(uses[:, field] for field in fields))]
-    differs = (uses[1:, :_KEY] != uses[:-1, :_KEY]).any(1)
-    first = np.flatnonzero(np.concatenate([np.ones(min(1, len(uses)), bool), differs]))
-    once = uses[first]
-    if len(uses):
-        once[:, L_TRADES] = np.add.reduceat(uses[:, L_TRADES], first)
-    began = (L_KIND, L_GROUP, L_FIRST_SEQ, L_CODE, L_FIRST_NS)
-    return once[np.lexsort(tuple(once[:, field] for field in began))]

@@ -15,7 +15,7 @@ from detectors.hidden_state import (
     SLOTS,
 )
 from detectors.kept import Kept
-from ingest.compiled import kernel
+from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 SPREAD: Final = 2_654_435_761
@@ -96,7 +96,7 @@ def row_of(  # noqa: PLR0917
     return int(row)
 
 
-@kernel()
+@njit(cache=True)
 def forget(  # noqa: PLR0917
     own: Array,
     accounts: Array,

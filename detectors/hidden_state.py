@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.events import Array, Batch, Kind, Phase
+from ingest.events import Array
 
 EVER: Final = 2**63 - 1
 MAKERS: Final = 3
@@ -74,9 +74,6 @@ SUMS: Final = 9
 RUN_N, RUNS, SUM_N, SUM_NN = range(4)
 COUNTS: Final = 4
 
-_WHO: Final = ("account", "role", "complex", "owner", "session", "user")
-"""What is told of who took and who rested, in the order of the `W_` fields."""
-
 
 def shapes() -> dict[str, tuple[tuple[int, ...], type]]:
     """Return, by name, the part of one instrument of each array kept, and its kind."""
@@ -100,23 +97,3 @@ def fresh(instruments: int) -> dict[str, Array]:
     for name, (shape, kind) in shapes().items():
         made[name] = np.zeros((instruments, *shape), kind)
     return made
-
-
-def pending_of(batch: Batch) -> Array:
-    """Return a batch's trades of continuous trading that tell who took, as rows that wait."""
-    rows = np.flatnonzero(batch["kind"] == Kind.TRADE)
-    wanted = (batch["side"][rows] != 0) & (batch["phase"][rows] == Phase.CONTINUOUS)
-    wanted &= (batch["busts_hi"][rows] == 0) & (batch["busts_lo"][rows] == 0)
-    wanted &= (batch["buy_account"][rows] >= 0) & (batch["sell_account"][rows] >= 0)
-    rows = rows[wanted]
-    taken = np.empty((len(rows), PENDING_FIELDS), np.int64)
-    names = ("clock_ns", "instrument", "seq", "side", "quantity", "incoming_seq", "coverage")
-    for field, name in enumerate(names):
-        taken[:, field] = batch[name][rows]
-    taken[:, P_LOTS] = np.maximum(taken[:, P_LOTS], 0)
-    buys = batch["side"][rows] > 0
-    for field, name in enumerate(_WHO):
-        bought, sold = batch[f"buy_{name}"][rows], batch[f"sell_{name}"][rows]
-        taken[:, TAKER + field] = np.where(buys, bought, sold)
-        taken[:, RESTER + field] = np.where(buys, sold, bought)
-    return taken

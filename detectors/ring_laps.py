@@ -10,6 +10,8 @@ from ingest.compiled import kernel, njit
 from ingest.events import Array
 
 _NONE: Final = -1
+_ROUNDING: Final = 1e-9
+"""More than a mean of sizes may be off by their largest for being summed in floats."""
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring keys
 
 
@@ -150,6 +152,7 @@ def returns(  # noqa: PLR0917 - a kernel
     inside = np.zeros(len(lots), np.bool_)
     net = np.zeros(members, np.int64)
     since, laps = 0, 0
+    slack = (members * tolerance + (2.0 if members > 2 else 0.0)) * (1.0 + _ROUNDING)
     for j in range(1, len(lots)):
         net[:] = 0
         total, away, largest = 0.0, 0, 0
@@ -161,9 +164,12 @@ def returns(  # noqa: PLR0917 - a kernel
             away += abs(net[s]) + abs(net[b])
             total += lots[i]
             largest = max(largest, lots[i])
+            # What is away from home is more than rounding and one stray meeting can be; most is,
+            # whatever the mean, which the largest is at least.
+            if i == j or away > slack * largest:
+                continue
             bound = tolerance * total / (j - i + 1)
-            # What is away from home is more than rounding and one stray meeting can be.
-            if i == j or away > members * bound + (2 * largest if members > 2 else 0):
+            if away > members * bound + (2 * largest if members > 2 else 0):
                 continue
             off = 0
             for m in range(members):

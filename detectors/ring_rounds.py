@@ -29,7 +29,35 @@ def _held(start: int, pieces: int, lots: Array, onward: Array, used: Array) -> i
 
 
 @kernel()
-def _takers(seller: Array, buyer: Array, members: int, near: Array) -> None:
+def _sums(lots: Array, onward: Array, sums: Array) -> None:
+    """Write what the runs that begin with each meeting come to, by their length; 0 = no such run.
+
+    Parameters
+    ----------
+    sums : (n, pieces) int64
+    """
+    for t in range(len(lots)):
+        at, held = t, 0
+        for piece in range(sums.shape[1]):
+            held = 0 if at == _NONE else held + lots[at]
+            sums[t, piece] = held
+            at = _NONE if at == _NONE else onward[at]
+
+
+@kernel()
+def _alike(one: Array, other: Array) -> bool:
+    """Return whether any run of one meeting comes to what a run of another does."""
+    for lots in one:
+        if lots == 0:
+            break
+        for others in other:
+            if lots == others:
+                return True
+    return False
+
+
+@kernel()
+def _takers(seller: Array, buyer: Array, members: int, sums: Array, near: Array) -> None:
     """Write which meetings may pass on what each brought, those that are tried first in front.
 
     Parameters
@@ -41,7 +69,12 @@ def _takers(seller: Array, buyer: Array, members: int, near: Array) -> None:
         count = 0
         for away in range(1, 2 * members + 1):
             for u in (t + away, t - away if away <= members else _NONE):
-                if 0 <= u < len(seller) and seller[u] == buyer[t] and buyer[u] != seller[t]:
+                if (
+                    0 <= u < len(seller)
+                    and seller[u] == buyer[t]
+                    and buyer[u] != seller[t]
+                    and _alike(sums[t], sums[u])
+                ):
                     count += 1
                     near[t, count] = u
         near[t, 0] = count
@@ -90,8 +123,10 @@ def handed_round(
     if members < 3:
         return bought_on, 0
     onward = next_of_pair(seller, buyer, members)
+    sums = np.empty((len(lots), pieces), np.int64)
+    _sums(lots, onward, sums)
     near = np.empty((len(lots), 3 * members + 1), np.int64)
-    _takers(seller, buyer, members, near)
+    _takers(seller, buyer, members, sums, near)
     for together in range(2, 2 * pieces + 1):
         for here in range(max(1, together - pieces), min(pieces, together - 1) + 1):
             there = together - here

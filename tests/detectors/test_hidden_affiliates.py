@@ -9,9 +9,10 @@ import pytest
 
 from detectors import hidden_model
 from detectors.hidden_affiliates import HiddenAffiliates, HiddenAffiliatesParams, numbers_of
+from detectors.hidden_intake import pending_of
 from detectors.hidden_kernel import scan
 from detectors.hidden_measure import leaning
-from detectors.hidden_state import ACCOUNTS, AGAINST, SLOTS, fresh, pending_of
+from detectors.hidden_state import ACCOUNTS, AGAINST, SLOTS, fresh
 from ingest.events import Phase, Side
 from ingest.times import DAY
 from tests.detectors.hidden_scenes import (

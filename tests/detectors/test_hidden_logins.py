@@ -6,9 +6,33 @@ import numpy as np
 import pytest
 
 from detectors.hidden_affiliates import HiddenAffiliates
+from detectors.hidden_intake import (
+    L_ACCOUNT,
+    L_CODE,
+    L_FIRST_NS,
+    L_FIRST_SEQ,
+    L_GROUP,
+    L_KIND,
+    L_NAME,
+    L_OWNER,
+    L_TRADES,
+    LOGINS,
+    pending_of,
+)
 from detectors.hidden_logins import MOST, Logins
 from detectors.hidden_params import HiddenAffiliatesParams
-from detectors.hidden_state import TAKER, W_SESSION, pending_of
+from detectors.hidden_state import (
+    P_CLOCK,
+    P_CODE,
+    P_SEQ,
+    PENDING_FIELDS,
+    RESTER,
+    TAKER,
+    W_ACCOUNT,
+    W_GROUP,
+    W_OWNER,
+    W_SESSION,
+)
 from tests.detectors.hidden_scenes import (
     EVERY_S,
     MM,
@@ -108,3 +132,51 @@ def test_uses_beyond_the_bound_are_counted_and_the_first_are_kept():
     logins.clear()
     logins.take(rows)
     assert set(logins.shared(HiddenAffiliatesParams())) == {SUSPECT}
+
+
+def used(rows):
+    """Return how many trades each login was used for, and the first, counted one by one."""
+    found = {}
+    for row in rows.tolist():
+        for kind, place in enumerate(LOGINS.values()):
+            for who in (TAKER, RESTER):
+                if row[who + place] < 0:
+                    continue
+                account, owner = row[who + W_ACCOUNT], row[who + W_OWNER]
+                key = (row[P_CODE], kind, row[who + place], account, int(row[who + W_GROUP] != 0))
+                first = (row[P_CLOCK], row[P_SEQ], owner if owner >= 0 else -1 - account)
+                trades, begun = found.get(key, (0, first))
+                found[key] = trades + 1, begun
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_uses_are_counted_as_one_by_one_however_the_day_is_cut_and_restored(seed):
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((6_000, PENDING_FIELDS), np.int64)
+    rows[:, P_CLOCK] = np.sort(rng.integers(1, 3_000, len(rows)))
+    rows[:, P_CODE], rows[:, P_SEQ] = rng.integers(0, 3, len(rows)), np.arange(len(rows))
+    for who in (TAKER, RESTER):
+        rows[:, who + W_ACCOUNT] = rng.integers(0, 40, len(rows))
+        rows[:, who + W_GROUP] = rng.integers(0, 2, len(rows))
+        rows[:, who + W_OWNER] = rows[:, who + W_ACCOUNT] // 2 - 1
+        for place in LOGINS.values():
+            rows[:, who + place] = rng.integers(-1, 200, len(rows))
+    logins, start = Logins(), 0
+    for end in (*sorted(rng.integers(0, len(rows), 9).tolist()), len(rows)):
+        logins.take(rows[start:end])
+        kept, start = logins.snapshot(), end
+        logins = Logins()
+        logins.restore(kept)
+        assert all((logins.snapshot()[name] == kept[name]).all() for name in kept)
+    told = {
+        tuple(use[[L_CODE, L_KIND, L_NAME, L_ACCOUNT, L_GROUP]].tolist()): (
+            use[L_TRADES], (use[L_FIRST_NS], use[L_FIRST_SEQ], use[L_OWNER]),
+        )
+        for use in logins.snapshot()["hidden_logins"]
+    }  # fmt: skip
+    assert told == used(rows)
+    logins.forget(7)
+    left = logins.snapshot()["hidden_logins"]
+    assert not ((left[:, L_ACCOUNT] == 7) & (left[:, L_GROUP] == 0)).any()
+    assert len(left) == sum(1 for key in told if key[3:] != (7, 0))
