@@ -221,7 +221,8 @@ class Replay:
         if event.kind == Kind.NEW and event.replaces:
             self._succeeded(event, recorded.orders.get(event.replaces))
         elif event.kind == Kind.REPLACE and before > event.leaves >= 0:
-            self._marked(event.order, before - event.leaves, event, "reduced")
+            why = "prevented" if event.is_prevention else "reduced"
+            self._marked(event.order, before - event.leaves, event, why)
         order = run.lots_of(step, recorded)
         if order is not None:
             run.book.take(step.recorded, order)

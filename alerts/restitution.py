@@ -14,9 +14,9 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from alerts.rematch_fork import Course, Fork, Outcome
-from alerts.restitution_breaches import Claim
+from alerts.restitution_breaches import Claim, Standing
 
-ChargeStanding = Literal["proved", "supported", "later"]
+ChargeStanding = Literal[Standing, "later"]
 """What a charge rests on, the strongest first; `later` is of orders that no alert names."""
 _STANDINGS: Final = get_args(ChargeStanding)
 COUNTERFACTUALS: Final = {

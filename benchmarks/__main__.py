@@ -2,8 +2,8 @@
 
 Simulated data: orders at random, where oddities are frequent; and, for detectors, a market's as
 well. Each part runs in a process of its own, one after the other; compiling is not
-counted. The ratio is to the decoder, in big batches, in the same run: it depends on the machine
-less than nanoseconds do.
+counted. The ratio is to the decoder on the first tape, in big batches, in the same run: it depends
+on the machine less than nanoseconds do.
 """
 
 from __future__ import annotations

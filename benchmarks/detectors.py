@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.job import SIZES, Cut, Job, anew, cut, cut_of
+from benchmarks.job import Cut, Job, anew, cut, cut_of, sizes_within
 from benchmarks.timing import BUDGET_DETECTOR_NS, Timing, each, repeated
 from detectors.catalogue import DETECTORS
 
@@ -14,7 +14,7 @@ def measure(job: Job, name: str) -> list[Timing]:
     """Return what a detector costs, its findings included, each time from a fresh state."""
     found = [_on(job, name, cut(job, size), size=size) for size in job.sizes()]
     if job.market:
-        for size in SIZES:
+        for size in sizes_within(job.market_events):
             made = cut_of(Path(job.market), job.market_events, size)
             found.append(_on(job, name, made, size=size, on_market=True))
     return found

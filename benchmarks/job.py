@@ -30,6 +30,11 @@ LATENESS_NS = 30_000_000_000
 """The service's default."""
 
 
+def sizes_within(events: int) -> list[int]:
+    """Return the sizes of batch that fit in so many events."""
+    return [size for size in SIZES if size <= events] or [events]
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The tape, how much of it one part is measured on, and how often."""
 
@@ -45,7 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     def sizes(self) -> list[int]:
         """Return the sizes of batch that fit in the events."""
-        return [size for size in SIZES if size <= self.events] or [self.events]
+        return sizes_within(self.events)
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,7 +83,6 @@ def scan(  # noqa: PLR0917
         sell_complex,
     ) = columns  # fmt: skip
     heads, cells, times, fills = index
-    counts[:] = 0
     for i in range(first, len(kind)):
         x = instrument[i]
         bucket = clock[i] // numbers[BUCKET_NS] + 1

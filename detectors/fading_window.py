@@ -300,10 +300,7 @@ def judge(  # noqa: PLR0917
     hit[:] = 0
     hit[H_NS], hit[H_RECEIVED], hit[H_SEQ], hit[H_SIDE] = end, begin, seq, direction
     hit[H_UNITS], hit[H_DOUBT] = units, doubt
-    most = np.int64(0)  # one of them had some, or there were no units
-    for slot in range(GROUP_SLOTS):
-        most = max(most, net[slot])
-    hit[H_LOTS] = net[_ALL] if net[_ALL] > 0 else most
+    hit[H_LOTS] = net[_ALL]
     reached = above(cells, times, x, OF_EVENTS, low_event, n_events, begin + delta - 1, shift)
     _cite(hit, events[x], reached, n_events, slots[x], begin + delta, side, direction, limit)
     own[x, C_SEQ], own[x, C_HIT] = seq, own[x, N_HITS]

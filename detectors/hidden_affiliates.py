@@ -117,7 +117,7 @@ class HiddenAffiliates(Detector):
 
     @property
     def overflow(self) -> int:
-        """Accounts whose place another took, logins without one, and trades that came late."""
+        """Accounts whose place another took, trades by logins without one, and trades come late."""
         return int(self._kept["hidden_lost"].sum()) + self._logins.lost
 
     def step(self, batch: Batch) -> Sequence[Finding]:

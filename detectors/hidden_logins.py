@@ -157,5 +157,7 @@ class Logins:
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a snapshot."""
         uses = snapshot["hidden_logins"]
-        self._become(uses[np.lexsort((uses[:, L_FIRST_SEQ], uses[:, L_FIRST_NS]))])
-        self.lost = int(snapshot["hidden_logins_lost"].sum())
+        uses = uses[np.lexsort((uses[:, L_FIRST_SEQ], uses[:, L_FIRST_NS]))]
+        self._become(uses[:MOST])
+        # Of several workers' there may be more than one keeps.
+        self.lost = int(snapshot["hidden_logins_lost"].sum() + uses[MOST:, L_TRADES].sum())

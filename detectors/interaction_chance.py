@@ -43,7 +43,7 @@ TESTED_MARKOUTS: Final = (1, 2, 3)
 """1, 5 and 30 s: at 0.1 s the fill itself still moves the book, at 300 s chance is all there is."""
 ROUNDING: Final = 1e-12
 """Variance of a mean beside its square that is a matter of floats."""
-_SHORTER: Final = np.array([BLOCK_NS / lasts for lasts in BLOCKS_NS] * (KINDS // len(BLOCKS_NS)))
+SHORTER: Final = np.array([BLOCK_NS / lasts for lasts in BLOCKS_NS] * (KINDS // len(BLOCKS_NS)))
 """How many blocks of quotes, by kind, last as long as one of fills."""
 SIDE_WORDS: Final = ("both", "buy", "sell")
 LEAST_PEERS: Final = 2
@@ -175,7 +175,7 @@ def _of_quotes(tallies: Array, bucket: int, params: ClientInteractionParams) -> 
     sums = latest(tallies[:, 1:], bucket, params.scales)
     blocks, least = sums[..., T_BLOCKS], params.min_quote_blocks
     # Who was there but for a part of what the others were, and no long time, is no peer of it.
-    there = (2 * blocks >= blocks.max(axis=1, keepdims=True)) | (blocks >= least * _SHORTER)
+    there = (2 * blocks >= blocks.max(axis=1, keepdims=True)) | (blocks >= least * SHORTER)
     enough = (blocks >= least) & there
     peers = enough.sum(axis=1)
     # The group must be ahead of every peer: the largest chance counts.

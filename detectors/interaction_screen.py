@@ -17,13 +17,12 @@ from detectors.interaction_chance import (
     LEAST_PEERS,
     QUOTES,
     ROUNDING,
+    SHORTER,
     TESTED_MARKOUTS,
     allowed,
 )
 from detectors.interaction_params import ClientInteractionParams
 from detectors.interaction_state import (
-    BLOCK_NS,
-    BLOCKS_NS,
     GROUP,
     KINDS,
     N_DUE,
@@ -41,9 +40,9 @@ from ingest.events import Array
 
 _MARGIN: Final = 1e-9
 """Share of a score that the order of a sum's terms is at most worth, and more."""
-_SHORTER: Final = np.array([BLOCK_NS / lasts for lasts in BLOCKS_NS] * (KINDS // len(BLOCKS_NS)))
+_ALL_ONE: Final = (1.0 - 1e-3) * ROUNDING
+"""What is told as rounding here is so by far, in whatever order it was summed."""
 _MARKOUTS: Final = np.array(TESTED_MARKOUTS, np.int64)
-_LEAST_PEERS: Final = LEAST_PEERS
 
 
 class Screen:
@@ -96,7 +95,7 @@ def _quotes_may(  # noqa: PLR0917
             taken += 1
         for stratum in range(0, KINDS, SEEN * TESTS):
             for kind in range(stratum, stratum + TESTS):
-                if _led(sums[:, kind], least, score, _SHORTER[kind]):
+                if _led(sums[:, kind], least, score, SHORTER[kind]):
                     return True
     return False
 
@@ -125,7 +124,7 @@ def _led(sums: Array, least: float, score: float, shorter: float) -> bool:
             return False
         mean = sums[slot, T_SUM] / n
         variance = max(sums[slot, T_SQUARES] - n * mean * mean, 0.0) / (n - 1) / n
-        if variance <= ROUNDING * mean * mean or mean < score * math.sqrt(variance):
+        if variance <= _ALL_ONE * mean * mean or mean < score * math.sqrt(variance):
             return False
     return peers > 0
 
@@ -165,7 +164,7 @@ def _lost(sums: Array, least: float, score: float) -> bool:
             spread + other_spread
         ):
             return False
-    return peers >= _LEAST_PEERS
+    return peers >= LEAST_PEERS
 
 
 @kernel()
@@ -180,4 +179,4 @@ def _mean_of(sums: Array, slot: int) -> tuple[float, float, float]:
         return n, 0.0, math.inf
     mean = total / n
     variance = max(squares - n * mean * mean, 0.0) / (n - 1) / n
-    return n, mean, variance if variance > ROUNDING * mean * mean else math.inf
+    return n, mean, variance if variance > _ALL_ONE * mean * mean else math.inf

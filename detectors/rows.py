@@ -8,7 +8,7 @@ from ingest.events import Array
 
 @kernel(inline="always")
 def write(row: Array, values: Array) -> None:
-    """Write values into a row, which is as long and no part of the same array.
+    """Write values into a row that is as long, and does not overlap with them.
 
     Said as `row[:] = values` it would be an error in a kernel: numba makes room for a copy.
     """

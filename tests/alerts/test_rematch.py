@@ -81,6 +81,24 @@ def test_what_prevention_takes_before_an_uncross_is_gone_whatever_came_just_befo
     assert sorted(open_lots.values()) == [1, 50, 50]
 
 
+@pytest.mark.parametrize(("reason", "why"), [("stp", "prevented"), (None, "reduced")])
+def test_what_prevention_takes_off_an_order_in_an_auction_is_not_called_its_owners_doing(
+    reason, why, monkeypatch
+):
+    told = []
+    monkeypatch.setattr(Replay, "_marked", lambda *given: told.append(given[-1]))
+    desk = Desk()
+    desk.quotes()
+    desk.venue.status(NAME, "auction")
+    mine = desk.new("A", "sell", 5, 100)
+    desk.venue.replace(NAME, mine, quantity=2, received_ns=desk.wait(MS))
+    if reason:
+        desk.venue.records[-1]["reason"] = reason
+    desk.venue.status(NAME, "continuous")
+    list(replays(desk.tape))
+    assert told == [why]
+
+
 def test_a_restated_book_is_taken_over_and_trades_go_on():
     tape = random_tape(12, 8_000, gaps=3)
     for _, _, replay in replays(tape):

@@ -17,6 +17,7 @@ from detectors.hidden_intake import (
     L_OWNER,
     L_TRADES,
     LOGINS,
+    USE_FIELDS,
     pending_of,
 )
 from detectors.hidden_logins import MOST, Logins
@@ -180,3 +181,15 @@ def test_uses_are_counted_as_one_by_one_however_the_day_is_cut_and_restored(seed
     left = logins.snapshot()["hidden_logins"]
     assert not ((left[:, L_ACCOUNT] == 7) & (left[:, L_GROUP] == 0)).any()
     assert len(left) == sum(1 for key in told if key[3:] != (7, 0))
+
+
+def test_more_uses_than_one_worker_keeps_can_be_taken_over():
+    uses = np.zeros((MOST + 5, USE_FIELDS), np.int64)
+    uses[:, L_NAME], uses[:, L_TRADES] = np.arange(len(uses)), 2
+    uses[:, L_FIRST_NS] = np.arange(len(uses))[::-1]
+    logins = Logins()
+    logins.restore({"hidden_logins": uses, "hidden_logins_lost": np.array([3, 4])})
+    assert logins.lost == 7 + 2 * 5
+    kept = logins.snapshot()["hidden_logins"]
+    assert len(kept) == MOST
+    assert kept[:, L_FIRST_NS].max() == MOST - 1  # the first are kept

@@ -56,3 +56,19 @@ def test_a_mean_of_one_block_tells_nothing(least):
     quotes[9] = fills[9] = (1, 5, 25, 1)
     assert not Screen(params).may_pass(quotes, fills, 9)
     assert verdicts(quotes, fills, 9, params) == []
+
+
+def test_moves_that_are_all_but_one_number_are_not_held_back():
+    screen, rng, passed = Screen(PARAMS), np.random.default_rng(1), 0
+    for _ in range(40):
+        quotes = np.zeros((KEPT_BUCKETS, SLOTS, KINDS, TALLY_FIELDS))
+        fills = np.zeros((KEPT_BUCKETS, SLOTS, SIDES, N_DUE, TALLY_FIELDS))
+        for slot, base in enumerate((-0.7, 0.4, 0.5)):
+            for bucket, side in np.ndindex(2, SIDES):
+                # The variance of their mean is about 1e-12 of its square: the bound of rounding.
+                moves = base * (1 + 1e-6 * np.sqrt(55) * rng.normal(size=14))
+                fills[8 + bucket, slot, side, 1] = (14, moves.sum(), (moves * moves).sum(), 14)
+        found = verdicts(quotes, fills, 9, PARAMS)
+        assert screen.may_pass(quotes, fills, 9) or not found
+        passed += bool(found)
+    assert passed
