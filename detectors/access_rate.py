@@ -50,7 +50,7 @@ from ingest.events import Array
 from ingest.times import SECOND
 
 
-@kernel()
+@kernel(inline="always")
 def asked(  # noqa: PLR0917
     slots: Array, s: int, fact_row: Array, measured: Array, told: Array, code: int, seq: int,
     at_ns: int, came_ns: int, shares: Array,
@@ -83,7 +83,7 @@ def taken_back(slots: Array, s: int, came_ns: int, known: bool) -> None:
             own[S_IN_SECOND] -= 1
 
 
-@kernel()
+@kernel(inline="always")
 def count(  # noqa: PLR0917
     own: Array, s: int, fact_row: Array, measured: Array, told: Array, code: int, shares: Array
 ) -> None:

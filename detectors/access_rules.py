@@ -60,7 +60,7 @@ MOST_QUANTUM: Final = 10**12
 """No venue rounds fees to more than a thousand: where the search for their last digit begins."""
 
 
-@kernel()
+@kernel(inline="always")
 def slot_of(  # noqa: PLR0917
     slots: Array, account: int, party: int, at_ns: int, numbers: Array, fills: Array, peers: Array,
     ours: Array, lost: Array,
@@ -169,7 +169,7 @@ def burst_of(instructions: int) -> int:
     return found
 
 
-@kernel()
+@kernel(inline="always")
 def compare(  # noqa: PLR0917
     slots: Array, s: int, action: int, at_ns: int, seq: int, latency_ns: int, numbers: Array,
     shares: Array, tally: Array, mine: Array, bucket: Array, times: Array, told: Array, code: int,
@@ -227,7 +227,7 @@ def compare(  # noqa: PLR0917
                 slots[peer, ours + WHOSE] = s + 1
 
 
-@kernel()
+@kernel(inline="always")
 def in_line(own: Array, came_ns: int, engine_ns: int, role: int) -> bool:
     """Take an instruction into the line; return whether the affiliate stands in it before this."""
     if not own[LINE_RECEIVED] <= came_ns < own[LINE_ENGINE]:

@@ -59,7 +59,7 @@ _AFFILIATED_MM, _AFFILIATED = int(Role.AFFILIATED_MM), int(Role.AFFILIATED)
 _CONTINUOUS, _INCOMPLETE = int(Phase.CONTINUOUS), int(Coverage.INCOMPLETE)
 
 
-@kernel()
+@kernel(inline="always")
 def advance(  # noqa: PLR0917
     own: Array, slots: Array, orders: Array, samples: Array, leans: Array, habits: Array,
     moves: Array, blocks: Array, tallies: Array,

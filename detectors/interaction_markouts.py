@@ -47,7 +47,7 @@ MOST_MARKOUT: Final = 3.0
 """Spreads by which a move after a fill counts at most: one jump must not make a mean."""
 
 
-@kernel()
+@kernel(inline="always")
 def mark(own: Array, fills: Array, fill_blocks: Array, paid: Array, upto_ns: int) -> None:
     """Complete the markouts whose time has come, with the mid as it stands."""
     if upto_ns < own[DUE_NS]:
@@ -95,7 +95,7 @@ def sweep(own: Array, fills: Array, slot: int, incoming: int) -> None:
             fills[each % FILLS, F_SWEPT] = 1
 
 
-@kernel()
+@kernel(inline="always")
 def filled(  # noqa: PLR0917
     own: Array, fills: Array, paid: Array, slot: int, ns: int, seq: int, side: int, price: int,
     lots: int, bid: int, ask: int, account: int, incoming: int,
