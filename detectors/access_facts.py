@@ -101,14 +101,19 @@ def measure(row: Array, fee: float, base: float, value: float) -> None:
     row[M_BASE] += base
 
 
+@kernel(inline="always")
+def no_less(fee: int, due: float, quantum: int, short: float) -> bool:
+    """Return whether a fee is as much as is due; rounding down takes less than one last digit."""
+    return bool(due - fee < quantum or due - fee <= short * abs(due))
+
+
 @kernel()
 def note_alike(  # noqa: PLR0917
     slot: Array, place: int, rate: float, fee: int, theirs: float, peers: int, at_ns: int,
     own: Array, shares: Array,
 ) -> None:  # fmt: skip
     """Note that the affiliate paid no less than two others at least, where fees have the digits."""
-    short = theirs - fee
-    alike = short < own[QUANTUM] or short <= shares[SHORT] * abs(theirs)
+    alike = no_less(fee, theirs, own[QUANTUM], shares[SHORT])
     if peers >= 2 and alike and abs(theirs) * shares[SHORT] >= own[QUANTUM]:
         slot[place], slot[place + 1] = np.int64(np.round(rate * 1e6)), at_ns
 
@@ -152,8 +157,7 @@ def paid(  # noqa: PLR0917
     told_rate = told[row, D_VALUE] if row >= 0 else least
     due_rate = min(told_rate, least) if peers else told_rate
     due = due_rate * 1e-4 * notional
-    if due - fee < own[QUANTUM] or due - fee <= shares[SHORT] * abs(due):
-        # Rounding down takes less than one unit in the last digit.
+    if no_less(fee, due, own[QUANTUM], shares[SHORT]):
         note_alike(slots[s], place, rate, fee, least * 1e-4 * notional, peers, at_ns, own, shares)
         return
     # A tier lasts a day at least: whose fee has fallen since it paid no less than others that day

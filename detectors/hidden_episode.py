@@ -7,8 +7,7 @@ from typing import Final
 
 from detectors.base import Feature, Finding, Ref, Spec, rounded
 from detectors.episodes import Episode
-from detectors.hidden_intake import LOGINS
-from detectors.hidden_logins import Shared
+from detectors.hidden_logins import LOGINS, Shared
 from detectors.hidden_measure import FEATURES, LEAST_MAKERS
 from detectors.hidden_model import MICRO, Judged
 from detectors.hidden_params import HiddenAffiliatesParams

@@ -9,27 +9,35 @@ import msgspec
 import numpy as np
 
 from detectors.base import Ref
-from detectors.hidden_intake import (
-    L_ACCOUNT,
-    L_CODE,
-    L_FIRST_NS,
-    L_FIRST_SEQ,
-    L_GROUP,
-    L_KIND,
-    L_NAME,
-    L_OWNER,
-    L_TRADES,
-    LOGINS,
-    USE_FIELDS,
-    index,
-    note,
-)
 from detectors.hidden_params import HiddenAffiliatesParams
+from detectors.hidden_rows import SPREAD
+from detectors.hidden_state import (
+    P_CLOCK,
+    P_CODE,
+    P_SEQ,
+    RESTER,
+    TAKER,
+    W_ACCOUNT,
+    W_GROUP,
+    W_OWNER,
+    W_SESSION,
+    W_USER,
+)
 from ingest.axes import Count, Rows
+from ingest.compiled import kernel
 from ingest.events import Array
 from ingest.sections import Layout
 from ingest.state import Snapshot
 
+# A use: where, which name, by whom; how many trades, the first of them, and whose it was.
+L_CODE, L_KIND, L_NAME, L_ACCOUNT, L_GROUP, L_TRADES, L_FIRST_NS, L_FIRST_SEQ, L_OWNER = range(9)
+USE_FIELDS: Final = 9
+NOBODYS: Final = -1
+"""From here down are owners of accounts that have none."""
+LOGINS: Final = {"session": W_SESSION, "user": W_USER}
+"""Kinds of logins, and which field of who traded they are."""
+_PLACES: Final = np.array(list(LOGINS.values()), np.int64)
+_FREE: Final = -1
 MOST: Final = 65_536
 """Uses kept of a day: of one name by one account in one instrument; more is overflow."""
 
@@ -59,7 +67,7 @@ class Logins:
 
     def __init__(self) -> None:
         self._room = np.zeros((FEWEST, USE_FIELDS), np.int64)
-        self._table = np.full(2 * FEWEST, -1, np.int64)
+        self._table = np.full(2 * FEWEST, _FREE, np.int64)
         self._count = 0
         self.lost = 0
         """Trades by a use for which there was no place."""
@@ -102,7 +110,7 @@ class Logins:
             room *= 2
         self._room = np.zeros((room, USE_FIELDS), np.int64)
         self._room[: len(uses)] = uses
-        self._table = np.full(2 * room, -1, np.int64)
+        self._table = np.full(2 * room, _FREE, np.int64)
         index(self._room[: len(uses)], self._table)
 
     def shared(self, params: HiddenAffiliatesParams) -> dict[int, Shared]:
@@ -161,3 +169,82 @@ class Logins:
         self._become(uses[:MOST])
         # Of several workers' there may be more than one keeps.
         self.lost = int(snapshot["hidden_logins_lost"].sum() + uses[MOST:, L_TRADES].sum())
+
+
+@kernel()
+def note(rows: Array, uses: Array, count: int, table: Array) -> tuple[int, int]:
+    """Add the logins that trades were made by to the uses of a day.
+
+    Parameters
+    ----------
+    rows : (n, PENDING_FIELDS) int64
+        In event order.
+    uses : (room, USE_FIELDS) int64
+        The first `count` are known, in the order in which they began.
+    table : (a power of two, more than the room) int64
+        Finds a use: its place, or -1; see `find`.
+
+    Returns
+    -------
+    count, lost : int
+        How many are known now, and for how many trades there was no place.
+    """
+    lost = 0
+    for i in range(len(rows)):
+        for kind in range(len(_PLACES)):
+            for who in (TAKER, RESTER):
+                name, account = rows[i, who + _PLACES[kind]], rows[i, who + W_ACCOUNT]
+                if name < 0:
+                    continue
+                group = 1 if rows[i, who + W_GROUP] != 0 else 0
+                slot = find(uses, table, rows[i, P_CODE], kind, name, account, group)
+                if table[slot] != _FREE:
+                    uses[table[slot], L_TRADES] += 1
+                    continue
+                if count == len(uses):
+                    lost += 1
+                    continue
+                table[slot] = count
+                use = uses[count]
+                use[L_CODE], use[L_KIND], use[L_NAME] = rows[i, P_CODE], kind, name
+                use[L_ACCOUNT], use[L_GROUP], use[L_TRADES] = account, group, 1
+                use[L_FIRST_NS], use[L_FIRST_SEQ] = rows[i, P_CLOCK], rows[i, P_SEQ]
+                # Of an account that is not registered it is not known whose it is: its own.
+                owner = rows[i, who + W_OWNER]
+                use[L_OWNER] = owner if owner >= 0 else NOBODYS - account
+                count += 1
+    return count, lost
+
+
+@kernel()
+def find(  # noqa: PLR0917
+    uses: Array, table: Array, code: int, kind: int, name: int, account: int, group: int
+) -> int:
+    """Return where a use stands in the table, or the free place where it would."""
+    mask = len(table) - 1
+    mixed = ((name * 31 + account) * 31 + code) * 4 + 2 * kind + group
+    slot = ((mixed * SPREAD) >> 20) & mask
+    while table[slot] != _FREE:
+        use = uses[table[slot]]
+        if (
+            use[L_NAME] == name
+            and use[L_ACCOUNT] == account
+            and use[L_CODE] == code
+            and use[L_KIND] == kind
+            and use[L_GROUP] == group
+        ):
+            break
+        slot = (slot + 1) & mask
+    return int(slot)
+
+
+@kernel()
+def index(uses: Array, table: Array) -> None:
+    """Write anew where each use stands in the table."""
+    table[:] = _FREE
+    for at in range(len(uses)):
+        use = uses[at]
+        slot = find(
+            uses, table, use[L_CODE], use[L_KIND], use[L_NAME], use[L_ACCOUNT], use[L_GROUP]
+        )
+        table[slot] = at

@@ -87,25 +87,27 @@ def _quotes_may(  # noqa: PLR0917
     tallies: Array, bucket: int, scales: Array, least: float, score: float, sums: Array
 ) -> bool:
     """Return whether quotes may have led every peer, in a test of makers that have acted."""
-    sums[:] = 0.0
     taken = 0
     for scale in scales:
-        while taken < scale:
-            add(sums, tallies[(bucket - taken) % len(tallies)])
-            taken += 1
+        taken = _upto(sums, tallies, bucket, taken, scale)
         for stratum in range(0, KINDS, SEEN * TESTS):
             for kind in range(stratum, stratum + TESTS):
-                if _led(sums[:, kind], least, score, SHORTER[kind]):
+                if _led(sums[:, kind : kind + 1], least, score, SHORTER[kind]):
                     return True
     return False
 
 
-@kernel(inline="always")
-def add(sums: Array, bucket: Array) -> None:
-    """Add a bucket's sums to others."""
-    into, of_bucket = sums.reshape(-1), bucket.reshape(-1)
-    for place in range(len(into)):
-        into[place] += of_bucket[place]
+@kernel()
+def _upto(sums: Array, tallies: Array, bucket: int, taken: int, scale: int) -> int:
+    """Bring the sums of the latest buckets from so many of them to so many more; return those."""
+    into = sums.reshape(-1)
+    if not taken:
+        into[:] = 0.0
+    for back in range(taken, scale):
+        of_bucket = tallies[(bucket - back) % len(tallies)].reshape(-1)
+        for place in range(len(into)):
+            into[place] += of_bucket[place]
+    return scale
 
 
 @kernel()
@@ -113,18 +115,14 @@ def _led(sums: Array, least: float, score: float, shorter: float) -> bool:
     """Return whether what was held of others' moves is much for every peer, and there is one."""
     most = 0.0
     for slot in range(GROUP + 1, SLOTS):
-        most = max(most, sums[slot, T_BLOCKS])
+        most = max(most, sums[slot, 0, T_BLOCKS])
     peers = 0
     for slot in range(GROUP + 1, SLOTS):
-        n = sums[slot, T_BLOCKS]
+        n, mean, variance = _mean_of(sums, slot)
         if n < least or (2 * n < most and n < least * shorter):
             continue
         peers += 1
-        if n < 2:
-            return False
-        mean = sums[slot, T_SUM] / n
-        variance = max(sums[slot, T_SQUARES] - n * mean * mean, 0.0) / (n - 1) / n
-        if variance <= _ALL_ONE * mean * mean or mean < score * math.sqrt(variance):
+        if variance == math.inf or mean < score * math.sqrt(variance):
             return False
     return peers > 0
 
@@ -134,12 +132,9 @@ def _fills_may(  # noqa: PLR0917
     tallies: Array, bucket: int, scales: Array, least: float, score: float, sums: Array
 ) -> bool:
     """Return whether clients may have lost more with the group than with every peer."""
-    sums[:] = 0.0
     taken = 0
     for scale in scales:
-        while taken < scale:
-            add(sums, tallies[(bucket - taken) % len(tallies)])
-            taken += 1
+        taken = _upto(sums, tallies, bucket, taken, scale)
         for markout in _MARKOUTS:
             for side in range(-1, SIDES):  # -1: both
                 first, end = (0, SIDES) if side < 0 else (side, side + 1)
@@ -169,7 +164,10 @@ def _lost(sums: Array, least: float, score: float) -> bool:
 
 @kernel()
 def _mean_of(sums: Array, slot: int) -> tuple[float, float, float]:
-    """Return the blocks of a slot, their mean and its variance, of all sides given."""
+    """Return the blocks of a slot, their mean and its variance, of all sides given.
+
+    The variance is infinite where it is not known: of fewer than two, or of one number alone.
+    """
     n, total, squares = 0.0, 0.0, 0.0
     for side in range(sums.shape[1]):
         n += sums[slot, side, T_BLOCKS]

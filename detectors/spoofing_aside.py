@@ -44,7 +44,7 @@ class Aside:
         self._of: dict[int, list[list[int]]] = {}
 
     def add(self, cycle: Cycle, episode: int) -> None:
-        """Note a cycle as one of an episode, which is named by its first seq."""
+        """Note a cycle as one of an episode, which is named by its `first_seq`."""
         held = self._of.setdefault(cycle.instrument, [])
         held.append(
             [

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from detectors.hidden_affiliates import HiddenAffiliates
-from detectors.hidden_intake import (
+from detectors.hidden_intake import pending_of
+from detectors.hidden_logins import (
     L_ACCOUNT,
     L_CODE,
     L_FIRST_NS,
@@ -17,10 +18,10 @@ from detectors.hidden_intake import (
     L_OWNER,
     L_TRADES,
     LOGINS,
+    MOST,
     USE_FIELDS,
-    pending_of,
+    Logins,
 )
-from detectors.hidden_logins import MOST, Logins
 from detectors.hidden_params import HiddenAffiliatesParams
 from detectors.hidden_state import (
     P_CLOCK,
