@@ -47,7 +47,8 @@ E_INSTRUMENT, E_SEQ, E_RECEIVED, E_CLOCK, E_SIDE, E_ACCOUNT, E_ACTOR, E_PRICE = 
 E_FIRST, E_LAST, E_DOUBT, E_ORIGINATOR, E_CLIENT, E_EXPOSED, E_WINDOWS = range(8, 15)
 EXECUTION_FIELDS: Final = 15
 AMOUNT, PARENT = range(2)
-"""Base units: of an execution, and of the client's parent episode up to it."""
+"""Base units: of an execution (0 where nothing was filled), and of the client's parent episode up
+to it."""
 
 # Fields of a pool.
 P_SINCE, P_DAY, P_CLIENTS, P_GROUP, P_OTHERS, P_FILLS = range(6)
@@ -65,7 +66,7 @@ def rates(  # noqa: PLR0917
     kept: Array, amounts: Array, made: int, since_ns: int, actor: int, at_ns: int, least: float,
     local_ns: int,
 ) -> tuple[float, float]:  # fmt: skip
-    """Return how often one executes at least so much, selling and buying, per ns.
+    """Return how often one executes anything and at least so much, selling and buying, per ns.
 
     The greater of the rate over all that is kept and that of the last `local_ns`; where all that is
     kept came later, of that.
@@ -78,7 +79,8 @@ def rates(  # noqa: PLR0917
     sold = bought = sold_lately = bought_lately = 0
     for at in range(min(made, room)):
         other = kept[at]
-        if other[E_ACTOR] == actor and other[E_CLOCK] < at_ns and amounts[at, AMOUNT] >= least:
+        amount = amounts[at, AMOUNT]
+        if other[E_ACTOR] == actor and other[E_CLOCK] < at_ns and amount >= least and amount > 0:
             lately = at_ns - other[E_CLOCK] <= local_ns
             if other[E_SIDE] > 0:
                 bought += 1
@@ -143,6 +145,7 @@ def _meanwhile(  # noqa: PLR0917
             or other[E_RECEIVED] >= first[T_CLOCK]
             or other[E_ACTOR] == first[T_ACTOR]
             or other[E_INSTRUMENT] < 0
+            or amounts[at, AMOUNT] <= 0
             or (other[E_ACTOR] == GROUP and other[E_INSTRUMENT] == first[T_INSTRUMENT])
         ):
             continue
@@ -185,6 +188,8 @@ def _filled(trades: Array, pool_of: Array, lot: Array, state: tuple[Array, ...])
     """Take in what both sides of trades have traded."""
     pools, fills, filled = state[0], state[6], state[7]
     for trade in trades:
+        if trade[T_LOTS] == 0:
+            continue
         x = pool_of[trade[T_INSTRUMENT]]
         amount = trade[T_SIDE] * (trade[T_LOTS] * lot[trade[T_INSTRUMENT]])
         for who, way in ((T_MAKER, -1.0), (T_ACTOR, 1.0)):
@@ -238,11 +243,12 @@ def _taken(  # noqa: PLR0917
             pool[P_EXPOSED + s] += exposed
             pool[P_WINDOWS + s] += windows
             exposed = windows = 0
-        sizes[x, pool[P_CLIENTS] % KEPT] = amount
-        pool[P_CLIENTS] += 1
-        if pool[P_CLIENTS] % FEW == 0:
-            known = np.sort(sizes[x, : min(pool[P_CLIENTS], KEPT)])
-            usual[x] = known[(len(known) - 1) // 2]
+        if amount > 0:
+            sizes[x, pool[P_CLIENTS] % KEPT] = amount
+            pool[P_CLIENTS] += 1
+            if pool[P_CLIENTS] % FEW == 0:
+                known = np.sort(sizes[x, : min(pool[P_CLIENTS], KEPT)])
+                usual[x] = known[(len(known) - 1) // 2]
     at = made % len(kept)
     row = kept[at]
     row[E_INSTRUMENT], row[E_SEQ] = first[T_INSTRUMENT], first[T_INCOMING]

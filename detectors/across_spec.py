@@ -8,14 +8,15 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running_across",
-    version=2,
+    version=3,
     title="Front running across instruments and accounts",
     scope="platform",
     evidence_class="indicator",
     scenarios=("front_running",),
     looks_for=(
         "A client instruction is in the gateway: the platform knows of it, the market does "
-        "not. In that time, more than δ after the gateway had it and before its first trade, "
+        "not. In that time, more than δ after the gateway had it and before its first trade (or, "
+        "of an IOC, a FOK or a market order of which nothing is filled, its end), "
         "another instruction is received and executed on its side: by the group in another "
         "instrument of the underlying, or by any other owner in any of them. The client's "
         "parent episode (one owner's, or originator's, on one side, over all instruments of "
@@ -29,8 +30,8 @@ SPEC: Final = Spec(
         "owner that is not the group only the number counts, from `least_hits` on and "
         "`least_excess` times what chance gives, and p is multiplied by `accounts`. It is complete "
         "with a gain (markout, or unwind), or at `plain_chance`. With it, the day's earlier cases "
-        "of the same actor are told. Only trades are looked at: they are what all instruments' "
-        "feeds have in common."
+        "of the same actor are told. Only trades, and clients' instructions that came to nothing, "
+        "are looked at: they are what summaries of all instruments have."
     ),
     legal_basis=(
         "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",
@@ -51,7 +52,7 @@ SPEC: Final = Spec(
     blind_spots=(
         "passive entry in another instrument",
         "an owner that is not the group and does it once a day",
-        "a client's order that never executes",
+        "a client none of whose orders executes",
         "another venue",
     ),
     runbook=(

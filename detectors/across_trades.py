@@ -1,4 +1,8 @@
-"""The trades that front_running_across looks at, and the executions that they are parts of."""
+"""The trades that front_running_across looks at, and the executions that they are parts of.
+
+A client's instruction that ends at once with nothing filled is an execution of no lots: the
+platform knew of it as well, and who ran ahead of it may be why nothing was left.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ from typing import Final
 import numpy as np
 
 from ingest.compiled import kernel, njit
-from ingest.events import NULL, Array, Phase, Role
+from ingest.events import NULL, Array, Batch, Kind, Phase, Role
 
 COLUMNS: Final = (
-    "instrument", "incoming_seq", "incoming_received_ns", "clock_ns", "side", "price", "quantity",
-    "seq", "best_bid", "best_ask", "coverage", "phase", "busts_hi", "busts_lo",
+    "kind", "instrument", "incoming_seq", "incoming_received_ns", "clock_ns", "side", "price",
+    "quantity", "seq", "best_bid", "best_ask", "coverage", "phase", "busts_hi", "busts_lo",
     "buy_account", "buy_owner", "buy_complex", "buy_role", "buy_originator",
     "sell_account", "sell_owner", "sell_complex", "sell_role", "sell_originator",
+    "account", "owner", "originator", "entry_seq", "entry_received_ns",
 )  # fmt: skip
 GROUP: Final = -1
 """The group as one who acts; others are their owners' codes."""
@@ -24,6 +29,7 @@ T_MID, T_DOUBT, T_ACCOUNT, T_ACTOR, T_ORIGINATOR, T_CLIENT, T_MAKER = range(8, 1
 TRADE_FIELDS: Final = 15
 
 _CLIENT, _CONTINUOUS = int(Role.CLIENT), int(Phase.CONTINUOUS)
+_EXPIRE: Final = int(Kind.EXPIRE)
 _NULL: Final = NULL
 
 
@@ -35,29 +41,46 @@ def actor_of(account: int, owner: int, group: int) -> int:
     return owner if owner >= 0 else -account - 2
 
 
+def most_of(batch: Batch) -> int:
+    """Return how many rows `collect` may write of a batch."""
+    return int(np.count_nonzero(batch["incoming_seq"]) + np.count_nonzero(batch["kind"] == _EXPIRE))
+
+
 @kernel()
 def collect(columns: tuple[Array, ...], out: Array) -> int:
-    """Write out the trades of incoming instructions in the continuous phase; return how many."""
+    """Write out the trades of incoming instructions in the continuous phase; return how many.
+
+    With them, as trades of no lots, the instructions of clients of which nothing was filled.
+    """
     (
-        instrument, incoming, received, clock, side, price, lots, seq, bid, ask, coverage, phase,
-        busts_hi, busts_lo,
+        kind, instrument, incoming, received, clock, side, price, lots, seq, bid, ask, coverage,
+        phase, busts_hi, busts_lo,
         buyer, buy_owner, buy_group, buy_role, buy_originator,
         seller, sell_owner, sell_group, sell_role, sell_originator,
+        account, owner, originator, entry, entry_received,
     ) = columns  # fmt: skip
     count = 0
     for i in range(len(incoming)):
+        ends = kind[i] == _EXPIRE
+        came = entry[i] if ends else incoming[i]
+        came_ns = entry_received[i] if ends else received[i]
         if (
-            incoming[i] == 0 or phase[i] != _CONTINUOUS or side[i] == 0
-            or busts_lo[i] != 0 or busts_hi[i] != 0 or received[i] == _NULL
+            came == 0 or came_ns == _NULL or phase[i] != _CONTINUOUS or side[i] == 0
+            or busts_lo[i] != 0 or busts_hi[i] != 0
         ):  # fmt: skip
             continue
         row = out[count]
-        row[T_INSTRUMENT], row[T_INCOMING], row[T_RECEIVED] = (
-            instrument[i], incoming[i], received[i],
-        )  # fmt: skip
-        row[T_CLOCK], row[T_SIDE], row[T_PRICE], row[T_LOTS] = clock[i], side[i], price[i], lots[i]
-        row[T_SEQ], row[T_DOUBT] = seq[i], coverage[i] != 0
+        row[T_INSTRUMENT], row[T_INCOMING], row[T_RECEIVED] = instrument[i], came, came_ns
+        row[T_CLOCK], row[T_SIDE] = clock[i], side[i]
+        row[T_PRICE], row[T_SEQ], row[T_DOUBT] = price[i], seq[i], coverage[i] != 0
         row[T_MID] = _NULL if bid[i] == _NULL or ask[i] == _NULL else bid[i] + ask[i]
+        count += 1
+        if ends:
+            row[T_ACCOUNT], row[T_ORIGINATOR] = account[i], originator[i]
+            row[T_ACTOR] = row[T_MAKER] = actor_of(account[i], owner[i], 0)
+            row[T_LOTS], row[T_CLIENT] = 0, 1
+            continue
+        row[T_LOTS] = lots[i]
         bought = actor_of(buyer[i], buy_owner[i], buy_group[i])
         sold = actor_of(seller[i], sell_owner[i], sell_group[i])
         if side[i] > 0:
@@ -68,7 +91,6 @@ def collect(columns: tuple[Array, ...], out: Array) -> int:
             row[T_ACCOUNT], row[T_ACTOR], row[T_MAKER] = seller[i], sold, bought
             row[T_ORIGINATOR] = sell_originator[i]
             row[T_CLIENT] = sell_role[i] == _CLIENT and not sell_group[i]
-        count += 1
     return count
 
 

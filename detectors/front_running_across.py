@@ -60,6 +60,7 @@ from detectors.across_trades import (
     TRADE_FIELDS,
     collect,
     due_of,
+    most_of,
 )
 from detectors.base import Detector, Finding, Params, Spec
 from ingest.axes import Count, Entries, Least, Rows
@@ -146,7 +147,7 @@ class FrontRunningAcross(Detector):
 
     def _wait(self, batch: Batch) -> None:
         """Add a batch's trades to those that wait, each instrument's together in seq order."""
-        taken = np.empty((np.count_nonzero(batch["incoming_seq"]), TRADE_FIELDS), np.int64)
+        taken = np.empty((most_of(batch), TRADE_FIELDS), np.int64)
         if not len(taken):
             return
         taken = taken[: collect(tuple(plain(batch[name]) for name in COLUMNS), taken)]

@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from ingest.errors import SnapshotError, SourceError
-from ingest.events import NULL, Array, Batch, Kind, empty
+from ingest.events import NULL, Array, Batch, empty
 from ingest.instruments import Instruments
 from ingest.signs import Sign, passed
 from ingest.state import Snapshot, pack, pack_exact, unpack, unpack_exact
-from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
+from ingest.summary import SUMMARY, TOLD_BY, Summary, decode_rows, encode_rows, is_summed
 from ingest.times import MINUTE
 
 __all__ = ["SUMMARY", "Summariser", "Summary"]
@@ -31,9 +31,9 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class Summariser:
-    """Collects trades and hands them on once a boundary of event time has been passed.
+    """Collects what a summary has and hands it on once a boundary of event time has been passed.
 
-    State: the trades and signs since the last boundary, 214 B and the raw record each of a trade,
+    State: rows and signs since the last boundary, 226 B and the raw record each of a row,
     and `SMALL_TOTAL` rows of small batches. A closing is decided by `close`; its boundary alone,
     given to `close_at` at the same place of the feed, repeats it to the byte.
 
@@ -84,24 +84,24 @@ class Summariser:
         self._idle = False
 
     def __len__(self) -> int:
-        """Return how many trades wait for a boundary."""
+        """Return how many rows wait for a boundary."""
         self._gather()
         return self._rows
 
     def take(self, batch: Batch) -> None:
-        """Take the trades of an enriched batch: each instrument's rows in seq order.
+        """Take what `is_summed` of an enriched batch: each instrument's rows in seq order.
 
-        Small batches are held whole for a while, `SMALL_TOTAL` rows together at most: a copy of 39
-        columns costs more than the few trades in them.
+        Small batches are held whole for a while, `SMALL_TOTAL` rows together at most: a copy of 42
+        columns costs more than the few rows of theirs that stay.
         """
-        trades = batch["kind"] == Kind.TRADE
-        if not trades.any():
+        summed = is_summed(batch)
+        if not summed.any():
             return
         if self._raw is not None and batch.raw is None:
             raise ValueError("a summary with raw records needs a batch that has them")
         if len(batch) > SMALL:
             self._gather()
-            self._add(batch, np.flatnonzero(trades))
+            self._add(batch, np.flatnonzero(summed))
             return
         self._small.append(batch)
         self._small_rows += len(batch)
@@ -113,17 +113,18 @@ class Summariser:
         self._signs.extend(signs)
 
     def _gather(self) -> None:
-        """Copy the trades of small batches."""
+        """Copy what stays of small batches."""
         small, self._small, self._small_rows = self._small, [], 0
         if not small:
             return
-        columns = {name: np.concatenate([batch[name] for batch in small]) for name in SUMMARY}
+        names = {*SUMMARY, *TOLD_BY}
+        columns = {name: np.concatenate([batch[name] for batch in small]) for name in names}
         raw = None
         if self._raw is not None:
             records = [r for batch in small if batch.raw is not None for r in batch.raw.to_list()]
             raw = pl.Series("raw", records, dtype=pl.Binary)
         joined = Batch(columns, self._instruments, raw=raw)
-        self._add(joined, np.flatnonzero(joined["kind"] == Kind.TRADE))
+        self._add(joined, np.flatnonzero(is_summed(joined)))
 
     def _add(self, batch: Batch, rows: Array) -> None:
         if self._raw is not None and batch.raw is not None:

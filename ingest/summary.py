@@ -1,4 +1,8 @@
-"""Summaries: a shard's trades and signs up to a boundary of event time: platform scope's feed."""
+"""Summaries: a shard's trades and signs up to a boundary of event time: platform scope's feed.
+
+Beside trades a summary has the instructions of clients that came to nothing: of an IOC, a FOK or a
+market order that expires with nothing filled, who ran ahead of it is seen by its arrival alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,21 @@ import polars as pl
 import structlog
 
 from ingest.errors import SourceError
-from ingest.events import BOOK, NO_CODE, ORDERED, TAGS, WIRE, Array, Batch, Column, empty
+from ingest.events import (
+    BOOK,
+    NO_CODE,
+    ORDERED,
+    TAGS,
+    WIRE,
+    Array,
+    Batch,
+    Column,
+    Kind,
+    OrderType,
+    Role,
+    TimeInForce,
+    empty,
+)
 from ingest.instruments import Instruments
 from ingest.signs import Sign
 
@@ -24,15 +42,18 @@ _NAMES: Final = (
     *("buy_account", "buy_owner", "buy_role", "buy_complex", "buy_originator", "buy_hi", "buy_lo"),
     *("sell_account", "sell_owner", "sell_role", "sell_complex", "sell_originator"),
     *("sell_hi", "sell_lo", "buy_session", "buy_user", "sell_session", "sell_user"),
-    # Which instruction met which order, and when that came in.
+    # Which instruction met which order, and when that came in; which one came to nothing, and whose.
     *("incoming_seq", "incoming_received_ns", "entry_seq", "entry_received_ns"),
+    *("account", "owner", "originator"),
     # The market before it, and whether that is known whole.
     *("best_bid", "best_ask", "phase", "coverage"),
 )
 _ALL: Final = {**WIRE, **TAGS, **ORDERED, **BOOK}
 SUMMARY: Final[Mapping[str, Column]] = {name: _ALL[name] for name in _NAMES}
-"""Columns of a trade in a summary: 214 B a row, the raw record beside them. The mid is
+"""Columns of a row in a summary: 226 B, the raw record beside them. The mid is
 (best_bid + best_ask) / 2."""
+TOLD_BY: Final = ("kind", "role", "in_complex", "type", "tif", "quantity", "leaves_before")
+"""Columns by which `is_summed` tells what goes into a summary."""
 
 _VERSION: Final = 1
 
@@ -40,7 +61,7 @@ _log = structlog.get_logger()
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shard's trades up to a boundary are; every row's clock lies before `until_ns`.
+    """What came of a shard up to a boundary; every row's clock lies before `until_ns`.
 
     A row before `from_ns` was released after its boundary had been closed: it is late.
     """
@@ -68,6 +89,23 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True):
     """Little-endian; one value where all are equal."""
     raw_lengths: bytes | None
     raw: bytes
+
+
+def is_summed(batch: Batch) -> Array:
+    """Return which rows of an enriched batch a summary has, a bool each.
+
+    They are all trades, and the ends of clients' instructions that were not to rest and of which
+    nothing was filled.
+    """
+    kind = batch["kind"]
+    summed: Array = kind == Kind.TRADE
+    ended = np.flatnonzero(kind == Kind.EXPIRE)
+    if len(ended):
+        role, group, order_type, tif, lots, left = (batch[name][ended] for name in TOLD_BY[1:])
+        at_once = (tif == TimeInForce.IOC) | (tif == TimeInForce.FOK)
+        at_once |= order_type == OrderType.MARKET
+        summed[ended] = at_once & (role == Role.CLIENT) & (group == 0) & (lots > 0) & (left == lots)
+    return summed
 
 
 def encode_rows(rows: Batch) -> bytes:

@@ -1,4 +1,4 @@
-"""The summariser: which trades go into which summary, and that nothing is lost or told twice."""
+"""The summariser: which rows go into which summary, and that nothing is lost or told twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detectors.conduct_example import sign
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.summaries import SMALL, SMALL_TOTAL, SUMMARY, Summariser
 from ingest.errors import SnapshotError
-from ingest.events import NULL, Kind, concatenate
+from ingest.events import NULL, Kind, OrderType, Role, TimeInForce, concatenate
 from ingest.summary import encode_rows
 from ingest.times import MINUTE
 
@@ -172,6 +172,39 @@ def test_small_batches_that_are_held_whole_and_large_ones_keep_their_order():
     one, two = mixed.close(end).rows, whole.close(end).rows
     assert len(one) == len(rows)
     assert encode_rows(one) == encode_rows(two)
+
+
+def ended(**changes):
+    """The end of a client's IOC of which nothing was filled."""
+    row = dict(kind=Kind.EXPIRE, instrument=0, seq=2, engine_ns=SECOND, clock_ns=SECOND, account=7,
+               owner=8, originator=9, role=Role.CLIENT, type=OrderType.LIMIT, side=1, entry_seq=1,
+               tif=TimeInForce.IOC, quantity=5, leaves=0, leaves_before=5)  # fmt: skip
+    return row | changes
+
+
+@pytest.mark.parametrize("size", [1, SMALL + 1])
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({}, True),
+        ({"tif": TimeInForce.FOK}, True),
+        ({"tif": TimeInForce.GTC, "type": OrderType.MARKET}, True),
+        ({"tif": TimeInForce.GTC}, False),
+        ({"leaves_before": 4}, False),
+        ({"leaves_before": NULL}, False),
+        ({"in_complex": 1}, False),
+        ({"role": Role.EXTERNAL_MM}, False),
+        ({"kind": Kind.CANCEL}, False),
+        ({"kind": Kind.NEW}, False),
+    ],
+)
+def test_a_clients_instruction_that_came_to_nothing_goes_along(changes, stays, size):
+    summariser = Summariser(TABLE, "p0", raw=False)
+    summariser.take(batch_of([ended(**changes)] * size, TABLE))
+    rows = summariser.close(MINUTE).rows
+    assert len(rows) == (size if stays else 0)
+    if stays:
+        assert {rows[name][0] for name in ("account", "owner", "originator")} == {7, 8, 9}
 
 
 def test_a_boundary_from_the_journal_repeats_a_closing_to_the_byte():
