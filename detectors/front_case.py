@@ -13,6 +13,7 @@ from detectors.front_chance import (
     NEVER,
     NO_RATE,
     ORDERS,
+    RESTS,
     Rate,
     is_complete,
     is_rate,
@@ -26,7 +27,11 @@ from ingest.events import NULL, Batch
 from ingest.instruments import Instruments
 from ingest.times import SECOND
 
-WINDOWS_OF: Final = ("instructions of large episodes", "orders large by themselves")
+WINDOWS_OF: Final = (
+    "instructions of large episodes",
+    "orders large by themselves",
+    "instructions of large episodes, ahead of which orders were entered to rest",
+)
 MOST_FURTHER: Final = 256
 """Further instructions of the client kept as evidence; one sliced finer than that is cut short."""
 COUNTERFACTUAL: Final = (
@@ -56,9 +61,12 @@ class Case(msgspec.Struct, kw_only=True):
     """Those of them in whose windows it executed."""
     hit_alone: list[int] = []
     """Those of these that are large by themselves."""
+    rested_in: list[int] = []
+    """Those of `held` in whose windows it entered to rest."""
     counted: int = 0
     counted_alone: int = 0
-    """How many of either the day's hits include."""
+    counted_rested: int = 0
+    """How many of each were there when last judged: the day's hits include them."""
     acts: list[int] = []
     """Seqs of the instructions executed."""
     quotes: list[int] = []
@@ -84,10 +92,17 @@ class Case(msgspec.Struct, kw_only=True):
     p: float = 1.0
     p_alike: float = 1.0
     """Of one instruction as large, the largest of them."""
-    rates: tuple[Rate, Rate] = (NO_RATE, NO_RATE)
-    """Of the day's windows, counted in either way."""
+    rates: tuple[Rate, Rate, Rate] = (NO_RATE, NO_RATE, NO_RATE)
+    """Of the day's windows, counted in each way."""
     rate: float = 0.0
     """How often the group executes on that side, per ns."""
+    rate_rests: float = 0.0
+    """How often it enters there to rest, per ns."""
+    rested: int = 0
+    rested_ns: int = 0
+    rested_windows: int = 0
+    """In how many of the day's windows it did so when it last did in one of the case, their length
+    and how many those were."""
     rate_alike: float = NEVER
     """How often it does the like of the rarest of its instructions here, and as large; per ns."""
     rate_alone: float = NEVER
@@ -139,11 +154,18 @@ class Case(msgspec.Struct, kw_only=True):
     @property
     def way(self) -> int:
         """How the day's windows are counted for this case."""
-        return ORDERS if self.hit_alone else EPISODES
+        if self.hit:
+            return ORDERS if self.hit_alone else EPISODES
+        return RESTS
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it was judged by what the group did in its windows."""
+        return self.counted > 0 or self.counted_rested > 0
 
     @property
     def p_hits(self) -> float:
-        """Probability of as many hits, without regard to size."""
+        """Probability of as many hits in that way, without regard to size."""
         return self.rates[self.way].p
 
     def is_large(self, params: FrontRunningParams) -> bool:
@@ -166,6 +188,10 @@ def take(case: Case, known: Known) -> None:
     if not known.resting:
         case.rate = rate
     if known.resting:
+        case.rate_rests, case.rested = max(case.rate_rests, rate), known.rested
+        case.rested_ns, case.rested_windows = known.exposed_ns, known.windows
+        if known.seq not in case.rested_in:
+            case.rested_in.append(known.seq)
         if known.act_seq not in case.quotes:
             case.quotes.append(known.act_seq)
             case.refs.append(known.act_seq)

@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from detectors.front_params import FrontRunningParams
     from detectors.knowledge import Known
 
-EPISODES, ORDERS = range(2)
-"""Ways to count a day's windows: all of large episodes' instructions alike; or those of orders that
-are large by themselves first.
+EPISODES, ORDERS, RESTS = range(3)
+"""Ways to count a day's windows: all of large episodes' instructions alike; those of orders that
+are large by themselves first; or by what was entered in them to rest, where the others count what
+was executed.
 
 Where clients trade without a pause nearly all that they enter belongs to a large episode, and its
 windows say little; of an order that is large by itself the platform knows at once."""
-WAYS: Final = 4
+WAYS: Final = 4.5
+WAYS_TO_REST: Final = 9.0
+"""What a probability is multiplied by (Bonferroni, by weights that add up to one): the number of
+windows with orders that rest has half the weight of each of the other four."""
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """A day's windows on one side, and in how many of them the group executed."""
+    """A day's windows on one side, and in how many of them the group did it."""
 
     of: int = EPISODES
     hits: int = 0
@@ -61,23 +65,27 @@ def rates_of(known: Known) -> tuple[float, float]:
 def judge(case: Case) -> None:
     """Note the probability that chance gives what was seen in the day's windows so far.
 
-    Instructions are taken as a Poisson process. There are four ways to be seen: by the number of
-    windows with executions, by the size of one of these, by the size of an order that rests, by how
-    many of the group's stood beside it; so the least of their probabilities is multiplied by four
-    (Bonferroni).
+    Instructions are taken as a Poisson process. There are five ways to be seen: by the number of
+    windows with executions, by that with orders that rest, by the size of one of either, by how
+    many of the group's stood beside one that rests; so each probability is multiplied
+    (`WAYS`, `WAYS_TO_REST`), and the least of them counts.
 
     A case that is ahead of orders large by themselves is judged by the hits of the day in such
     windows and in the others of large episodes, each weighed by how few there should be
     (`two_rates_tail`); any other by all alike.
     """
     case.p_alike = min(1.0, WAYS * _of_one(case))
+    every, orders, rests = case.rates
     if case.hit:
         hits, expected = case.day_hits, case.rate * case.exposed_ns
         p = min(1.0, WAYS * poisson_tail(hits[EPISODES], expected))
         every = Rate(hits=hits[EPISODES], windows=case.windows, expected=expected, p=p)
-        ahead = case.hit_alone and case.alone_ns > 0
-        case.rates = (every, _of_orders(case) if ahead else NO_RATE)
-    case.p = min(case.p_hits, case.p_alike)
+        orders = _of_orders(case) if case.hit_alone and case.alone_ns > 0 else NO_RATE
+    if case.rested_in:
+        told = NO_RATE if rests.of == RESTS else rests  # what another rate has said stays said
+        rests = min(_of_rests(case), told, key=lambda rate: rate.p)
+    case.rates = (every, orders, rests)
+    case.p = min(case.p_hits, case.p_alike, rests.p)
 
 
 def _of_one(case: Case) -> float:
@@ -111,6 +119,13 @@ def _of_orders(case: Case) -> Rate:
     )
 
 
+def _of_rests(case: Case) -> Rate:
+    """Return the rate of windows within which the group entered to rest."""
+    expected = case.rate_rests * case.rested_ns
+    p = min(1.0, WAYS_TO_REST * poisson_tail(case.rested, expected))
+    return Rate(of=RESTS, hits=case.rested, windows=case.rested_windows, expected=expected, p=p)
+
+
 def is_significant(params: FrontRunningParams, rate: Rate) -> bool:
     """Return whether a day's hits are more than chance gives."""
     return rate.hits >= params.least_hits and rate.p <= params.rate_chance
@@ -123,28 +138,40 @@ def is_rate(params: FrontRunningParams, case: Case) -> bool:
 
 def rate_shown(params: FrontRunningParams, case: Case) -> Rate:
     """Return the rate that a case stands by: its own, or the other where only that is more."""
-    own, other = case.rates[case.way], case.rates[1 - case.way]
-    return other if is_significant(params, other) and not is_significant(params, own) else own
+    own = case.rates[case.way]
+    others = (rate for rate in case.rates if is_significant(params, rate))
+    return own if is_significant(params, own) else next(others, own)
 
 
 def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
     """Note of a case what a later one says of the day's windows; return whether it says anything.
 
-    Where those of orders large by themselves are hit too often, that says nothing of the others.
+    Where those of orders large by themselves are hit too often, that says nothing of the others. Of
+    one ahead of which the group only entered to rest, what it executed ahead of others says as much
+    while chance gives few of these beside those.
     """
-    counted = (case.counted, case.counted_alone)
+    counted = (case.counted, case.counted_alone, case.counted_rested)
     said = [
         rate
         for hits, rate in zip(counted, light.rates, strict=True)
-        if hits and is_significant(params, rate)
+        if is_significant(params, rate) and (hits or _says_of_rests(params, case, light, rate))
     ]
     if said:
         rate = min(said, key=lambda each: each.p)
         if rate.p < case.p_hits:
-            every, orders = case.rates
-            case.rates = (every, rate) if case.way == ORDERS else (rate, orders)
+            rates = list(case.rates)
+            rates[case.way] = rate
+            case.rates = (rates[EPISODES], rates[ORDERS], rates[RESTS])
         case.p = min(case.p, rate.p)
     return bool(said)
+
+
+def _says_of_rests(params: FrontRunningParams, case: Case, light: Case, rate: Rate) -> bool:
+    return bool(
+        case.counted_rested
+        and rate.of != RESTS
+        and case.rate_rests * light.exposed_ns <= params.rest_share * rate.hits
+    )
 
 
 def is_complete(params: FrontRunningParams, case: Case) -> bool:

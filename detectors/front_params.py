@@ -103,6 +103,15 @@ class FrontRunningParams(AheadOfClientsParams, frozen=True):
         int,
         Parameter("hits without which no rate is told", "count", "two may be one decision"),
     ] = 3
+    rest_share: Annotated[
+        float,
+        Parameter(
+            "windows in which chance gives orders that rest, over those of a significant rate of "
+            "executions, up to which the day's cases of such orders are told with it",
+            "ratio",
+            "one wrong in twenty at most: who runs ahead of clients all day does not only take",
+        ),
+    ] = 0.05
     max_earlier: Annotated[
         int,
         Parameter(

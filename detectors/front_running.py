@@ -205,7 +205,7 @@ class FrontRunning(Detector):
         if not case.is_large(self._params) or case.lots <= 0:
             return
         acts = set(case.acts)
-        if any(other is not case and acts & set(other.acts) and other.counted
+        if any(other is not case and acts & set(other.acts) and other.is_counted
                for other in cases.values()):  # fmt: skip
             return
         fresh = self._count(case, at_ns)
@@ -232,14 +232,18 @@ class FrontRunning(Detector):
         self._earlier[case.instrument] = kept
 
     def _count(self, case: Case, at_ns: int) -> int:
-        """Add a case's windows with executions to the day's; return how many are new.
+        """Add a case's windows with executions to the day's; return how many hits are new.
+
+        Those in which the group entered to rest are new too; the day's are counted where it did.
 
         Where its windows are of the day before, that day's count is what it stands by: the new
         day's says nothing of it.
         """
         fresh = len(case.hit) - case.counted
         alone = len(case.hit_alone) - case.counted_alone
+        rested = len(case.rested_in) - case.counted_rested
         case.counted, case.counted_alone = len(case.hit), len(case.hit_alone)
+        case.counted_rested = len(case.rested_in)
         if case.day == at_ns // DAY:
             hits, buys = self._hits(case, at_ns), int(case.side > 0)
             hits[buys] += fresh
@@ -247,7 +251,7 @@ class FrontRunning(Detector):
             case.day_hits = (hits[buys], hits[2 + buys])
         else:
             case.day_hits = (case.day_hits[EPISODES] + fresh, case.day_hits[ORDERS] + alone)
-        return fresh
+        return fresh + rested
 
     def _hits(self, case: Case, at_ns: int) -> list[int]:
         """Return the day's counts of windows with executions, as in `_Day`."""
@@ -324,7 +328,7 @@ class FrontRunning(Detector):
         """Keep a case that ends incomplete: the day's rate may yet become significant."""
         if (
             is_complete(self._params, case)
-            or not case.counted
+            or not case.is_counted
             or case.opened_ns // DAY != at_ns // DAY
         ):
             return

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running",
-    version=6,
+    version=7,
     title="Front running",
     scope="instrument",
     evidence_class="indicator",
@@ -17,8 +17,8 @@ SPEC: Final = Spec(
         "A client instruction is in the gateway: the platform knows of it, the market does "
         "not. In that time, more than δ after the gateway had it and before it is matched, "
         "another instruction is received and executed on the client's side, or enters the "
-        "book there, is large for what the group enters or beside more orders than it usually "
-        "has, and is filled later. The group's "
+        "book there and is filled later: one that is large for what the group enters, or beside "
+        "more orders than it usually has, or one of too many. The group's "
         "accounts (affiliated_mm, affiliated, house, staff, and who shares an owner or a link "
         "with them) are taken as one; other owners, and other instruments of the underlying, "
         "are front_running_across's. Up to what the group had traded net on the other side "
@@ -33,13 +33,16 @@ SPEC: Final = Spec(
         "that UTC day. Ahead of an order that is large by itself, the day's hits ahead of such "
         "orders and ahead of others of large episodes are weighed by how few there should "
         "be (a likelihood ratio of two Poisson counts, exact): where clients never pause nearly "
-        "all that they enter is of a large episode. A case stands for "
+        "all that they enter is of a large episode. Windows within which the group entered orders "
+        "to rest are counted apart, by how often it does so. A case stands for "
         "itself when so many hits, or one as large, have a probability of at most `chance`, "
         "when it goes beyond a hedge, and when the price then goes the group's way or it is "
         "unwound at a profit, or the probability is at most `plain_chance`. The rate is "
         "significant from `least_hits` hits on at `rate_chance`; cases of that day that did "
         "not stand for themselves are then told too (of those ahead of orders large by "
-        "themselves, where it is these that are hit so often). Before that one which chance "
+        "themselves, where it is these that are hit so often; of those ahead of which it only "
+        "entered to rest too, while chance gives at most `rest_share` as many of them). Before "
+        "that one which chance "
         "explains is told as weak where it took, within the client's limit, what the client would "
         "have been filled with: where the arrival is proved (client_priority), it is a facet of "
         "that breach."
@@ -62,7 +65,7 @@ SPEC: Final = Spec(
         "volatility that draws clients and makers alike",
     ),
     blind_spots=(
-        "passive entry by orders no larger, and no more, than the group's usual ones",
+        "passive entry once or twice a day by orders no larger, and no more, than the usual ones",
         "a perpetual, or any other instrument used instead (front_running_across)",
         "an account that is not the group's (front_running_across)",
         "knowledge from before the gateway has the order (information_leak)",

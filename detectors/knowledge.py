@@ -100,12 +100,14 @@ class Known(msgspec.Struct, frozen=True):
     ever_alike: int
     ever_ns: int
     """As `acts_alike`, since the first record."""
+    rested: int
+    """In how many of `windows` the group entered an order to rest."""
 
 
 class Knowledge:
     """Recent instructions of the group, client orders and windows of each instrument.
 
-    State: 47 kB an instrument, whatever the traffic.
+    State: 49 kB an instrument, whatever the traffic.
 
     Parameters
     ----------

@@ -37,6 +37,9 @@ LIVE: Final = 64
 """Classes of how many orders of the group stood on a side."""
 FEW: Final = 16
 """Client orders without which no size is usual."""
+EXCESS: Final = 2.0
+"""How many times what chance gives must be entered to rest in a day's windows for that to count:
+where chance itself explains half, it says nothing, and is not written out."""
 
 # Fields of an instrument's state.
 FROM_NS, ON_DAY, ORDERS_MADE, FILLS_MADE, MADE, QUOTES_MADE, USUAL = range(7)
@@ -44,9 +47,10 @@ EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
 WINDOWS: Final = 9  # likewise: how many
 ALONE: Final = 11  # as EXPOSED and WINDOWS, of orders that are large by themselves
 ALONE_WINDOWS: Final = 13
-STOOD: Final = 15  # orders of the group that stand in the book, entered since: to buy, to sell
-G_SEQ, G_SIDE, G_LOTS = range(17, 20)  # its latest such order, and what is left of it
-FIELDS: Final = 20
+RESTED: Final = 15  # buying, selling: windows of WINDOWS within which the group entered to rest
+STOOD: Final = 17  # orders of the group that stand in the book, entered since: to buy, to sell
+G_SEQ, G_SIDE, G_LOTS = range(19, 22)  # its latest such order, and what is left of it
+FIELDS: Final = 22
 
 # Fields of an execution, all trades of one incoming instruction.
 A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
@@ -54,15 +58,16 @@ A_LOTS, A_PRICE, A_EXTRA, A_FIRST, A_LAST, A_DOUBT = range(5, 11)
 ACT_FIELDS: Final = 11
 
 # Fields of a client order; of its parent episode up to it: lots, windows not yet counted, how many
-# those are, and whether the group did anything in one of its windows.
-R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT, R_EXPOSED, R_WINDOWS, R_HIT = range(9)
-ORDER_FIELDS: Final = 9
+# those are, within how many of them the group entered to rest, and whether it did anything in one.
+R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT = range(6)
+R_EXPOSED, R_WINDOWS, R_RESTED, R_HIT = range(6, 10)
+ORDER_FIELDS: Final = 10
 
 # Fields of a resting instruction.
 Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
 QUOTE_FIELDS: Final = 9
 
-OUT_FIELDS: Final = 37
+OUT_FIELDS: Final = 38
 """Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
@@ -167,9 +172,12 @@ def _quote_rate(  # noqa: PLR0917
 
 @kernel()
 def _likely(row: Array, chance: float) -> bool:
-    """Return whether chance alone gives such an instruction in the windows of a day."""
+    """Return whether chance alone gives such an instruction, and so many, in a day's windows."""
     rate = max((row[22] + 1) / row[23], row[25] / row[26])
-    return bool(rate * (row[33] if row[32] else row[28]) > chance)
+    if rate * (row[33] if row[32] else row[28]) <= chance:
+        return False
+    rate = max((row[21] + 1) / row[23], row[24] / row[26])
+    return bool(row[37] <= EXCESS * rate * row[28])
 
 
 @kernel()
@@ -307,10 +315,11 @@ def scan(  # noqa: PLR0917
         if alone and window > 0:
             own[ALONE + s] += window
             own[ALONE_WINDOWS + s] += 1
-        if own[USUAL] > 0 and mine[R_PARENT] >= large_ratio * own[USUAL]:
+        large = own[USUAL] > 0 and mine[R_PARENT] >= large_ratio * own[USUAL]
+        if large:
             own[EXPOSED + s], own[WINDOWS + s] = exposed, windows
             mine[R_EXPOSED] = mine[R_WINDOWS] = 0
-        hit_before, begun = mine[R_HIT] != 0, written
+        hit_before, begun, rested = mine[R_HIT] != 0, written, 0
         for back in range(min(own[MADE], ACTS) if window > 0 else 0):
             act = acts[(own[MADE] - 1 - back) % ACTS]
             if act[A_CLOCK] < received[i]:
@@ -341,6 +350,7 @@ def scan(  # noqa: PLR0917
                 or _executed(own, acts, quote[Q_SEQ])
             ):
                 continue
+            rested = 1
             row = out[written]
             _quote_rate(
                 quotes, own[QUOTES_MADE], all_kinds[x, s], quote, received[i], own[FROM_NS],
@@ -349,6 +359,7 @@ def scan(  # noqa: PLR0917
             row[22] -= 1  # itself
             row[35] = row[22]
             row[28], row[32], row[33] = exposed, alone, own[ALONE + s]
+            row[37] = own[RESTED + s] + mine[R_RESTED] + rested
             if _likely(row, chance):
                 continue
             row[11] = coverage[i] | quote[Q_DOUBT]
@@ -357,6 +368,10 @@ def scan(  # noqa: PLR0917
             row[18] = row[19] = 0
             row[20] = 1
             written += 1
+        mine[R_RESTED] += rested
+        within = own[RESTED + s] + mine[R_RESTED]
+        if large:
+            own[RESTED + s], mine[R_RESTED] = within, 0
         if written == begun and hit_before:
             out[written, 11:27] = out[written, 35:37] = 0
             written += 1
@@ -379,6 +394,7 @@ def scan(  # noqa: PLR0917
                 row[28], row[29] = exposed, windows
                 row[30], row[31] = own[USUAL], mine[R_PARENT]
                 row[32], row[33], row[34] = alone, own[ALONE + s], own[ALONE_WINDOWS + s]
+                row[37] = within
         if k == _NEW:
             orders[own[ORDERS_MADE] % ORDERS] = mine
             own[ORDERS_MADE] += 1

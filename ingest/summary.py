@@ -42,7 +42,7 @@ _NAMES: Final = (
     *("buy_account", "buy_owner", "buy_role", "buy_complex", "buy_originator", "buy_hi", "buy_lo"),
     *("sell_account", "sell_owner", "sell_role", "sell_complex", "sell_originator"),
     *("sell_hi", "sell_lo", "buy_session", "buy_user", "sell_session", "sell_user"),
-    # Which instruction met which order, and when that came in; which one came to nothing, and whose.
+    # Which instruction met which order, and when that came in; whose came to nothing.
     *("incoming_seq", "incoming_received_ns", "entry_seq", "entry_received_ns"),
     *("account", "owner", "originator"),
     # The market before it, and whether that is known whole.

@@ -211,7 +211,8 @@ def test_unwinding_is_told():
 def test_cuts_and_watermarks_change_nothing(size):
     made = Scene()
     for turn in range(3):
-        made.ahead(("MM", 60, PERP), ("NOM", 20, SPOT), client=f"C{turn + 1}", first=159 - 60 * turn)
+        first = 159 - 60 * turn
+        made.ahead(("MM", 60, PERP), ("NOM", 20, SPOT), client=f"C{turn + 1}", first=first)
         made.later(130)
     made.later()
 

@@ -176,9 +176,10 @@ def test_small_batches_that_are_held_whole_and_large_ones_keep_their_order():
 
 def ended(**changes):
     """The end of a client's IOC of which nothing was filled."""
-    row = dict(kind=Kind.EXPIRE, instrument=0, seq=2, engine_ns=SECOND, clock_ns=SECOND, account=7,
-               owner=8, originator=9, role=Role.CLIENT, type=OrderType.LIMIT, side=1, entry_seq=1,
-               tif=TimeInForce.IOC, quantity=5, leaves=0, leaves_before=5)  # fmt: skip
+    row = {"kind": Kind.EXPIRE, "instrument": 0, "seq": 2, "engine_ns": SECOND, "clock_ns": SECOND}
+    row |= {"account": 7, "owner": 8, "originator": 9, "role": Role.CLIENT, "side": 1}
+    row |= {"type": OrderType.LIMIT, "tif": TimeInForce.IOC, "entry_seq": 1}
+    row |= {"quantity": 5, "leaves": 0, "leaves_before": 5}
     return row | changes
 
 
