@@ -17,6 +17,7 @@ from detectors.front_chance import (
     Rate,
     is_complete,
     is_rate,
+    rate_of_rests,
     rate_shown,
     rates_of,
 )
@@ -31,6 +32,7 @@ WINDOWS_OF: Final = (
     "instructions of large episodes",
     "orders large by themselves",
     "instructions of large episodes, ahead of which orders were entered to rest",
+    "instructions of large episodes, ahead of which orders as large were entered to rest",
 )
 MOST_FURTHER: Final = 256
 """Further instructions of the client kept as evidence; one sliced finer than that is cut short."""
@@ -96,13 +98,8 @@ class Case(msgspec.Struct, kw_only=True):
     """Of the day's windows, counted in each way."""
     rate: float = 0.0
     """How often the group executes on that side, per ns."""
-    rate_rests: float = 0.0
-    """How often it enters there to rest, per ns."""
-    rested: int = 0
-    rested_ns: int = 0
-    rested_windows: int = 0
-    """In how many of the day's windows it did so when it last did in one of the case, their length
-    and how many those were."""
+    rate_rests: float = NEVER
+    """How often it enters there to rest what is as large as the largest of the case, per ns."""
     rate_alike: float = NEVER
     """How often it does the like of the rarest of its instructions here, and as large; per ns."""
     rate_alone: float = NEVER
@@ -188,8 +185,9 @@ def take(case: Case, known: Known) -> None:
     if not known.resting:
         case.rate = rate
     if known.resting:
-        case.rate_rests, case.rested = max(case.rate_rests, rate), known.rested
-        case.rested_ns, case.rested_windows = known.exposed_ns, known.windows
+        case.rate_rests = min(case.rate_rests, alike)
+        every, orders, rests = case.rates
+        case.rates = (every, orders, min(rests, rate_of_rests(known), key=lambda each: each.p))
         if known.seq not in case.rested_in:
             case.rested_in.append(known.seq)
         if known.act_seq not in case.quotes:

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from detectors.front_params import FrontRunningParams
     from detectors.knowledge import Known
 
-EPISODES, ORDERS, RESTS = range(3)
+EPISODES, ORDERS, RESTS, RESTS_ALIKE = range(4)
 """Ways to count a day's windows: all of large episodes' instructions alike; those of orders that
-are large by themselves first; or by what was entered in them to rest, where the others count what
-was executed.
+are large by themselves first; or by what was entered in them to rest, or to rest and as large,
+where the others count what was executed.
 
 Where clients trade without a pause nearly all that they enter belongs to a large episode, and its
 windows say little; of an order that is large by itself the platform knows at once."""
 WAYS: Final = 4.5
-WAYS_TO_REST: Final = 9.0
+WAYS_TO_REST: Final = 18.0
 """What a probability is multiplied by (Bonferroni, by weights that add up to one): the number of
-windows with orders that rest has half the weight of each of the other four."""
+windows with orders that rest, and that with such as are as large, have a quarter of the weight that
+each of the other four has."""
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +63,30 @@ def rates_of(known: Known) -> tuple[float, float]:
     )
 
 
-def judge(case: Case) -> None:
+def rate_of_rests(known: Known) -> Rate:
+    """Return the rate of windows within which the group entered to rest, or to rest as much.
+
+    That of which chance gives less.
+    """
+    rate, alike = rates_of(known)
+    ways = ((RESTS, known.rested, rate), (RESTS_ALIKE, known.rested_alike, alike))
+    found = []
+    for of, hits, each in ways:
+        expected = each * known.exposed_ns
+        p = min(1.0, WAYS_TO_REST * poisson_tail(hits, expected))
+        found.append(Rate(of=of, hits=hits, windows=known.windows, expected=expected, p=p))
+    return min(found, key=lambda each: each.p)
+
+
+def judge(params: FrontRunningParams, case: Case) -> None:
     """Note the probability that chance gives what was seen in the day's windows so far.
 
-    Instructions are taken as a Poisson process. There are five ways to be seen: by the number of
-    windows with executions, by that with orders that rest, by the size of one of either, by how
-    many of the group's stood beside one that rests; so each probability is multiplied
-    (`WAYS`, `WAYS_TO_REST`), and the least of them counts.
+    Instructions are taken as a Poisson process. There are six ways to be seen: by the number of
+    windows with executions, by that with orders that rest, by that with orders as large that rest,
+    by the size of one of either, by how many of the group's stood beside one that rests; so each
+    probability is multiplied
+    (`WAYS`, `WAYS_TO_REST`), and the least of them counts; the number of windows with orders that
+    rest, which every quote may add to, from a significant rate on.
 
     A case that is ahead of orders large by themselves is judged by the hits of the day in such
     windows and in the others of large episodes, each weighed by how few there should be
@@ -81,11 +99,10 @@ def judge(case: Case) -> None:
         p = min(1.0, WAYS * poisson_tail(hits[EPISODES], expected))
         every = Rate(hits=hits[EPISODES], windows=case.windows, expected=expected, p=p)
         orders = _of_orders(case) if case.hit_alone and case.alone_ns > 0 else NO_RATE
-    if case.rested_in:
-        told = NO_RATE if rests.of == RESTS else rests  # what another rate has said stays said
-        rests = min(_of_rests(case), told, key=lambda rate: rate.p)
     case.rates = (every, orders, rests)
-    case.p = min(case.p_hits, case.p_alike, rests.p)
+    case.p = min(case.p_hits if case.hit else 1.0, case.p_alike)
+    if is_significant(params, rests):
+        case.p = min(case.p, rests.p)
 
 
 def _of_one(case: Case) -> float:
@@ -117,13 +134,6 @@ def _of_orders(case: Case) -> Rate:
         other_expected=others,
         p=min(1.0, WAYS * tail),
     )
-
-
-def _of_rests(case: Case) -> Rate:
-    """Return the rate of windows within which the group entered to rest."""
-    expected = case.rate_rests * case.rested_ns
-    p = min(1.0, WAYS_TO_REST * poisson_tail(case.rested, expected))
-    return Rate(of=RESTS, hits=case.rested, windows=case.rested_windows, expected=expected, p=p)
 
 
 def is_significant(params: FrontRunningParams, rate: Rate) -> bool:
@@ -169,7 +179,7 @@ def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
 def _says_of_rests(params: FrontRunningParams, case: Case, light: Case, rate: Rate) -> bool:
     return bool(
         case.counted_rested
-        and rate.of != RESTS
+        and rate.of in (EPISODES, ORDERS)
         and case.rate_rests * light.exposed_ns <= params.rest_share * rate.hits
     )
 

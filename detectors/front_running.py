@@ -209,7 +209,7 @@ class FrontRunning(Detector):
                for other in cases.values()):  # fmt: skip
             return
         fresh = self._count(case, at_ns)
-        judge(case)
+        judge(self._params, case)
         if (case.p <= self._params.chance or case.ahead) and not case.told:
             yield self._finding(case, at_ns)
         if fresh and case.day == at_ns // DAY and is_rate(self._params, case):

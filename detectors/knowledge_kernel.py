@@ -47,10 +47,9 @@ EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
 WINDOWS: Final = 9  # likewise: how many
 ALONE: Final = 11  # as EXPOSED and WINDOWS, of orders that are large by themselves
 ALONE_WINDOWS: Final = 13
-RESTED: Final = 15  # buying, selling: windows of WINDOWS within which the group entered to rest
-STOOD: Final = 17  # orders of the group that stand in the book, entered since: to buy, to sell
-G_SEQ, G_SIDE, G_LOTS = range(19, 22)  # its latest such order, and what is left of it
-FIELDS: Final = 22
+STOOD: Final = 15  # orders of the group that stand in the book, entered since: to buy, to sell
+G_SEQ, G_SIDE, G_LOTS = range(17, 20)  # its latest such order, and what is left of it
+FIELDS: Final = 20
 
 # Fields of an execution, all trades of one incoming instruction.
 A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
@@ -67,7 +66,7 @@ ORDER_FIELDS: Final = 10
 Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
 QUOTE_FIELDS: Final = 9
 
-OUT_FIELDS: Final = 38
+OUT_FIELDS: Final = 39
 """Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
@@ -142,12 +141,13 @@ def _act_rate(  # noqa: PLR0917
 
 @kernel()
 def _quote_rate(  # noqa: PLR0917
-    quotes: Array, made: int, kinds: Array, quote: Array, received: int, since: int, local_ns: int,
-    row: Array,
+    quotes: Array, made: int, kinds: Array, rested: Array, quote: Array, received: int, since: int,
+    local_ns: int, row: Array,
 ) -> None:  # fmt: skip
     """Write how often the group has entered new resting orders on that side, and the like of it.
 
-    The like: at least as large, or beside as many of its own; whichever is rarer.
+    The like: at least as large, or beside as many of its own; whichever is rarer. With it, in how
+    many of the day's windows it entered the like, as far as `rested` tells.
     """
     c, stood = size_class(quote[Q_LOTS]), SIZES + quote[Q_STOOD]
     large, many = kinds[c:SIZES].sum(), kinds[stood:].sum()
@@ -168,16 +168,16 @@ def _quote_rate(  # noqa: PLR0917
                 local_like += other[Q_STOOD] >= quote[Q_STOOD]
     row[24], row[25], row[26] = local, local_like, max(received - oldest, 1)
     row[36] = row[23]
+    row[38] = 1 + (rested[c:].sum() if large <= many else 0)
 
 
 @kernel()
 def _likely(row: Array, chance: float) -> bool:
     """Return whether chance alone gives such an instruction, and so many, in a day's windows."""
-    rate = max((row[22] + 1) / row[23], row[25] / row[26])
-    if rate * (row[33] if row[32] else row[28]) <= chance:
+    alike = max((row[22] + 1) / row[23], row[25] / row[26])
+    if alike * (row[33] if row[32] else row[28]) <= chance or row[38] > EXCESS * alike * row[28]:
         return False
-    rate = max((row[21] + 1) / row[23], row[24] / row[26])
-    return bool(row[37] <= EXCESS * rate * row[28])
+    return bool(row[37] <= EXCESS * max((row[21] + 1) / row[23], row[24] / row[26]) * row[28])
 
 
 @kernel()
@@ -195,7 +195,7 @@ def scan(  # noqa: PLR0917
     times: tuple[int, int, int, int],
     large_ratio: float,
     chance: float,
-    kept: tuple[Array, Array, Array, Array, Array, Array, Array],
+    kept: tuple[Array, Array, Array, Array, Array, Array, Array, Array],
     out: Array,
 ) -> tuple[int, int]:
     """Scan rows from `first`; return (row to go on from, rows of `out` written)."""
@@ -204,7 +204,7 @@ def scan(  # noqa: PLR0917
         side, order_type, tif, quantity, price, phase, coverage, busts_hi, busts_lo, incoming,
         incoming_received, buyer, buy_group, seller, sell_group, leaves_before,
     ) = columns  # fmt: skip
-    state, all_acts, all_orders, all_fills, all_quotes, all_kinds, all_taken = kept
+    state, all_acts, all_orders, all_fills, all_quotes, all_kinds, all_taken, all_rested = kept
     delta, gap_ns, hedge_ns, local_ns = times
     written = 0
     mine = np.zeros(ORDER_FIELDS, np.int64)
@@ -304,6 +304,7 @@ def scan(  # noqa: PLR0917
         if clock[i] // DAY != own[ON_DAY]:
             own[ON_DAY] = clock[i] // DAY
             own[EXPOSED:FIELDS] = 0
+            all_rested[x] = 0
         window = 0
         if received[i] != _NULL and phase[i] == _CONTINUOUS:
             window = max(engine[i] - received[i] - delta, 0)
@@ -319,7 +320,8 @@ def scan(  # noqa: PLR0917
         if large:
             own[EXPOSED + s], own[WINDOWS + s] = exposed, windows
             mine[R_EXPOSED] = mine[R_WINDOWS] = 0
-        hit_before, begun, rested = mine[R_HIT] != 0, written, 0
+        hit_before, begun, largest = mine[R_HIT] != 0, written, -1
+        rested = all_rested[x, s]
         for back in range(min(own[MADE], ACTS) if window > 0 else 0):
             act = acts[(own[MADE] - 1 - back) % ACTS]
             if act[A_CLOCK] < received[i]:
@@ -338,6 +340,7 @@ def scan(  # noqa: PLR0917
             row[12], row[13], row[14] = act[A_SEQ], act[A_RECEIVED], act[A_ACCOUNT]
             row[15], row[16], row[17] = act[A_LOTS], act[A_PRICE], act[A_EXTRA]
             row[18], row[19], row[20] = act[A_FIRST], act[A_LAST], 0
+            row[37] = row[38] = 0
             written += 1
         for back in range(min(own[QUOTES_MADE], QUOTES) if window > 0 else 0):
             quote = quotes[(own[QUOTES_MADE] - 1 - back) % QUOTES]
@@ -350,16 +353,16 @@ def scan(  # noqa: PLR0917
                 or _executed(own, acts, quote[Q_SEQ])
             ):
                 continue
-            rested = 1
+            largest = max(largest, size_class(quote[Q_LOTS]))
             row = out[written]
             _quote_rate(
-                quotes, own[QUOTES_MADE], all_kinds[x, s], quote, received[i], own[FROM_NS],
-                local_ns, row,
+                quotes, own[QUOTES_MADE], all_kinds[x, s], rested, quote, received[i],
+                own[FROM_NS], local_ns, row,
             )  # fmt: skip
             row[22] -= 1  # itself
             row[35] = row[22]
             row[28], row[32], row[33] = exposed, alone, own[ALONE + s]
-            row[37] = own[RESTED + s] + mine[R_RESTED] + rested
+            row[37] = rested.sum() + mine[R_RESTED] + 1
             if _likely(row, chance):
                 continue
             row[11] = coverage[i] | quote[Q_DOUBT]
@@ -368,12 +371,15 @@ def scan(  # noqa: PLR0917
             row[18] = row[19] = 0
             row[20] = 1
             written += 1
-        mine[R_RESTED] += rested
-        within = own[RESTED + s] + mine[R_RESTED]
         if large:
-            own[RESTED + s], mine[R_RESTED] = within, 0
+            if largest >= 0:
+                rested[largest] += 1
+            rested[0] += mine[R_RESTED]  # of what size is not kept
+            mine[R_RESTED] = 0
+        else:
+            mine[R_RESTED] += largest >= 0
         if written == begun and hit_before:
-            out[written, 11:27] = out[written, 35:37] = 0
+            out[written, 11:27] = out[written, 35:39] = 0
             written += 1
         if written > begun:
             mine[R_HIT] = 1
@@ -394,7 +400,6 @@ def scan(  # noqa: PLR0917
                 row[28], row[29] = exposed, windows
                 row[30], row[31] = own[USUAL], mine[R_PARENT]
                 row[32], row[33], row[34] = alone, own[ALONE + s], own[ALONE_WINDOWS + s]
-                row[37] = within
         if k == _NEW:
             orders[own[ORDERS_MADE] % ORDERS] = mine
             own[ORDERS_MADE] += 1

@@ -11,10 +11,10 @@ from scipy import stats
 from detectors.book import Books
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.front_case import MOST_FURTHER, WINDOWS_OF
-from detectors.front_chance import RESTS, rates_of
+from detectors.front_chance import RESTS, RESTS_ALIKE, rates_of
 from detectors.front_running import FrontRunning, FrontRunningParams
 from detectors.knowledge import Knowledge
-from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, RESTED, WINDOWS
+from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, WINDOWS
 from detectors.statistics import poisson_tail, randomised, two_rates_tail, uniform
 from ingest.events import Kind, Role
 from ingest.times import DAY
@@ -249,23 +249,24 @@ def test_an_order_beside_more_than_the_group_has_is_an_entry():
     assert hit.features["executed"].value == 60
 
 
-def quoting(*turns, every_ms=3_000, sold=20):
+def quoting(*turns, every_ms=3_000, lots=20, sold=20):
     """A maker that quotes all the time: in each turn one more of its quotes is ahead of a client.
 
     A turn is `"rests"`, or `"takes"`: then it takes as much. Once all is over somebody sells again.
+    Each of its quotes is of 20 lots, and one in a hundred, or that of a turn, of `lots`.
     """
     scene = Scene(depth=4_000)
 
     def quotes(seconds):
-        for _ in range(seconds * 1_000 // every_ms):
-            scene.new("MM", "buy", 20, 98, tif="GTC")
+        for n in range(seconds * 1_000 // every_ms):
+            scene.new("MM", "buy", lots if n % 100 == 99 else 20, 98, tif="GTC")
             scene.wait(every_ms)
 
     quotes(70)
     for turn, how in enumerate(turns):
         scene.wait(5)
         if how == "rests":
-            scene.new("MM", "buy", 20, 99, tif="GTC")
+            scene.new("MM", "buy", lots, 99, tif="GTC")
         else:
             scene.new("MM", "buy", 20, 159)
         scene.wait(15)
@@ -285,6 +286,14 @@ def test_usual_orders_that_rest_are_told_once_they_are_many():
     assert {hit.features["windows_of"].value for hit in hits} == {WINDOWS_OF[RESTS]}
     assert max(hit.features["hits"].value for hit in hits) == 4
     assert all(hit.significant and hit.features["executed"].value == 20 for hit in hits)
+
+
+def test_where_a_maker_enters_all_the_time_those_as_large_are_counted():
+    turns = ["rests"] * 5
+    assert strong(quoting(*turns, every_ms=50).found()) == []
+    hits = strong(quoting(*turns, every_ms=50, lots=60, sold=60).found())
+    assert len(hits) == 5
+    assert WINDOWS_OF[RESTS_ALIKE] in {hit.features["windows_of"].value for hit in hits}
 
 
 def test_what_is_taken_ahead_of_clients_sheds_light_on_what_rested():
@@ -639,8 +648,9 @@ def test_p_values_are_uniform_where_what_is_done_has_nothing_to_do_with_clients(
         # With every order large, every window counts.
         knowledge = Knowledge(1, FrontRunningParams(large_ratio=1.0))
         knowns = [known for known in knowledge.scan(batch) if known.usual_lots]
-        own = knowledge.snapshot()["known"][0]
-        hits = int(own[RESTED]) if rests else len({known.seq for known in knowns})
+        state = knowledge.snapshot()
+        own, rested = state["known"][0], int(state["known_rested"][0, 0].sum())
+        hits = rested if rests else len({known.seq for known in knowns})
         assert own[EXPOSED] == pytest.approx(own[WINDOWS] * 0.1199 * SECOND, rel=1e-3)
         late = 60 - FEW  # no size is usual before
         # A window is hit or not, however often.
