@@ -60,7 +60,9 @@ def people_of(run: Run) -> list[int]:
 def limit_of(run: Run, tally: Tally, params: StopHuntingParams) -> float:
     """Return the chance up to which a run is a case by itself."""
     if run.group:
-        return tally.limit(params.case_chance, params.agreeing_chance)
+        called_for = run.hedges or run.reverted < params.reverted_ratio
+        of_few = 0.0 if called_for else params.few_chance
+        return tally.limit(params.case_chance, params.agreeing_chance, of_few)
     return params.client_chance
 
 
@@ -138,6 +140,7 @@ def of_run(  # noqa: PLR0917 - what a finding is made of
             "push": Feature(run.push_ticks, "ticks"),
             "push_quantity": quantity(instruments, code, run.lots),
             "push_orders": Feature(run.orders, "count"),
+            "beyond_hedge": quantity(instruments, code, run.beyond),
             "push_against": quantity(instruments, code, run.against),
             "pushed_beside": quantity(instruments, code, run.beside),
             "push_share": Feature(rounded(run.own_share), "ratio", params.own_push_ratio),

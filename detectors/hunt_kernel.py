@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from detectors.forced import is_forced
+from detectors.hunt_hedge import traded
 from detectors.hunt_push import initiated, leg_of, run_of
 from detectors.hunt_quotes import (
     H_LIVE,
@@ -222,6 +223,8 @@ def scan(  # noqa: PLR0917
     habit: Array,
     own_habit: Array,
     reach: Array,
+    net: Array,
+    fills: Array,
     lost: Array,
     out: Array,
     out_legs: Array,
@@ -230,7 +233,8 @@ def scan(  # noqa: PLR0917
 
     It stops early when `out` or `out_legs` might not hold what falls due; the caller empties them.
     `times`: longest pause within a push, longest push, longest time before it at which an order
-    that catches is entered, horizon after the last trigger, ns; and stops that make a cluster.
+    that catches is entered, horizon after the last trigger, ns; stops that make a cluster; time
+    within which a hedge is made, ns.
     """
     (
         kind, instrument, seq, clock, account, role, in_complex, side, price,
@@ -240,7 +244,7 @@ def scan(  # noqa: PLR0917
         buy_role, sell_role, reason,
     ) = columns  # fmt: skip
     pause_ns, push_ns, lead_ns, horizon_ns = times[0], times[1], times[2], times[3]
-    least = times[4]
+    least, hedge_ns = times[4], times[5]
     written, told = 0, 0
     for i in range(first, len(kind)):
         x = instrument[i]
@@ -308,6 +312,9 @@ def scan(  # noqa: PLR0917
                 newest[F_STOP] = 1 if at >= 0 or flying == own[H_TRIGGER] else 0
                 if flying == own[H_TRIGGER]:
                     newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
+            if buy_complex[i] != sell_complex[i]:
+                lots = quantity[i] if buy_complex[i] != 0 else -quantity[i]
+                traded(net[x], fills[x], lots, clock[i], hedge_ns)
             took(
                 reach[x], least, flying, side[i], newest[F_COMPLEX] != 0, newest[F_STOP] != 0,
                 price[i], clock[i],
@@ -367,8 +374,8 @@ def scan(  # noqa: PLR0917
                 continue
             triggered(reach[x], side[i], clock[i])
             at = initiated(
-                own, flights[x], runs[x], legs[x], habit[x], own_habit[x], lost, side[i],
-                clock[i], pause_ns, push_ns,
+                own, flights[x], runs[x], legs[x], habit[x], own_habit[x], net[x],
+                lost, side[i], clock[i], pause_ns, push_ns,
             )  # fmt: skip
             stop = stops[x, own[H_STOPS] % STOPS]
             if own[H_STOPS] >= STOPS and run_of(runs[x], stop[S_RUN]) >= 0:

@@ -107,6 +107,29 @@ class StopHuntingParams(Params, frozen=True):
             "and by a turn alike, so that of both it is at most one a day",
         ),
     ] = 0.0003
+    few_chance: Annotated[
+        float,
+        Parameter(
+            "chance that the first few of the group's runs of an instrument and day may spend "
+            "beside that, where the price comes back and no hedge calls for the push: the n-th "
+            "1 / (n (n + 1)) of it",
+            "probability",
+            "where the group runs stops once an hour nothing is known to be as rare as "
+            "`case_chance` asks, nor are there sixty runs a day to pay for; all runs of a day "
+            "together spend less than one false case a day on thirty instruments",
+        ),
+        msgspec.Meta(ge=0, lt=1),
+    ] = 0.009
+    hedge_s: Annotated[
+        float,
+        Parameter(
+            "time within which what the group got by its quotes is hedged: what it took beyond "
+            "that is no hedge",
+            "s",
+            "a minute: desks hedge by machine, or once a position is too large; who hedges later "
+            "is judged like all others from its first few runs on",
+        ),
+    ] = 60.0
     agreeing_chance: Annotated[
         float,
         Parameter(

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.hunt_hedge import beyond
 from detectors.hunt_quotes import ADDED, as_many
 from detectors.hunt_state import (
     F_ACCOUNT,
@@ -48,6 +49,7 @@ from detectors.hunt_state import (
     R_ALL,
     R_ASK,
     R_BESIDE,
+    R_BEYOND,
     R_BID,
     R_COMPLEX,
     R_DOUBT,
@@ -183,7 +185,7 @@ def _open(  # noqa: PLR0917
 @kernel()
 def initiated(  # noqa: PLR0917
     own: Array, flights: Array, runs: Array, legs: Array, habit: Array, own_habit: Array,
-    lost: Array, side: int, now_ns: int, pause_ns: int, push_ns: int,
+    net: Array, lost: Array, side: int, now_ns: int, pause_ns: int, push_ns: int,
 ) -> int:  # fmt: skip
     """Return where the run is that a stop's trigger belongs to, opened if need be; -1 = nobody's.
 
@@ -218,6 +220,8 @@ def initiated(  # noqa: PLR0917
     if at < 0:
         return -1
     run = runs[at]
+    if party < 0:
+        run[R_BEYOND] = max(run[R_BEYOND], beyond(net, side))
     run[R_ORDERS], run[R_LOTS] = max(run[R_ORDERS], orders), max(run[R_LOTS], lots)
     run[R_AGAINST] = max(run[R_AGAINST], against)
     run[R_BESIDE] = max(run[R_BESIDE], beside)

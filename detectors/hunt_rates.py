@@ -123,13 +123,14 @@ class Tally(msgspec.Struct, kw_only=True):
         """Return whether its runs together passed a look of a level."""
         return self.level <= level
 
-    def limit(self, chance: float, agreeing: float) -> float:
+    def limit(self, chance: float, agreeing: float, of_few: float) -> float:
         """Return the chance up to which a run of the group, the last one, is a case by itself.
 
         That of one run where all of them together are rare as well; else the rarest of so many
-        must be.
+        must be. To it comes the run's share of what the first few may spend.
         """
-        return chance if self.together <= agreeing else chance / max(1, self.runs)
+        runs = max(1, self.runs)
+        return (chance if self.together <= agreeing else chance / runs) + spent(of_few, runs)
 
     def ran(
         self, lots: int, caught_share: float, *, fresh: bool, turned: bool, beside: bool

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
+from detectors import hunt_hedge as h
 from detectors import hunt_quotes as q
 from detectors import hunt_state as k
 from detectors.hunt_kernel import COLUMNS, scan
@@ -115,6 +116,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Of these, those at which it had so added at least 1, 2, ... orders."""
     reach: tuple[int, ...]
     """Pushes of the day and those that ran stops, others' and the group's, by class of reach."""
+    beyond: int
+    """Of the group's run: lots that it had taken of late beyond what it had to hedge."""
     beside: int
     """Of another's run: lots that the group pushed with it, net over its accounts; else 0."""
     incomplete: bool
@@ -136,6 +139,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def pushed(self) -> int:
         """Lots that the party pushed, and the group with it."""
         return self.lots + self.beside
+
+    @property
+    def hedges(self) -> bool:
+        """Whether half of the push or more may have been a hedge of what it had got of late."""
+        return 2 * self.beyond <= self.lots
 
     @property
     def push_ticks(self) -> int:
@@ -197,7 +205,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Runs:
     """The kernel's state: flights, triggered stops, legs and open runs of each instrument.
 
-    State: about 50 kB an instrument, whatever the traffic. Legs or stops of an open run that are
+    State: about 55 kB an instrument, whatever the traffic. Legs or stops of an open run that are
     pushed out by newer ones, and runs for which there is no room, are counted in `overflow`.
 
     Parameters
@@ -208,6 +216,8 @@ class Runs:
         Pause, longest push, lead and horizon, as in `StopHuntingParams`, ns.
     least : int
         Stops that make a cluster.
+    hedge_ns : int
+        Time within which a hedge is made, ns.
     """
 
     layout: ClassVar[Layout] = {
@@ -223,11 +233,15 @@ class Runs:
         "hunt_own": ByCode(),
         "hunt_habit": ByCode(),
         "hunt_reach": ByCode(),
+        "hunt_net": ByCode(),
+        "hunt_fills": ByCode(),
         "hunt_lost": Count(),
     }
 
-    def __init__(self, instruments: int, times_ns: tuple[int, int, int, int], least: int) -> None:
-        self._times = np.array([*times_ns, least], np.int64)
+    def __init__(
+        self, instruments: int, times_ns: tuple[int, int, int, int], least: int, hedge_ns: int
+    ) -> None:
+        self._times = np.array([*times_ns, least, hedge_ns], np.int64)
         n = instruments
         arrays: dict[str, Array] = {
             "hunt_head": np.zeros((n, k.HEAD_FIELDS), np.int64),
@@ -242,6 +256,8 @@ class Runs:
             "hunt_own": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_reach": np.zeros((n, REACH_FIELDS), np.int64),
+            "hunt_net": np.zeros((n, h.NET_FIELDS), np.int64),
+            "hunt_fills": np.zeros((n, h.FILLS, 2), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
         }
         self._kept = Kept("stop_hunting", arrays)
@@ -267,8 +283,8 @@ class Runs:
             row, runs, legs = scan(
                 columns, row, self._times, s["hunt_head"], s["hunt_flights"], s["hunt_stops"],
                 s["hunt_legs"], s["hunt_runs"], s["hunt_quotes"], s["hunt_past"], s["hunt_usual"],
-                s["hunt_sizes"], s["hunt_habit"], s["hunt_own"], s["hunt_reach"], s["hunt_lost"],
-                self._out, self._out_legs,
+                s["hunt_sizes"], s["hunt_habit"], s["hunt_own"], s["hunt_reach"], s["hunt_net"],
+                s["hunt_fills"], s["hunt_lost"], self._out, self._out_legs,
             )  # fmt: skip
             if runs:
                 yield from _read(self._out[:runs], self._out_legs[:legs].tolist())
@@ -326,7 +342,8 @@ def _run(run: list[int], place: int, kept: Mapping[tuple[int, int], list[list[in
         many=tuple(run[k.R_MANY : k.R_OWN]),
         set_apart=bool(run[k.R_SET]),
         own_seen=run[k.R_OWN_SEEN],
-        own_many=tuple(run[k.R_OWN : k.R_REACH]),
+        own_many=tuple(run[k.R_OWN : k.R_BEYOND]),
+        beyond=run[k.R_BEYOND],
         reach=tuple(run[k.R_REACH :]),
         beside=run[k.R_BESIDE],
         incomplete=bool(run[k.R_DOUBT]),

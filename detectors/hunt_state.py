@@ -51,12 +51,14 @@ writing out."""
 # A run. R_BESIDE: lots that the group pushed beside another's run. R_KNOWN_NS: event time at which
 # it was over. R_MANY: of the moments seen, those at which at least 1, 2, ... orders had been added;
 # R_OWN the same of R_OWN_SEEN moments at which the group took, and not by their number alone.
+# R_BEYOND: of the group's run, lots that it had taken beyond a hedge.
 R_NUMBER, R_SIDE, R_COMPLEX, R_ACCOUNT, R_SEQ, R_FROM_NS, R_FIRST_NS, R_LAST_NS = range(8)
 R_BID, R_ASK, R_EXTREME, R_ORDERS, R_LOTS, R_AGAINST, R_ADVANCE, R_ALL = range(8, 16)
 R_STOPS, R_DUE, R_FILLED, R_CAUGHT, R_BACK, R_DOUBT, R_PUSHED, R_INSTRUMENT = range(16, 24)
 R_PEAK, R_ADDED, R_SEEN, R_ROLE, R_BESIDE, R_KNOWN_NS, R_SET, R_OWN_SEEN, R_MANY = range(24, 33)
 R_OWN: Final = R_MANY + ADDED
-R_REACH: Final = R_OWN + ADDED
+R_BEYOND: Final = R_OWN + ADDED
+R_REACH: Final = R_BEYOND + 1
 RUN_FIELDS: Final = R_REACH + TALLY
 FAR: Final = 2**62
 """No touch has been seen since the last trigger."""

@@ -24,8 +24,8 @@ from ingest.times import DAY, SECOND
 class StopHunting(Detector):
     """Runs of clients' stops by the group's own pushes, and by pushes that the group knew of.
 
-    State: about 50 kB an instrument of recent orders, stops, open runs and the group's resting
-    orders; one tally for each account that ran a cluster of stops in an instrument that day.
+    State: about 55 kB an instrument of recent orders, stops, open runs, and the group's trades and
+    resting orders; one tally for each account that ran a cluster of stops in it that day.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class StopHunting(Detector):
 
     spec: ClassVar[Spec] = Spec(
         id="stop_hunting",
-        version=12,
+        version=13,
         title="Stop hunting",
         scope="instrument",
         evidence_class="indicator",
@@ -75,7 +75,9 @@ class StopHunting(Detector):
             "that come, within push_s, for stop-limits that rest; that it pushes beside (against "
             "others' runs of the instrument and UTC day). The chance that all are as "
             "rare is exact, over all that might be seen; up to case_chance (over the "
-            "group's runs of the day, unless all together are as rare as agreeing_chance), with "
+            "group's runs of the day, unless all together are as rare as agreeing_chance; more for "
+            "the first few of a day, few_chance, where the price comes back and most of the push "
+            "is beyond what the group had to hedge within hedge_s), with "
             "orders added or a turn, and worth_ratio of the push caught, a run is a case; a price "
             "that comes back by less than reverted_ratio weakens it in proportion, down to "
             "lasting_weight, and leaves a leg out. Strange runs that are no case by themselves are "
@@ -127,7 +129,10 @@ class StopHunting(Detector):
         blind_spots=(
             "a single hunt by a nominee whose push is not larger than almost all other clients'",
             "hunts in the first quarter of an hour of a feed: what is seldom added is not known",
-            "a single hunt that only turns on what it triggered, where others ran few clusters",
+            (
+                "a single hunt that only turns on what it triggered, where others ran few clusters "
+                "and the group had as much to hedge"
+            ),
             "orders that wait in place of quotes that were away",
             "quotes that the kill switch or another rule of the venue took away before a hunt",
             "a large order that waits where the maker entered many as large, and withdrew them",
@@ -191,6 +196,7 @@ class StopHunting(Detector):
                 self._horizon_ns,
             ),
             params.min_stops,
+            int(params.hedge_s * SECOND),
         )
         self._rates = HuntRates()
         self._signs: list[Sign] = []
