@@ -20,6 +20,7 @@ from detectors.hunt_quotes import (
     added_to,
     amended,
     away,
+    behind_touch,
     come,
     gone,
     less,
@@ -402,6 +403,7 @@ def scan(  # noqa: PLR0917
             order = np.int64(order_id[i])
             at = quote_at(own, kept, order)
             lane = 0 if role[i] == _MAKER else 1
+            behind = behind_touch(side[i], price[i], best_bid[i], best_ask[i])
             if k in (_NEW, _REPLACE) and side[i] != 0:
                 touch = best_ask[i] if side[i] > 0 else best_bid[i]
                 meets = price[i] == _NULL or side[i] * (price[i] - touch) >= 0
@@ -415,10 +417,10 @@ def scan(  # noqa: PLR0917
                     away(own, kept, quote_at(own, kept, np.int64(replaces[i])), clock[i])
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
-                    come(own, kept, sizes[x], lane, order, side[i], lots, seq[i], clock[i])
+                    come(own, kept, sizes[x], lane, order, side[i], lots, behind, seq[i], clock[i])
             elif k == _REPLACE:
                 if leaves[i] != _NULL:
-                    amended(own, kept, sizes[x], at, leaves[i], clock[i])
+                    amended(own, kept, sizes[x], at, leaves[i], behind, clock[i])
             elif k in (_CANCEL, _EXPIRE):
                 if k == _EXPIRE or is_forced(reason[i]):
                     gone(own, kept, at)  # by a rule of the venue, and no choice

@@ -6,7 +6,7 @@ counted beyond what there were some seconds before, beyond the habit, and beyond
 the other side; how often that is so at all is a habit too. Who withdraws all quotes, so as not to
 be hit by its own push, and then waits on one side only, or by one order there, has fewer orders
 than before: these count as added all the same. An order of the maker's that is many times as large
-as its usual ones counts as many.
+as its usual ones, or as far behind the touch, counts as many.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from ingest.compiled import kernel
-from ingest.events import Array
+from ingest.events import NULL, Array
 
 QUOTES: Final = 128
 """The group's resting orders that are kept an instrument; of more the oldest is forgotten."""
@@ -29,7 +29,9 @@ LIVE, ADDED = 63, 8
 USUAL: Final = 50
 """One in so many of the maker's orders may be larger than its usual ones; as many must be known."""
 SIZES: Final = 48
-"""Sizes of orders that are told apart, in doublings of a lot."""
+"""Sizes of orders that are told apart, in doublings of a lot, and distances, of a tick."""
+BY_SIZE, BY_DISTANCE = range(2)
+_NULL: Final = int(NULL)
 ANEW_NS: Final = 100_000_000
 """Quotes withdrawn on both sides within such a time are set anew: a maker's round takes less."""
 MEMORY: Final = 16_384
@@ -37,14 +39,15 @@ MEMORY: Final = 16_384
 
 # Head of an instrument: how many slots were made; how many orders there are, in the order of
 # `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
-# in that order too; the largest size of the maker's orders, in doublings of a lot; how many of its
-# live ones count as more than one. The kernel's own fields follow.
+# in that order too; the largest size and distance of the maker's orders, in doublings of a lot and a
+# tick; how many of its live ones count as more than one by either. The kernel's own fields follow.
 H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS = 0, 1, 5, 6, 10
-H_LARGEST, H_LARGE, HEAD_OWN = range(14, 17)
+H_MOST, H_MANY, HEAD_OWN = 14, 16, 18
 
-# A resting order of the group: Q_ID 0 = a free place; Q_COUNT: as how many orders it counts.
+# A resting order of the group: Q_ID 0 = a free place; Q_COUNT: as how many orders it counts, by its
+# size and by its distance.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE, Q_COUNT = range(7)
-QUOTE_FIELDS: Final = 7
+QUOTE_FIELDS: Final = Q_COUNT + 2
 
 PAST_FIELDS: Final = 5
 """How many orders there were at the end of a slot of time: its number, and as from H_LIVE."""
@@ -70,38 +73,51 @@ def gone(own: Array, quotes: Array, at: int) -> None:
     """Forget a resting order of the group."""
     if at >= 0:
         own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
-        own[H_LARGE] -= 1 if quotes[at, Q_COUNT] > 1 else 0
+        for by in (BY_SIZE, BY_DISTANCE):
+            own[H_MANY + by] -= 1 if quotes[at, Q_COUNT + by] > 1 else 0
         quotes[at, Q_ID] = 0
         while own[H_TOP] > 0 and quotes[own[H_TOP] - 1, Q_ID] == 0:
             own[H_TOP] -= 1
 
 
 @kernel()
-def counted(own: Array, sizes: Array, lots: int) -> int:
-    """Return as how many of the maker's usual orders one counts, and count its size.
+def behind_touch(side: int, price: int, bid: int, ask: int) -> int:
+    """Return how far behind the touch of its side a price is, ticks; -1 where that is not known."""
+    touch = bid if side > 0 else ask
+    if _NULL in (touch, price) or side == 0:
+        return -1
+    return int(max(0, side * (touch - price)))
 
-    One, but where it has more binary digits than all but one in fifty have.
+
+@kernel()
+def counted(own: Array, sizes: Array, by: int, much: int) -> int:
+    """Return as how many of the maker's usual orders one counts, and count how much it is.
+
+    One, but where its size (its distance) has more binary digits than all but one in fifty have.
     """
-    size, left = 0, lots >> 1
+    size, left = 0, much >> 1
     while left > 0 and size < SIZES - 1:
         left >>= 1
         size += 1
-    own[H_LARGEST] = max(own[H_LARGEST], size)
-    usual, larger = own[H_LARGEST], 0
-    while usual > 0 and (larger + sizes[usual]) * USUAL <= sizes[-1]:
-        larger += sizes[usual]
+    own[H_MOST + by] = max(own[H_MOST + by], size)
+    usual, larger = own[H_MOST + by], 0
+    while usual > 0 and (larger + sizes[by, usual]) * USUAL <= sizes[by, SIZES]:
+        larger += sizes[by, usual]
         usual -= 1
-    known = sizes[-1] >= USUAL
-    seen(sizes, size)
-    return int(min(ADDED, lots >> usual)) if known and size > usual else 1
+    known = sizes[by, SIZES] >= USUAL
+    seen(sizes[by], size)
+    return int(min(ADDED, much >> usual)) if known and size > usual else 1
 
 
 @kernel()
 def come(  # noqa: PLR0917
     own: Array, quotes: Array, sizes: Array, lane: int, order: np.int64, side: int, lots: int,
-    seq: int, now_ns: int,
+    behind: int, seq: int, now_ns: int,
 ) -> None:  # fmt: skip
-    """Keep a resting order of the group, in place of the oldest where there is no room."""
+    """Keep a resting order of the group, in place of the oldest where there is no room.
+
+    `behind`: ticks from the touch; -1 = it is not known.
+    """
     if order == 0 or lots <= 0 or quote_at(own, quotes, order) >= 0:
         return
     place = 0
@@ -113,13 +129,16 @@ def come(  # noqa: PLR0917
             place = at
     if quotes[place, Q_ID] != 0:
         gone(own, quotes, place)
-    count = counted(own, sizes, lots) if lane == 0 else 1
-    own[H_LARGE] += 1 if count > 1 else 0
+    large = counted(own, sizes, BY_SIZE, lots) if lane == 0 else 1
+    far = counted(own, sizes, BY_DISTANCE, behind) if lane == 0 and behind >= 0 else 1
+    own[H_MANY + BY_SIZE] += 1 if large > 1 else 0
+    own[H_MANY + BY_DISTANCE] += 1 if far > 1 else 0
     own[H_LIVE + place_of(lane, side)] += 1
     own[H_TOP] = max(own[H_TOP], place + 1)
     quote = quotes[place]
     quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
-    quote[Q_NS], quote[Q_LANE], quote[Q_COUNT] = now_ns, lane, count
+    quote[Q_NS], quote[Q_LANE] = now_ns, lane
+    quote[Q_COUNT + BY_SIZE], quote[Q_COUNT + BY_DISTANCE] = large, far
 
 
 @kernel()
@@ -216,17 +235,22 @@ def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
 
 @kernel()
 def amended(  # noqa: PLR0917
-    own: Array, quotes: Array, sizes: Array, at: int, lots: int, now_ns: int
+    own: Array, quotes: Array, sizes: Array, at: int, lots: int, behind: int, now_ns: int
 ) -> None:  # fmt: skip
-    """Take an amendment of a resting order of the group into account: one made large is new."""
+    """Take an amendment of a resting order of the group into account.
+
+    One made large is new. How far it is moved is counted, but such a quote is no new one.
+    """
     if at < 0:
         return
     quote = quotes[at]
     if quote[Q_LANE] == 0 and lots > quote[Q_LOTS]:
-        count = counted(own, sizes, lots)
-        if count > quote[Q_COUNT]:
-            own[H_LARGE] += 1 if quote[Q_COUNT] == 1 else 0
-            quote[Q_COUNT], quote[Q_NS] = count, now_ns
+        count = counted(own, sizes, BY_SIZE, lots)
+        if count > quote[Q_COUNT + BY_SIZE]:
+            own[H_MANY + BY_SIZE] += 1 if quote[Q_COUNT + BY_SIZE] == 1 else 0
+            quote[Q_COUNT + BY_SIZE], quote[Q_NS] = count, now_ns
+    if quote[Q_LANE] == 0 and behind >= 0:
+        counted(own, sizes, BY_DISTANCE, behind)
     quote[Q_LOTS] = lots
 
 
@@ -254,12 +278,12 @@ def _lone(  # noqa: PLR0917
 
 
 @kernel()
-def _beyond(own: Array, quotes: Array, side: int, since_ns: int) -> int:
+def _beyond(own: Array, quotes: Array, by: int, side: int, since_ns: int) -> int:
     """Return as how many more than they are the maker's orders entered lately on a side count."""
     more = 0
-    for at in range(own[H_TOP] if own[H_LARGE] > 0 else 0):
+    for at in range(own[H_TOP] if own[H_MANY + by] > 0 else 0):
         if quotes[at, Q_ID] != 0 and quotes[at, Q_LANE] == 0 and quotes[at, Q_SIDE] == side:
-            more += quotes[at, Q_COUNT] - 1 if quotes[at, Q_NS] >= since_ns else 0
+            more += quotes[at, Q_COUNT + by] - 1 if quotes[at, Q_NS] >= since_ns else 0
     return int(min(more, ADDED))
 
 
@@ -291,7 +315,11 @@ def added_to(  # noqa: PLR0917
                     most = max(most, extra)
                 most = max(most, _alone(own, quotes, lane, side, since_ns))
                 lone = max(lone, _lone(own, quotes, usual, lane, side, since_ns))
-            added = min(max(most, lone) + _beyond(own, quotes, side, since_ns), ADDED)
+            large = _beyond(own, quotes, BY_SIZE, side, since_ns)
+            # Who steps back does so on both sides.
+            far = _beyond(own, quotes, BY_DISTANCE, side, since_ns)
+            far -= _beyond(own, quotes, BY_DISTANCE, -side, since_ns)
+            added = min(max(most, lone) + max(large, far), ADDED)
             return added, 1 if added > most else 0
     return 0, 0
 

@@ -109,7 +109,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     many: tuple[int, ...]
     """Of these, those at which it had added at least 1, 2, ... orders."""
     set_apart: bool
-    """What was added was not by number alone: an order is large, or the rest was withdrawn."""
+    """What was added was not by number alone: an order is large or far away, or the rest was
+    withdrawn."""
     own_seen: int
     """Moments at which the group took, this one too."""
     own_many: tuple[int, ...]
@@ -252,7 +253,7 @@ class Runs:
             "hunt_quotes": np.zeros((n, q.QUOTES, q.QUOTE_FIELDS), np.int64),
             "hunt_past": np.zeros((n, q.PAST, q.PAST_FIELDS), np.int64),
             "hunt_usual": np.zeros((n, 4, q.LIVE + 2), np.int64),
-            "hunt_sizes": np.zeros((n, q.SIZES + 1), np.int64),
+            "hunt_sizes": np.zeros((n, 2, q.SIZES + 1), np.int64),
             "hunt_own": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_reach": np.zeros((n, REACH_FIELDS), np.int64),

@@ -16,7 +16,7 @@ from detectors import hunt_rates, hunt_together
 from detectors.book import Books
 from detectors.examples import example_instruments
 from detectors.hunt_chance import as_rare, chance_of
-from detectors.hunt_quotes import ADDED, HEAD_OWN, SIZES, USUAL, counted
+from detectors.hunt_quotes import ADDED, BY_SIZE, HEAD_OWN, SIZES, USUAL, counted
 from detectors.hunt_rates import GROUP, MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
 from detectors.hunt_together import Family, Strange
@@ -446,15 +446,71 @@ def test_one_order_on_the_other_side_hides_none_of_those_added(other):
     assert hit.features["orders_added"].value == (2 if other else 3)
 
 
-@settings(max_examples=200)
+def far_behind(*, ticks=12, other=None, moved=False):
+    """The maker quotes three ticks behind the touch, takes its ask away, and waits far behind it.
+
+    `other`: ticks at which it buys then too; `moved`: it moves a quote there, and enters none.
+    """
+    scene = Scene()
+    scene.book(far=None)
+    scene.passes(MOMENTS, taker="MM")
+    ask = scene.new("MM", False, 20, 3)
+    for n in range(USUAL):
+        scene.venue.cancel("X-USD", ask)
+        ask = scene.new("MM", False, 20, 3 + n % 2)
+        scene.wait(1_000)
+    if not moved:
+        scene.venue.cancel("X-USD", ask)
+    scene.wait(6_000)
+    scene.stops()
+    if other:
+        scene.new("MM", True, 20, other, tif="POST_ONLY")
+    if moved:
+        scene.venue.replace("X-USD", ask, price=scene.price(ticks), received_ns=scene.venue.now_ns)
+    else:
+        scene.new("MM", False, 20, ticks, tif="POST_ONLY")
+    scene.push()
+    return scene
+
+
+@pytest.mark.parametrize(("ticks", "added"), [(11, 1), (12, 2), (20, 4), (200, 7)])
+def test_an_order_far_behind_where_the_maker_quotes_counts_as_many(ticks, added):
+    """Though it only takes the place of one that was away: 3 or 4 ticks are usual here."""
+    (hit,) = far_behind(ticks=ticks).found()
+    assert hit.features["orders_added"].value == added
+    assert (hit.evidence, hit.all_legs) == ("supported", True)
+
+
+def test_an_order_as_far_away_as_the_makers_usual_ones_takes_the_place_of_a_quote():
+    scene = Scene()
+    scene.book(far=None)
+    scene.passes(MOMENTS, taker="MM")
+    for n in range(2 * USUAL):  # one in ten is far away
+        scene.venue.cancel("X-USD", scene.new("MM", False, 20, 12 if n % 10 == 0 else 3))
+        scene.wait(1_000)
+    scene.wait(6_000)
+    scene.stops()
+    scene.new("MM", False, 20, 12, tif="POST_ONLY")
+    scene.push()
+    (hit,) = scene.found()
+    assert hit.features["orders_added"].value == 0
+
+
+@pytest.mark.parametrize("options", [{"other": -30}, {"moved": True}])
+def test_a_maker_that_steps_back_or_moves_a_quote_adds_none(options):
+    (hit,) = far_behind(**options).found()
+    assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
+
+
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 10**6), max_size=3 * USUAL), st.integers(1, 10**9))
 def test_no_order_counts_as_less_than_one_and_only_unusual_ones_as_more(sizes, lots):
-    head, seen = np.zeros(HEAD_OWN, np.int64), np.zeros(SIZES + 1, np.int64)
+    head, seen = np.zeros(HEAD_OWN, np.int64), np.zeros((2, SIZES + 1), np.int64)
     for each in sizes:
-        counted(head, seen, each)
-    count = counted(head, seen, lots)
+        counted(head, seen, BY_SIZE, each)
+    count = counted(head, seen, BY_SIZE, lots)
     assert 1 <= count <= ADDED
-    assert seen[-1] == seen[:-1].sum() == len(sizes) + 1
+    assert seen[BY_SIZE, -1] == seen[BY_SIZE, :-1].sum() == len(sizes) + 1
     larger = sum(each.bit_length() >= lots.bit_length() for each in sizes)
     assert (count > 1) == (len(sizes) >= USUAL and larger * USUAL <= len(sizes))
 
@@ -1250,7 +1306,7 @@ def _first_seconds():
     assert any(f.all_legs for f in scene.found())
 
 
-@blind_spot("orders that wait in place of quotes that were away")
+@blind_spot("orders that wait in place of quotes that were away, no farther behind the touch")
 def _away():
     scene = Scene()
     scene.book()
