@@ -39,8 +39,8 @@ MEMORY: Final = 16_384
 
 # Head of an instrument: how many slots were made; how many orders there are, in the order of
 # `place_of`; the place after the last that is taken; when one was last filled, and last taken away,
-# in that order too; the largest size and distance of the maker's orders, in doublings of a lot and a
-# tick; how many of its live ones count as more than one by either. The kernel's own fields follow.
+# in that order too; the largest size and distance of the maker's orders, in doublings of a lot and
+# of a tick; how many of its live ones count as more than one by either. The kernel's own follow.
 H_PAST, H_LIVE, H_TOP, H_HIT_NS, H_AWAY_NS = 0, 1, 5, 6, 10
 H_MOST, H_MANY, HEAD_OWN = 14, 16, 18
 
