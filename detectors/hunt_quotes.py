@@ -31,6 +31,9 @@ USUAL: Final = 50
 SIZES: Final = 48
 """Sizes of orders that are told apart, in doublings of a lot, and distances, of a tick."""
 BY_SIZE, BY_DISTANCE = range(2)
+FAR_TIMES: Final = 3
+"""How many times as far behind the touch as all but one in fifty an order must rest to count as
+more: prices move, and quotes are left behind, by twice as much."""
 _NULL: Final = int(NULL)
 ANEW_NS: Final = 100_000_000
 """Quotes withdrawn on both sides within such a time are set anew: a maker's round takes less."""
@@ -131,6 +134,7 @@ def come(  # noqa: PLR0917
         gone(own, quotes, place)
     large = counted(own, sizes, BY_SIZE, lots) if lane == 0 else 1
     far = counted(own, sizes, BY_DISTANCE, behind) if lane == 0 and behind >= 0 else 1
+    far = far if far >= FAR_TIMES else 1
     own[H_MANY + BY_SIZE] += 1 if large > 1 else 0
     own[H_MANY + BY_DISTANCE] += 1 if far > 1 else 0
     own[H_LIVE + place_of(lane, side)] += 1

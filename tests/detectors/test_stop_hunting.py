@@ -473,7 +473,7 @@ def far_behind(*, ticks=12, other=None, moved=False):
     return scene
 
 
-@pytest.mark.parametrize(("ticks", "added"), [(11, 1), (12, 2), (20, 4), (200, 7)])
+@pytest.mark.parametrize(("ticks", "added"), [(12, 2), (20, 4), (200, 7)])
 def test_an_order_far_behind_where_the_maker_quotes_counts_as_many(ticks, added):
     """Though it only takes the place of one that was away: 3 or 4 ticks are usual here."""
     (hit,) = far_behind(ticks=ticks).found()
@@ -486,19 +486,20 @@ def test_an_order_as_far_away_as_the_makers_usual_ones_takes_the_place_of_a_quot
     scene.book(far=None)
     scene.passes(MOMENTS, taker="MM")
     for n in range(2 * USUAL):  # one in ten is far away
-        scene.venue.cancel("X-USD", scene.new("MM", False, 20, 12 if n % 10 == 0 else 3))
+        scene.venue.cancel("X-USD", scene.new("MM", False, 20, 20 if n % 10 == 0 else 3))
         scene.wait(1_000)
     scene.wait(6_000)
     scene.stops()
-    scene.new("MM", False, 20, 12, tif="POST_ONLY")
+    scene.new("MM", False, 20, 20, tif="POST_ONLY")
     scene.push()
     (hit,) = scene.found()
     assert hit.features["orders_added"].value == 0
 
 
-@pytest.mark.parametrize("options", [{"other": -30}, {"moved": True}])
+@pytest.mark.parametrize("options", [{"other": -60}, {"moved": True}, {"ticks": 11}])
 def test_a_maker_that_steps_back_or_moves_a_quote_adds_none(options):
-    (hit,) = far_behind(**options).found()
+    """Nor does one that waits at less than three times its usual distance."""
+    (hit,) = far_behind(**{"ticks": 20, **options}).found()
     assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
 
 
