@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 EPISODES, ORDERS, RESTS, RESTS_ALIKE = range(4)
 """Ways to count a day's windows: all of large episodes' instructions alike; those of orders that
-are large by themselves first; or by what was entered in them to rest, or to rest and as large,
-where the others count what was executed.
+are large by themselves first; or those of their first instructions alone, by what was entered in
+them to rest, or to rest and as large, where the others count what was executed. A maker quotes anew
+after each trade of a client, so that what rests ahead of its next is an answer; what is entered
+before it has traded is none, and counts in one window alone.
 
 Where clients trade without a pause nearly all that they enter belongs to a large episode, and its
 windows say little; of an order that is large by itself the platform knows at once."""
@@ -72,9 +74,9 @@ def rate_of_rests(known: Known) -> Rate:
     ways = ((RESTS, known.rested, rate), (RESTS_ALIKE, known.rested_alike, alike))
     found = []
     for of, hits, each in ways:
-        expected = each * known.exposed_ns
+        expected = each * known.first_ns
         p = min(1.0, WAYS_TO_REST * poisson_tail(hits, expected))
-        found.append(Rate(of=of, hits=hits, windows=known.windows, expected=expected, p=p))
+        found.append(Rate(of=of, hits=hits, windows=known.first_windows, expected=expected, p=p))
     return min(found, key=lambda each: each.p)
 
 
@@ -160,12 +162,16 @@ def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
     one ahead of which the group only entered to rest, what it executed ahead of others says as much
     while chance gives few of these beside those.
     """
-    counted = (case.counted, case.counted_alone, case.counted_rested)
+    every, orders, rests = light.rates
     said = [
         rate
-        for hits, rate in zip(counted, light.rates, strict=True)
+        for rate, hits in ((every, case.counted), (orders, case.counted_alone))
         if is_significant(params, rate) and (hits or _says_of_rests(params, case, light, rate))
     ]
+    # What another rate has said of what rested there says nothing further.
+    own = rests.of == RESTS or (rests.of == RESTS_ALIKE and case.rate_rests <= light.rate_rests)
+    if case.counted_rested and own and is_significant(params, rests):
+        said.append(rests)
     if said:
         rate = min(said, key=lambda each: each.p)
         if rate.p < case.p_hits:
@@ -179,8 +185,7 @@ def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
 def _says_of_rests(params: FrontRunningParams, case: Case, light: Case, rate: Rate) -> bool:
     return bool(
         case.counted_rested
-        and rate.of in (EPISODES, ORDERS)
-        and case.rate_rests * light.exposed_ns <= params.rest_share * rate.hits
+        and case.rate_rests * light.first_exposed_ns <= params.rest_share * rate.hits
     )
 
 

@@ -19,7 +19,7 @@ from detectors.front_case import (
     take,
     unwind,
 )
-from detectors.front_chance import EPISODES, ORDERS, is_complete, is_rate, judge, shed
+from detectors.front_chance import EPISODES, NO_RATE, ORDERS, is_complete, is_rate, judge, shed
 from detectors.front_params import FrontRunningParams
 from detectors.front_spec import SPEC
 from detectors.harm import Harm, Settled, Watch
@@ -46,7 +46,7 @@ selling and buying, and likewise of orders large by themselves."""
 class FrontRunning(Detector):
     """Executions of the group on a client's side while it may have known of the client's order.
 
-    State: 47 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
+    State: 54 kB an instrument of recent instructions (`Knowledge`); at most `max_cases` cases
     followed for `horizon_s`, with a watch for each client order concerned, and `max_earlier` of
     the day that were not told.
 
@@ -188,7 +188,10 @@ class FrontRunning(Detector):
             # A new day's windows, hardly any yet, say nothing of what was done the day before.
             case.exposed_ns, case.windows = known.exposed_ns, known.windows
             case.alone_ns, case.alone_windows = known.alone_ns, known.alone_windows
-            case.day = known.clock_ns // DAY
+            case.first_exposed_ns = known.first_ns
+            if case.day != known.clock_ns // DAY:
+                case.day = known.clock_ns // DAY
+                case.rates = (case.rates[EPISODES], case.rates[ORDERS], NO_RATE)
         if known.act_seq:
             take(case, known)
             if not known.resting:
@@ -205,7 +208,7 @@ class FrontRunning(Detector):
         if not case.is_large(self._params) or case.lots <= 0:
             return
         acts = set(case.acts)
-        if any(other is not case and acts & set(other.acts) and other.is_counted
+        if any(other is not case and acts & set(other.acts) and (other.counted or other.told)
                for other in cases.values()):  # fmt: skip
             return
         fresh = self._count(case, at_ns)

@@ -33,9 +33,10 @@ SPEC: Final = Spec(
         "that UTC day. Ahead of an order that is large by itself, the day's hits ahead of such "
         "orders and ahead of others of large episodes are weighed by how few there should "
         "be (a likelihood ratio of two Poisson counts, exact): where clients never pause nearly "
-        "all that they enter is of a large episode. Windows within which the group entered orders "
-        "to rest, and those as large, are counted apart, by how often it does so, and count once "
-        "significant. A case stands for "
+        "all that they enter is of a large episode. Windows of the first instructions of large "
+        "episodes within which the group entered orders to rest, and those as large, are counted "
+        "apart, each order in one, by how often it does so, and count once significant. A case "
+        "stands for "
         "itself when so many hits, or one as large, have a probability of at most `chance`, "
         "when it goes beyond a hedge, and when the price then goes the group's way or it is "
         "unwound at a profit, or the probability is at most `plain_chance`. The rate is "
@@ -56,6 +57,7 @@ SPEC: Final = Spec(
     look_alikes=(
         "hedging of fills already made",
         "regular re-quoting on a timer",
+        "quotes entered anew after each trade of a client's slices",
         "a maker's quotes hit by both sides",
         "reaction to an outside price move",
         "large client orders that the AFMM happens to trade beside at its base rate",

@@ -315,7 +315,7 @@ def scan(  # noqa: PLR0917
                     newest[F_RUN] = stops[x, at, S_RUN] if at >= 0 else 0
             if buy_complex[i] != sell_complex[i]:
                 lots = quantity[i] if buy_complex[i] != 0 else -quantity[i]
-                traded(net[x], fills[x], lots, clock[i], hedge_ns)
+                traded(net[x], fills[x], flying, lots, clock[i], hedge_ns)
             took(
                 reach[x], least, flying, side[i], newest[F_COMPLEX] != 0, newest[F_STOP] != 0,
                 price[i], clock[i],
@@ -376,7 +376,7 @@ def scan(  # noqa: PLR0917
             triggered(reach[x], side[i], clock[i])
             at = initiated(
                 own, flights[x], runs[x], legs[x], habit[x], own_habit[x], net[x],
-                lost, side[i], clock[i], pause_ns, push_ns,
+                lost, side[i], clock[i], pause_ns, push_ns, hedge_ns,
             )  # fmt: skip
             stop = stops[x, own[H_STOPS] % STOPS]
             if own[H_STOPS] >= STOPS and run_of(runs[x], stop[S_RUN]) >= 0:
@@ -417,10 +417,13 @@ def scan(  # noqa: PLR0917
                     away(own, kept, quote_at(own, kept, np.int64(replaces[i])), clock[i])
                 if order_type[i] in (_LIMIT, _NO_TYPE) and tif[i] not in (_IOC, _FOK):
                     lots = leaves[i] if leaves[i] != _NULL else quantity[i]
-                    come(own, kept, sizes[x], lane, order, side[i], lots, behind, seq[i], clock[i])
+                    come(
+                        own, kept, sizes[x], lane, order, side[i], lots, price[i], behind, seq[i],
+                        clock[i],
+                    )  # fmt: skip
             elif k == _REPLACE:
                 if leaves[i] != _NULL:
-                    amended(own, kept, sizes[x], at, leaves[i], behind, clock[i])
+                    amended(own, kept, sizes[x], at, leaves[i], price[i], behind, clock[i])
             elif k in (_CANCEL, _EXPIRE):
                 if k == _EXPIRE or is_forced(reason[i]):
                     gone(own, kept, at)  # by a rule of the venue, and no choice

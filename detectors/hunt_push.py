@@ -185,7 +185,7 @@ def _open(  # noqa: PLR0917
 @kernel()
 def initiated(  # noqa: PLR0917
     own: Array, flights: Array, runs: Array, legs: Array, habit: Array, own_habit: Array,
-    net: Array, lost: Array, side: int, now_ns: int, pause_ns: int, push_ns: int,
+    net: Array, lost: Array, side: int, now_ns: int, pause_ns: int, push_ns: int, hedge_ns: int,
 ) -> int:  # fmt: skip
     """Return where the run is that a stop's trigger belongs to, opened if need be; -1 = nobody's.
 
@@ -221,7 +221,7 @@ def initiated(  # noqa: PLR0917
         return -1
     run = runs[at]
     if party < 0:
-        run[R_BEYOND] = max(run[R_BEYOND], beyond(net, side))
+        run[R_BEYOND] = max(run[R_BEYOND], beyond(net, side, now_ns, hedge_ns))
     run[R_ORDERS], run[R_LOTS] = max(run[R_ORDERS], orders), max(run[R_LOTS], lots)
     run[R_AGAINST] = max(run[R_AGAINST], against)
     run[R_BESIDE] = max(run[R_BESIDE], beside)

@@ -50,7 +50,8 @@ H_MOST, H_MANY, HEAD_OWN = 14, 16, 18
 # A resting order of the group: Q_ID 0 = a free place; Q_COUNT: as how many orders it counts, by its
 # size and by its distance.
 Q_ID, Q_SIDE, Q_LOTS, Q_MADE, Q_NS, Q_LANE, Q_COUNT = range(7)
-QUOTE_FIELDS: Final = Q_COUNT + 2
+Q_PRICE: Final = Q_COUNT + 2
+QUOTE_FIELDS: Final = Q_PRICE + 1
 
 PAST_FIELDS: Final = 5
 """How many orders there were at the end of a slot of time: its number, and as from H_LIVE."""
@@ -113,9 +114,21 @@ def counted(own: Array, sizes: Array, by: int, much: int) -> int:
 
 
 @kernel()
+def _far(own: Array, sizes: Array, behind: int) -> int:
+    """Return as how many of the maker's usual orders one counts by how far behind the touch it is.
+
+    -1: that is not known.
+    """
+    if behind < 0:
+        return 1
+    far = counted(own, sizes, BY_DISTANCE, behind)
+    return far if far >= FAR_TIMES else 1
+
+
+@kernel()
 def come(  # noqa: PLR0917
     own: Array, quotes: Array, sizes: Array, lane: int, order: np.int64, side: int, lots: int,
-    behind: int, seq: int, now_ns: int,
+    price: int, behind: int, seq: int, now_ns: int,
 ) -> None:  # fmt: skip
     """Keep a resting order of the group, in place of the oldest where there is no room.
 
@@ -133,8 +146,7 @@ def come(  # noqa: PLR0917
     if quotes[place, Q_ID] != 0:
         gone(own, quotes, place)
     large = counted(own, sizes, BY_SIZE, lots) if lane == 0 else 1
-    far = counted(own, sizes, BY_DISTANCE, behind) if lane == 0 and behind >= 0 else 1
-    far = far if far >= FAR_TIMES else 1
+    far = _far(own, sizes, behind) if lane == 0 else 1
     own[H_MANY + BY_SIZE] += 1 if large > 1 else 0
     own[H_MANY + BY_DISTANCE] += 1 if far > 1 else 0
     own[H_LIVE + place_of(lane, side)] += 1
@@ -142,7 +154,7 @@ def come(  # noqa: PLR0917
     quote = quotes[place]
     quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
     quote[Q_NS], quote[Q_LANE] = now_ns, lane
-    quote[Q_COUNT + BY_SIZE], quote[Q_COUNT + BY_DISTANCE] = large, far
+    quote[Q_COUNT + BY_SIZE], quote[Q_COUNT + BY_DISTANCE], quote[Q_PRICE] = large, far, price
 
 
 @kernel()
@@ -239,22 +251,28 @@ def _alone(own: Array, quotes: Array, lane: int, side: int, since_ns: int) -> in
 
 @kernel()
 def amended(  # noqa: PLR0917
-    own: Array, quotes: Array, sizes: Array, at: int, lots: int, behind: int, now_ns: int
+    own: Array, quotes: Array, sizes: Array, at: int, lots: int, price: int, behind: int,
+    now_ns: int,
 ) -> None:  # fmt: skip
     """Take an amendment of a resting order of the group into account.
 
-    One made large is new. How far it is moved is counted, but such a quote is no new one.
+    One made large is new, and so is one moved far behind the touch; one that is there no longer
+    counts as one.
     """
     if at < 0:
         return
     quote = quotes[at]
-    if quote[Q_LANE] == 0 and lots > quote[Q_LOTS]:
-        count = counted(own, sizes, BY_SIZE, lots)
-        if count > quote[Q_COUNT + BY_SIZE]:
+    if quote[Q_LANE] == 0:
+        large = counted(own, sizes, BY_SIZE, lots) if lots > quote[Q_LOTS] else 1
+        if large > quote[Q_COUNT + BY_SIZE]:
             own[H_MANY + BY_SIZE] += 1 if quote[Q_COUNT + BY_SIZE] == 1 else 0
-            quote[Q_COUNT + BY_SIZE], quote[Q_NS] = count, now_ns
-    if quote[Q_LANE] == 0 and behind >= 0:
-        counted(own, sizes, BY_DISTANCE, behind)
+            quote[Q_COUNT + BY_SIZE], quote[Q_NS] = large, now_ns
+        if price != quote[Q_PRICE]:
+            far = _far(own, sizes, behind)
+            own[H_MANY + BY_DISTANCE] += (far > 1) - (quote[Q_COUNT + BY_DISTANCE] > 1)
+            if far > quote[Q_COUNT + BY_DISTANCE]:
+                quote[Q_NS] = now_ns
+            quote[Q_COUNT + BY_DISTANCE], quote[Q_PRICE] = far, price
     quote[Q_LOTS] = lots
 
 

@@ -258,7 +258,7 @@ class Runs:
             "hunt_habit": np.zeros((n, q.ADDED + 2), np.int64),
             "hunt_reach": np.zeros((n, REACH_FIELDS), np.int64),
             "hunt_net": np.zeros((n, h.NET_FIELDS), np.int64),
-            "hunt_fills": np.zeros((n, h.FILLS, 2), np.int64),
+            "hunt_fills": np.zeros((n, h.FILLS, h.FILL_FIELDS), np.int64),
             "hunt_lost": np.zeros(1, np.int64),
         }
         self._kept = Kept("stop_hunting", arrays)

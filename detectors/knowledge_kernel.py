@@ -47,9 +47,11 @@ EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
 WINDOWS: Final = 9  # likewise: how many
 ALONE: Final = 11  # as EXPOSED and WINDOWS, of orders that are large by themselves
 ALONE_WINDOWS: Final = 13
-STOOD: Final = 15  # orders of the group that stand in the book, entered since: to buy, to sell
-G_SEQ, G_SIDE, G_LOTS = range(17, 20)  # its latest such order, and what is left of it
-FIELDS: Final = 20
+FIRST: Final = 15  # as EXPOSED and WINDOWS, of the first instruction of each large episode
+FIRST_WINDOWS: Final = 17
+STOOD: Final = 19  # orders of the group that stand in the book, entered since: to buy, to sell
+G_SEQ, G_SIDE, G_LOTS = range(21, 24)  # its latest such order, and what is left of it
+FIELDS: Final = 24
 
 # Fields of an execution, all trades of one incoming instruction.
 A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
@@ -57,16 +59,18 @@ A_LOTS, A_PRICE, A_EXTRA, A_FIRST, A_LAST, A_DOUBT = range(5, 11)
 ACT_FIELDS: Final = 11
 
 # Fields of a client order; of its parent episode up to it: lots, windows not yet counted, how many
-# those are, within how many of them the group entered to rest, and whether it did anything in one.
+# those are, that of its first instruction while it is not counted yet, one more than the class of
+# size that the group entered to rest within it (0 = nothing), and whether it did anything in any.
 R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT = range(6)
-R_EXPOSED, R_WINDOWS, R_RESTED, R_HIT = range(6, 10)
-ORDER_FIELDS: Final = 10
+R_EXPOSED, R_WINDOWS, R_FIRST, R_RESTED, R_HIT = range(6, 11)
+ORDER_FIELDS: Final = 11
 
-# Fields of a resting instruction.
+# Fields of a resting instruction; Q_MET: it has been counted as within a window.
 Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
-QUOTE_FIELDS: Final = 9
+Q_MET: Final = 9
+QUOTE_FIELDS: Final = 10
 
-OUT_FIELDS: Final = 39
+OUT_FIELDS: Final = 41
 """Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
@@ -147,7 +151,7 @@ def _quote_rate(  # noqa: PLR0917
     """Write how often the group has entered new resting orders on that side, and the like of it.
 
     The like: at least as large, or beside as many of its own; whichever is rarer. With it, in how
-    many of the day's windows it entered the like, as far as `rested` tells.
+    many of the day's first windows it entered the like before, as far as `rested` tells.
     """
     c, stood = size_class(quote[Q_LOTS]), SIZES + quote[Q_STOOD]
     large, many = kinds[c:SIZES].sum(), kinds[stood:].sum()
@@ -168,16 +172,16 @@ def _quote_rate(  # noqa: PLR0917
                 local_like += other[Q_STOOD] >= quote[Q_STOOD]
     row[24], row[25], row[26] = local, local_like, max(received - oldest, 1)
     row[36] = row[23]
-    row[38] = 1 + (rested[c:].sum() if large <= many else 0)
+    row[38] = rested[c:].sum() if large <= many else 0
 
 
 @kernel()
 def _likely(row: Array, chance: float) -> bool:
     """Return whether chance alone gives such an instruction, and so many, in a day's windows."""
     alike = max((row[22] + 1) / row[23], row[25] / row[26])
-    if alike * (row[33] if row[32] else row[28]) <= chance or row[38] > EXCESS * alike * row[28]:
+    if alike * (row[33] if row[32] else row[28]) <= chance or row[38] > EXCESS * alike * row[39]:
         return False
-    return bool(row[37] <= EXCESS * max((row[21] + 1) / row[23], row[24] / row[26]) * row[28])
+    return bool(row[37] <= EXCESS * max((row[21] + 1) / row[23], row[24] / row[26]) * row[39])
 
 
 @kernel()
@@ -284,6 +288,7 @@ def scan(  # noqa: PLR0917
                 quote[Q_SEQ], quote[Q_RECEIVED], quote[Q_CLOCK] = seq[i], received[i], clock[i]
                 quote[Q_SIDE], quote[Q_ACCOUNT], quote[Q_LOTS] = side[i], account[i], quantity[i]
                 quote[Q_PRICE], quote[Q_DOUBT], quote[Q_STOOD] = price[i], coverage[i], stood
+                quote[Q_MET] = 0
                 own[QUOTES_MADE] += 1
             continue
         if role[i] != _CLIENT or (order_type[i] != _LIMIT and order_type[i] != _MARKET):
@@ -303,7 +308,7 @@ def scan(  # noqa: PLR0917
                 mine[R_PARENT] += quantity[i]
         if clock[i] // DAY != own[ON_DAY]:
             own[ON_DAY] = clock[i] // DAY
-            own[EXPOSED:FIELDS] = 0
+            own[EXPOSED:STOOD] = 0
             all_rested[x] = 0
         window = 0
         if received[i] != _NULL and phase[i] == _CONTINUOUS:
@@ -320,6 +325,11 @@ def scan(  # noqa: PLR0917
         if large:
             own[EXPOSED + s], own[WINDOWS + s] = exposed, windows
             mine[R_EXPOSED] = mine[R_WINDOWS] = 0
+        # What follows a client's first trades may answer them: what rests is counted by its first.
+        if before < 0 and k == _NEW:
+            mine[R_FIRST] = window
+        first_ns = own[FIRST + s] + mine[R_FIRST]
+        first_windows = own[FIRST_WINDOWS + s] + (mine[R_FIRST] > 0)
         hit_before, begun, largest = mine[R_HIT] != 0, written, -1
         rested = all_rested[x, s]
         for back in range(min(own[MADE], ACTS) if window > 0 else 0):
@@ -353,7 +363,9 @@ def scan(  # noqa: PLR0917
                 or _executed(own, acts, quote[Q_SEQ])
             ):
                 continue
-            largest = max(largest, size_class(quote[Q_LOTS]))
+            counts = mine[R_FIRST] > 0 and before < 0 and quote[Q_MET] == 0
+            if counts:
+                largest, quote[Q_MET] = max(largest, size_class(quote[Q_LOTS])), 1
             row = out[written]
             _quote_rate(
                 quotes, own[QUOTES_MADE], all_kinds[x, s], rested, quote, received[i],
@@ -362,7 +374,9 @@ def scan(  # noqa: PLR0917
             row[22] -= 1  # itself
             row[35] = row[22]
             row[28], row[32], row[33] = exposed, alone, own[ALONE + s]
-            row[37] = rested.sum() + mine[R_RESTED] + 1
+            row[37] = rested.sum() + 1 if counts else 0
+            row[38] = row[38] + 1 if counts else 0
+            row[39] = first_ns
             if _likely(row, chance):
                 continue
             row[11] = coverage[i] | quote[Q_DOUBT]
@@ -371,13 +385,13 @@ def scan(  # noqa: PLR0917
             row[18] = row[19] = 0
             row[20] = 1
             written += 1
-        if large:
-            if largest >= 0:
-                rested[largest] += 1
-            rested[0] += mine[R_RESTED]  # of what size is not kept
-            mine[R_RESTED] = 0
-        else:
-            mine[R_RESTED] += largest >= 0
+        if largest >= 0:
+            mine[R_RESTED] = largest + 1
+        if large and mine[R_FIRST] > 0:
+            own[FIRST + s], own[FIRST_WINDOWS + s] = first_ns, first_windows
+            if mine[R_RESTED] > 0:
+                rested[mine[R_RESTED] - 1] += 1
+            mine[R_FIRST] = mine[R_RESTED] = 0
         if written == begun and hit_before:
             out[written, 11:27] = out[written, 35:39] = 0
             written += 1
@@ -400,6 +414,7 @@ def scan(  # noqa: PLR0917
                 row[28], row[29] = exposed, windows
                 row[30], row[31] = own[USUAL], mine[R_PARENT]
                 row[32], row[33], row[34] = alone, own[ALONE + s], own[ALONE_WINDOWS + s]
+                row[39], row[40] = first_ns, first_windows
         if k == _NEW:
             orders[own[ORDERS_MADE] % ORDERS] = mine
             own[ORDERS_MADE] += 1

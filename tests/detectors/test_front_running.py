@@ -11,10 +11,10 @@ from scipy import stats
 from detectors.book import Books
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.front_case import MOST_FURTHER, WINDOWS_OF
-from detectors.front_chance import RESTS, RESTS_ALIKE, rates_of
+from detectors.front_chance import RESTS, RESTS_ALIKE, rate_of_rests, rates_of
 from detectors.front_running import FrontRunning, FrontRunningParams
 from detectors.knowledge import Knowledge
-from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, WINDOWS
+from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, FIRST, FIRST_WINDOWS, WINDOWS
 from detectors.statistics import poisson_tail, randomised, two_rates_tail, uniform
 from ingest.events import Kind, Role
 from ingest.times import DAY
@@ -486,6 +486,24 @@ def test_quotes_moved_meanwhile_are_no_case():
     assert scene.found() == []
 
 
+@look_alike("quotes entered anew after each trade of a client's slices")
+@pytest.mark.parametrize("every_ms", [500, 3_000])
+def test_quotes_that_answer_a_clients_own_trades_are_no_case(every_ms):
+    """Each slice waits while the maker answers the one before it."""
+    scene = Scene(depth=4_000)
+    for _ in range(70_000 // every_ms):
+        scene.new("MM", "buy", 20, 98, tif="GTC")
+        scene.wait(every_ms)
+    for _ in range(8):
+        scene.new("BIG", "buy", 100, 120, came=20.0)
+        scene.wait(3)
+        scene.new("MM", "buy", 20, 99, tif="GTC")
+        scene.new("C8", "sell", 20, 99)
+        scene.wait(7)
+    scene.later()
+    assert strong(scene.found()) == []
+
+
 @look_alike("a maker's quotes hit by both sides")
 def test_quotes_that_are_hit_meanwhile_are_no_case():
     scene = Scene()
@@ -533,6 +551,22 @@ def test_within_the_clock_uncertainty_nobody_was_first():
     scene.new("BIG", "buy", 600, 159, came=0.09)
     scene.later()
     assert scene.found() == []
+
+
+def test_a_quote_counts_in_one_window_however_many_wait_beside_it():
+    scene = Scene(depth=4_000)
+    for _ in range(140):
+        scene.new("MM", "buy", 20, 98, tif="GTC")
+        scene.wait(500)
+    for turn in range(2):
+        scene.wait(5)
+        scene.new("MM", "buy", 20, 99, tif="GTC")
+        scene.wait(15)
+        for client in range(1, 7) if turn == 0 else (7,):
+            scene.new(f"C{client}", "buy", 600, 120, came=19.9)
+        scene.new("C8", "sell", 20, 99)
+        scene.later(400)
+    assert strong(scene.found()) == []
 
 
 @look_alike("a slow gateway in which everybody's orders wait")
@@ -626,7 +660,7 @@ def _order(received, engine, account=9):
 def test_p_values_are_uniform_where_what_is_done_has_nothing_to_do_with_clients(rests):
     """250 clean days: a maker executes, or quotes, as it likes; the count in windows is chance."""
     rng = np.random.default_rng(8)
-    p_values, biased = [], []
+    p_values, biased, told = [], [], 0
     for day in range(250):
         acts = np.sort(rng.uniform(0, 1_000, 250))
         opens = np.sort(rng.uniform(600, 1_000, 60))
@@ -652,15 +686,19 @@ def test_p_values_are_uniform_where_what_is_done_has_nothing_to_do_with_clients(
         own, rested = state["known"][0], int(state["known_rested"][0, 0].sum())
         hits = rested if rests else len({known.seq for known in knowns})
         assert own[EXPOSED] == pytest.approx(own[WINDOWS] * 0.1199 * SECOND, rel=1e-3)
+        assert (own[FIRST], own[FIRST_WINDOWS]) == (own[EXPOSED], own[WINDOWS])
         late = 60 - FEW  # no size is usual before
         # A window is hit or not, however often.
         expected = late * -math.expm1(-0.25 * 0.1199) if rests else 0.25 * late * 0.1199
         tail = poisson_tail(hits, expected), poisson_tail(hits + 1, expected)
         p_values.append(randomised(*tail, uniform(day)))
+        told += min((rate_of_rests(known).p for known in knowns if known.rested), default=1) <= 0.01
         if knowns:
             biased.append(rates_of(knowns[-1])[0] * SECOND)
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
     assert rests or 0.25 < np.median(biased) < 0.3  # the greater of two estimates: p errs upwards
+    # In two ways, at each look of a day: one in a hundred by one look.
+    assert told <= 6
 
 
 def test_two_counts_together_say_no_more_than_chance_gives():

@@ -16,6 +16,7 @@ from detectors import hunt_rates, hunt_together
 from detectors.book import Books
 from detectors.examples import example_instruments
 from detectors.hunt_chance import as_rare, chance_of
+from detectors.hunt_hedge import FILL_FIELDS, FILLS, N_NET, NET_FIELDS, beyond, traded
 from detectors.hunt_quotes import ADDED, BY_SIZE, HEAD_OWN, SIZES, USUAL, counted
 from detectors.hunt_rates import GROUP, MAX_WAITING, Day, HuntRates, Tally
 from detectors.hunt_runs import Catch, Push, Run
@@ -473,12 +474,53 @@ def far_behind(*, ticks=12, other=None, moved=False):
     return scene
 
 
+@pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize(("ticks", "added"), [(12, 2), (20, 4), (200, 7)])
-def test_an_order_far_behind_where_the_maker_quotes_counts_as_many(ticks, added):
+def test_an_order_far_behind_where_the_maker_quotes_counts_as_many(ticks, added, moved):
     """Though it only takes the place of one that was away: 3 or 4 ticks are usual here."""
-    (hit,) = far_behind(ticks=ticks).found()
+    (hit,) = far_behind(ticks=ticks, moved=moved).found()
     assert hit.features["orders_added"].value == added
     assert (hit.evidence, hit.all_legs) == ("supported", True)
+
+
+def test_an_order_that_is_moved_back_from_far_away_counts_as_one():
+    scene = Scene()
+    scene.book(far=None)
+    scene.passes(MOMENTS, taker="MM")
+    for n in range(USUAL):
+        scene.venue.cancel("X-USD", scene.new("MM", False, 20, 3 + n % 2))
+        scene.wait(1_000)
+    scene.wait(6_000)
+    scene.stops()
+    order = scene.new("MM", False, 20, 200, tif="POST_ONLY")
+    scene.venue.replace("X-USD", order, price=scene.price(11), received_ns=scene.venue.now_ns)
+    scene.push()
+    (hit,) = scene.found()
+    assert hit.features["orders_added"].value == 0
+
+
+@pytest.mark.parametrize("pieces", [3, 300])
+def test_a_hedge_that_meets_many_small_orders_is_one(pieces):
+    """What it got by its quotes is not forgotten for its own fills."""
+    net, fills = np.zeros(NET_FIELDS, np.int64), np.zeros((FILLS, FILL_FIELDS), np.int64)
+    for n in range(200):
+        traded(net, fills, n, -3, START + n, 60 * SECOND)
+    for _ in range(pieces):
+        traded(net, fills, 1_000, 600 // pieces, START + 300, 60 * SECOND)
+    assert beyond(net, 1, START + 300, 60 * SECOND) == 0
+    assert net[N_NET] == 0
+    later = START + 61 * SECOND
+    traded(net, fills, 1_001, 5, later, 60 * SECOND)
+    assert beyond(net, 1, later, 60 * SECOND) == 5
+
+
+def test_where_more_traded_than_is_kept_any_push_may_be_a_hedge():
+    net, fills = np.zeros(NET_FIELDS, np.int64), np.zeros((FILLS, FILL_FIELDS), np.int64)
+    for n in range(FILLS + 1):
+        traded(net, fills, n, 3, START + n, 60 * SECOND)
+    assert net[N_NET] == 3 * FILLS
+    assert beyond(net, 1, START + FILLS, 60 * SECOND) == 0
+    assert beyond(net, 1, START + 60 * SECOND + 1, 60 * SECOND) == 3 * FILLS
 
 
 def test_an_order_as_far_away_as_the_makers_usual_ones_takes_the_place_of_a_quote():
@@ -496,8 +538,8 @@ def test_an_order_as_far_away_as_the_makers_usual_ones_takes_the_place_of_a_quot
     assert hit.features["orders_added"].value == 0
 
 
-@pytest.mark.parametrize("options", [{"other": -60}, {"moved": True}, {"ticks": 11}])
-def test_a_maker_that_steps_back_or_moves_a_quote_adds_none(options):
+@pytest.mark.parametrize("options", [{"other": -60}, {"ticks": 11}, {"ticks": 11, "moved": True}])
+def test_a_maker_that_steps_back_or_moves_a_quote_a_little_adds_none(options):
     """Nor does one that waits at less than three times its usual distance."""
     (hit,) = far_behind(**{"ticks": 20, **options}).found()
     assert (hit.evidence, hit.features["orders_added"].value) == ("weak", 0)
