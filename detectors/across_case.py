@@ -42,7 +42,7 @@ class Case(msgspec.Struct, kw_only=True):
     hit: list[_Place] = []
     """The client's instructions in whose windows there were executions."""
     counted: int = 0
-    """How many of those the day's hits include."""
+    """How many hits of it the day's include."""
     acts: list[_Place] = []
     refs: list[_Place] = []
     """Trades to be cited by the next finding."""
@@ -77,6 +77,11 @@ class Case(msgspec.Struct, kw_only=True):
     def key(self) -> tuple[int, int, int, int]:
         """What sets it apart from the others that are open."""
         return self.client, self.originator, self.side, self.actor
+
+    @property
+    def own_hits(self) -> int:
+        """How many of those were hit by an act of their own: who acts once has done so once."""
+        return min(len(self.hit), len(self.acts))
 
     @property
     def net(self) -> float:
@@ -147,7 +152,7 @@ def weigh(
     act, actor = case.latest, case.actor
     if act is None or not pool.is_large(parent, params) or case.net <= 0:
         return False
-    fresh, at_ns = len(case.hit) - case.counted, act.at_ns
+    fresh, at_ns = case.own_hits - case.counted, act.at_ns
     case.counted += fresh
     pool.hits[actor] = pool.hits.get(actor, 0) + fresh
     looks = WAYS if actor == GROUP else WAYS * params.accounts

@@ -27,6 +27,7 @@ from detectors.across_trades import (
     T_RECEIVED,
     T_SEQ,
     T_SIDE,
+    last_of,
 )
 from detectors.rows import write
 from ingest.compiled import kernel, njit
@@ -37,6 +38,9 @@ KEPT: Final = 512
 """Executions kept of the group, trades of all, and sizes of client instructions; an underlying."""
 KEPT_OTHERS: Final = 1024
 """Executions kept of all others: an episode that pauses for longer than they reach is two."""
+TRIES: Final = 256
+"""Client instructions of which nothing was filled, kept an underlying: apart, so that nobody can
+push executions out by them."""
 FEW: Final = 16
 """Client instructions without which no size is usual; also how often it is computed anew."""
 MOST_ACTS: Final = KEPT + KEPT_OTHERS
@@ -47,14 +51,13 @@ E_INSTRUMENT, E_SEQ, E_RECEIVED, E_CLOCK, E_SIDE, E_ACCOUNT, E_ACTOR, E_PRICE = 
 E_FIRST, E_LAST, E_DOUBT, E_ORIGINATOR, E_CLIENT, E_EXPOSED, E_WINDOWS = range(8, 15)
 EXECUTION_FIELDS: Final = 15
 AMOUNT, PARENT = range(2)
-"""Base units: of an execution (0 where nothing was filled), and of the client's parent episode up
-to it."""
+"""Base units: of an execution (of a try 0), and of the client's parent episode up to it."""
 
 # Fields of a pool.
-P_SINCE, P_DAY, P_CLIENTS, P_GROUP, P_OTHERS, P_FILLS = range(6)
-P_EXPOSED: Final = 6  # clients selling, buying: length of the day's windows of large episodes, ns
-P_WINDOWS: Final = 8  # likewise: how many
-POOL_FIELDS: Final = 10
+P_SINCE, P_DAY, P_CLIENTS, P_GROUP, P_OTHERS, P_FILLS, P_TRIES = range(7)
+P_EXPOSED: Final = 7  # clients selling, buying: length of the day's windows of large episodes, ns
+P_WINDOWS: Final = 9  # likewise: how many
+POOL_FIELDS: Final = 11
 
 # Fields of an open case.
 C_POOL, C_CLIENT, C_ORIGINATOR, C_SIDE, C_ACTOR, C_TRADED, C_DUE, C_LAPSES, C_UNWINDS = range(9)
@@ -66,7 +69,7 @@ def rates(  # noqa: PLR0917
     kept: Array, amounts: Array, made: int, since_ns: int, actor: int, at_ns: int, least: float,
     local_ns: int,
 ) -> tuple[float, float]:  # fmt: skip
-    """Return how often one executes anything and at least so much, selling and buying, per ns.
+    """Return how often one executes at least so much, selling and buying, per ns.
 
     The greater of the rate over all that is kept and that of the last `local_ns`; where all that is
     kept came later, of that.
@@ -79,8 +82,7 @@ def rates(  # noqa: PLR0917
     sold = bought = sold_lately = bought_lately = 0
     for at in range(min(made, room)):
         other = kept[at]
-        amount = amounts[at, AMOUNT]
-        if other[E_ACTOR] == actor and other[E_CLOCK] < at_ns and amount >= least and amount > 0:
+        if other[E_ACTOR] == actor and other[E_CLOCK] < at_ns and amounts[at, AMOUNT] >= least:
             lately = at_ns - other[E_CLOCK] <= local_ns
             if other[E_SIDE] > 0:
                 bought += 1
@@ -145,7 +147,6 @@ def _meanwhile(  # noqa: PLR0917
             or other[E_RECEIVED] >= first[T_CLOCK]
             or other[E_ACTOR] == first[T_ACTOR]
             or other[E_INSTRUMENT] < 0
-            or amounts[at, AMOUNT] <= 0
             or (other[E_ACTOR] == GROUP and other[E_INSTRUMENT] == first[T_INSTRUMENT])
         ):
             continue
@@ -205,27 +206,36 @@ def _taken(  # noqa: PLR0917
     state: tuple[Array, ...], acts: Array, of_acts: Array,
 ) -> tuple[int, float]:  # fmt: skip
     """Take an execution into its pool; return the acts in its window, and its client's episode."""
-    pools, usual, group, group_amounts, others, others_amounts, _, _, sizes = state
+    pools, usual, group, group_amounts, others, others_amounts, _, _, sizes, tries, tried = state
     delta, gap_ns, local_ns = times
     pool, first = pools[x], done[0]
-    by_group = first[T_ACTOR] == GROUP
-    kept = group[x] if by_group else others[x]
-    amounts = group_amounts[x] if by_group else others_amounts[x]
-    made = pool[P_GROUP] if by_group else pool[P_OTHERS]
+    kept, amounts, count = others[x], others_amounts[x], P_OTHERS
+    if first[T_ACTOR] == GROUP:
+        kept, amounts, count = group[x], group_amounts[x], P_GROUP
+    elif amount == 0:
+        kept, amounts, count = tries[x], tried[x], P_TRIES
     written, parent, before = 0, 0.0, -1
+    last, last_amounts = others[x], others_amounts[x]
     if first[T_CLIENT]:
-        before = _episode(kept, made, first, first[T_CLOCK] - gap_ns)
-        parent = amount + (amounts[before, PARENT] if before >= 0 else 0.0)
-    rest_of = _same(kept, made, first[T_INSTRUMENT], first[T_INCOMING])
+        since = first[T_CLOCK] - gap_ns
+        before = _episode(others[x], pool[P_OTHERS], first, since)
+        attempt = _episode(tries[x], pool[P_TRIES], first, since)
+        if attempt >= 0 and (before < 0 or tries[x, attempt, E_CLOCK] >= last[before, E_CLOCK]):
+            before, last, last_amounts = attempt, tries[x], tried[x]
+        parent = amount + (last_amounts[before, PARENT] if before >= 0 else 0.0)
+    instrument, seq = first[T_INSTRUMENT], first[T_INCOMING]
+    if amount == 0 and _same(others[x], pool[P_OTHERS], instrument, seq) >= 0:
+        return 0, parent  # the end of one that was filled in part
+    rest_of = _same(kept, pool[count], instrument, seq)
     if rest_of >= 0:
         amounts[rest_of, AMOUNT] += amount
         if before >= 0:
-            amounts[before, PARENT] = parent
+            last_amounts[before, PARENT] = parent
         return 0, parent
     exposed = windows = 0
     if first[T_CLIENT]:
         if before >= 0:
-            exposed, windows = kept[before, E_EXPOSED], kept[before, E_WINDOWS]
+            exposed, windows = last[before, E_EXPOSED], last[before, E_WINDOWS]
         window = first[T_CLOCK] - first[T_RECEIVED] - delta
         if window > 0:
             exposed += window
@@ -249,18 +259,18 @@ def _taken(  # noqa: PLR0917
             if pool[P_CLIENTS] % FEW == 0:
                 known = np.sort(sizes[x, : min(pool[P_CLIENTS], KEPT)])
                 usual[x] = known[(len(known) - 1) // 2]
-    at = made % len(kept)
+    at = pool[count] % len(kept)
     row = kept[at]
     row[E_INSTRUMENT], row[E_SEQ] = first[T_INSTRUMENT], first[T_INCOMING]
     row[E_RECEIVED], row[E_CLOCK] = first[T_RECEIVED], first[T_CLOCK]
     row[E_SIDE], row[E_ACCOUNT] = first[T_SIDE], first[T_ACCOUNT]
     row[E_ACTOR], row[E_PRICE] = first[T_ACTOR], first[T_PRICE]
-    row[E_FIRST], row[E_LAST] = first[T_SEQ], done[len(done) - 1, T_SEQ]
+    row[E_FIRST], row[E_LAST] = first[T_SEQ], last_of(done)
     row[E_DOUBT] = done[:, T_DOUBT].max()
     row[E_ORIGINATOR], row[E_CLIENT] = first[T_ORIGINATOR], first[T_CLIENT]
     row[E_EXPOSED], row[E_WINDOWS] = exposed, windows
     amounts[at, AMOUNT], amounts[at, PARENT] = amount, parent
-    pool[P_GROUP if by_group else P_OTHERS] += 1
+    pool[count] += 1
     return written, parent
 
 

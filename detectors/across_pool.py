@@ -22,8 +22,10 @@ from detectors.across_kernel import (
     P_GROUP,
     P_OTHERS,
     P_SINCE,
+    P_TRIES,
     P_WINDOWS,
     POOL_FIELDS,
+    TRIES,
     rates,
 )
 from detectors.across_params import FrontRunningAcrossParams
@@ -97,6 +99,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     usual: float
     group: _Ring
     others: _Ring
+    tries: _Ring
     fills: list[list[int]]
     filled: list[float]
     sizes: list[float]
@@ -107,7 +110,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 class Pools:
     """State of the underlyings that were seen, as the kernel takes it.
 
-    State: 255 kB an underlying.
+    State: 290 kB an underlying.
     """
 
     def __init__(self) -> None:
@@ -220,13 +223,16 @@ class Pool:
     def stored(self, instruments: Instruments) -> Stored:
         """Return it for a snapshot."""
         fields, state = self._fields, [array[self.at] for array in self._pools.state]
-        made = {name: int(fields[name]) for name in (P_GROUP, P_OTHERS, P_FILLS, P_CLIENTS)}
+        made = {
+            name: int(fields[name]) for name in (P_GROUP, P_OTHERS, P_TRIES, P_FILLS, P_CLIENTS)
+        }
         return Stored(
             place=self.place,
             fields=fields.tolist(),
             usual=self.usual,
             group=_named(state[2], state[3], made[P_GROUP], instruments),
             others=_named(state[4], state[5], made[P_OTHERS], instruments),
+            tries=_named(state[9], state[10], made[P_TRIES], instruments),
             fills=_in_order(state[6], made[P_FILLS]).tolist(),
             filled=_in_order(state[7], made[P_FILLS]).tolist(),
             sizes=_in_order(state[8], made[P_CLIENTS]).tolist(),
@@ -240,7 +246,11 @@ class Pool:
         fields[:] = stored.fields
         self._pools.state[1][self.at] = stored.usual
         self._hits, self._hits_day = dict(stored.hits), stored.hits_day
-        for ring, kept, at in ((stored.group, 2, P_GROUP), (stored.others, 4, P_OTHERS)):
+        for ring, kept, at in (
+            (stored.group, 2, P_GROUP),
+            (stored.others, 4, P_OTHERS),
+            (stored.tries, 9, P_TRIES),
+        ):
             names, rows, amounts = ring
             where = _places(len(names), int(fields[at]), state[kept])
             if len(names):
@@ -258,7 +268,7 @@ def _room(pools: int) -> tuple[Array, ...]:
     """Return blank state of so many pools.
 
     Fields, usual size; executions of the group and their amounts, those of others and theirs;
-    fills and their amounts; sizes of client instructions.
+    fills and their amounts; sizes of client instructions; tries and their amounts.
     """
     return (
         np.zeros((pools, POOL_FIELDS), np.int64),
@@ -270,6 +280,8 @@ def _room(pools: int) -> tuple[Array, ...]:
         np.zeros((pools, KEPT, 2), np.int64),
         np.zeros((pools, KEPT)),
         np.zeros((pools, KEPT)),
+        np.zeros((pools, TRIES, EXECUTION_FIELDS), np.int64),
+        np.zeros((pools, TRIES, 2)),
     )
 
 

@@ -30,8 +30,9 @@ SPEC: Final = Spec(
         "owner that is not the group only the number counts, from `least_hits` on and "
         "`least_excess` times what chance gives, and p is multiplied by `accounts`. It is complete "
         "with a gain (markout, or unwind), or at `plain_chance`. With it, the day's earlier cases "
-        "of the same actor are told. Only trades, and clients' instructions that came to nothing, "
-        "are looked at: they are what summaries of all instruments have."
+        "of the same actor are told. What was executed once is one hit, however many instructions "
+        "of the client waited beside it. Only trades, and the ends of clients' instructions that "
+        "were not to rest, are looked at: they are what summaries of all instruments have."
     ),
     legal_basis=(
         "SFC circular 26EC6 para 7(e): client orders always have priority over AFMM orders [V]",
@@ -44,6 +45,7 @@ SPEC: Final = Spec(
         "the group trading the perpetual all the time",
         "a client who trades often, beside another client",
         "a client who executed ahead of another once",
+        "a client who executed once while many orders of another waited, and found nothing left",
         "an execution that came with the client's, within the clock uncertainty",
         "a small client order",
         "auctions, halts, maintenance",
@@ -53,6 +55,7 @@ SPEC: Final = Spec(
         "passive entry in another instrument",
         "an owner that is not the group and does it once a day",
         "a client none of whose orders executes",
+        "a first order that came to nothing, where the record of its end names no account",
         "another venue",
     ),
     runbook=(

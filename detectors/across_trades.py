@@ -1,7 +1,8 @@
 """The trades that front_running_across looks at, and the executions that they are parts of.
 
-A client's instruction that ends at once with nothing filled is an execution of no lots: the
-platform knew of it as well, and who ran ahead of it may be why nothing was left.
+The end of a client's instruction that was not to rest is a trade of no lots. One of which nothing
+was filled, a try, is an execution of these alone: the platform knew of it as well, and who ran
+ahead of it may be why nothing was left.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def most_of(batch: Batch) -> int:
 def collect(columns: tuple[Array, ...], out: Array) -> int:
     """Write out the trades of incoming instructions in the continuous phase; return how many.
 
-    With them, as trades of no lots, the instructions of clients of which nothing was filled.
+    With them, as trades of no lots, the ends of clients' instructions.
     """
     (
         kind, instrument, incoming, received, clock, side, price, lots, seq, bid, ask, coverage,
@@ -92,6 +93,15 @@ def collect(columns: tuple[Array, ...], out: Array) -> int:
             row[T_ORIGINATOR] = sell_originator[i]
             row[T_CLIENT] = sell_role[i] == _CLIENT and not sell_group[i]
     return count
+
+
+@kernel()
+def last_of(done: Array) -> int:
+    """Return the seq of an execution's last trade, or, where nothing was filled, of its end."""
+    at = len(done) - 1
+    while at > 0 and done[at, T_LOTS] == 0:
+        at -= 1
+    return int(done[at, T_SEQ])
 
 
 @njit(cache=True)

@@ -60,6 +60,7 @@ from detectors.across_trades import (
     TRADE_FIELDS,
     collect,
     due_of,
+    last_of,
     most_of,
 )
 from detectors.base import Detector, Finding, Params, Spec
@@ -83,7 +84,7 @@ class _Cases(msgspec.Struct):
 class FrontRunningAcross(Detector):
     """Executions ahead of clients that one instrument's feed does not show, or not as the group's.
 
-    State, by underlying seen: its executions, fills and sizes (`Pools`: 255 kB), at most
+    State, by underlying seen: its executions, fills and sizes (`Pools`: 290 kB), at most
     `max_cases` open cases and as many of the day; trades since the last watermark, 120 B each.
 
     Examples
@@ -323,7 +324,7 @@ class FrontRunningAcross(Detector):
             amount=amount,
             price=values[T_PRICE],
             first=values[T_SEQ],
-            last=int(trades[-1, T_SEQ]),
+            last=last_of(trades),
             double_mid=None if values[T_MID] == NULL else values[T_MID],
             doubt=bool(trades[:, T_DOUBT].any()),
         )

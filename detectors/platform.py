@@ -19,7 +19,7 @@ from ingest.summary import SUMMARY, Summary, decode_rows, encode_rows
 
 Step = Callable[[Detector, Batch], Sequence[Finding]]
 RAW_BYTES: Final = 256_000_000
-"""Compressed raw records of 2.2 million trades; they are part of every snapshot."""
+"""Compressed raw records of 2.2 million rows; they are part of every snapshot."""
 
 
 class _Mark(msgspec.Struct, frozen=True):
@@ -41,15 +41,15 @@ def _plain_step(detector: Detector, batch: Batch) -> Sequence[Finding]:
 class PlatformStage:
     """Steps the detectors of platform scope once every shard has passed a boundary.
 
-    They get the trades of all shards before it as one batch of the `SUMMARY` columns, each
+    They get the rows of all shards before it as one batch of the `SUMMARY` columns, each
     instrument's together in seq order, with the boundary as its `watermark_ns`, and the signs
     before it, by event time. In whatever order
-    shards' summaries come, each shard's own in order, findings are the same, but for trades that
+    shards' summaries come, each shard's own in order, findings are the same, but for rows that
     are late: those that lie before a boundary that has been stepped already. They are counted
     here and handed on with their true clock; a detector knows them by the watermark of its last
     batch, and marks coverage where it has judged their time.
 
-    State: trades that wait for the slowest shard (`len`; bounded by nothing but how far it is
+    State: rows that wait for the slowest shard (`len`; bounded by nothing but how far it is
     behind, so who feeds the stage must look at it), one mark a shard, and raw records of what
     detectors may still cite (`RawStore`). The detectors' own state is not in its snapshots: each
     has a section of its own, as everywhere.
@@ -94,7 +94,7 @@ class PlatformStage:
         """Trades that came after a boundary that they lie before had been stepped."""
 
     def __len__(self) -> int:
-        """Return how many trades and signs wait for a boundary that every shard has passed."""
+        """Return how many rows and signs wait for a boundary that every shard has passed."""
         return sum(len(rows) for rows in self._waiting) + len(self._signs)
 
     @property

@@ -1,4 +1,4 @@
-"""The summariser: trades and signs of a shard's batches, minute by minute of event time."""
+"""The summariser: rows and signs of a shard's batches, minute by minute of event time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Summariser:
     instruments : Instruments
         The table that `instrument` codes index.
     shard : str
-        Whose trades these are.
+        Whose rows these are.
     every_ns : int
         Boundaries are its multiples since 1970, ns.
     raw : bool
@@ -136,14 +136,14 @@ class Summariser:
         self._rows = end
 
     def close(self, until_ns: int, *, idle: bool = False) -> Summary | None:
-        """Return the trades before the last boundary that the watermark has passed, if it is new.
+        """Return the rows before the last boundary that the watermark has passed, if it is new.
 
         Parameters
         ----------
         until_ns : int
             The watermark, ns; `NULL` when nothing is known.
         idle : bool
-            The feed has nothing more for this shard. Said once, with all trades that are here.
+            The feed has nothing more for this shard. Said once, with all rows that are here.
 
         Notes
         -----
@@ -159,7 +159,7 @@ class Summariser:
         return None
 
     def close_at(self, boundary_ns: int) -> Summary:
-        """Return what `close` returned with this boundary, when the same trades had come before.
+        """Return what `close` returned with this boundary, when the same rows had come before.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class Summariser:
         self._columns = grown
 
     def snapshot(self) -> Snapshot:
-        """Return the trades that wait and the last boundary; instruments are named."""
+        """Return the rows that wait and the last boundary; instruments are named."""
         self._gather()
         raw = None if self._raw is None else pl.Series("raw", self._raw, dtype=pl.Binary)
         columns = {name: column[: self._rows] for name, column in self._columns.items()}

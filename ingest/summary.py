@@ -1,7 +1,7 @@
 """Summaries: a shard's trades and signs up to a boundary of event time: platform scope's feed.
 
-Beside trades a summary has the instructions of clients that came to nothing: of an IOC, a FOK or a
-market order that expires with nothing filled, who ran ahead of it is seen by its arrival alone.
+Beside trades a summary has the ends of clients' instructions that were not to rest (IOC, FOK,
+market orders): who ran ahead of one of which nothing was filled is seen by its arrival alone.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from ingest.events import (
     Batch,
     Column,
     Kind,
-    OrderType,
     Role,
-    TimeInForce,
     empty,
 )
 from ingest.instruments import Instruments
@@ -52,8 +50,11 @@ _ALL: Final = {**WIRE, **TAGS, **ORDERED, **BOOK}
 SUMMARY: Final[Mapping[str, Column]] = {name: _ALL[name] for name in _NAMES}
 """Columns of a row in a summary: 226 B, the raw record beside them. The mid is
 (best_bid + best_ask) / 2."""
-TOLD_BY: Final = ("kind", "role", "in_complex", "type", "tif", "quantity", "leaves_before")
+TOLD_BY: Final = ("kind", "role", "in_complex", "entry_seq", "lifetime_ns", "leaves_before")
 """Columns by which `is_summed` tells what goes into a summary."""
+AT_ONCE_NS: Final = 1_000_000
+"""Longest time from an instruction to its end that is one matching: engines stamp both alike, or
+some microseconds apart."""
 
 _VERSION: Final = 1
 
@@ -94,17 +95,16 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True):
 def is_summed(batch: Batch) -> Array:
     """Return which rows of an enriched batch a summary has, a bool each.
 
-    They are all trades, and the ends of clients' instructions that were not to rest and of which
-    nothing was filled.
+    They are all trades, and the ends of clients' instructions that were not to rest: of what was
+    left of them, all or part, once they had been matched. An end without an account is nobody's.
     """
     kind = batch["kind"]
     summed: Array = kind == Kind.TRADE
     ended = np.flatnonzero(kind == Kind.EXPIRE)
     if len(ended):
-        role, group, order_type, tif, lots, left = (batch[name][ended] for name in TOLD_BY[1:])
-        at_once = (tif == TimeInForce.IOC) | (tif == TimeInForce.FOK)
-        at_once |= order_type == OrderType.MARKET
-        summed[ended] = at_once & (role == Role.CLIENT) & (group == 0) & (lots > 0) & (left == lots)
+        role, group, entry, lasted, left = (batch[name][ended] for name in TOLD_BY[1:])
+        at_once = (entry > 0) & (lasted >= 0) & (lasted <= AT_ONCE_NS)
+        summed[ended] = at_once & (role == Role.CLIENT) & (group == 0) & (left > 0)
     return summed
 
 
@@ -164,7 +164,7 @@ def decode_rows(encoded: bytes, instruments: Instruments) -> Batch:
         return rows
     lost = [n for n, code in zip(found.instruments, named, strict=True) if code == NO_CODE]
     _log.error(
-        "trades of instruments that are not listed left out",
+        "rows of instruments that are not listed left out",
         instruments=len(lost),
         records=int(np.count_nonzero(~listed)),
     )

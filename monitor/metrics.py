@@ -229,7 +229,7 @@ class Metrics:
             "Trades that wait until every partition has passed their minute.",
         )
         self.platform_late = gauge(
-            "platform_late_records", "Trades that came after their minute had been closed."
+            "platform_late_records", "Records that came after their minute had been closed."
         )
         self.registry_reloads = counter(
             "registry_reloads", "Reloads of the account registry.", outcome=OUTCOMES
@@ -282,7 +282,7 @@ class Metrics:
         self.outbox.set(waiting)
 
     def set_platform(self, *, waiting: int, late: int) -> None:
-        """Say how many trades wait for a boundary, and how many came late, since the beginning."""
+        """Say how many rows wait for a boundary, and how many came late, since the beginning."""
         self.platform_waiting.set(waiting)
         self.platform_late.set(late)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from detectors.across_kernel import KEPT_OTHERS, TRIES
 from detectors.across_pool import Pool
 from detectors.across_trades import GROUP
 from detectors.base import Finding, Ref
@@ -189,6 +190,50 @@ def test_an_order_of_which_nothing_was_filled_is_ahead_of_nobody():
         made.later(200)
     made.later()
     assert made.found() == []
+
+
+@look_alike(
+    "a client who executed once while many orders of another waited, and found nothing left"
+)
+@pytest.mark.parametrize("tries", [1, 5])
+def test_once_ahead_of_many_tries_is_once(tries):
+    made = Scene()
+    made.wait(5)
+    made.new("NOM", "buy", 20, 159)
+    made.wait(15)
+    for _ in range(tries):
+        made.new("BIG", "buy", 20, 99, came=19.9)
+    made.ahead(client="BIG")
+    made.later()
+    assert strong(made.found()) == []
+
+
+def test_tries_without_end_push_nothing_out():
+    made = Scene()
+    for turn in range(2):
+        made.ahead(("NOM", 20, SPOT), client=f"C{turn + 1}", children=2)
+        for _ in range(KEPT_OTHERS + TRIES):
+            made.new("C7", "buy", 5, 99)
+        made.wait(100)
+        made.new(f"C{turn + 1}", "buy", 300, 159)
+        made.later(200)
+    made.later()
+    assert len(strong(made.found())) == 2
+
+
+def test_an_order_filled_in_part_is_one_instruction():
+    """Its end comes with its trades, or some microseconds later."""
+    made = scene(("MM", 60, PERP), big=4_000, first=101, children=4)
+    (hit,) = strong(made.found())
+    assert (hit.features["hits"].value, hit.features["n"].value) == (1, 1)
+    ends = {r["seq"] for r in made.venue.records if r.get("action") == "expire"}
+    assert ends
+    assert not {ref.seq for f in made.found() for ref in f.evidence_refs} & ends
+    for record in made.venue.records:
+        if record.get("action") == "expire":
+            record["engine_ns"] += 1_000
+    (later,) = strong(made.found())
+    assert (later.features["hits"].value, later.features["n"].value) == (1, 1)
 
 
 def test_a_client_of_whom_nothing_is_filled_has_no_episode():
@@ -433,6 +478,16 @@ def test_an_order_that_rests_fires():
     made.wait(15)
     made.new("BIG", "buy", 600, 99, came=19.9, tif="GTC")
     made.later()
+    assert strong(made.found())
+
+
+@blind_spot("a first order that came to nothing, where the record of its end names no account")
+@pytest.mark.xfail(strict=True, reason="whose it was is read there")
+def test_an_order_that_came_to_nothing_and_names_nobody_fires():
+    made = scene(("MM", 60, PERP), first=99)
+    for record in made.venue.records:
+        if record.get("action") == "expire":
+            del record["account"]
     assert strong(made.found())
 
 

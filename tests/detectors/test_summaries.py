@@ -13,8 +13,8 @@ from detectors.conduct_example import sign
 from detectors.examples import batch_of, example_instruments, trade
 from detectors.summaries import SMALL, SMALL_TOTAL, SUMMARY, Summariser
 from ingest.errors import SnapshotError
-from ingest.events import NULL, Kind, OrderType, Role, TimeInForce, concatenate
-from ingest.summary import encode_rows
+from ingest.events import NULL, Kind, Role, concatenate
+from ingest.summary import AT_ONCE_NS, encode_rows
 from ingest.times import MINUTE
 
 SECOND = 10**9
@@ -175,11 +175,10 @@ def test_small_batches_that_are_held_whole_and_large_ones_keep_their_order():
 
 
 def ended(**changes):
-    """The end of a client's IOC of which nothing was filled."""
+    """The end of a client's IOC."""
     row = {"kind": Kind.EXPIRE, "instrument": 0, "seq": 2, "engine_ns": SECOND, "clock_ns": SECOND}
     row |= {"account": 7, "owner": 8, "originator": 9, "role": Role.CLIENT, "side": 1}
-    row |= {"type": OrderType.LIMIT, "tif": TimeInForce.IOC, "entry_seq": 1}
-    row |= {"quantity": 5, "leaves": 0, "leaves_before": 5}
+    row |= {"entry_seq": 1, "lifetime_ns": 0, "leaves_before": 5}
     return row | changes
 
 
@@ -188,10 +187,11 @@ def ended(**changes):
     ("changes", "stays"),
     [
         ({}, True),
-        ({"tif": TimeInForce.FOK}, True),
-        ({"tif": TimeInForce.GTC, "type": OrderType.MARKET}, True),
-        ({"tif": TimeInForce.GTC}, False),
-        ({"leaves_before": 4}, False),
+        ({"lifetime_ns": AT_ONCE_NS}, True),
+        ({"lifetime_ns": AT_ONCE_NS + 1}, False),
+        ({"lifetime_ns": NULL}, False),
+        ({"entry_seq": 0}, False),
+        ({"leaves_before": 0}, False),
         ({"leaves_before": NULL}, False),
         ({"in_complex": 1}, False),
         ({"role": Role.EXTERNAL_MM}, False),
