@@ -31,8 +31,8 @@ from ingest.times import SECOND
 WINDOWS_OF: Final = (
     "instructions of large episodes",
     "orders large by themselves",
-    "first instructions of large episodes, ahead of which orders were entered to rest",
-    "first instructions of large episodes, ahead of which orders as large were entered to rest",
+    "instructions of large episodes a second after the last, ahead of which orders came to rest",
+    "instructions of large episodes a second after the last, ahead of which as large ones did",
 )
 MOST_FURTHER: Final = 256
 """Further instructions of the client kept as evidence; one sliced finer than that is cut short."""
@@ -64,7 +64,7 @@ class Case(msgspec.Struct, kw_only=True):
     hit_alone: list[int] = []
     """Those of these that are large by themselves."""
     rested_in: list[int] = []
-    """Those of `held` that were their episode's first, in whose windows it entered to rest."""
+    """Those of `held` with quiet windows in which it entered to rest."""
     counted: int = 0
     counted_alone: int = 0
     counted_rested: int = 0
@@ -107,8 +107,8 @@ class Case(msgspec.Struct, kw_only=True):
     exposed_ns: int = 0
     windows: int = 0
     """Length and count of the day's windows of large episodes on that side."""
-    first_exposed_ns: int = 0
-    """Length of those of their first instructions."""
+    quiet_exposed_ns: int = 0
+    """Length of the quiet ones: of instructions that came a while after the client's last."""
     alone_ns: int = 0
     alone_windows: int = 0
     """The same of orders large by themselves."""

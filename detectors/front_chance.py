@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 EPISODES, ORDERS, RESTS, RESTS_ALIKE = range(4)
 """Ways to count a day's windows: all of large episodes' instructions alike; those of orders that
-are large by themselves first; or those of their first instructions alone, by what was entered in
-them to rest, or to rest and as large, where the others count what was executed. A maker quotes anew
-after each trade of a client, so that what rests ahead of its next is an answer; what is entered
-before it has traded is none, and counts in one window alone.
+are large by themselves first; or the quiet ones, by what was entered in them to rest, or to rest
+and as large, where the others count what was executed. A maker quotes anew after each trade of a
+client, so that what rests ahead of its next is an answer; a second later it is none. Each order
+counts in one window alone.
 
 Where clients trade without a pause nearly all that they enter belongs to a large episode, and its
 windows say little; of an order that is large by itself the platform knows at once."""
@@ -74,9 +74,9 @@ def rate_of_rests(known: Known) -> Rate:
     ways = ((RESTS, known.rested, rate), (RESTS_ALIKE, known.rested_alike, alike))
     found = []
     for of, hits, each in ways:
-        expected = each * known.first_ns
+        expected = each * known.quiet_ns
         p = min(1.0, WAYS_TO_REST * poisson_tail(hits, expected))
-        found.append(Rate(of=of, hits=hits, windows=known.first_windows, expected=expected, p=p))
+        found.append(Rate(of=of, hits=hits, windows=known.quiet_windows, expected=expected, p=p))
     return min(found, key=lambda each: each.p)
 
 
@@ -185,7 +185,7 @@ def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
 def _says_of_rests(params: FrontRunningParams, case: Case, light: Case, rate: Rate) -> bool:
     return bool(
         case.counted_rested
-        and case.rate_rests * light.first_exposed_ns <= params.rest_share * rate.hits
+        and case.rate_rests * light.quiet_exposed_ns <= params.rest_share * rate.hits
     )
 
 

@@ -106,7 +106,7 @@ class FrontRunningParams(AheadOfClientsParams, frozen=True):
     rest_share: Annotated[
         float,
         Parameter(
-            "first windows in which chance gives orders that rest, over the hits of a significant "
+            "quiet windows in which chance gives orders that rest, over the hits of a significant "
             "rate of executions, up to which the day's cases of such orders are told with it",
             "ratio",
             "one wrong in twenty at most: who runs ahead of clients all day does not only take",

@@ -188,7 +188,7 @@ class FrontRunning(Detector):
             # A new day's windows, hardly any yet, say nothing of what was done the day before.
             case.exposed_ns, case.windows = known.exposed_ns, known.windows
             case.alone_ns, case.alone_windows = known.alone_ns, known.alone_windows
-            case.first_exposed_ns = known.first_ns
+            case.quiet_exposed_ns = known.quiet_ns
             if case.day != known.clock_ns // DAY:
                 case.day = known.clock_ns // DAY
                 case.rates = (case.rates[EPISODES], case.rates[ORDERS], NO_RATE)

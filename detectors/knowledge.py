@@ -102,13 +102,11 @@ class Known(msgspec.Struct, frozen=True):
     """As `acts_alike`, since the first record."""
     rested: int
     rested_alike: int
-    """Where it rests in the window of an episode's first instruction, and counts in no other: in
-    how many of the day's such windows the group entered orders to rest, and the like, this one
-    included; else 0."""
-    first_ns: int
-    first_windows: int
-    """Length and count of the day's windows of first instructions of large episodes on that side,
-    this one's included."""
+    """Where it rests in a quiet window, and counts in no other: in how many of the day's such
+    windows the group entered orders to rest, and the like, this one included; else 0."""
+    quiet_ns: int
+    quiet_windows: int
+    """As `exposed_ns` and `windows`, of instructions that came a while after the client's last."""
 
 
 class Knowledge:

@@ -37,6 +37,9 @@ LIVE: Final = 64
 """Classes of how many orders of the group stood on a side."""
 FEW: Final = 16
 """Client orders without which no size is usual."""
+QUIET_NS: Final = 1_000_000_000
+"""Time after an instruction of the same episode from which a window is quiet: makers answer a
+client's trades by new quotes within a second, and so rest ahead of its next."""
 EXCESS: Final = 2.0
 """How many times what chance gives must be entered to rest in a day's windows for that to count:
 where chance itself explains half, it says nothing, and is not written out."""
@@ -47,8 +50,8 @@ EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
 WINDOWS: Final = 9  # likewise: how many
 ALONE: Final = 11  # as EXPOSED and WINDOWS, of orders that are large by themselves
 ALONE_WINDOWS: Final = 13
-FIRST: Final = 15  # as EXPOSED and WINDOWS, of the first instruction of each large episode
-FIRST_WINDOWS: Final = 17
+QUIET: Final = 15  # as EXPOSED and WINDOWS, of instructions that come a while after the last
+QUIET_WINDOWS: Final = 17
 STOOD: Final = 19  # orders of the group that stand in the book, entered since: to buy, to sell
 G_SEQ, G_SIDE, G_LOTS = range(21, 24)  # its latest such order, and what is left of it
 FIELDS: Final = 24
@@ -59,11 +62,11 @@ A_LOTS, A_PRICE, A_EXTRA, A_FIRST, A_LAST, A_DOUBT = range(5, 11)
 ACT_FIELDS: Final = 11
 
 # Fields of a client order; of its parent episode up to it: lots, windows not yet counted, how many
-# those are, that of its first instruction while it is not counted yet, one more than the class of
-# size that the group entered to rest within it (0 = nothing), and whether it did anything in any.
+# those are, the same of quiet ones, one more than the class of size that the group entered to rest
+# within these (0 = nothing), and whether it did anything in any.
 R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT = range(6)
-R_EXPOSED, R_WINDOWS, R_FIRST, R_RESTED, R_HIT = range(6, 11)
-ORDER_FIELDS: Final = 11
+R_EXPOSED, R_WINDOWS, R_QUIET, R_QUIETS, R_RESTED, R_HIT = range(6, 12)
+ORDER_FIELDS: Final = 12
 
 # Fields of a resting instruction; Q_MET: it has been counted as within a window.
 Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
@@ -151,7 +154,7 @@ def _quote_rate(  # noqa: PLR0917
     """Write how often the group has entered new resting orders on that side, and the like of it.
 
     The like: at least as large, or beside as many of its own; whichever is rarer. With it, in how
-    many of the day's first windows it entered the like before, as far as `rested` tells.
+    many of the day's quiet windows it entered the like before, as far as `rested` tells.
     """
     c, stood = size_class(quote[Q_LOTS]), SIZES + quote[Q_STOOD]
     large, many = kinds[c:SIZES].sum(), kinds[stood:].sum()
@@ -325,11 +328,14 @@ def scan(  # noqa: PLR0917
         if large:
             own[EXPOSED + s], own[WINDOWS + s] = exposed, windows
             mine[R_EXPOSED] = mine[R_WINDOWS] = 0
-        # What follows a client's first trades may answer them: what rests is counted by its first.
-        if before < 0 and k == _NEW:
-            mine[R_FIRST] = window
-        first_ns = own[FIRST + s] + mine[R_FIRST]
-        first_windows = own[FIRST_WINDOWS + s] + (mine[R_FIRST] > 0)
+        quiet = k == _NEW and window > 0
+        if quiet and before >= 0:
+            quiet = received[i] - orders[before, R_CLOCK] > QUIET_NS
+        if quiet:
+            mine[R_QUIET] += window
+            mine[R_QUIETS] += 1
+        quiet_ns = own[QUIET + s] + mine[R_QUIET]
+        quiet_windows = own[QUIET_WINDOWS + s] + mine[R_QUIETS]
         hit_before, begun, largest = mine[R_HIT] != 0, written, -1
         rested = all_rested[x, s]
         for back in range(min(own[MADE], ACTS) if window > 0 else 0):
@@ -363,7 +369,7 @@ def scan(  # noqa: PLR0917
                 or _executed(own, acts, quote[Q_SEQ])
             ):
                 continue
-            counts = mine[R_FIRST] > 0 and before < 0 and quote[Q_MET] == 0
+            counts = quiet and quote[Q_MET] == 0
             if counts:
                 largest, quote[Q_MET] = max(largest, size_class(quote[Q_LOTS])), 1
             row = out[written]
@@ -376,7 +382,7 @@ def scan(  # noqa: PLR0917
             row[28], row[32], row[33] = exposed, alone, own[ALONE + s]
             row[37] = rested.sum() + 1 if counts else 0
             row[38] = row[38] + 1 if counts else 0
-            row[39] = first_ns
+            row[39] = quiet_ns
             if _likely(row, chance):
                 continue
             row[11] = coverage[i] | quote[Q_DOUBT]
@@ -385,13 +391,12 @@ def scan(  # noqa: PLR0917
             row[18] = row[19] = 0
             row[20] = 1
             written += 1
-        if largest >= 0:
-            mine[R_RESTED] = largest + 1
-        if large and mine[R_FIRST] > 0:
-            own[FIRST + s], own[FIRST_WINDOWS + s] = first_ns, first_windows
+        mine[R_RESTED] = max(mine[R_RESTED], largest + 1)
+        if large:
+            own[QUIET + s], own[QUIET_WINDOWS + s] = quiet_ns, quiet_windows
             if mine[R_RESTED] > 0:
                 rested[mine[R_RESTED] - 1] += 1
-            mine[R_FIRST] = mine[R_RESTED] = 0
+            mine[R_QUIET] = mine[R_QUIETS] = mine[R_RESTED] = 0
         if written == begun and hit_before:
             out[written, 11:27] = out[written, 35:39] = 0
             written += 1
@@ -414,7 +419,7 @@ def scan(  # noqa: PLR0917
                 row[28], row[29] = exposed, windows
                 row[30], row[31] = own[USUAL], mine[R_PARENT]
                 row[32], row[33], row[34] = alone, own[ALONE + s], own[ALONE_WINDOWS + s]
-                row[39], row[40] = first_ns, first_windows
+                row[39], row[40] = quiet_ns, quiet_windows
         if k == _NEW:
             orders[own[ORDERS_MADE] % ORDERS] = mine
             own[ORDERS_MADE] += 1

@@ -14,7 +14,7 @@ from detectors.front_case import MOST_FURTHER, WINDOWS_OF
 from detectors.front_chance import RESTS, RESTS_ALIKE, rate_of_rests, rates_of
 from detectors.front_running import FrontRunning, FrontRunningParams
 from detectors.knowledge import Knowledge
-from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, FIRST, FIRST_WINDOWS, WINDOWS
+from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, QUIET, QUIET_WINDOWS, WINDOWS
 from detectors.statistics import poisson_tail, randomised, two_rates_tail, uniform
 from ingest.events import Kind, Role
 from ingest.times import DAY
@@ -686,7 +686,7 @@ def test_p_values_are_uniform_where_what_is_done_has_nothing_to_do_with_clients(
         own, rested = state["known"][0], int(state["known_rested"][0, 0].sum())
         hits = rested if rests else len({known.seq for known in knowns})
         assert own[EXPOSED] == pytest.approx(own[WINDOWS] * 0.1199 * SECOND, rel=1e-3)
-        assert (own[FIRST], own[FIRST_WINDOWS]) == (own[EXPOSED], own[WINDOWS])
+        assert (own[QUIET], own[QUIET_WINDOWS]) == (own[EXPOSED], own[WINDOWS])
         late = 60 - FEW  # no size is usual before
         # A window is hit or not, however often.
         expected = late * -math.expm1(-0.25 * 0.1199) if rests else 0.25 * late * 0.1199
