@@ -103,6 +103,16 @@ class FrontRunningParams(AheadOfClientsParams, frozen=True):
         int,
         Parameter("hits without which no rate is told", "count", "two may be one decision"),
     ] = 3
+    quiet_s: Annotated[
+        float,
+        Parameter(
+            "time after a client's instruction from which a window of its next counts orders that "
+            "rest",
+            "s",
+            "one: makers answer a client's trades by new quotes within a second, and so rest ahead "
+            "of its next",
+        ),
+    ] = 1.0
     rest_share: Annotated[
         float,
         Parameter(

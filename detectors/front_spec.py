@@ -35,7 +35,7 @@ SPEC: Final = Spec(
         "be (a likelihood ratio of two Poisson counts, exact): where clients never pause nearly "
         "all that they enter is of a large episode. Windows within which the group entered "
         "orders to rest, and those as large, are counted apart, each order in one, by how often it "
-        "does so, where the client's last instruction was a second before (a maker answers each "
+        "does so, where the client's last instruction was `quiet_s` before (a maker answers each "
         "trade), and count once significant. A case stands for "
         "itself when so many hits, or one as large, have a probability of at most `chance`, "
         "when it goes beyond a hedge, and when the price then goes the group's way or it is "

@@ -137,6 +137,7 @@ class Knowledge:
             params.parent_gap_s * SECOND,
             params.hedge_s * SECOND,
             params.local_s * SECOND,
+            int(params.quiet_s * SECOND),
         )
         self._large_ratio, self._chance = params.large_ratio, params.chance
         self._kept = Kept(

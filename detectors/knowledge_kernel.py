@@ -37,9 +37,6 @@ LIVE: Final = 64
 """Classes of how many orders of the group stood on a side."""
 FEW: Final = 16
 """Client orders without which no size is usual."""
-QUIET_NS: Final = 1_000_000_000
-"""Time after an instruction of the same episode from which a window is quiet: makers answer a
-client's trades by new quotes within a second, and so rest ahead of its next."""
 EXCESS: Final = 2.0
 """How many times what chance gives must be entered to rest in a day's windows for that to count:
 where chance itself explains half, it says nothing, and is not written out."""
@@ -199,7 +196,7 @@ def _executed(own: Array, acts: Array, seq: int) -> bool:
 def scan(  # noqa: PLR0917
     columns: tuple[Array, ...],
     first: int,
-    times: tuple[int, int, int, int],
+    times: tuple[int, int, int, int, int],
     large_ratio: float,
     chance: float,
     kept: tuple[Array, Array, Array, Array, Array, Array, Array, Array],
@@ -212,7 +209,7 @@ def scan(  # noqa: PLR0917
         incoming_received, buyer, buy_group, seller, sell_group, leaves_before,
     ) = columns  # fmt: skip
     state, all_acts, all_orders, all_fills, all_quotes, all_kinds, all_taken, all_rested = kept
-    delta, gap_ns, hedge_ns, local_ns = times
+    delta, gap_ns, hedge_ns, local_ns, after_ns = times
     written = 0
     mine = np.zeros(ORDER_FIELDS, np.int64)
     for i in range(first, len(kind)):
@@ -330,7 +327,7 @@ def scan(  # noqa: PLR0917
             mine[R_EXPOSED] = mine[R_WINDOWS] = 0
         quiet = k == _NEW and window > 0
         if quiet and before >= 0:
-            quiet = received[i] - orders[before, R_CLOCK] > QUIET_NS
+            quiet = received[i] - orders[before, R_CLOCK] > after_ns
         if quiet:
             mine[R_QUIET] += window
             mine[R_QUIETS] += 1

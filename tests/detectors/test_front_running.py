@@ -496,12 +496,13 @@ def test_quotes_that_answer_a_clients_own_trades_are_no_case(every_ms):
         scene.wait(every_ms)
     for _ in range(8):
         scene.new("BIG", "buy", 100, 120, came=20.0)
-        scene.wait(3)
+        scene.wait(13)
         scene.new("MM", "buy", 20, 99, tif="GTC")
         scene.new("C8", "sell", 20, 99)
-        scene.wait(7)
+        scene.wait(17)
     scene.later()
     assert strong(scene.found()) == []
+    assert strong(scene.found(quiet_s=0.0))
 
 
 @look_alike("a maker's quotes hit by both sides")
