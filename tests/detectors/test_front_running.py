@@ -498,8 +498,8 @@ def test_quotes_that_answer_a_clients_own_trades_are_no_case(every_ms):
         scene.new("BIG", "buy", 100, 120, came=20.0)
         scene.wait(13)
         scene.new("MM", "buy", 20, 99, tif="GTC")
-        scene.new("C8", "sell", 20, 99)
         scene.wait(17)
+    scene.new("C8", "sell", 160, 99)
     scene.later()
     assert strong(scene.found()) == []
     assert strong(scene.found(quiet_s=0.0))
