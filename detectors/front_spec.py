@@ -69,6 +69,7 @@ SPEC: Final = Spec(
     ),
     blind_spots=(
         "passive entry once or twice a day by orders no larger, and no more, than the usual ones",
+        "an order that rests and is wholly filled before the client's is matched",
         "a perpetual, or any other instrument used instead (front_running_across)",
         "an account that is not the group's (front_running_across)",
         "knowledge from before the gateway has the order (information_leak)",
