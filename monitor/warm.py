@@ -22,6 +22,7 @@ import numpy as np
 from detectors.access_rules import disclosed
 from detectors.access_state import TOLD_FIELDS
 from detectors.across_kernel import EXECUTION_FIELDS, rates
+from detectors.across_trades import TRADE_FIELDS, last_of
 from detectors.presence import Presence
 from detectors.spoofing_rate import TALLIES, own_of
 from detectors.strata import tails
@@ -160,6 +161,7 @@ def compile_all(tape: Path, scratch: Path) -> None:
     tails(one, one, one, 0)  # only what is suspicious is tested, and nothing on that tape is
     own_of(np.ones((1, TALLIES), np.int64), 1.0, 0)  # likewise
     rates(np.ones((1, EXECUTION_FIELDS), np.int64), np.ones((1, 2)), 1, 0, 0, 0, 0.0, 1)  # likewise
+    last_of(np.ones((1, TRADE_FIELDS), np.int64))  # likewise
     Presence.warm()  # what new terms end: the register of that tape stays as it is
     disclosed(np.zeros((1, TOLD_FIELDS)), 0, 0, 0, 0)  # likewise
 
