@@ -94,7 +94,7 @@ class Case(msgspec.Struct, kw_only=True):
     p: float = 1.0
     p_alike: float = 1.0
     """Of one instruction as large, the largest of them."""
-    rates: tuple[Rate, Rate, Rate] = (NO_RATE, NO_RATE, NO_RATE)
+    rates: list[Rate] = msgspec.field(default_factory=lambda: [NO_RATE] * 3)
     """Of the day's windows, counted in each way."""
     rate: float = 0.0
     """How often the group executes on that side, per ns."""
@@ -189,8 +189,8 @@ def take(case: Case, known: Known) -> None:
     if known.resting:
         if known.rested:
             case.rate_rests = min(case.rate_rests, alike)
-            every, orders, rests = case.rates
-            case.rates = (every, orders, min(rests, rate_of_rests(known), key=lambda each: each.p))
+            found = (case.rates[RESTS], rate_of_rests(known))
+            case.rates[RESTS] = min(found, key=lambda each: each.p)
             if known.seq not in case.rested_in:
                 case.rested_in.append(known.seq)
         if known.act_seq not in case.quotes:

@@ -86,22 +86,23 @@ def judge(params: FrontRunningParams, case: Case) -> None:
     Instructions are taken as a Poisson process. There are six ways to be seen: by the number of
     windows with executions, by that with orders that rest, by that with orders as large that rest,
     by the size of one of either, by how many of the group's stood beside one that rests; so each
-    probability is multiplied
-    (`WAYS`, `WAYS_TO_REST`), and the least of them counts; the number of windows with orders that
-    rest, which every quote may add to, from a significant rate on.
+    probability is multiplied (`WAYS`, `WAYS_TO_REST`), and the least of them counts; the number of
+    windows with orders that rest, which every quote may add to, from a significant rate on.
 
     A case that is ahead of orders large by themselves is judged by the hits of the day in such
     windows and in the others of large episodes, each weighed by how few there should be
     (`two_rates_tail`); any other by all alike.
     """
     case.p_alike = min(1.0, WAYS * _of_one(case))
-    every, orders, rests = case.rates
     if case.hit:
         hits, expected = case.day_hits, case.rate * case.exposed_ns
         p = min(1.0, WAYS * poisson_tail(hits[EPISODES], expected))
-        every = Rate(hits=hits[EPISODES], windows=case.windows, expected=expected, p=p)
-        orders = _of_orders(case) if case.hit_alone and case.alone_ns > 0 else NO_RATE
-    case.rates = (every, orders, rests)
+        ahead = case.hit_alone and case.alone_ns > 0
+        case.rates[EPISODES] = Rate(
+            hits=hits[EPISODES], windows=case.windows, expected=expected, p=p
+        )
+        case.rates[ORDERS] = _of_orders(case) if ahead else NO_RATE
+    rests = case.rates[RESTS]
     case.p = min(case.p_hits if case.hit else 1.0, case.p_alike)
     if is_significant(params, rests):
         case.p = min(case.p, rests.p)
@@ -175,9 +176,7 @@ def shed(params: FrontRunningParams, case: Case, light: Case) -> bool:
     if said:
         rate = min(said, key=lambda each: each.p)
         if rate.p < case.p_hits:
-            rates = list(case.rates)
-            rates[case.way] = rate
-            case.rates = (rates[EPISODES], rates[ORDERS], rates[RESTS])
+            case.rates[case.way] = rate
         case.p = min(case.p, rate.p)
     return bool(said)
 

@@ -19,7 +19,16 @@ from detectors.front_case import (
     take,
     unwind,
 )
-from detectors.front_chance import EPISODES, NO_RATE, ORDERS, is_complete, is_rate, judge, shed
+from detectors.front_chance import (
+    EPISODES,
+    NO_RATE,
+    ORDERS,
+    RESTS,
+    is_complete,
+    is_rate,
+    judge,
+    shed,
+)
 from detectors.front_params import FrontRunningParams
 from detectors.front_spec import SPEC
 from detectors.harm import Harm, Settled, Watch
@@ -191,7 +200,7 @@ class FrontRunning(Detector):
             case.quiet_exposed_ns = known.quiet_ns
             if case.day != known.clock_ns // DAY:
                 case.day = known.clock_ns // DAY
-                case.rates = (case.rates[EPISODES], case.rates[ORDERS], NO_RATE)
+                case.rates[RESTS] = NO_RATE
         if known.act_seq:
             take(case, known)
             if not known.resting:

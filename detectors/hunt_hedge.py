@@ -25,22 +25,28 @@ FILL_FIELDS: Final = 3
 
 
 @kernel()
+def _let_go(net: Array, fills: Array) -> int:
+    """Let the oldest instruction leave; return when it traded, ns."""
+    oldest = fills[net[N_LEFT] % FILLS]
+    net[N_NET] -= oldest[I_LOTS]
+    net[N_LEFT] += 1
+    return int(oldest[I_NS])
+
+
+@kernel()
 def traded(  # noqa: PLR0917
     net: Array, fills: Array, seq: int, lots: int, now_ns: int, hedge_ns: int
 ) -> None:  # fmt: skip
     """Take in a trade of the group with others; let go of what is older than a hedge."""
     while net[N_LEFT] < net[N_MADE] and fills[net[N_LEFT] % FILLS, I_NS] < now_ns - hedge_ns:
-        net[N_NET] -= fills[net[N_LEFT] % FILLS, I_LOTS]
-        net[N_LEFT] += 1
+        _let_go(net, fills)
     net[N_NET] += lots
     latest = fills[(net[N_MADE] - 1) % FILLS]
     if net[N_LEFT] < net[N_MADE] and latest[I_SEQ] == seq:
         latest[I_LOTS] += lots
         return
     if net[N_MADE] - net[N_LEFT] >= FILLS:
-        net[N_NET] -= fills[net[N_LEFT] % FILLS, I_LOTS]
-        net[N_LOST_NS] = fills[net[N_LEFT] % FILLS, I_NS]
-        net[N_LEFT] += 1
+        net[N_LOST_NS] = _let_go(net, fills)
     fill = fills[net[N_MADE] % FILLS]
     fill[I_SEQ], fill[I_NS], fill[I_LOTS] = seq, now_ns, lots
     net[N_MADE] += 1

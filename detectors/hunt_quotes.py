@@ -73,12 +73,19 @@ def quote_at(own: Array, quotes: Array, order: np.int64) -> int:
 
 
 @kernel()
+def _counts(own: Array, quote: Array, by: int, count: int) -> None:
+    """Have a resting order count as so many of the usual ones, by its size or its distance."""
+    own[H_MANY + by] += (count > 1) - (quote[Q_COUNT + by] > 1)
+    quote[Q_COUNT + by] = count
+
+
+@kernel()
 def gone(own: Array, quotes: Array, at: int) -> None:
     """Forget a resting order of the group."""
     if at >= 0:
         own[H_LIVE + place_of(quotes[at, Q_LANE], quotes[at, Q_SIDE])] -= 1
         for by in (BY_SIZE, BY_DISTANCE):
-            own[H_MANY + by] -= 1 if quotes[at, Q_COUNT + by] > 1 else 0
+            _counts(own, quotes[at], by, 1)
         quotes[at, Q_ID] = 0
         while own[H_TOP] > 0 and quotes[own[H_TOP] - 1, Q_ID] == 0:
             own[H_TOP] -= 1
@@ -147,14 +154,13 @@ def come(  # noqa: PLR0917
         gone(own, quotes, place)
     large = counted(own, sizes, BY_SIZE, lots) if lane == 0 else 1
     far = _far(own, sizes, behind) if lane == 0 else 1
-    own[H_MANY + BY_SIZE] += 1 if large > 1 else 0
-    own[H_MANY + BY_DISTANCE] += 1 if far > 1 else 0
     own[H_LIVE + place_of(lane, side)] += 1
     own[H_TOP] = max(own[H_TOP], place + 1)
     quote = quotes[place]
     quote[Q_ID], quote[Q_SIDE], quote[Q_LOTS], quote[Q_MADE] = order, side, lots, seq
-    quote[Q_NS], quote[Q_LANE] = now_ns, lane
-    quote[Q_COUNT + BY_SIZE], quote[Q_COUNT + BY_DISTANCE], quote[Q_PRICE] = large, far, price
+    quote[Q_NS], quote[Q_LANE], quote[Q_PRICE] = now_ns, lane, price
+    _counts(own, quote, BY_SIZE, large)
+    _counts(own, quote, BY_DISTANCE, far)
 
 
 @kernel()
@@ -265,14 +271,14 @@ def amended(  # noqa: PLR0917
     if quote[Q_LANE] == 0:
         large = counted(own, sizes, BY_SIZE, lots) if lots > quote[Q_LOTS] else 1
         if large > quote[Q_COUNT + BY_SIZE]:
-            own[H_MANY + BY_SIZE] += 1 if quote[Q_COUNT + BY_SIZE] == 1 else 0
-            quote[Q_COUNT + BY_SIZE], quote[Q_NS] = large, now_ns
+            _counts(own, quote, BY_SIZE, large)
+            quote[Q_NS] = now_ns
         if price != quote[Q_PRICE]:
             far = _far(own, sizes, behind)
-            own[H_MANY + BY_DISTANCE] += (far > 1) - (quote[Q_COUNT + BY_DISTANCE] > 1)
             if far > quote[Q_COUNT + BY_DISTANCE]:
                 quote[Q_NS] = now_ns
-            quote[Q_COUNT + BY_DISTANCE], quote[Q_PRICE] = far, price
+            _counts(own, quote, BY_DISTANCE, far)
+            quote[Q_PRICE] = price
     quote[Q_LOTS] = lots
 
 
