@@ -190,12 +190,12 @@ class Clients:
             price = None
         elif draw < 0.20:
             plan["tif"] = "IOC" if kind < 0.8 else "FOK"
-            price = opposite + side * int(within * (1 + wide))
+            price = max(1, opposite + side * int(within * (1 + wide)))
         elif draw < 0.24:
             price = opposite  # Marketable, and what is not filled stays.
         elif draw < 0.34:
-            # Inside the spread, where there is room.
-            price = own + side * int(within * wide)
+            # Inside the spread, where there is room; a call crosses the book as far as it likes.
+            price = max(1, own + side * int(within * wide))
             plan["tif"] = "POST_ONLY"
         elif draw < 0.41:
             plan["display"] = max(1, lots // int(4 + 8 * within))

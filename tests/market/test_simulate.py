@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import math
+import random
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from ingest.errors import UsageError
 from market.assembly import Settings
 from market.check import check_clean
+from market.clients import Client, Clients
 from market.simulate import simulate
 from monitor.config import default_config
 from monitor.replay import replay
@@ -192,3 +195,29 @@ def test_the_check_notices_owners_and_the_complex(tape, tmp_path):
     assert check_clean(merged).same_owner > 0
     (merged / "accounts.csv").write_text(text.replace("external_mm", "house"))
     assert check_clean(merged).within_complex > 0
+
+
+def test_prices_stay_above_zero_when_a_call_has_crossed_the_book_far():
+    # As in a call after a halt: bids far above what is offered, so that "inside" is far below it.
+    due, sent = [], []
+    loop = SimpleNamespace(now_ns=0, at=lambda _, go: due.append(go))
+    engine = SimpleNamespace(
+        bids=SimpleNamespace(best=900_000),
+        asks=SimpleNamespace(best=300_000),
+        instrument=SimpleNamespace(tick_size="0.01"),
+    )
+    flow = Clients(
+        SimpleNamespace(loop=loop, engine=engine),
+        SimpleNamespace(price=3000.0, stress=1.0),
+        [Client(SimpleNamespace(name="C001"), gate=None)],
+        number=0,
+        rate_per_s=1.0,
+        lots=10,
+        rng=random.Random(5),
+    )
+    flow.send = sent.append
+    for _ in range(500):
+        due.pop()(0, None)
+    prices = [entry.price for entry in sent if entry.price is not None]
+    assert len(prices) > 300
+    assert min(prices) == 1
