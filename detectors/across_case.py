@@ -94,8 +94,9 @@ class Case(msgspec.Struct, kw_only=True):
         return any(mark > 0 for mark in self.marks.values()) or self.profit > 0
 
 
-def open_case(params: FrontRunningAcrossParams, act: Act, client: Execution) -> Case:
+def open_case(params: FrontRunningAcrossParams, act: Act, at_ns: int) -> Case:
     """Return a new case."""
+    client = act.client
     return Case(
         instrument=client.instrument,
         side=client.side,
@@ -105,17 +106,17 @@ def open_case(params: FrontRunningAcrossParams, act: Act, client: Execution) -> 
         first_seq=client.first,
         first_ns=client.received_ns,
         first_accounts=(act.done.account, client.account),
-        opened_ns=client.clock_ns,
-        last_ns=client.clock_ns,
+        opened_ns=at_ns,
+        last_ns=at_ns,
         traded=act.done.instrument,
         price=act.done.price,
         due_s=params.marks_s,
     )
 
 
-def take(case: Case, act: Act, client: Execution) -> None:
-    """Add an execution within the window of a client's instruction."""
-    done = act.done
+def take(case: Case, act: Act, at_ns: int) -> None:
+    """Add an execution that was sent within the window of a client's instruction."""
+    done, client = act.done, act.client
     case.latest = act
     if (done.instrument, done.seq) not in case.acts:
         case.acts.append((done.instrument, done.seq))
@@ -131,7 +132,7 @@ def take(case: Case, act: Act, client: Execution) -> None:
     gap_ns = done.received_ns - client.received_ns
     case.gap_ns = min(case.gap_ns or gap_ns, gap_ns)
     case.window_ns = max(case.window_ns, client.clock_ns - client.received_ns)
-    case.last_ns = max(case.last_ns, client.clock_ns)
+    case.last_ns = max(case.last_ns, at_ns)
     case.incomplete |= done.doubt or client.doubt
 
 
@@ -152,7 +153,7 @@ def weigh(
     act, actor = case.latest, case.actor
     if act is None or not pool.is_large(parent, params) or case.net <= 0:
         return False
-    fresh, at_ns = case.own_hits - case.counted, act.at_ns
+    fresh, at_ns = case.own_hits - case.counted, act.client.received_ns
     case.counted += fresh
     pool.hits[actor] = pool.hits.get(actor, 0) + fresh
     looks = WAYS if actor == GROUP else WAYS * params.accounts
@@ -213,7 +214,7 @@ def finding(
         detector_version=spec.version,
         scenario="front_running",
         evidence_class=spec.evidence_class,
-        evidence="weak" if case.incomplete else "supported",
+        evidence="supported",
         instrument=code,
         first_seq=case.first_seq,
         first_accounts=case.first_accounts,

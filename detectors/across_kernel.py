@@ -1,8 +1,8 @@
 """Executions of all instruments of an underlying, one by one, and client episodes meanwhile.
 
 One compiled pass: `run` takes executions, in the order of event time, into the pools of their
-underlyings, and stops at each that concerns a case: one in whose window there was another, or one
-that an open case waits for.
+underlyings, and stops at each that concerns a case: one in whose window there was another, one that
+was sent within the window of another, or one that an open case waits for.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TRIES: Final = 256
 push executions out by them."""
 FEW: Final = 16
 """Client instructions without which no size is usual; also how often it is computed anew."""
-MOST_ACTS: Final = KEPT + KEPT_OTHERS
+MOST_ACTS: Final = KEPT + 2 * KEPT_OTHERS + TRIES
 
 # Fields of an execution, all trades of one incoming instruction; the last two are of a client's
 # parent episode up to it: windows that the day does not count yet, and how many those are.
@@ -162,6 +162,63 @@ def _meanwhile(  # noqa: PLR0917
 
 
 @kernel()
+def _newest(kept: Array, made: int, back: int) -> int:
+    """Return where the newest execution stands of the episode of the one so far back."""
+    room = len(kept)
+    at = (made - back) % room
+    for newer in range(1, back):
+        other = kept[(made - newer) % room]
+        if (
+            other[E_CLIENT] and other[E_ACTOR] == kept[at, E_ACTOR]
+            and other[E_ORIGINATOR] == kept[at, E_ORIGINATOR]
+            and other[E_SIDE] == kept[at, E_SIDE]
+        ):  # fmt: skip
+            return int((made - newer) % room)
+    return int(at)
+
+
+@kernel()
+def _matched_before(  # noqa: PLR0917
+    clients: tuple[Array, Array, int], group: Array, amounts: Array, made: int, since_ns: int,
+    first: Array, amount: float, delta: int, local_ns: int, acts: Array, of_acts: Array,
+    written: int,
+) -> int:  # fmt: skip
+    """Write clients' executions on the group's side, matched more than δ after it sent its own.
+
+    But before that was matched. Of others only who overtook counts: of two clients who answer the
+    same news through a slow gateway each second one is sent while the first waits.
+
+    `clients`: executions of clients among others, their amounts, how many. `of_acts`: as
+    `_meanwhile`, of the execution itself; and what the client's parent episode has.
+    """
+    waited, of_waited, count = clients
+    room = len(waited)
+    for back in range(1, min(count, room) + 1):
+        at = (count - back) % room
+        other = waited[at]
+        if other[E_CLOCK] <= first[T_RECEIVED] + delta:
+            break
+        if (
+            not other[E_CLIENT]
+            or other[E_SIDE] != first[T_SIDE]
+            or other[E_CLOCK] > first[T_CLOCK]
+            or first[T_RECEIVED] <= other[E_RECEIVED] + delta
+            or other[E_INSTRUMENT] < 0
+            or other[E_INSTRUMENT] == first[T_INSTRUMENT]
+        ):
+            continue
+        sell, buy = rates(
+            group, amounts, made, since_ns, GROUP, other[E_RECEIVED], amount, local_ns
+        )
+        write(acts[written], other)
+        of_acts[written, 0] = amount
+        of_acts[written, 1] = buy if first[T_SIDE] > 0 else sell
+        of_acts[written, 2] = of_waited[_newest(waited, count, back), PARENT]
+        written += 1
+    return written
+
+
+@kernel()
 def _concerned(cases: Array, pool: int, first: Array) -> bool:
     """Return whether an open case waits for an execution: to be unwound, marked or extended."""
     for case in cases:
@@ -204,8 +261,12 @@ def _filled(trades: Array, pool_of: Array, lot: Array, state: tuple[Array, ...])
 def _taken(  # noqa: PLR0917
     done: Array, amount: float, x: int, times: tuple[int, int, int], large_ratio: float,
     state: tuple[Array, ...], acts: Array, of_acts: Array,
-) -> tuple[int, float]:  # fmt: skip
-    """Take an execution into its pool; return the acts in its window, and its client's episode."""
+) -> tuple[int, int, float]:  # fmt: skip
+    """Take an execution into its pool.
+
+    Return the acts in its window, with these the clients in whose windows it was sent though they
+    were matched before it, and its client's episode.
+    """
     pools, usual, group, group_amounts, others, others_amounts, _, _, sizes, tries, tried = state
     delta, gap_ns, local_ns = times
     pool, first = pools[x], done[0]
@@ -225,13 +286,13 @@ def _taken(  # noqa: PLR0917
         parent = amount + (last_amounts[before, PARENT] if before >= 0 else 0.0)
     instrument, seq = first[T_INSTRUMENT], first[T_INCOMING]
     if amount == 0 and _same(others[x], pool[P_OTHERS], instrument, seq) >= 0:
-        return 0, parent  # the end of one that was filled in part
+        return 0, 0, parent  # the end of one that was filled in part
     rest_of = _same(kept, pool[count], instrument, seq)
     if rest_of >= 0:
         amounts[rest_of, AMOUNT] += amount
         if before >= 0:
             last_amounts[before, PARENT] = parent
-        return 0, parent
+        return 0, 0, parent
     exposed = windows = 0
     if first[T_CLIENT]:
         if before >= 0:
@@ -259,6 +320,16 @@ def _taken(  # noqa: PLR0917
             if pool[P_CLIENTS] % FEW == 0:
                 known = np.sort(sizes[x, : min(pool[P_CLIENTS], KEPT)])
                 usual[x] = known[(len(known) - 1) // 2]
+    met = written
+    if first[T_ACTOR] == GROUP:
+        for clients in (
+            (others[x], others_amounts[x], pool[P_OTHERS]),
+            (tries[x], tried[x], pool[P_TRIES]),
+        ):
+            met = _matched_before(
+                clients, kept, amounts, pool[count], pool[P_SINCE], first, amount, delta,
+                local_ns, acts, of_acts, met,
+            )  # fmt: skip
     at = pool[count] % len(kept)
     row = kept[at]
     row[E_INSTRUMENT], row[E_SEQ] = first[T_INSTRUMENT], first[T_INCOMING]
@@ -271,7 +342,7 @@ def _taken(  # noqa: PLR0917
     row[E_EXPOSED], row[E_WINDOWS] = exposed, windows
     amounts[at, AMOUNT], amounts[at, PARENT] = amount, parent
     pool[count] += 1
-    return written, parent
+    return written, met, parent
 
 
 @kernel()
@@ -287,7 +358,7 @@ def run(  # noqa: PLR0917
     cases: Array,
     acts: Array,
     of_acts: Array,
-) -> tuple[int, int, float, float]:
+) -> tuple[int, int, int, float, float]:
     """Take in executions up to one that concerns a case.
 
     Parameters
@@ -308,8 +379,9 @@ def run(  # noqa: PLR0917
     -------
     span : int
         The one after that which concerns a case; one more than there are when none does.
-    written : int
-        Rows of `acts` and `of_acts`.
+    written, met : int
+        Rows of `acts` and `of_acts`: executions in its window, and up to where behind them clients'
+        in whose windows it was sent.
     amount, parent : float
         What it executed, and what its client's episode has; 0 when it is no client's.
     """
@@ -328,7 +400,7 @@ def run(  # noqa: PLR0917
         amount = 0.0
         for trade in done:
             amount += trade[T_LOTS] * lot[trade[T_INSTRUMENT]]
-        written, parent = _taken(done, amount, x, times, large_ratio, state, acts, of_acts)
-        if written or _concerned(cases, x, done[0]):
-            return n + 1, written, amount, parent
-    return len(spans) + 1, 0, 0.0, 0.0
+        written, met, parent = _taken(done, amount, x, times, large_ratio, state, acts, of_acts)
+        if met or _concerned(cases, x, done[0]):
+            return n + 1, written, met, amount, parent
+    return len(spans) + 1, 0, 0, 0.0, 0.0

@@ -11,7 +11,6 @@ import numpy as np
 from detectors.across_kernel import (
     E_ACTOR,
     E_INSTRUMENT,
-    E_RECEIVED,
     EXECUTION_FIELDS,
     KEPT,
     KEPT_OTHERS,
@@ -79,11 +78,11 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """An execution within a client instruction's window, with what chance gives."""
+    """An execution that was sent within a client instruction's window, with what chance gives."""
 
     done: Execution
-    at_ns: int
-    """When the platform had the client's instruction, ns: habit is what came before."""
+    client: Execution
+    """What the client's instruction executed; habit is what came before the platform had it."""
     rate_as_large: float
     """How often the same executes on that side and at least as much, per ns."""
     hedge: float
@@ -188,11 +187,13 @@ class Pool:
         """Return whether a client's episode is worth running in front of."""
         return self.usual > 0 and parent.amount >= params.large_ratio * self.usual
 
-    def hedge(self, params: FrontRunningAcrossParams, act: Array, side: int) -> float:
+    def hedge(
+        self, params: FrontRunningAcrossParams, actor: int, received_ns: int, side: int
+    ) -> float:
         """Return what who did an act had lately traded, net, on the other side, base units."""
         fills, filled = self._pools.state[6][self.at], self._pools.state[7][self.at]
-        age = act[E_RECEIVED] - fills[:, 0]
-        mine = (fills[:, 1] == act[E_ACTOR]) & (age > 0) & (age <= params.hedge_s * SECOND)
+        age = received_ns - fills[:, 0]
+        mine = (fills[:, 1] == actor) & (age > 0) & (age <= params.hedge_s * SECOND)
         return max(math.fsum((-side * filled[mine]).tolist()), 0.0)
 
     def knows(self, actor: int) -> bool:

@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running_across",
-    version=3,
+    version=4,
     title="Front running across instruments and accounts",
     scope="platform",
     evidence_class="indicator",
@@ -18,7 +18,9 @@ SPEC: Final = Spec(
         "not. In that time, more than δ after the gateway had it and before its first trade (or, "
         "of an IOC, a FOK or a market order of which nothing is filled, its end), "
         "another instruction is received and executed on its side: by the group in another "
-        "instrument of the underlying, or by any other owner in any of them. The client's "
+        "instrument of the underlying, or by any other owner in any of them. What the group sends "
+        "by more than δ before that first trade counts even if it is executed after it. The "
+        "client's "
         "parent episode (one owner's, or originator's, on one side, over all instruments of "
         "the underlying, with gaps below `parent_gap_s`) executes `large_ratio` times the "
         "median client instruction. Up to what the actor had traded net on the other side "
@@ -45,8 +47,10 @@ SPEC: Final = Spec(
         "the group trading the perpetual all the time",
         "a client who trades often, beside another client",
         "a client who executed ahead of another once",
+        "clients who answer the same news, each while the one before waits in a slow gateway",
         "a client who executed once while many orders of another waited, and found nothing left",
         "an execution that came with the client's, within the clock uncertainty",
+        "an execution that answers the client's own trade",
         "a small client order",
         "auctions, halts, maintenance",
         "instruments of another underlying",

@@ -196,6 +196,10 @@ def take(case: Case, known: Known) -> None:
         if known.act_seq not in case.quotes:
             case.quotes.append(known.act_seq)
             case.refs.append(known.act_seq)
+            if known.filled:
+                case.acts.append(known.act_seq)
+                _execute(case, known.act_price, known.filled, 0)
+                case.refs += [known.act_first, known.act_last]
     elif known.act_seq not in case.acts:
         case.acts.append(known.act_seq)
         _execute(case, known.act_price, known.act_lots, known.act_extra)
@@ -268,7 +272,7 @@ def finding(
         detector_version=spec.version,
         scenario="front_running",
         evidence_class=spec.evidence_class,
-        evidence="supported" if by_chance and not case.incomplete else "weak",
+        evidence="supported" if by_chance else "weak",
         instrument=case.instrument,
         first_seq=case.first_seq,
         first_accounts=case.first_accounts,

@@ -81,6 +81,10 @@ class _Cases(msgspec.Struct):
     earlier: list[Case] = []
 
 
+def _episode_of(done: Execution, amount: float) -> Parent:
+    return Parent(client=done.actor, originator=done.originator, side=done.side, amount=amount)
+
+
 class FrontRunningAcross(Detector):
     """Executions ahead of clients that one instrument's feed does not show, or not as the group's.
 
@@ -119,7 +123,7 @@ class FrontRunningAcross(Detector):
         self._cases: list[_Cases] = []
         self._waiting = np.empty((0, TRADE_FIELDS), np.int64)
         self._acts = np.empty((MOST_ACTS, EXECUTION_FIELDS), np.int64)  # room: kept between calls
-        self._of_acts = np.empty((MOST_ACTS, 2))
+        self._of_acts = np.empty((MOST_ACTS, 3))
         self._until_ns = NULL
         self._lost = 0
 
@@ -167,13 +171,13 @@ class FrontRunningAcross(Detector):
         params, at = self._params, 0
         times = (params.clock_uncertainty_ns, params.parent_gap_s * SECOND, params.local_s * SECOND)
         while at <= len(spans):
-            at, written, amount, parent = run(
+            at, written, met, amount, parent = run(
                 trades, spans, at, self._pool_of, self._lot, times, params.large_ratio,
                 self._pools.state, self._followed(), self._acts, self._of_acts,
             )  # fmt: skip
             if at <= len(spans):
                 done = trades[slice(*spans[at - 1])]
-                yield from self._take(done, amount, parent, written)
+                yield from self._take(done, amount, parent, written, met)
 
     def _meet(self, trades: Array) -> None:
         """Make pools of the underlyings that are new."""
@@ -202,7 +206,9 @@ class FrontRunningAcross(Detector):
         ]  # fmt: skip
         return np.array(rows, np.int64).reshape(-1, CASE_FIELDS)
 
-    def _take(self, trades: Array, amount: float, parent: float, written: int) -> Iterator[Finding]:
+    def _take(
+        self, trades: Array, amount: float, parent: float, written: int, met: int
+    ) -> Iterator[Finding]:
         """Bring an execution that concerns a case to those of its underlying."""
         done, first = self._execution(trades, amount), trades[0]
         pool = self._pools.all[self._pool_of[first[T_INSTRUMENT]]]
@@ -212,26 +218,28 @@ class FrontRunningAcross(Detector):
             who_and_how = (case.actor, case.traded, -case.side)
             if who_and_how == (done.actor, done.instrument, done.side):
                 unwind(case, done)
+        for at, row in enumerate(self._acts[written:met], written):
+            waited = self._kept(row, 0.0)
+            act = self._act(pool, at, done, waited)
+            episode = _episode_of(waited, float(self._of_acts[at, 2]))
+            yield from self._knew(pool, cases, episode, [act], done.clock_ns)
         if first[T_CLIENT]:
             acts = [
-                Act(
-                    done=self._kept(row, float(self._of_acts[at, 0])),
-                    at_ns=done.received_ns,
-                    rate_as_large=float(self._of_acts[at, 1]),
-                    hedge=pool.hedge(self._params, row, done.side),
-                )
+                self._act(pool, at, self._kept(row, float(self._of_acts[at, 0])), done)
                 for at, row in enumerate(self._acts[:written])
             ]
-            episode = Parent(
-                client=done.actor,
-                originator=int(first[T_ORIGINATOR]),
-                side=done.side,
-                amount=parent,
-            )
-            yield from self._knew(pool, cases, episode, done, acts)
+            yield from self._knew(pool, cases, _episode_of(done, parent), acts, done.clock_ns)
+
+    def _act(self, pool: Pool, at: int, done: Execution, client: Execution) -> Act:
+        return Act(
+            done=done,
+            client=client,
+            rate_as_large=float(self._of_acts[at, 1]),
+            hedge=pool.hedge(self._params, done.actor, done.received_ns, client.side),
+        )
 
     def _knew(
-        self, pool: Pool, cases: _Cases, parent: Parent, client: Execution, acts: Sequence[Act]
+        self, pool: Pool, cases: _Cases, parent: Parent, acts: Sequence[Act], at_ns: int
     ) -> Iterator[Finding]:
         """Open, extend and judge the cases of a client's episode."""
         by_key = {case.key: case for case in cases.open}
@@ -241,9 +249,9 @@ class FrontRunningAcross(Detector):
                 if len(cases.open) >= self._params.max_cases:
                     self._lost += 1
                     continue
-                by_key[key] = open_case(self._params, act, client)
+                by_key[key] = open_case(self._params, act, at_ns)
                 cases.open.append(by_key[key])
-            take(by_key[key], act, client)
+            take(by_key[key], act, at_ns)
         for key, case in by_key.items():
             if key[:3] != parent.key or self._told_already(cases, case):
                 continue
@@ -251,9 +259,9 @@ class FrontRunningAcross(Detector):
             if not is_telling(self._params, case):
                 continue
             if not case.told:
-                yield self._finding(case, client.clock_ns)
+                yield self._finding(case, at_ns)
             if fresh:
-                yield from self._shed_light(case, client.clock_ns)
+                yield from self._shed_light(case, at_ns)
 
     @staticmethod
     def _told_already(cases: _Cases, case: Case) -> bool:

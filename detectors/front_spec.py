@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="front_running",
-    version=7,
+    version=8,
     title="Front running",
     scope="instrument",
     evidence_class="indicator",
@@ -17,8 +17,8 @@ SPEC: Final = Spec(
         "A client instruction is in the gateway: the platform knows of it, the market does "
         "not. In that time, more than δ after the gateway had it and before it is matched, "
         "another instruction is received and executed on the client's side, or enters the "
-        "book there and is filled later: one that is large for what the group enters, or beside "
-        "more orders than it usually has, or one of too many. The group's "
+        "book there and is filled then or later: one that is large for what the group enters, or "
+        "beside more orders than it usually has, or one of too many. The group's "
         "accounts (affiliated_mm, affiliated, house, staff, and who shares an owner or a link "
         "with them) are taken as one; other owners, and other instruments of the underlying, "
         "are front_running_across's. Up to what the group had traded net on the other side "
@@ -69,7 +69,6 @@ SPEC: Final = Spec(
     ),
     blind_spots=(
         "passive entry once or twice a day by orders no larger, and no more, than the usual ones",
-        "an order that rests and is wholly filled before the client's is matched",
         "a perpetual, or any other instrument used instead (front_running_across)",
         "an account that is not the group's (front_running_across)",
         "knowledge from before the gateway has the order (information_leak)",

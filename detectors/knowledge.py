@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.front_params import FrontRunningParams
 from detectors.kept import Kept
-from detectors.knowledge_kernel import (
+from detectors.knowledge_fields import (
     ACT_FIELDS,
     ACTS,
     COLUMNS,
@@ -23,8 +23,8 @@ from detectors.knowledge_kernel import (
     QUOTE_FIELDS,
     QUOTES,
     SIZES,
-    scan,
 )
+from detectors.knowledge_kernel import scan
 from ingest.axes import ByCode
 from ingest.events import NULL, Batch
 from ingest.sections import Layout
@@ -63,14 +63,14 @@ class Known(msgspec.Struct, frozen=True):
     act_lots: int
     """Executed, or, where it rests, entered."""
     act_price: int
-    """Of its first trade, ticks; its limit, where it rests."""
+    """Of its first trade, ticks; its limit, where it rests, at which it is filled."""
     act_extra: int
     """What all its trades cost beyond that price, ticks times lots."""
     act_first: int
     act_last: int
-    """Seqs of its first and last trade; 0 where it rests."""
+    """Seqs of its first and last trade, where it rests of `filled`; 0 = none."""
     resting: int
-    """1 when it rests in the book and has executed nothing yet."""
+    """1 when it came to rest in the book and executed nothing on entry."""
     acts: int
     acts_alike: int
     """Executions of the group on that side before the client's instruction, as far as kept, and
@@ -107,6 +107,8 @@ class Known(msgspec.Struct, frozen=True):
     quiet_ns: int
     quiet_windows: int
     """As `exposed_ns` and `windows`, of instructions that came a while after the client's last."""
+    filled: int
+    """Where it rests: lots filled since."""
 
 
 class Knowledge:

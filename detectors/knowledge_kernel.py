@@ -13,65 +13,74 @@ from typing import Final
 
 import numpy as np
 
+from detectors.knowledge_fields import (
+    A_ACCOUNT,
+    A_CLOCK,
+    A_DOUBT,
+    A_EXTRA,
+    A_FIRST,
+    A_LAST,
+    A_LOTS,
+    A_PRICE,
+    A_RECEIVED,
+    A_SEQ,
+    A_SIDE,
+    ACTS,
+    ALONE,
+    ALONE_WINDOWS,
+    EXPOSED,
+    FEW,
+    FIELDS,
+    FILLS,
+    FILLS_MADE,
+    FROM_NS,
+    G_LOTS,
+    G_SEQ,
+    G_SIDE,
+    LIVE,
+    MADE,
+    ON_DAY,
+    ORDER_FIELDS,
+    ORDERS,
+    ORDERS_MADE,
+    Q_ACCOUNT,
+    Q_CLOCK,
+    Q_DOUBT,
+    Q_FILLED,
+    Q_FIRST,
+    Q_LAST,
+    Q_LOTS,
+    Q_MET,
+    Q_PRICE,
+    Q_RECEIVED,
+    Q_SEQ,
+    Q_SIDE,
+    Q_STOOD,
+    QUIET,
+    QUIET_WINDOWS,
+    QUOTES,
+    QUOTES_MADE,
+    R_CLOCK,
+    R_EXPOSED,
+    R_HIT,
+    R_LOTS,
+    R_ORIGINATOR,
+    R_OWNER,
+    R_PARENT,
+    R_QUIET,
+    R_QUIETS,
+    R_RESTED,
+    R_SIDE,
+    R_WINDOWS,
+    SIZES,
+    STOOD,
+    USUAL,
+    WINDOWS,
+)
+from detectors.knowledge_rates import act_rate, likely, quote_rate, size_class
 from ingest.compiled import kernel, njit
 from ingest.events import NULL, Array, Kind, OrderType, Phase, Role, TimeInForce
 from ingest.times import DAY
-
-COLUMNS: Final = (
-    "kind", "instrument", "seq", "clock_ns", "engine_ns", "received_ns", "account", "owner",
-    "originator", "role", "in_complex", "side", "type", "tif", "quantity", "price", "phase",
-    "coverage", "busts_hi", "busts_lo", "incoming_seq", "incoming_received_ns", "buy_account",
-    "buy_complex", "sell_account", "sell_complex", "leaves_before",
-)  # fmt: skip
-ACTS: Final = 128
-"""Executions of the group kept an instrument."""
-ORDERS: Final = 256
-"""Client orders kept an instrument: what a usual size is, and who came before."""
-QUOTES: Final = 128
-"""New resting orders of the group kept an instrument."""
-FILLS: Final = 64
-"""Trades of the group kept an instrument: what may have to be hedged."""
-SIZES: Final = 192
-"""Classes of size, four an octave."""
-LIVE: Final = 64
-"""Classes of how many orders of the group stood on a side."""
-FEW: Final = 16
-"""Client orders without which no size is usual."""
-EXCESS: Final = 2.0
-"""How many times what chance gives must be entered to rest in a day's windows for that to count:
-where chance itself explains half, it says nothing, and is not written out."""
-
-# Fields of an instrument's state.
-FROM_NS, ON_DAY, ORDERS_MADE, FILLS_MADE, MADE, QUOTES_MADE, USUAL = range(7)
-EXPOSED: Final = 7  # buying, selling: ns of windows of large episodes that day
-WINDOWS: Final = 9  # likewise: how many
-ALONE: Final = 11  # as EXPOSED and WINDOWS, of orders that are large by themselves
-ALONE_WINDOWS: Final = 13
-QUIET: Final = 15  # as EXPOSED and WINDOWS, of instructions that come a while after the last
-QUIET_WINDOWS: Final = 17
-STOOD: Final = 19  # orders of the group that stand in the book, entered since: to buy, to sell
-G_SEQ, G_SIDE, G_LOTS = range(21, 24)  # its latest such order, and what is left of it
-FIELDS: Final = 24
-
-# Fields of an execution, all trades of one incoming instruction.
-A_SEQ, A_RECEIVED, A_CLOCK, A_SIDE, A_ACCOUNT = range(5)
-A_LOTS, A_PRICE, A_EXTRA, A_FIRST, A_LAST, A_DOUBT = range(5, 11)
-ACT_FIELDS: Final = 11
-
-# Fields of a client order; of its parent episode up to it: lots, windows not yet counted, how many
-# those are, the same of quiet ones, one more than the class of size that the group entered to rest
-# within these (0 = nothing), and whether it did anything in any.
-R_CLOCK, R_OWNER, R_ORIGINATOR, R_SIDE, R_LOTS, R_PARENT = range(6)
-R_EXPOSED, R_WINDOWS, R_QUIET, R_QUIETS, R_RESTED, R_HIT = range(6, 12)
-ORDER_FIELDS: Final = 12
-
-# Fields of a resting instruction; Q_MET: it has been counted as within a window.
-Q_SEQ, Q_RECEIVED, Q_CLOCK, Q_SIDE, Q_ACCOUNT, Q_LOTS, Q_PRICE, Q_DOUBT, Q_STOOD = range(9)
-Q_MET: Final = 9
-QUOTE_FIELDS: Final = 10
-
-OUT_FIELDS: Final = 41
-"""Of what is written out: those of `detectors.knowledge.Known`."""
 
 _NEW, _REPLACE, _TRADE = int(Kind.NEW), int(Kind.REPLACE), int(Kind.TRADE)
 _CANCEL, _EXPIRE, _STATUS = int(Kind.CANCEL), int(Kind.EXPIRE), int(Kind.STATUS)
@@ -85,15 +94,6 @@ _NULL: Final = NULL
 def _who(owner: int, account: int) -> int:
     """Return the owner, or, where none is known, a number of the account's own."""
     return owner if owner >= 0 else -account - 2
-
-
-@kernel()
-def size_class(lots: int) -> int:
-    """Return the class of a size: four an octave."""
-    octave = 0
-    while lots >> octave > 1:
-        octave += 1
-    return min(4 * octave + int((lots << 2 >> octave) & 3), SIZES - 1)
 
 
 @kernel()
@@ -111,77 +111,18 @@ def _parent(orders: Array, made: int, mine: Array, gap_ns: int) -> int:
 
 
 @kernel()
-def _act_rate(  # noqa: PLR0917
-    acts: Array, made: int, taken: Array, act: Array, received: int, since: int, local_ns: int,
-    row: Array,
-) -> None:  # fmt: skip
-    """Write how often the group executed on that side before, and how often as much.
-
-    Among the latest `ACTS`, and of late; as much also since the first record, by class of size.
-    """
-    oldest = since
-    if made > ACTS:
-        oldest = max(since, acts[made % ACTS, A_CLOCK])
-    c = size_class(act[A_LOTS])
-    later = count = large = local = local_large = 0
-    for back in range(min(made, ACTS)):
-        other = acts[(made - 1 - back) % ACTS]
-        if other[A_SIDE] != act[A_SIDE]:
-            continue
-        if other[A_CLOCK] >= received:
-            later += size_class(other[A_LOTS]) >= c
-            continue
-        as_large = other[A_LOTS] >= act[A_LOTS]
-        count += 1
-        large += as_large
-        if received - other[A_CLOCK] <= local_ns:
-            local += 1
-            local_large += as_large
-    row[21], row[22], row[23] = count, large, max(received - oldest, 1)
-    row[24], row[25], row[26] = local, local_large, local_ns
-    row[35] = large if made <= ACTS else taken[c:].sum() - later
-    row[36] = max(received - since, 1)
-
-
-@kernel()
-def _quote_rate(  # noqa: PLR0917
-    quotes: Array, made: int, kinds: Array, rested: Array, quote: Array, received: int, since: int,
-    local_ns: int, row: Array,
-) -> None:  # fmt: skip
-    """Write how often the group has entered new resting orders on that side, and the like of it.
-
-    The like: at least as large, or beside as many of its own; whichever is rarer. With it, in how
-    many of the day's quiet windows it entered the like before, as far as `rested` tells.
-    """
-    c, stood = size_class(quote[Q_LOTS]), SIZES + quote[Q_STOOD]
-    large, many = kinds[c:SIZES].sum(), kinds[stood:].sum()
-    row[21], row[22], row[23] = kinds[:SIZES].sum(), min(large, many), max(received - since, 1)
-    oldest = received - local_ns
-    if made > QUOTES:
-        oldest = max(oldest, quotes[made % QUOTES, Q_CLOCK])
-    local = local_like = 0
-    for back in range(min(made, QUOTES)):
-        other = quotes[(made - 1 - back) % QUOTES]
-        if other[Q_CLOCK] < oldest:
-            break
-        if other[Q_CLOCK] < received and other[Q_SIDE] == quote[Q_SIDE]:
-            local += 1
-            if large <= many:
-                local_like += size_class(other[Q_LOTS]) >= c
-            else:
-                local_like += other[Q_STOOD] >= quote[Q_STOOD]
-    row[24], row[25], row[26] = local, local_like, max(received - oldest, 1)
-    row[36] = row[23]
-    row[38] = rested[c:].sum() if large <= many else 0
-
-
-@kernel()
-def _likely(row: Array, chance: float) -> bool:
-    """Return whether chance alone gives such an instruction, and so many, in a day's windows."""
-    alike = max((row[22] + 1) / row[23], row[25] / row[26])
-    if alike * (row[33] if row[32] else row[28]) <= chance or row[38] > EXCESS * alike * row[39]:
-        return False
-    return bool(row[37] <= EXCESS * max((row[21] + 1) / row[23], row[24] / row[26]) * row[39])
+def _fill(quotes: Array, made: int, entry: int, seq: int, lots: int) -> None:
+    """Add a fill to a resting instruction, if it is kept."""
+    for back in range(1, min(made, QUOTES) + 1):
+        quote = quotes[(made - back) % QUOTES]
+        if quote[Q_SEQ] == entry:
+            if quote[Q_FILLED] == 0:
+                quote[Q_FIRST] = seq
+            quote[Q_FILLED] += lots
+            quote[Q_LAST] = seq
+            return
+        if quote[Q_SEQ] < entry:
+            return
 
 
 @kernel()
@@ -206,7 +147,7 @@ def scan(  # noqa: PLR0917
     (
         kind, instrument, seq, clock, engine, received, account, owner, originator, role, group,
         side, order_type, tif, quantity, price, phase, coverage, busts_hi, busts_lo, incoming,
-        incoming_received, buyer, buy_group, seller, sell_group, leaves_before,
+        incoming_received, buyer, buy_group, seller, sell_group, leaves_before, entry,
     ) = columns  # fmt: skip
     state, all_acts, all_orders, all_fills, all_quotes, all_kinds, all_taken, all_rested = kept
     delta, gap_ns, hedge_ns, local_ns, after_ns = times
@@ -232,9 +173,11 @@ def scan(  # noqa: PLR0917
             bought = taker > 0
             by_group = buy_group[i] if bought else sell_group[i]
             rests = sell_group[i] if bought else buy_group[i]
-            if rests and leaves_before[i] != _NULL and leaves_before[i] <= quantity[i]:
-                at = STOOD + (1 if bought else 0)
-                own[at] = max(own[at] - 1, 0)
+            if rests:
+                if leaves_before[i] != _NULL and leaves_before[i] <= quantity[i]:
+                    at = STOOD + (1 if bought else 0)
+                    own[at] = max(own[at] - 1, 0)
+                _fill(all_quotes[x], own[QUOTES_MADE], entry[i], seq[i], quantity[i])
             if by_group != rests:
                 fill = all_fills[x, own[FILLS_MADE] % FILLS]
                 fill[0], fill[1] = clock[i], (taker if by_group else -taker) * quantity[i]
@@ -288,7 +231,7 @@ def scan(  # noqa: PLR0917
                 quote[Q_SEQ], quote[Q_RECEIVED], quote[Q_CLOCK] = seq[i], received[i], clock[i]
                 quote[Q_SIDE], quote[Q_ACCOUNT], quote[Q_LOTS] = side[i], account[i], quantity[i]
                 quote[Q_PRICE], quote[Q_DOUBT], quote[Q_STOOD] = price[i], coverage[i], stood
-                quote[Q_MET] = 0
+                quote[Q_MET:] = 0
                 own[QUOTES_MADE] += 1
             continue
         if role[i] != _CLIENT or (order_type[i] != _LIMIT and order_type[i] != _MARKET):
@@ -346,14 +289,14 @@ def scan(  # noqa: PLR0917
             ):
                 continue
             row = out[written]
-            _act_rate(
+            act_rate(
                 acts, own[MADE], all_taken[x, s], act, received[i], own[FROM_NS], local_ns, row
             )
             row[11] = coverage[i] | act[A_DOUBT]
             row[12], row[13], row[14] = act[A_SEQ], act[A_RECEIVED], act[A_ACCOUNT]
             row[15], row[16], row[17] = act[A_LOTS], act[A_PRICE], act[A_EXTRA]
             row[18], row[19], row[20] = act[A_FIRST], act[A_LAST], 0
-            row[37] = row[38] = 0
+            row[37] = row[38] = row[41] = 0
             written += 1
         for back in range(min(own[QUOTES_MADE], QUOTES) if window > 0 else 0):
             quote = quotes[(own[QUOTES_MADE] - 1 - back) % QUOTES]
@@ -370,7 +313,7 @@ def scan(  # noqa: PLR0917
             if counts:
                 largest, quote[Q_MET] = max(largest, size_class(quote[Q_LOTS])), 1
             row = out[written]
-            _quote_rate(
+            quote_rate(
                 quotes, own[QUOTES_MADE], all_kinds[x, s], rested, quote, received[i],
                 own[FROM_NS], local_ns, row,
             )  # fmt: skip
@@ -380,12 +323,12 @@ def scan(  # noqa: PLR0917
             row[37] = rested.sum() + 1 if counts else 0
             row[38] = row[38] + 1 if counts else 0
             row[39] = quiet_ns
-            if _likely(row, chance):
+            if likely(row, chance):
                 continue
             row[11] = coverage[i] | quote[Q_DOUBT]
             row[12], row[13], row[14] = quote[Q_SEQ], quote[Q_RECEIVED], quote[Q_ACCOUNT]
             row[15], row[16], row[17] = quote[Q_LOTS], quote[Q_PRICE], 0
-            row[18] = row[19] = 0
+            row[18], row[19], row[41] = quote[Q_FIRST], quote[Q_LAST], quote[Q_FILLED]
             row[20] = 1
             written += 1
         mine[R_RESTED] = max(mine[R_RESTED], largest + 1)
@@ -395,7 +338,7 @@ def scan(  # noqa: PLR0917
                 rested[mine[R_RESTED] - 1] += 1
             mine[R_QUIET] = mine[R_QUIETS] = mine[R_RESTED] = 0
         if written == begun and hit_before:
-            out[written, 11:27] = out[written, 35:39] = 0
+            out[written, 11:27] = out[written, 35:39] = out[written, 41] = 0
             written += 1
         if written > begun:
             mine[R_HIT] = 1

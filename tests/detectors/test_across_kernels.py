@@ -42,7 +42,7 @@ LOT = np.array([0.5, 0.25])
 
 
 def market(seed, executions=3_000):
-    """Return trades of two instruments of one underlying: held clients, and a group that hurries.
+    """Return trades of two instruments of one underlying: now and then one is held for seconds.
 
     More of them than rings keep; some executions are of several trades.
     """
@@ -51,7 +51,7 @@ def market(seed, executions=3_000):
     for seq in range(1, executions):
         clock += int(rng.exponential(0.4) * SECOND)
         actor = int(rng.choice([GROUP, *range(12)], p=[0.3, *[0.7 / 12] * 12]))
-        held = SECOND if rng.random() < 0.05 and actor != GROUP else 10
+        held = int(rng.exponential(SECOND)) if rng.random() < 0.4 else 10
         row = np.zeros(TRADE_FIELDS, np.int64)
         row[T_INSTRUMENT], row[T_INCOMING], row[T_CLOCK] = rng.integers(2), seq, clock
         row[T_RECEIVED], row[T_SIDE] = clock - held, rng.choice([-1, 1])
@@ -108,7 +108,10 @@ def test_a_rate_as_of_before_all_that_is_kept_is_that_of_what_is_kept():
 
 
 def run(trades, spans, large_ratio):
-    """Reference: what was executed in clients' windows; and what the day's windows come to."""
+    """Reference: what was executed in clients' windows; and what the day's windows come to.
+
+    With it, in which clients' windows the group sent each, though they were matched before it.
+    """
     group, others, sizes, parents, usual = [], [], [], {}, 0.0
     exposed, windows, told = [0, 0], [0, 0], []
     for begun, end in spans:
@@ -117,13 +120,25 @@ def run(trades, spans, large_ratio):
         for row in trades[begun:end].tolist():
             amount += row[T_LOTS] * LOT[row[T_INSTRUMENT]]
         clock, received, actor, side = (first[at] for at in (T_CLOCK, T_RECEIVED, T_ACTOR, T_SIDE))
+        acts, of_client = [], 0.0
+        kept, room = (group, KEPT) if actor == GROUP else (others, KEPT_OTHERS)
+        met = [
+            (seq, rates([e[:4] for e in kept], room, actor, came, amount)[side > 0],
+             parents[who, way]["amount"])
+            for when, who, way, _, seq, came, where in reversed(others[-KEPT_OTHERS:])
+            if actor == GROUP
+            and when > received + DELTA
+            and way == side
+            and who > 1
+            and received > came + DELTA
+            and where != first[T_INSTRUMENT]
+        ]  # fmt: skip
         if first[T_CLIENT]:
             parent = parents.get((actor, side))
             if parent is None or parent["last"] < clock - GAP:
                 parent = parents[actor, side] = {"amount": 0.0, "exposed": 0, "windows": 0}
             parent["last"] = clock
             parent["amount"] += amount
-            acts = []
             if (window := clock - received - DELTA) > 0:
                 parent["exposed"] += window
                 parent["windows"] += 1
@@ -137,8 +152,7 @@ def run(trades, spans, large_ratio):
                     and who != actor
                     and not (who == GROUP and where == first[T_INSTRUMENT])
                 ]
-            if acts:
-                told.append((first[T_INCOMING], amount, parent["amount"], acts))
+            of_client = parent["amount"]
             if usual > 0 and parent["amount"] >= large_ratio * usual:
                 exposed[side > 0] += parent["exposed"]
                 windows[side > 0] += parent["windows"]
@@ -146,9 +160,9 @@ def run(trades, spans, large_ratio):
             sizes.append(amount)
             if len(sizes) % FEW == 0:
                 usual = median_low(sizes[-KEPT:])
-        (group if actor == GROUP else others).append(
-            (clock, actor, side, amount, first[T_INCOMING], received, first[T_INSTRUMENT])
-        )
+        if acts or met:
+            told.append((first[T_INCOMING], amount, of_client, acts, met))
+        kept.append((clock, actor, side, amount, first[T_INCOMING], received, first[T_INSTRUMENT]))
     return told, exposed, windows, usual
 
 
@@ -172,17 +186,21 @@ def test_executions_are_taken_as_plain_python_takes_them(seed):
     pools.add("A", int(trades[spans[0, 0], T_CLOCK]))
     pools.state[0][0, across_kernel.P_SINCE] = START
     acts = np.empty((MOST_ACTS, EXECUTION_FIELDS), np.int64)
-    of_acts, told, at = np.empty((MOST_ACTS, 2)), [], 0
+    of_acts, told, at = np.empty((MOST_ACTS, 3)), [], 0
     while at <= len(spans):
-        at, written, amount, parent = across_kernel.run(
+        at, written, met, amount, parent = across_kernel.run(
             trades, spans, at, np.zeros(2, np.int64), LOT, (DELTA, GAP, LOCAL), 3.0, pools.state,
             np.empty((0, CASE_FIELDS), np.int64), acts, of_acts,
         )  # fmt: skip
         if at <= len(spans):
-            found = zip(acts[:written, E_SEQ].tolist(), of_acts[:written, 1].tolist(), strict=True)
-            told.append((int(trades[spans[at - 1, 0], T_INCOMING]), amount, parent, list(found)))
+            seqs, (_, chances, episodes) = acts[:met, E_SEQ].tolist(), of_acts[:met].T.tolist()
+            found = list(zip(seqs, chances, episodes, strict=True))
+            ahead = [(seq, chance) for seq, chance, _ in found[:written]]
+            incoming = int(trades[spans[at - 1, 0], T_INCOMING])
+            told.append((incoming, amount, parent, ahead, found[written:]))
     expected, exposed, windows, usual = run(trades, spans.tolist(), 3.0)
-    assert len(expected) > 20
+    assert sum(bool(acts) for *_, acts, _ in expected) > 20
+    assert sum(bool(met) for *_, met in expected) > 10
     assert told == expected
     fields = pools.state[0][0]
     assert fields[P_EXPOSED:P_WINDOWS].tolist() == exposed

@@ -14,7 +14,7 @@ from detectors.front_case import MOST_FURTHER, WINDOWS_OF
 from detectors.front_chance import RESTS, RESTS_ALIKE, rate_of_rests, rates_of
 from detectors.front_running import FrontRunning, FrontRunningParams
 from detectors.knowledge import Knowledge
-from detectors.knowledge_kernel import ACTS, EXPOSED, FEW, QUIET, QUIET_WINDOWS, WINDOWS
+from detectors.knowledge_fields import ACTS, EXPOSED, FEW, QUIET, QUIET_WINDOWS, WINDOWS
 from detectors.statistics import poisson_tail, randomised, two_rates_tail, uniform
 from ingest.events import Kind, Role
 from ingest.times import DAY
@@ -226,6 +226,10 @@ def test_before_anything_is_executed_nothing_is_marked():
     assert last.features["executed"].value == 60
     assert "markout_1s" not in last.features
     assert abs(last.features["markout_30s"].value) < 60
+
+
+def test_an_order_that_was_filled_within_the_window_fires():
+    assert strong(rests(filled_first=True).found())
 
 
 def test_an_order_beside_more_than_the_group_has_is_an_entry():
@@ -735,12 +739,6 @@ def test_a_passive_entry_fires():
     assert strong(scene.found())
 
 
-@blind_spot("an order that rests and is wholly filled before the client's is matched")
-@pytest.mark.xfail(strict=True, reason="fills are followed once the window is over")
-def test_an_order_that_was_filled_within_the_window_fires():
-    assert strong(rests(filled_first=True).found())
-
-
 @blind_spot("a perpetual, or any other instrument used instead (front_running_across)")
 @pytest.mark.xfail(strict=True, reason="each instrument is looked at by itself")
 def test_another_instrument_fires():
@@ -786,6 +784,7 @@ def test_an_instruction_matched_after_the_client_fires():
     scene.wait(20)
     scene.new("BIG", "buy", 600, 159, came=19.9)
     scene.new("MM", "buy", 60, 159, came=10)
+    scene.new("XM", "buy", 500, 130, tif="GTC")
     scene.later()
     assert strong(scene.found())
 

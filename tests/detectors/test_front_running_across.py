@@ -134,6 +134,44 @@ def test_before_a_purchase_of_the_perpetual_spot_is_the_other_instrument():
     assert (hit.features["traded"].value, hit.features["traded"].baseline) == (SPOT, PERP)
 
 
+def after(sent_ms):
+    """The group buys the perpetual once a client has bought, by what it sent so long before."""
+    made = Scene()
+    made.wait(20)
+    made.new("BIG", "buy", 600, 159, came=19.9)
+    made.wait(0.005)
+    made.new("MM", "buy", 60, 159, on=PERP, came=sent_ms + 0.005)
+    made.wait(100)
+    made.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
+    made.new("C8", "buy", 5, 159, on=PERP)
+    made.later()
+    return made
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+def test_what_is_matched_after_the_client_was_sent_while_it_waited(size):
+    (hit,) = strong(after(10).found(size))
+    assert hit.features["gap"].value == pytest.approx(9.9 * MS, abs=MS / 100)
+    assert hit.features["executed"].value == 60
+    assert len(hit.accounts) == 2
+
+
+def test_a_later_part_may_make_large_what_was_sent_ahead_of_the_first():
+    made = Scene()
+    made.wait(20)
+    made.new("BIG", "buy", 5, 159, came=19.9)
+    made.new("MM", "buy", 60, 159, on=PERP, came=10)
+    made.wait(500)
+    assert strong(made.found()) == []
+    made.new("BIG", "buy", 600, 159)
+    made.wait(100)
+    made.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
+    made.new("C8", "buy", 5, 159, on=PERP)
+    made.later()
+    (hit,) = strong(made.found())
+    assert hit.features["parent"].value == 605
+
+
 def test_the_groups_own_instrument_is_left_to_front_running():
     assert scene(("MM", 60, SPOT)).found() == []
 
@@ -334,6 +372,26 @@ def test_within_the_clock_uncertainty_nobody_was_first():
     made.new("MM", "buy", 60, 159, on=PERP, came=0.0)
     made.wait(5)
     made.new("BIG", "buy", 600, 159, came=5.05)
+    made.later()
+    assert made.found() == []
+
+
+@look_alike("an execution that answers the client's own trade")
+@pytest.mark.parametrize("sent_ms", [0.01, 0.1])
+def test_what_answers_the_clients_trade_is_no_case(sent_ms):
+    """Within the uncertainty of clocks it may be an answer too."""
+    assert after(sent_ms).found() == []
+
+
+@look_alike("clients who answer the same news, each while the one before waits in a slow gateway")
+def test_clients_in_a_queue_are_ahead_of_nobody():
+    made = Scene()
+    for turn in range(6):
+        made.wait(20)
+        made.new(f"C{1 + turn}", "buy", 600, 159, came=19.9)
+        made.wait(0.005)
+        made.new("NOM", "buy", 60, 159, on=PERP if turn % 2 else SPOT, came=10)
+        made.wait(90_000)
     made.later()
     assert made.found() == []
 
