@@ -72,11 +72,12 @@ class Layers:
         """Yield the group's cycles that the batch brings to an end, in order."""
         columns = tuple(batch[name] for name in COLUMNS)
         params, kept = self._params, self._kept
+        answer_ns = int(params.answer_s * SECOND)
         row = 0
         while row < len(batch):
             row, written = scan(
                 columns, row, params.least_ratio, params.majority_ratio,
-                params.settle_ms * 1_000_000, params.sample_s * SECOND,
+                params.settle_ms * 1_000_000, answer_ns, params.sample_s * SECOND,
                 params.window_s * SECOND // k.BLOCKS, params.fewest_samples, kept["instruments"],
                 kept["orders"], kept["parties"], kept["sides"], kept["late_fills"], kept["gone"],
                 kept["samples"], kept["tallies"], kept["watched"], kept["unfollowed"], self._out,

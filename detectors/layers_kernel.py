@@ -63,6 +63,7 @@ from detectors.layers_state import (
     X_FALL_NS,
     X_HABIT,
     X_HIT_COST,
+    X_HIT_KEPT,
     X_HIT_LOTS,
     X_HIT_NS,
     X_HIT_PRICE,
@@ -73,8 +74,9 @@ from detectors.layers_state import (
     X_SCALE,
     X_SHOWN,
     X_STATE,
+    X_TAKEN_NS,
 )  # fmt: skip
-from detectors.layers_surge import look, settle, turn
+from detectors.layers_surge import kept_by_choice, look, settle, turn
 from ingest.compiled import kernel, njit
 from ingest.events import Array, Kind, OrderType, Phase, Role, TimeInForce
 
@@ -181,6 +183,7 @@ def scan(  # noqa: PLR0917
     least: float,
     majority: float,
     settle_ns: int,
+    answer_ns: int,
     sample_ns: int,
     block_ns: int,
     fewest: int,
@@ -212,7 +215,7 @@ def scan(  # noqa: PLR0917
                 return i, written
             written = settle(
                 x, own, all_parties[x], all_sides[x], all_fills[x], all_layers[x], all_tallies[x],
-                all_watched[x], now, block_ns, settle_ns, least, majority, best_bid[i],
+                all_watched[x], now, block_ns, settle_ns, answer_ns, least, majority, best_bid[i],
                 best_ask[i], out, written,
             )  # fmt: skip
         if now >= own[I_SAMPLE_NS] and phase[i] == _CONTINUOUS:
@@ -371,6 +374,7 @@ def _hit(  # noqa: PLR0917
 ) -> None:  # fmt: skip
     """Count a fill of a party's side in the surges of its other side."""
     o = 1 - s
+    sides[p, s, X_TAKEN_NS] = clock
     on_ns = NEVER
     for lane in (o, o + ORDERS_LANE):
         side = sides[p, lane]
@@ -380,6 +384,8 @@ def _hit(  # noqa: PLR0917
         if side[X_FALL_NS] == 0:
             if side[X_HITS] == 0:
                 side[X_HIT_PRICE] = price
+                side[X_HIT_KEPT] = kept_by_choice(side)
+            side[X_HIT_KEPT] = max(side[X_HIT_KEPT], kept_by_choice(side))
             side[X_HITS] += 1
             side[X_HIT_LOTS] += quantity
             side[X_HIT_COST] = _cost(side[X_HIT_COST], quantity, price - side[X_HIT_PRICE])

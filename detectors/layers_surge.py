@@ -65,6 +65,7 @@ from detectors.layers_state import (
     SURGING,
     W_MAKERS,
     W_NS,
+    X_AFTER_NS,
     X_DOUBT,
     X_FALL_NS,
     X_FILLED,
@@ -73,11 +74,13 @@ from detectors.layers_state import (
     X_FORCED_AT,
     X_HABIT,
     X_HIT_COST,
+    X_HIT_KEPT,
     X_HIT_LOTS,
     X_HIT_NS,
     X_HIT_PRICE,
     X_HITS,
     X_LOW,
+    X_LURES,
     X_MADE,
     X_MADE_GONE,
     X_ON_NS,
@@ -90,6 +93,7 @@ from detectors.layers_state import (
     X_SCALE,
     X_SHOWN,
     X_STATE,
+    X_TAKEN_NS,
     X_TWIN,
     X_USUAL,
 )  # fmt: skip
@@ -118,7 +122,7 @@ def _excess(sides: Array, p: int, s: int) -> int:
 
 
 @kernel()
-def _kept_by_choice(lane: Array) -> int:
+def kept_by_choice(lane: Array) -> int:
     """Return what a lane would show had nothing been filled or taken away."""
     return int(lane[X_SHOWN] + lane[X_FILLED] + lane[X_FORCED])
 
@@ -130,7 +134,7 @@ def _mark_peak(sides: Array, p: int, s: int, excess: int) -> None:
     side[X_PEAK], side[X_PEAK_SHOWN] = excess, side[X_SHOWN]
     side[X_USUAL] = side[X_SHOWN] - excess
     side[X_FILLED_AT], side[X_FORCED_AT] = side[X_FILLED], side[X_FORCED]
-    side[X_TWIN] = _kept_by_choice(sides[p, s ^ 2])
+    side[X_TWIN] = kept_by_choice(sides[p, s ^ 2])
     side[X_OTHER], side[X_OTHER_AT] = other[X_SHOWN], other[X_FILLED]
 
 
@@ -168,9 +172,13 @@ def _look(  # noqa: PLR0917
             side[X_RISE_NS], side[X_RISE_PEAK] = clock, excess
             side[X_HITS] = side[X_HIT_LOTS] = side[X_HIT_COST] = side[X_HIT_NS] = 0
             side[X_FALL_NS] = 0
+            side[X_LURES] = sides[p, (s ^ 1) | ORDERS_LANE, X_SHOWN]
+            side[X_AFTER_NS] = clock - sides[p, (s ^ 1) % ORDERS_LANE, X_TAKEN_NS]
             _mark_peak(sides, p, s, excess)
         return
     sides[p, s, X_DOUBT] |= doubt
+    lures = sides[p, (s ^ 1) | ORDERS_LANE, X_SHOWN]
+    sides[p, s, X_LURES] = max(sides[p, s, X_LURES], lures)
     if excess > sides[p, s, X_PEAK]:
         _mark_peak(sides, p, s, excess)
         if 4 * excess > 5 * sides[p, s, X_RISE_PEAK]:
@@ -208,22 +216,31 @@ def _ratio(side: Array, other: Array) -> float:
     return float((_withdrawn(side) - side[X_PEAK_SHOWN] * (1 - stays)) / _usual(side))
 
 
+@kernel(inline="always")
+def _came_for_it(layer: Array, since_ns: int, hit_ns: int) -> bool:
+    """Return whether a withdrawn order had come for a surge, and stood when it met its last fill.
+
+    `hit_ns`: then; 0 = there was none, or that is not asked.
+    """
+    return bool(layer[L_SINCE] >= since_ns and (hit_ns == 0 or layer[L_SINCE] <= hit_ns))
+
+
 @kernel()
-def _in_lots(made: int, layers: Array, on_ns: int, since_ns: int) -> int:
+def _in_lots(made: int, layers: Array, on_ns: int, since_ns: int, hit_ns: int) -> int:
     """Return the lots withdrawn in a surge by orders that had come for it."""
     lots = np.int64(0)
     for back in range(min(made, LAYERS)):
         layer = layers[(made - 1 - back) % LAYERS]
         if layer[L_NS] < on_ns:
             break
-        if layer[L_SINCE] >= since_ns:
+        if _came_for_it(layer, since_ns, hit_ns):
             lots += layer[L_LOTS]
     return int(lots)
 
 
 @njit(cache=True)
 def _in_orders(  # noqa: PLR0917
-    made: int, layers: Array, on_ns: int, since_ns: int, fall_ns: int, most: int
+    made: int, layers: Array, on_ns: int, since_ns: int, hit_ns: int, fall_ns: int, most: int
 ) -> tuple[int, int]:
     """Return how many orders were withdrawn, and the lots of the `most` next to the fall.
 
@@ -235,7 +252,7 @@ def _in_orders(  # noqa: PLR0917
         layer = layers[(made - 1 - back) % LAYERS]
         if layer[L_NS] < on_ns:
             break
-        if layer[L_SINCE] < since_ns:
+        if not _came_for_it(layer, since_ns, hit_ns):
             continue
         at = 0
         while at < count and kept[at, L_ENTRY] != layer[L_ENTRY]:
@@ -258,30 +275,56 @@ def _in_orders(  # noqa: PLR0917
 @kernel()
 def _withdraws(  # noqa: PLR0917
     parties: Array, sides: Array, layers: Array, p: int, s: int, least: float, majority: float,
-    settle_ns: int,
+    settle_ns: int, hit_ns: int,
 ) -> bool:  # fmt: skip
-    """Return whether most of what went was taken back, had come for it, and is less in all."""
+    """Return whether most of what went was taken back, had come for it, and is less in all.
+
+    `hit_ns`: when it was last filled on its other side; 0 = whenever it came, and for what.
+    """
     side = sides[p, s]
     withdrawn = _withdrawn(side)
     fallen = max(1, side[X_PEAK_SHOWN] - side[X_SHOWN])
     if withdrawn < majority * fallen or _ratio(side, sides[p, s ^ 1]) < least:
         return False
-    twin = side[X_TWIN] - _kept_by_choice(sides[p, s ^ 2])
+    twin = side[X_TWIN] - kept_by_choice(sides[p, s ^ 2])
     of_side = s % ORDERS_LANE
     made, gone = sides[p, of_side, X_MADE_GONE], layers[p, of_side]
     on_ns = side[X_ON_NS]
+    if hit_ns != 0 and side[X_HIT_KEPT] - kept_by_choice(side) < majority * withdrawn:
+        return False  # as much stands as when it was filled: it was entered anew
     if s < ORDERS_LANE:
         # An account beside the complex as one must have layers: one order of its own is no pattern.
         orders = 1 if p == 0 or parties[p, P_GROUP] == 0 else 2
-        came = _in_lots(made, gone, on_ns, on_ns - settle_ns)
+        came = _in_lots(made, gone, on_ns, on_ns - settle_ns, hit_ns)
         return bool(twin >= orders and came >= majority * withdrawn)
     # As much in fewer orders is not less: a quote that was split, and is whole again.
-    came, lots = _in_orders(made, gone, on_ns, on_ns - settle_ns, side[X_FALL_NS], withdrawn)
+    came, lots = _in_orders(
+        made, gone, on_ns, on_ns - settle_ns, hit_ns, side[X_FALL_NS], withdrawn
+    )
     return bool(
         twin >= max(1.0, majority * lots)
         and withdrawn >= FEWEST_ORDERS
         and came >= majority * withdrawn
     )
+
+
+@kernel()
+def _lured_in_vain(sides: Array, layers: Array, p: int, s: int, settle_ns: int) -> bool:
+    """Return whether an order of the other side came and went with a surge without a fill.
+
+    And none came in its place: the other side shows fewer orders than it did.
+    """
+    side, other = sides[p, s], (s ^ 1) % ORDERS_LANE
+    if sides[p, other + ORDERS_LANE, X_SHOWN] >= side[X_LURES]:
+        return False
+    gone, made = layers[p, other], sides[p, other, X_MADE_GONE]
+    for back in range(min(made, LAYERS)):
+        order = gone[(made - 1 - back) % LAYERS]
+        if order[L_NS] < side[X_FALL_NS] - settle_ns:
+            break
+        if abs(order[L_SINCE] - side[X_ON_NS]) <= settle_ns:
+            return True
+    return False
 
 
 @kernel()
@@ -345,8 +388,8 @@ def _next_due(parties: Array, sides: Array, settle_ns: int) -> tuple[int, int, i
 @kernel()
 def settle(  # noqa: PLR0917
     x: int, own: Array, parties: Array, sides: Array, fills: Array, layers: Array, tallies: Array,
-    watched: Array, before_ns: int, block_ns: int, settle_ns: int, least: float, majority: float,
-    bid: int, ask: int, out: Array, written: int,
+    watched: Array, before_ns: int, block_ns: int, settle_ns: int, answer_ns: int, least: float,
+    majority: float, bid: int, ask: int, out: Array, written: int,
 ) -> int:  # fmt: skip
     """End and count the surges whose fall has lasted when an event comes; return rows written.
 
@@ -360,13 +403,24 @@ def settle(  # noqa: PLR0917
         turn(own, tallies, watched, deadline // block_ns)
         side, group = sides[p, s], p == 0 or parties[p, P_GROUP] != 0
         hit = side[X_HIT_NS] != 0
+        # Who has just bought asks to sell: such size answers a fill, and is no layer. (One that
+        # begins with a fill did not come then: the other side shows less.)
+        answers = 0 < side[X_AFTER_NS] <= answer_ns
         # Without a fill, only what the complex does as one is ever asked for.
-        if p == 0 or hit:
-            gone = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
+        if (p == 0 or hit) and not answers:
+            went = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns, 0)
+            gone = went and (
+                _withdraws(parties, sides, layers, p, s, least, majority, settle_ns, side[X_HIT_NS])
+                if hit
+                else not _lured_in_vain(sides, layers, p, s, settle_ns)
+            )
             stood = class_of(side[X_FALL_NS] - side[X_ON_NS])
             size = size_class(side[X_PEAK] - side[X_LOW], _usual(side))
             tally = tallies[own[I_BLOCK] % BLOCKS, s // ORDERS_LANE, size, stood]
-            if not group:
+            # What was entered anew, or was to lure and met no fill, says neither.
+            if went != gone:
+                pass
+            elif not group:
                 tally[PEER] += 1
                 tally[PEER_CYCLES] += 1 if gone else 0
             elif p == 0:

@@ -114,7 +114,7 @@ class Spoofing(Detector):
         """
         if not cycle.size or not self._is_prompt(cycle):
             return
-        tests = self._tests(cycle)
+        tests = self._tests(cycle, episode.sums)
         alone = self._tells(episode.sums)
         sign = Sign(
             detector=self.spec.id,
@@ -166,7 +166,7 @@ class Spoofing(Detector):
             sums["last_fall_ns"] = cycle.fall_ns
         sums["aside"] = len(self._aside.episodes(cycle.instrument, but=name))
         self._judge(sums, cycle, self._aside.left(cycle, but=name))
-        as_large = self._large.telling(self._tests(cycle, name), self._telling_size(cycle))
+        as_large = self._large.telling(self._tests(cycle, sums, name), self._telling_size(cycle))
         if as_large is not None:
             _note(sums, as_large)
         tells = self._tells(sums)
@@ -184,12 +184,18 @@ class Spoofing(Detector):
                 earlier.sums |= {name: sums[name] for name in _OF_THE_DAY if name in sums}
                 yield self._finding(earlier, episode.last_ns, (), closed=True)
 
-    def _tests(self, cycle: Cycle, but: int | None = None) -> Sequence[AsLarge]:
-        """Return the tests of the day's large cycles without those set aside, one episode's in."""
+    def _tests(
+        self, cycle: Cycle, sums: Mapping[str, int], but: int | None = None
+    ) -> Sequence[AsLarge]:
+        """Return the tests of the day's large cycles without those set aside, one episode's in.
+
+        Where any size goes as often without a fill, size as large must say that it does not.
+        """
         if not self._is_prompt(cycle):
             return []
         aside = self._aside.episodes(cycle.instrument, but)
-        return self._large.tests(cycle, self._aside.left(cycle, but), aside)
+        tests = self._large.tests(cycle, self._aside.left(cycle, but), aside)
+        return [test for test in tests if test.agreed or not sums["refuted"]]
 
     def _telling_size(self, cycle: Cycle) -> int:
         """Return the class of size as of which a cycle is told with others as large; 0 = none.
@@ -283,6 +289,7 @@ class Spoofing(Detector):
             bool(sums["plain"])
             or sums["own_p"] <= params.own_level * PARTS
             or (not early and sums["small"] <= params.small_both * PARTS)
+            or (not early and sums["prompt"] >= params.many_cycles and sums["own_ratio"] == UNKNOWN)
         )
         return self._is_rare(sums) and agreed and not sums["refuted"]
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from detectors.spoofing_cycle import Cycle
 from detectors.spoofing_params import SpoofingParams
-from detectors.spoofing_rate import PEER_CYCLES, SIZES, refutes
+from detectors.spoofing_rate import PEER_CYCLES, SIZES, Own, own_of
 from detectors.statistics import binomial_tail, both_tail, gamma_tail
 from ingest.axes import Rows
 from ingest.events import Array
@@ -57,6 +57,8 @@ class AsLarge(msgspec.Struct, frozen=True):
     """Part of the time that was watched, the group's and external makers', that is the group's."""
     p: float
     """Of both together, over the sizes tried."""
+    agreed: bool
+    """Whether the complex's own size as large, without a fill, says that it goes less often."""
 
 
 def nats_of(cycle: Cycle) -> float:
@@ -143,7 +145,8 @@ class LargeCycles:
         peers_ns = cycle.watched * params.sample_s * SECOND
         for size in range(1, max((each[_SIZE] for each in held), default=0) + 1):
             tallies = day[:, size:].sum(axis=1)
-            if any(refutes(each, params.own_p, params.least_trials) for each in tallies):
+            own = [own_of(each, params.own_p, params.least_trials) for each in tallies]
+            if any(each.known and not self._agrees(each) for each in own):
                 continue
             nats = [each[_NATS] / MICRO for each in held if each[_SIZE] >= size]
             # In both measures, as the group's count that were seen in either.
@@ -154,7 +157,11 @@ class LargeCycles:
             total = math.fsum(nats)
             soon = gamma_tail(len(nats), total)
             p = min(1.0, tried * both_tail(often, soon))
-            yield AsLarge(size, len(nats), peers, often, soon, total, share, p)
+            agreed = any(each.known for each in own)
+            yield AsLarge(size, len(nats), peers, often, soon, total, share, p, agreed)
+
+    def _agrees(self, own: Own) -> bool:
+        return not own.refutes and own.ratio >= self._params.own_ratio
 
     def snapshot(self) -> Snapshot:
         """Return the cycles kept; of an instrument together, in order."""

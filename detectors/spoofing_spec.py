@@ -8,7 +8,7 @@ from detectors.base import Spec
 
 SPEC: Final = Spec(
     id="spoofing",
-    version=15,
+    version=16,
     title="Spoofing and layering",
     scope="instrument",
     evidence_class="indicator",
@@ -18,7 +18,9 @@ SPEC: Final = Spec(
         "on one side, in lots or in orders, than its habit of the last half hour, as its other "
         "side stretches it, accounts for; is filled on the other side by others while that "
         "stands; then most of the excess goes by choice (cancelled, or made small where it "
-        "stood), in orders that had come for it, and is not back after a second (settle_ms). "
+        "stood), in orders that had come for it and stood at the fill, and is not back after a "
+        "second (settle_ms), nor did as much come since the fill. What begins within `answer_s` "
+        "of such a fill answers it (who has just bought asks to sell), and does not count. "
         "What the other side loses by choice in the same time, of what its fills left, is "
         "taken off: a maker that steps back, or whose quotes go on and off, is no cycle. A "
         "maker's sizes come and go and layers may be small beside them, "
@@ -31,7 +33,9 @@ SPEC: Final = Spec(
         "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
         " says that size goes as often without a fill (also the complex's own size by itself, "
         "at `own_p`; where cycles are on average smaller than `plain_size` it must agree, at "
-        "`own_level`, or both together at `small_both`). All counts are of the last day "
+        "`own_level`, or both together at `small_both`, or there is too little of it, and there "
+        "are `many_cycles`). Size that went, without a fill, with an order of the other side that "
+        "had come with it was to lure in vain, and does not count. All counts are of the last day "
         "(window_s). That rate: P(net withdrawal "
         "| own fill on the other side) against P(net withdrawal | no fill) of the complex and "
         "against external makers' after a fill, "
@@ -47,7 +51,8 @@ SPEC: Final = Spec(
         "size as usual again and more (or twice that, or four times): `least_large` of a day, more "
         "than external makers' as large by the time that either was watched, and sooner after "
         "fills than within the time that they stood (each p at most `each_p`, both together "
-        "`large_level`), unless as large size of its own goes as often without a fill; of them "
+        "`large_level`), unless as large size of its own goes about as often without a fill "
+        "(below `own_ratio`; or all its size does, and of as large too little is known); of them "
         "those that went sooner than not (`sooner_p`). "
         "Size against habit, delay, dwell and distance are features. mmp, disconnect and kill "
         "cancels are no withdrawal. Only the continuous phase. "
@@ -63,6 +68,8 @@ SPEC: Final = Spec(
     look_alikes=(
         "regular re-quoting on a timer",
         "a maker's quotes hit on one side and skewed",
+        "size that answers a fill, and goes once the position is laid off",
+        "a ladder that is entered anew, and smaller, once its other side was filled",
         "maker that steps back on both sides after a fill",
         "quotes that go on and off, of which a fill leaves little on one side",
         "maker protection and disconnects",
@@ -94,6 +101,7 @@ SPEC: Final = Spec(
         "a dozen cycles of small layers by a desk that shows no other size",
         "two cycles among an instrument's first filled surges of a day: mostly told as weak",
         "one order a cycle that is small beside the sizes its maker shows",
+        "layers that come within seconds of a fill on the other side",
     ),
     runbook=(
         (

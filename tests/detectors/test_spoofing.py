@@ -383,16 +383,19 @@ def test_cycles_of_a_makers_usual_size_are_weak_until_its_own_size_agrees():
     assert case.features["own_rate"].value <= SpoofingParams().own_level
 
 
-@pytest.mark.parametrize(("filled", "cycles", "told"), [(6, 6, True), (6, 5, False), (4, 8, False)])
+@pytest.mark.parametrize(
+    ("filled", "cycles", "told"), [(6, 6, True), (6, 5, False), (4, 8, True), (4, 5, False)]
+)
 def test_many_small_cycles_within_minutes_are_told_though_its_own_size_only_agrees(
     filled, cycles, told
 ):
-    """Of five there is no rate yet, and four sizes sold into are none that could tell."""
+    """Of five there is no rate yet; where too little of its own size could tell, six are many."""
     scene = small(filled, cycles)
     last = scene.findings()[-1].features
     assert last["size_ratio"].value < 1.0
     assert SpoofingParams().own_level < last["own_rate"].value <= SpoofingParams().own_p
     assert bool(scene.cases()) is told
+    assert bool(scene.cases(many_cycles=9)) is (told and filled == 6)
 
 
 def test_smaller_cycles_take_nothing_from_a_case_of_large_ones():
@@ -471,6 +474,51 @@ def test_a_maker_that_skews_its_bids_after_its_ask_was_hit():
         scene.cancel(bid)
         bid = scene.new("MM", BUY, 8, 101 + n % 3)
         scene.wait(5)
+    assert scene.findings() == []
+
+
+def skewed(after_s, times=8):
+    """The bid is filled, the maker offers more, is filled again, and has laid its position off."""
+    scene = Scene(minutes=40)
+    for _ in range(times):
+        scene.new("A", SELL, 2, 100, tif="IOC")
+        scene.wait(after_s)
+        extra = scene.layers(side=SELL, price=106, lots=100)
+        scene.wait(3)
+        scene.new("B", SELL, 2, 100, tif="IOC")
+        scene.wait(2)
+        scene.cancel(*extra)
+        scene.bid = scene.new("MM", BUY, 4, 100)
+        scene.wait(20)
+    return scene
+
+
+@look_alike("size that answers a fill, and goes once the position is laid off")
+def test_a_desk_that_offers_more_of_what_it_has_just_bought():
+    assert skewed(0.5).findings() == []
+    assert skewed(0.5).cases(answer_s=0.1)
+    assert skewed(4).cases()
+
+
+@look_alike("a ladder that is entered anew, and smaller, once its other side was filled")
+@pytest.mark.parametrize("first", ["old goes", "new comes"])
+def test_a_ladder_that_is_entered_anew(first):
+    scene = Scene(minutes=40)
+    for turn in range(10):
+        ladder = scene.layers(lots=12)
+        scene.wait(3)
+        scene.new("A", BUY, 2, 105, tif="IOC")
+        scene.wait(1)
+        if first == "old goes":
+            scene.cancel(*ladder)
+            scene.wait(0.5)
+        newer = scene.layers(lots=10 + turn % 2)
+        if first == "new comes":
+            scene.wait(0.5)
+            scene.cancel(*ladder)
+        scene.wait(8)
+        scene.cancel(*newer, reason="mmp")
+        scene.wait(8)
     assert scene.findings() == []
 
 
@@ -563,6 +611,26 @@ def test_cycles_of_size_that_comes_and_goes_are_weak():
     assert scene(calm=0).cases()
     assert scene(calm=8).cases() == []
     assert {f.evidence for f in scene(calm=8).findings()} == {"weak"}
+
+
+def in_vain(*, lured, times=8):
+    """Layers that mostly meet no fill and go, with the order that they were for or without one."""
+    scene = Scene()
+    stayed(scene)
+    for _ in range(times):
+        lure = scene.new("MM", SELL, 2, 104) if lured else None
+        layers = scene.layers()
+        scene.wait(4)
+        scene.cancel(*layers, *([lure] if lure else []))
+        scene.wait(8)
+    for _ in range(5):
+        scene.cycle()
+    return scene
+
+
+def test_layers_that_lured_in_vain_are_no_habit_of_its_own():
+    assert in_vain(lured=True).cases()
+    assert in_vain(lured=False).cases() == []
 
 
 def standing(times):
@@ -999,6 +1067,17 @@ def test_a_few_slow_cycles(stands_s, delay_s):
 @pytest.mark.xfail(strict=True)
 def test_small_lone_cycles_are_cover():
     assert after_lone_ones(6, lots=10, count=1).cases(least_trials=1)
+
+
+@blind_spot("layers that come within seconds of a fill on the other side")
+@pytest.mark.xfail(strict=True)
+def test_layers_right_after_a_fill():
+    scene = Scene(minutes=40)
+    for _ in range(8):
+        scene.new("B", BUY, 2, 105, tif="IOC")
+        scene.wait(1)
+        scene.cycle()
+    assert scene.cases()
 
 
 @blind_spot("one order a cycle that is small beside the sizes its maker shows")
