@@ -141,7 +141,7 @@ def shift(  # noqa: PLR0917
             sides[p, s, X_FILLED] += lots
         elif how == FORCED:
             sides[p, s, X_FORCED] += lots
-        elif lots > 0 and _surges(sides, p):
+        elif lots > 0 and _surges(sides, int(p)):
             layer = layers[p, s, sides[p, s, X_MADE_GONE] % LAYERS]
             layer[L_ENTRY], layer[L_SEQ], layer[L_NS] = orders[at, O_SEQ], seq, clock
             layer[L_LOTS], layer[L_SINCE] = lots, orders[at, O_SINCE]
