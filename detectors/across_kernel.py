@@ -162,34 +162,36 @@ def _meanwhile(  # noqa: PLR0917
 
 
 @kernel()
-def _newest(kept: Array, made: int, back: int) -> int:
-    """Return where the newest execution stands of the episode of the one so far back."""
+def _newest(kept: Array, made: int, row: Array) -> int:
+    """Return where the newest execution of a client's episode stands in a ring, or -1."""
     room = len(kept)
-    at = (made - back) % room
-    for newer in range(1, back):
-        other = kept[(made - newer) % room]
+    for back in range(1, min(made, room) + 1):
+        other = kept[(made - back) % room]
+        if other[E_CLOCK] < row[E_CLOCK]:
+            break
         if (
-            other[E_CLIENT] and other[E_ACTOR] == kept[at, E_ACTOR]
-            and other[E_ORIGINATOR] == kept[at, E_ORIGINATOR]
-            and other[E_SIDE] == kept[at, E_SIDE]
+            other[E_CLIENT] and other[E_ACTOR] == row[E_ACTOR]
+            and other[E_ORIGINATOR] == row[E_ORIGINATOR] and other[E_SIDE] == row[E_SIDE]
         ):  # fmt: skip
-            return int((made - newer) % room)
-    return int(at)
+            return int((made - back) % room)
+    return -1
 
 
 @kernel()
 def _matched_before(  # noqa: PLR0917
-    clients: tuple[Array, Array, int], group: Array, amounts: Array, made: int, since_ns: int,
-    first: Array, amount: float, delta: int, local_ns: int, acts: Array, of_acts: Array,
-    written: int,
+    clients: tuple[Array, Array, int], beside: tuple[Array, Array, int], group: Array,
+    amounts: Array, made: int, since_ns: int, first: Array, amount: float, delta: int,
+    local_ns: int, acts: Array, of_acts: Array, written: int,
 ) -> int:  # fmt: skip
     """Write clients' executions on the group's side, matched more than δ after it sent its own.
 
     But before that was matched. Of others only who overtook counts: of two clients who answer the
     same news through a slow gateway each second one is sent while the first waits.
 
-    `clients`: executions of clients among others, their amounts, how many. `of_acts`: as
-    `_meanwhile`, of the execution itself; and what the client's parent episode has.
+    `clients`: executions of clients among others, their amounts, how many; `beside`: tries, or the
+    other way round, with which they make episodes. `of_acts`: as `_meanwhile`, of the execution
+    itself; and what the client's parent episode has. A window of the day before is none of the
+    day's, by which it would be judged.
     """
     waited, of_waited, count = clients
     room = len(waited)
@@ -198,6 +200,8 @@ def _matched_before(  # noqa: PLR0917
         other = waited[at]
         if other[E_CLOCK] <= first[T_RECEIVED] + delta:
             break
+        if other[E_CLOCK] // DAY != first[T_CLOCK] // DAY:
+            continue
         if (
             not other[E_CLIENT]
             or other[E_SIDE] != first[T_SIDE]
@@ -213,7 +217,11 @@ def _matched_before(  # noqa: PLR0917
         write(acts[written], other)
         of_acts[written, 0] = amount
         of_acts[written, 1] = buy if first[T_SIDE] > 0 else sell
-        of_acts[written, 2] = of_waited[_newest(waited, count, back), PARENT]
+        newest = _newest(waited, count, other)
+        of_acts[written, 2] = of_waited[newest, PARENT]
+        later = _newest(beside[0], beside[2], other)
+        if later >= 0 and beside[0][later, E_CLOCK] > waited[newest, E_CLOCK]:
+            of_acts[written, 2] = beside[1][later, PARENT]
         written += 1
     return written
 
@@ -322,12 +330,11 @@ def _taken(  # noqa: PLR0917
                 usual[x] = known[(len(known) - 1) // 2]
     met = written
     if first[T_ACTOR] == GROUP:
-        for clients in (
-            (others[x], others_amounts[x], pool[P_OTHERS]),
-            (tries[x], tried[x], pool[P_TRIES]),
-        ):
+        filled = (others[x], others_amounts[x], pool[P_OTHERS])
+        in_vain = (tries[x], tried[x], pool[P_TRIES])
+        for clients, beside in ((filled, in_vain), (in_vain, filled)):
             met = _matched_before(
-                clients, kept, amounts, pool[count], pool[P_SINCE], first, amount, delta,
+                clients, beside, kept, amounts, pool[count], pool[P_SINCE], first, amount, delta,
                 local_ns, acts, of_acts, met,
             )  # fmt: skip
     at = pool[count] % len(kept)

@@ -165,7 +165,8 @@ class FrontRunning(Detector):
         plain = trades & (column("incoming_seq") != 0) & (column("phase") == Phase.CONTINUOUS)
         plain &= column("busts_lo") == 0
         if quotes:
-            yield _FILL, found(plain & np.isin(column("entry_seq"), list(quotes)))
+            outside = column("buy_complex") != column("sell_complex")  # else nothing was gained
+            yield _FILL, found(plain & outside & np.isin(column("entry_seq"), list(quotes)))
         mine = np.where(column("side") > 0, column("buy_complex"), column("sell_complex")) == 1
         yield _UNWIND, found(plain & mine)
 

@@ -73,6 +73,7 @@ SPEC: Final = Spec(
         "an account that is not the group's (front_running_across)",
         "knowledge from before the gateway has the order (information_leak)",
         "an instruction received before and matched only after the client's",
+        "an order that rests far away and is moved to where it is filled while the client waits",
         "parts no larger than usual of a large order, where clients trade without a pause",
         (
             "a public move that the group and a client's large order both answer, the group while "

@@ -177,7 +177,8 @@ def scan(  # noqa: PLR0917
                 if leaves_before[i] != _NULL and leaves_before[i] <= quantity[i]:
                     at = STOOD + (1 if bought else 0)
                     own[at] = max(own[at] - 1, 0)
-                _fill(all_quotes[x], own[QUOTES_MADE], entry[i], seq[i], quantity[i])
+                if not by_group:
+                    _fill(all_quotes[x], own[QUOTES_MADE], entry[i], seq[i], quantity[i])
             if by_group != rests:
                 fill = all_fills[x, own[FILLS_MADE] % FILLS]
                 fill[0], fill[1] = clock[i], (taker if by_group else -taker) * quantity[i]

@@ -71,6 +71,7 @@ from detectors.layers_state import (
     X_LOW,
     X_MADE,
     X_ON_NS,
+    X_PAUSE_NS,
     X_SCALE,
     X_SHOWN,
     X_STATE,
@@ -246,13 +247,13 @@ def scan(  # noqa: PLR0917
                 _fill(
                     own, all_orders[x], all_parties[x], all_sides[x], all_fills[x], all_layers[x],
                     0, order_key(buy_hi[i], buy_lo[i]), buyer[i], buy_complex[i], price[i],
-                    quantity[i], seq[i], now, coverage[i], lures, least, settle_ns,
+                    quantity[i], seq[i], now, coverage[i], lures, side_of[i] < 0, least, settle_ns,
                 )  # fmt: skip
             if sell_complex[i] != 0 or sell_role[i] == _EXTERNAL:
                 _fill(
                     own, all_orders[x], all_parties[x], all_sides[x], all_fills[x], all_layers[x],
                     1, order_key(sell_hi[i], sell_lo[i]), seller[i], sell_complex[i], price[i],
-                    quantity[i], seq[i], now, coverage[i], lures, least, settle_ns,
+                    quantity[i], seq[i], now, coverage[i], lures, side_of[i] > 0, least, settle_ns,
                 )  # fmt: skip
             continue
         if in_complex[i] == 0 and role[i] != _EXTERNAL:
@@ -323,7 +324,7 @@ def scan(  # noqa: PLR0917
 def _fill(  # noqa: PLR0917
     own: Array, orders: Array, parties: Array, sides: Array, fills: Array, layers: Array, s: int,
     key: int, account: int, group: int, price: int, quantity: int, seq: int, clock: int,
-    doubt: int, lures: bool, least: float, settle_ns: int,
+    doubt: int, lures: bool, rested: bool, least: float, settle_ns: int,
 ) -> None:  # fmt: skip
     """Take one side of a trade into account: 0 the buyer, 1 the seller."""
     at = find(orders, key)
@@ -345,13 +346,19 @@ def _fill(  # noqa: PLR0917
         return
     if group == 0:
         if party > 0:
-            _hit(sides, fills[party, 1 - s], party, s, since, account, price, quantity, seq, clock)
+            _hit(
+                sides, fills[party, 1 - s], party, s, since, account, price, quantity, seq, clock,
+                rested,
+            )  # fmt: skip
     else:
         for p in range(PARTIES):
             if p > 0 and parties[p, P_ACCOUNT] == 0:
                 break
             if p in (party, 0) or parties[p, P_GROUP] != 0:
-                _hit(sides, fills[p, 1 - s], p, s, since, account, price, quantity, seq, clock)
+                _hit(
+                    sides, fills[p, 1 - s], p, s, since, account, price, quantity, seq, clock,
+                    rested,
+                )  # fmt: skip
     if party > 0:
         look(own, parties, sides, party, clock, doubt, least, settle_ns)
     if group != 0:
@@ -370,11 +377,15 @@ def _cost(so_far: int, lots: int, ticks: int) -> int:
 @kernel()
 def _hit(  # noqa: PLR0917
     sides: Array, fills: Array, p: int, s: int, since: int, account: int, price: int,
-    quantity: int, seq: int, clock: int,
+    quantity: int, seq: int, clock: int, rested: bool,
 ) -> None:  # fmt: skip
     """Count a fill of a party's side in the surges of its other side."""
     o = 1 - s
-    sides[p, s, X_TAKEN_NS] = clock
+    if rested and clock != sides[p, s, X_TAKEN_NS]:
+        if sides[p, s, X_TAKEN_NS] > 0:
+            pause, usual = clock - sides[p, s, X_TAKEN_NS], sides[p, s, X_PAUSE_NS]
+            sides[p, s, X_PAUSE_NS] = (7 * usual + pause) // 8 if usual > 0 else pause
+        sides[p, s, X_TAKEN_NS] = clock
     on_ns = NEVER
     for lane in (o, o + ORDERS_LANE):
         side = sides[p, lane]

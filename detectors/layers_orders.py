@@ -21,7 +21,6 @@ from detectors.layers_state import (
     L_PRICE,
     L_SEQ,
     L_SINCE,
-    LANES,
     LAYERS,
     O_ACCOUNT,
     O_GROUP,
@@ -39,6 +38,7 @@ from detectors.layers_state import (
     P_GROUP,
     P_STALE,
     PARTIES,
+    SURGING,
     X_FILLED,
     X_FORCED,
     X_MADE_GONE,
@@ -114,15 +114,6 @@ def count(  # noqa: PLR0917
 
 
 @kernel(inline="always")
-def _surges(sides: Array, p: int) -> bool:
-    """Return whether any lane of a party surges: what goes then, on either side, is kept."""
-    states = 0
-    for lane in range(LANES):
-        states |= sides[p, lane, X_STATE]
-    return bool(states)
-
-
-@kernel(inline="always")
 def shift(  # noqa: PLR0917
     orders: Array, at: int, lots: int, how: int, seq: int, clock: int, parties: Array,
     sides: Array, layers: Array,
@@ -141,7 +132,9 @@ def shift(  # noqa: PLR0917
             sides[p, s, X_FILLED] += lots
         elif how == FORCED:
             sides[p, s, X_FORCED] += lots
-        elif lots > 0 and _surges(sides, int(p)):
+        elif lots > 0 and (
+            sides[p, s, X_STATE] == SURGING or sides[p, s + ORDERS_LANE, X_STATE] == SURGING
+        ):
             layer = layers[p, s, sides[p, s, X_MADE_GONE] % LAYERS]
             layer[L_ENTRY], layer[L_SEQ], layer[L_NS] = orders[at, O_SEQ], seq, clock
             layer[L_LOTS], layer[L_SINCE] = lots, orders[at, O_SINCE]

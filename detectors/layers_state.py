@@ -45,17 +45,22 @@ ORDERS_LANE: Final = 2
 """The first lane that counts orders."""
 # Fields of a lane. X_MADE and X_MADE_GONE count what is kept of a side, in its lane of lots.
 # X_HIT_COST is the ticks times lots of fills beyond the first's price: a sum that stays small.
-# X_LURES is the most orders that the other side has shown in a surge; X_TAKEN_NS, in a lane of
-# lots, when that side was last filled; X_AFTER_NS how long after that of its other side a surge
-# began; X_HIT_KEPT the most that a lane showed at a fill of its other side, as if none were filled.
+# X_LURES: whether the other side showed an order beyond its habit as a surge came (1), and as it
+# fell (2). X_TAKEN_NS, in a lane of lots: when resting orders of that side were last filled;
+# X_PAUSE_NS: how long after one another, a mean of the last eight or so. X_AFTER_NS: how long after
+# such a fill of its other side a surge last rose before it was filled itself; 0 where it is filled
+# all the time. X_HIT_KEPT: the most that a lane showed at a fill of its other side, as if none of
+# its own were filled.
 (
     X_SHOWN, X_HABIT, X_SCALE, X_STATE, X_LOW, X_ON_NS, X_PEAK, X_PEAK_SHOWN, X_RISE_NS,
     X_RISE_PEAK, X_FALL_NS, X_FILLED, X_FORCED, X_FILLED_AT, X_FORCED_AT, X_HITS, X_HIT_LOTS,
     X_HIT_PRICE, X_HIT_COST, X_HIT_NS, X_MADE, X_MADE_GONE, X_OTHER, X_OTHER_AT, X_USUAL, X_DOUBT,
-    X_TWIN, X_LURES, X_TAKEN_NS, X_AFTER_NS, X_HIT_KEPT,
-) = range(31)  # fmt: skip
-LANE_FIELDS: Final = 31
+    X_TWIN, X_LURES, X_TAKEN_NS, X_PAUSE_NS, X_AFTER_NS, X_HIT_KEPT,
+) = range(32)  # fmt: skip
+LANE_FIELDS: Final = 32
 QUIET, SURGING = 0, 1
+LURED: Final = 3
+"""X_LURES, both as it came and as it fell."""
 FILLED, CHOSEN, FORCED = 0, 1, 2
 """Why displayed size went."""
 # Fields of a kept fill, and of a withdrawn order.

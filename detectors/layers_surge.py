@@ -23,6 +23,7 @@ from detectors.layers_state import (
     LANES,
     LAYER_FIELDS,
     LAYERS,
+    LURED,
     NEVER,
     ORDERS_LANE,
     P_ACCOUNT,
@@ -86,6 +87,7 @@ from detectors.layers_state import (
     X_ON_NS,
     X_OTHER,
     X_OTHER_AT,
+    X_PAUSE_NS,
     X_PEAK,
     X_PEAK_SHOWN,
     X_RISE_NS,
@@ -152,6 +154,23 @@ def look(  # noqa: PLR0917
 
 
 @kernel(inline="always")
+def _shows_more(sides: Array, p: int, s: int) -> int:
+    """Return 1 where the other side shows an order more than its habit."""
+    other = sides[p, (s ^ 1) | ORDERS_LANE]
+    return int(other[X_SHOWN] > other[X_HABIT])
+
+
+@kernel(inline="always")
+def _after_ns(sides: Array, p: int, s: int, clock: int) -> int:
+    """Return how long after a fill of the other side's resting orders it is; 0 = filled always."""
+    other = sides[p, (s ^ 1) % ORDERS_LANE]
+    after_ns = clock - other[X_TAKEN_NS]
+    if 0 < other[X_PAUSE_NS] <= 2 * after_ns:
+        return 0
+    return int(after_ns)
+
+
+@kernel(inline="always")
 def _look(  # noqa: PLR0917
     own: Array, sides: Array, p: int, s: int, clock: int, doubt: int, least: float, settle_ns: int
 ) -> None:  # fmt: skip
@@ -172,21 +191,24 @@ def _look(  # noqa: PLR0917
             side[X_RISE_NS], side[X_RISE_PEAK] = clock, excess
             side[X_HITS] = side[X_HIT_LOTS] = side[X_HIT_COST] = side[X_HIT_NS] = 0
             side[X_FALL_NS] = 0
-            side[X_LURES] = sides[p, (s ^ 1) | ORDERS_LANE, X_SHOWN]
-            side[X_AFTER_NS] = clock - sides[p, (s ^ 1) % ORDERS_LANE, X_TAKEN_NS]
+            side[X_LURES] = _shows_more(sides, p, s)
+            side[X_AFTER_NS] = _after_ns(sides, p, s, clock)
             _mark_peak(sides, p, s, excess)
         return
     sides[p, s, X_DOUBT] |= doubt
-    lures = sides[p, (s ^ 1) | ORDERS_LANE, X_SHOWN]
-    sides[p, s, X_LURES] = max(sides[p, s, X_LURES], lures)
+    if clock - sides[p, s, X_ON_NS] <= settle_ns:
+        sides[p, s, X_LURES] = _shows_more(sides, p, s)
     if excess > sides[p, s, X_PEAK]:
         _mark_peak(sides, p, s, excess)
         if 4 * excess > 5 * sides[p, s, X_RISE_PEAK]:
             sides[p, s, X_RISE_NS], sides[p, s, X_RISE_PEAK] = clock, excess
+            if sides[p, s, X_HIT_NS] == 0:
+                sides[p, s, X_AFTER_NS] = _after_ns(sides, p, s, clock)
     if 2 * (excess - low) >= sides[p, s, X_PEAK] - low:
         sides[p, s, X_FALL_NS] = 0
     elif sides[p, s, X_FALL_NS] == 0:
         sides[p, s, X_FALL_NS] = clock
+        sides[p, s, X_LURES] = (sides[p, s, X_LURES] & 1) | 2 * _shows_more(sides, p, s)
         own[I_DUE_NS] = min(own[I_DUE_NS], clock + settle_ns)
 
 
@@ -216,31 +238,43 @@ def _ratio(side: Array, other: Array) -> float:
     return float((_withdrawn(side) - side[X_PEAK_SHOWN] * (1 - stays)) / _usual(side))
 
 
-@kernel(inline="always")
-def _came_for_it(layer: Array, since_ns: int, hit_ns: int) -> bool:
-    """Return whether a withdrawn order had come for a surge, and stood when it met its last fill.
+@kernel()
+def _by_the_fill(
+    made: int, layers: Array, since_ns: int, hit_ns: int, by_number: bool
+) -> tuple[int, int]:
+    """Return what was withdrawn after the last fill: of what stood at it and had come, and since.
 
-    `hit_ns`: then; 0 = there was none, or that is not asked.
+    In lots, or in records of orders withdrawn.
     """
-    return bool(layer[L_SINCE] >= since_ns and (hit_ns == 0 or layer[L_SINCE] <= hit_ns))
+    stood = since = np.int64(0)
+    for back in range(min(made, LAYERS)):
+        layer = layers[(made - 1 - back) % LAYERS]
+        if layer[L_NS] < hit_ns:
+            break
+        amount = np.int64(1) if by_number else layer[L_LOTS]
+        if layer[L_SINCE] > hit_ns:
+            since += amount
+        elif layer[L_SINCE] >= since_ns:
+            stood += amount
+    return int(stood), int(since)
 
 
 @kernel()
-def _in_lots(made: int, layers: Array, on_ns: int, since_ns: int, hit_ns: int) -> int:
+def _in_lots(made: int, layers: Array, on_ns: int, since_ns: int) -> int:
     """Return the lots withdrawn in a surge by orders that had come for it."""
     lots = np.int64(0)
     for back in range(min(made, LAYERS)):
         layer = layers[(made - 1 - back) % LAYERS]
         if layer[L_NS] < on_ns:
             break
-        if _came_for_it(layer, since_ns, hit_ns):
+        if layer[L_SINCE] >= since_ns:
             lots += layer[L_LOTS]
     return int(lots)
 
 
 @njit(cache=True)
 def _in_orders(  # noqa: PLR0917
-    made: int, layers: Array, on_ns: int, since_ns: int, hit_ns: int, fall_ns: int, most: int
+    made: int, layers: Array, on_ns: int, since_ns: int, fall_ns: int, most: int
 ) -> tuple[int, int]:
     """Return how many orders were withdrawn, and the lots of the `most` next to the fall.
 
@@ -252,7 +286,7 @@ def _in_orders(  # noqa: PLR0917
         layer = layers[(made - 1 - back) % LAYERS]
         if layer[L_NS] < on_ns:
             break
-        if not _came_for_it(layer, since_ns, hit_ns):
+        if layer[L_SINCE] < since_ns:
             continue
         at = 0
         while at < count and kept[at, L_ENTRY] != layer[L_ENTRY]:
@@ -290,41 +324,24 @@ def _withdraws(  # noqa: PLR0917
     of_side = s % ORDERS_LANE
     made, gone = sides[p, of_side, X_MADE_GONE], layers[p, of_side]
     on_ns = side[X_ON_NS]
-    if hit_ns != 0 and side[X_HIT_KEPT] - kept_by_choice(side) < majority * withdrawn:
-        return False  # as much stands as when it was filled: it was entered anew
+    if hit_ns != 0:
+        stood, since = _by_the_fill(made, gone, on_ns - settle_ns, hit_ns, s >= ORDERS_LANE)
+        if stood < majority * (withdrawn - since):
+            return False
+        if side[X_HIT_KEPT] - kept_by_choice(side) < majority * min(withdrawn, stood):
+            return False  # as much stands as when it was filled: it was entered anew
     if s < ORDERS_LANE:
         # An account beside the complex as one must have layers: one order of its own is no pattern.
         orders = 1 if p == 0 or parties[p, P_GROUP] == 0 else 2
-        came = _in_lots(made, gone, on_ns, on_ns - settle_ns, hit_ns)
+        came = _in_lots(made, gone, on_ns, on_ns - settle_ns)
         return bool(twin >= orders and came >= majority * withdrawn)
     # As much in fewer orders is not less: a quote that was split, and is whole again.
-    came, lots = _in_orders(
-        made, gone, on_ns, on_ns - settle_ns, hit_ns, side[X_FALL_NS], withdrawn
-    )
+    came, lots = _in_orders(made, gone, on_ns, on_ns - settle_ns, side[X_FALL_NS], withdrawn)
     return bool(
         twin >= max(1.0, majority * lots)
         and withdrawn >= FEWEST_ORDERS
         and came >= majority * withdrawn
     )
-
-
-@kernel()
-def _lured_in_vain(sides: Array, layers: Array, p: int, s: int, settle_ns: int) -> bool:
-    """Return whether an order of the other side came and went with a surge without a fill.
-
-    And none came in its place: the other side shows fewer orders than it did.
-    """
-    side, other = sides[p, s], (s ^ 1) % ORDERS_LANE
-    if sides[p, other + ORDERS_LANE, X_SHOWN] >= side[X_LURES]:
-        return False
-    gone, made = layers[p, other], sides[p, other, X_MADE_GONE]
-    for back in range(min(made, LAYERS)):
-        order = gone[(made - 1 - back) % LAYERS]
-        if order[L_NS] < side[X_FALL_NS] - settle_ns:
-            break
-        if abs(order[L_SINCE] - side[X_ON_NS]) <= settle_ns:
-            return True
-    return False
 
 
 @kernel()
@@ -406,18 +423,20 @@ def settle(  # noqa: PLR0917
         # Who has just bought asks to sell: such size answers a fill, and is no layer. (One that
         # begins with a fill did not come then: the other side shows less.)
         answers = 0 < side[X_AFTER_NS] <= answer_ns
+        in_vain = not hit and side[X_LURES] == LURED
         # Without a fill, only what the complex does as one is ever asked for.
-        if (p == 0 or hit) and not answers:
+        if (p == 0 or hit) and not answers and not in_vain:
             went = _withdraws(parties, sides, layers, p, s, least, majority, settle_ns, 0)
             gone = went and (
-                _withdraws(parties, sides, layers, p, s, least, majority, settle_ns, side[X_HIT_NS])
-                if hit
-                else not _lured_in_vain(sides, layers, p, s, settle_ns)
+                not hit
+                or _withdraws(
+                    parties, sides, layers, p, s, least, majority, settle_ns, side[X_HIT_NS]
+                )
             )
             stood = class_of(side[X_FALL_NS] - side[X_ON_NS])
             size = size_class(side[X_PEAK] - side[X_LOW], _usual(side))
             tally = tallies[own[I_BLOCK] % BLOCKS, s // ORDERS_LANE, size, stood]
-            # What was entered anew, or was to lure and met no fill, says neither.
+            # What was entered anew says neither.
             if went != gone:
                 pass
             elif not group:

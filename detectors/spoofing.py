@@ -289,7 +289,6 @@ class Spoofing(Detector):
             bool(sums["plain"])
             or sums["own_p"] <= params.own_level * PARTS
             or (not early and sums["small"] <= params.small_both * PARTS)
-            or (not early and sums["prompt"] >= params.many_cycles and sums["own_ratio"] == UNKNOWN)
         )
         return self._is_rare(sums) and agreed and not sums["refuted"]
 

@@ -29,10 +29,12 @@ class SpoofingParams(Params, frozen=True):
     answer_s: Annotated[
         float,
         Parameter(
-            "time from a fill within which more on the other side answers it, and is no surge",
+            "time from a fill within which more on the other side answers it, and is no surge, "
+            "where the mean pause between fills is twice as long",
             "s",
             "two: a desk that has just bought asks to sell at its next look, within a second or "
-            "two, and takes that back once it has sold; what lures stands before",
+            "two, and takes that back once it has sold; what lures stands before. Who is filled "
+            "all the time answers no single fill",
         ),
     ] = 2.0
     soon_s: Annotated[
@@ -202,16 +204,6 @@ class SpoofingParams(Params, frozen=True):
             "come to half of that or two thirds, and do so many times in some minutes",
         ),
     ] = 1.0
-    many_cycles: Annotated[
-        int,
-        Parameter(
-            "prompt cycles of an episode from which on size below `plain_size` is no excuse, where "
-            "too little of the complex's own met no fill to say how else it goes",
-            "count",
-            "six: ladders that are entered anew come to five within minutes, and their desk shows "
-            "such size without a fill too",
-        ),
-    ] = 6
     small_both: Annotated[
         float,
         Parameter(

@@ -19,8 +19,9 @@ SPEC: Final = Spec(
         "side stretches it, accounts for; is filled on the other side by others while that "
         "stands; then most of the excess goes by choice (cancelled, or made small where it "
         "stood), in orders that had come for it and stood at the fill, and is not back after a "
-        "second (settle_ms), nor did as much come since the fill. What begins within `answer_s` "
-        "of such a fill answers it (who has just bought asks to sell), and does not count. "
+        "second (settle_ms), nor stands as much as at the fill. What came within `answer_s` after "
+        "a fill of its resting orders on the other side, where these are not filled all the time, "
+        "answers it (who has just bought asks to sell), and does not count. "
         "What the other side loses by choice in the same time, of what its fills left, is "
         "taken off: a maker that steps back, or whose quotes go on and off, is no cycle. A "
         "maker's sizes come and go and layers may be small beside them, "
@@ -33,9 +34,9 @@ SPEC: Final = Spec(
         "most `both`, or `chance` while there are fewer filled surges than `least_trials`) or"
         " says that size goes as often without a fill (also the complex's own size by itself, "
         "at `own_p`; where cycles are on average smaller than `plain_size` it must agree, at "
-        "`own_level`, or both together at `small_both`, or there is too little of it, and there "
-        "are `many_cycles`). Size that went, without a fill, with an order of the other side that "
-        "had come with it was to lure in vain, and does not count. All counts are of the last day "
+        "`own_level`, or both together at `small_both`). Size without a fill does not count where "
+        "the other side showed an order more than its habit as it came and as it went: that was to "
+        "lure, in vain. All counts are of the last day "
         "(window_s). That rate: P(net withdrawal "
         "| own fill on the other side) against P(net withdrawal | no fill) of the complex and "
         "against external makers' after a fill, "
@@ -78,6 +79,7 @@ SPEC: Final = Spec(
         "size that goes as often without a fill",
         "a desk whose size goes twice as often once it is filled, for its position is laid off",
         "a desk's sizes that come and go beside makers' that stand",
+        "blocks that come and go on a timer, filled or not",
         "size that mostly stays when the other side is filled",
         "size that had long stood there",
         "size that goes long after the fill, or that stood for minutes",

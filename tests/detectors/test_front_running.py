@@ -739,6 +739,39 @@ def test_a_passive_entry_fires():
     assert strong(scene.found())
 
 
+def test_what_the_group_fills_itself_is_no_entry():
+    scene = Scene()
+    for _ in range(30):
+        scene.new("MM", "buy", 2, 98, tif="GTC")
+        scene.wait(3_000)
+    scene.wait(5)
+    scene.new("MM", "buy", 60, 99, tif="GTC")
+    scene.new("AFF", "sell", 60, 99)
+    scene.wait(15)
+    scene.new("BIG", "buy", 600, 120, came=19.9)
+    scene.later()
+    assert strong(scene.found()) == []
+
+
+@blind_spot(
+    "an order that rests far away and is moved to where it is filled while the client waits"
+)
+@pytest.mark.xfail(strict=True, reason="only new orders are followed")
+def test_an_order_that_is_moved_to_where_it_is_filled_fires():
+    scene = Scene()
+    for _ in range(30):
+        scene.new("MM", "buy", 2, 98, tif="GTC")
+        scene.wait(3_000)
+    order = scene.new("MM", "buy", 60, 91, tif="GTC")
+    scene.wait(5)
+    scene.venue.replace("X-USD", order, price=99, received_ns=scene.venue.now_ns - 10_000)
+    scene.new("C1", "sell", 60, 99)
+    scene.wait(15)
+    scene.new("BIG", "buy", 600, 120, came=19.9)
+    scene.later()
+    assert strong(scene.found())
+
+
 @blind_spot("a perpetual, or any other instrument used instead (front_running_across)")
 @pytest.mark.xfail(strict=True, reason="each instrument is looked at by itself")
 def test_another_instrument_fires():

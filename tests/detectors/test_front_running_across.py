@@ -16,6 +16,7 @@ from detectors.front_running_across import FrontRunningAcross, FrontRunningAcros
 from detectors.statistics import poisson_tail, randomised, uniform
 from ingest.events import Role
 from ingest.summary import is_summed
+from ingest.times import DAY
 from tests.detectors.test_front_running import ROLES, START
 from tests.support.claims import claims
 from tests.support.matching import Venue
@@ -154,6 +155,35 @@ def test_what_is_matched_after_the_client_was_sent_while_it_waited(size):
     assert hit.features["gap"].value == pytest.approx(9.9 * MS, abs=MS / 100)
     assert hit.features["executed"].value == 60
     assert len(hit.accounts) == 2
+
+
+def test_a_first_order_that_came_to_nothing_is_of_the_episode_that_is_executed():
+    """The group sends while it waits, and is matched once the client has come again."""
+    made = Scene()
+    made.wait(20)
+    made.new("BIG", "buy", 600, 99, came=19.9)
+    made.wait(0.005)
+    made.new("BIG", "buy", 600, 159)
+    made.wait(0.005)
+    made.new("MM", "buy", 60, 159, on=PERP, came=10)
+    made.wait(100)
+    made.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
+    made.new("C8", "buy", 5, 159, on=PERP)
+    made.later()
+    (hit,) = strong(made.found())
+    assert hit.features["parent"].value == 600
+
+
+def test_a_window_of_the_day_before_is_judged_by_neither_day():
+    made = Scene()
+    made.wait((DAY - made.venue.now_ns % DAY) / MS - 0.001)
+    made.new("BIG", "buy", 600, 159, came=19.9)
+    made.wait(0.005)
+    made.new("MM", "buy", 60, 159, on=PERP, came=10)
+    made.wait(100)
+    made.new("C8", "buy", 5, 159, on=PERP)
+    made.later()
+    assert made.found() == []
 
 
 def test_a_later_part_may_make_large_what_was_sent_ahead_of_the_first():
