@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.forced import is_forced
+from detectors.layers_gone import kept_by_choice
 from detectors.layers_orders import count, find, leave, order_key, party_of, shift
 from detectors.layers_state import (
     ABSENT,
@@ -77,7 +78,7 @@ from detectors.layers_state import (
     X_STATE,
     X_TAKEN_NS,
 )  # fmt: skip
-from detectors.layers_surge import kept_by_choice, look, settle, turn
+from detectors.layers_surge import look, settle, turn
 from ingest.compiled import kernel, njit
 from ingest.events import Array, Kind, OrderType, Phase, Role, TimeInForce
 

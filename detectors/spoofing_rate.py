@@ -88,11 +88,6 @@ def own_of(tallies: Array, most_p: float, fewest: int) -> Own:
     return Own(p, _times(tallies), known, known and p > most_p)
 
 
-def refutes(tallies: Array, most_p: float, fewest: int) -> bool:
-    """Return whether the complex's own size speaks against a pattern, as `own_of` says."""
-    return _own_tails(tallies, calm_goes=True).p > most_p and _is_known(tallies, most_p, fewest)
-
-
 def _is_known(tallies: Array, most_p: float, fewest: int) -> bool:
     calm = sum(row[OWN_CALM] for row in tallies.tolist() if row[OWN_FILLED] > 0)
     return calm >= fewest and _own_tails(tallies, calm_goes=False).p <= most_p
