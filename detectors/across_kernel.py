@@ -109,8 +109,10 @@ def _same(kept: Array, made: int, instrument: int, seq: int) -> int:
 
 
 @kernel()
-def _episode(kept: Array, made: int, first: Array, since_ns: int) -> int:
-    """Return where the latest execution of the same client's episode stands, or -1."""
+def _episode(  # noqa: PLR0917
+    kept: Array, made: int, actor: int, originator: int, side: int, since_ns: int
+) -> int:
+    """Return where the latest execution of a client's episode stands, or -1."""
     room = len(kept)
     for back in range(1, min(made, room) + 1):
         at = (made - back) % room
@@ -118,8 +120,8 @@ def _episode(kept: Array, made: int, first: Array, since_ns: int) -> int:
         if other[E_CLOCK] < since_ns:
             break
         if (
-            other[E_CLIENT] and other[E_ACTOR] == first[T_ACTOR]
-            and other[E_ORIGINATOR] == first[T_ORIGINATOR] and other[E_SIDE] == first[T_SIDE]
+            other[E_CLIENT] and other[E_ACTOR] == actor
+            and other[E_ORIGINATOR] == originator and other[E_SIDE] == side
         ):  # fmt: skip
             return at
     return -1
@@ -162,22 +164,6 @@ def _meanwhile(  # noqa: PLR0917
 
 
 @kernel()
-def _newest(kept: Array, made: int, row: Array) -> int:
-    """Return where the newest execution of a client's episode stands in a ring, or -1."""
-    room = len(kept)
-    for back in range(1, min(made, room) + 1):
-        other = kept[(made - back) % room]
-        if other[E_CLOCK] < row[E_CLOCK]:
-            break
-        if (
-            other[E_CLIENT] and other[E_ACTOR] == row[E_ACTOR]
-            and other[E_ORIGINATOR] == row[E_ORIGINATOR] and other[E_SIDE] == row[E_SIDE]
-        ):  # fmt: skip
-            return int((made - back) % room)
-    return -1
-
-
-@kernel()
 def _matched_before(  # noqa: PLR0917
     clients: tuple[Array, Array, int], beside: tuple[Array, Array, int], group: Array,
     amounts: Array, made: int, since_ns: int, first: Array, amount: float, delta: int,
@@ -217,9 +203,11 @@ def _matched_before(  # noqa: PLR0917
         write(acts[written], other)
         of_acts[written, 0] = amount
         of_acts[written, 1] = buy if first[T_SIDE] > 0 else sell
-        newest = _newest(waited, count, other)
+        actor, originator = other[E_ACTOR], other[E_ORIGINATOR]
+        side, since = other[E_SIDE], other[E_CLOCK]
+        newest = _episode(waited, count, actor, originator, side, since)
         of_acts[written, 2] = of_waited[newest, PARENT]
-        later = _newest(beside[0], beside[2], other)
+        later = _episode(beside[0], beside[2], actor, originator, side, since)
         if later >= 0 and beside[0][later, E_CLOCK] > waited[newest, E_CLOCK]:
             of_acts[written, 2] = beside[1][later, PARENT]
         written += 1
@@ -287,8 +275,9 @@ def _taken(  # noqa: PLR0917
     last, last_amounts = others[x], others_amounts[x]
     if first[T_CLIENT]:
         since = first[T_CLOCK] - gap_ns
-        before = _episode(others[x], pool[P_OTHERS], first, since)
-        attempt = _episode(tries[x], pool[P_TRIES], first, since)
+        actor, originator, side = first[T_ACTOR], first[T_ORIGINATOR], first[T_SIDE]
+        before = _episode(others[x], pool[P_OTHERS], actor, originator, side, since)
+        attempt = _episode(tries[x], pool[P_TRIES], actor, originator, side, since)
         if attempt >= 0 and (before < 0 or tries[x, attempt, E_CLOCK] >= last[before, E_CLOCK]):
             before, last, last_amounts = attempt, tries[x], tried[x]
         parent = amount + (last_amounts[before, PARENT] if before >= 0 else 0.0)

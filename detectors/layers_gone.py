@@ -26,6 +26,7 @@ from detectors.layers_state import (
     X_FORCED,
     X_FORCED_AT,
     X_HIT_KEPT,
+    X_HIT_NS,
     X_MADE_GONE,
     X_ON_NS,
     X_OTHER,
@@ -143,12 +144,9 @@ def _in_orders(  # noqa: PLR0917
 @kernel()
 def withdraws(  # noqa: PLR0917
     parties: Array, sides: Array, layers: Array, p: int, s: int, least: float, majority: float,
-    settle_ns: int, hit_ns: int,
+    settle_ns: int,
 ) -> bool:  # fmt: skip
-    """Return whether most of what went was taken back, had come for it, and is less in all.
-
-    `hit_ns`: when it was last filled on its other side; 0 = whenever it came, and for what.
-    """
+    """Return whether most of what went was taken back, had come for it, and is less in all."""
     side = sides[p, s]
     withdrawn = withdrawn_of(side)
     fallen = max(1, side[X_PEAK_SHOWN] - side[X_SHOWN])
@@ -158,12 +156,6 @@ def withdraws(  # noqa: PLR0917
     of_side = s % ORDERS_LANE
     made, gone = sides[p, of_side, X_MADE_GONE], layers[p, of_side]
     on_ns = side[X_ON_NS]
-    if hit_ns != 0:
-        stood, since = _by_the_fill(made, gone, on_ns - settle_ns, hit_ns, s >= ORDERS_LANE)
-        if stood < majority * (withdrawn - since):
-            return False
-        if side[X_HIT_KEPT] - kept_by_choice(side) < majority * min(withdrawn, stood):
-            return False  # as much stands as when it was filled: it was entered anew
     if s < ORDERS_LANE:
         # An account beside the complex as one must have layers: one order of its own is no pattern.
         orders = 1 if p == 0 or parties[p, P_GROUP] == 0 else 2
@@ -175,4 +167,24 @@ def withdraws(  # noqa: PLR0917
         twin >= max(1.0, majority * lots)
         and withdrawn >= FEWEST_ORDERS
         and came >= majority * withdrawn
+    )
+
+
+@kernel()
+def stood_at_the_fill(  # noqa: PLR0917
+    sides: Array, layers: Array, p: int, s: int, majority: float, settle_ns: int
+) -> bool:  # fmt: skip
+    """Return whether most of what a surge withdrew stood at its last fill, and is not there again.
+
+    As much as when it was filled: then it was entered anew.
+    """
+    side, of_side = sides[p, s], s % ORDERS_LANE
+    withdrawn = withdrawn_of(side)
+    stood, since = _by_the_fill(
+        sides[p, of_side, X_MADE_GONE], layers[p, of_side], side[X_ON_NS] - settle_ns,
+        side[X_HIT_NS], s >= ORDERS_LANE,
+    )  # fmt: skip
+    less = side[X_HIT_KEPT] - kept_by_choice(side)
+    return bool(
+        stood >= majority * (withdrawn - since) and less >= majority * min(withdrawn, stood)
     )

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.layers_gone import kept_by_choice, ratio_of, usual_of, withdrawn_of, withdraws
+from detectors.layers_gone import (
+    kept_by_choice,
+    ratio_of,
+    stood_at_the_fill,
+    usual_of,
+    withdrawn_of,
+    withdraws,
+)
 from detectors.layers_state import (
     BLOCKS,
     F_NS,
@@ -281,13 +288,8 @@ def settle(  # noqa: PLR0917
         in_vain = not hit and side[X_LURES] == LURED
         # Without a fill, only what the complex does as one is ever asked for.
         if (p == 0 or hit) and not answers and not in_vain:
-            went = withdraws(parties, sides, layers, p, s, least, majority, settle_ns, 0)
-            gone = went and (
-                not hit
-                or withdraws(
-                    parties, sides, layers, p, s, least, majority, settle_ns, side[X_HIT_NS]
-                )
-            )
+            went = withdraws(parties, sides, layers, p, s, least, majority, settle_ns)
+            gone = went and (not hit or stood_at_the_fill(sides, layers, p, s, majority, settle_ns))
             stood = class_of(side[X_FALL_NS] - side[X_ON_NS])
             size = size_class(side[X_PEAK] - side[X_LOW], usual_of(side))
             tally = tallies[own[I_BLOCK] % BLOCKS, s // ORDERS_LANE, size, stood]

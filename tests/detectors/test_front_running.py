@@ -195,16 +195,24 @@ def test_the_parent_may_grow_large_later():
     assert len(strong(found)) == 1
 
 
-def rests(*, filled_after_ms=0, filled_first=False):
-    """The group has small quotes, then one large order that rests before a large client's."""
+def small_quotes():
     scene = Scene()
     for _ in range(30):
         scene.new("MM", "buy", 2, 98, tif="GTC")
         scene.wait(3_000)
+    return scene
+
+
+def rests(*, filled_after_ms=0, first=None):
+    """The group has small quotes, then one large order that rests before a large client's.
+
+    `first`: who fills it while the client waits.
+    """
+    scene = small_quotes()
     scene.wait(5)
     scene.new("MM", "buy", 60, 99, tif="GTC")
-    if filled_first:
-        scene.new("C1", "sell", 60, 99)
+    if first:
+        scene.new(first, "sell", 60, 99)
     scene.wait(15)
     scene.new("BIG", "buy", 600, 120, came=19.9)
     scene.wait(filled_after_ms)
@@ -229,7 +237,11 @@ def test_before_anything_is_executed_nothing_is_marked():
 
 
 def test_an_order_that_was_filled_within_the_window_fires():
-    assert strong(rests(filled_first=True).found())
+    assert strong(rests(first="C1").found())
+
+
+def test_what_the_group_fills_itself_is_no_entry():
+    assert strong(rests(first="AFF").found()) == []
 
 
 def test_an_order_beside_more_than_the_group_has_is_an_entry():
@@ -739,29 +751,12 @@ def test_a_passive_entry_fires():
     assert strong(scene.found())
 
 
-def test_what_the_group_fills_itself_is_no_entry():
-    scene = Scene()
-    for _ in range(30):
-        scene.new("MM", "buy", 2, 98, tif="GTC")
-        scene.wait(3_000)
-    scene.wait(5)
-    scene.new("MM", "buy", 60, 99, tif="GTC")
-    scene.new("AFF", "sell", 60, 99)
-    scene.wait(15)
-    scene.new("BIG", "buy", 600, 120, came=19.9)
-    scene.later()
-    assert strong(scene.found()) == []
-
-
 @blind_spot(
     "an order that rests far away and is moved to where it is filled while the client waits"
 )
 @pytest.mark.xfail(strict=True, reason="only new orders are followed")
 def test_an_order_that_is_moved_to_where_it_is_filled_fires():
-    scene = Scene()
-    for _ in range(30):
-        scene.new("MM", "buy", 2, 98, tif="GTC")
-        scene.wait(3_000)
+    scene = small_quotes()
     order = scene.new("MM", "buy", 60, 91, tif="GTC")
     scene.wait(5)
     scene.venue.replace("X-USD", order, price=99, received_ns=scene.venue.now_ns - 10_000)

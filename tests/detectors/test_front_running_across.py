@@ -76,6 +76,13 @@ class Scene:
         for name in (SPOT, PERP, OTHER):
             self.new("XM", "buy", 1, 50, on=name, tif="GTC")
 
+    def rise(self):
+        """The perpetual's price rises, and time passes."""
+        self.wait(100)
+        self.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
+        self.new("C8", "buy", 5, 159, on=PERP)
+        self.later()
+
     def found(self, size=None, **params) -> list[Finding]:
         table = instruments_of(self.rows)
         accounts = [{"account": a, "owner": a, "role": r} for a, r in ROLES.items()]
@@ -142,10 +149,7 @@ def after(sent_ms):
     made.new("BIG", "buy", 600, 159, came=19.9)
     made.wait(0.005)
     made.new("MM", "buy", 60, 159, on=PERP, came=sent_ms + 0.005)
-    made.wait(100)
-    made.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
-    made.new("C8", "buy", 5, 159, on=PERP)
-    made.later()
+    made.rise()
     return made
 
 
@@ -166,10 +170,7 @@ def test_a_first_order_that_came_to_nothing_is_of_the_episode_that_is_executed()
     made.new("BIG", "buy", 600, 159)
     made.wait(0.005)
     made.new("MM", "buy", 60, 159, on=PERP, came=10)
-    made.wait(100)
-    made.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
-    made.new("C8", "buy", 5, 159, on=PERP)
-    made.later()
+    made.rise()
     (hit,) = strong(made.found())
     assert hit.features["parent"].value == 600
 
@@ -194,10 +195,7 @@ def test_a_later_part_may_make_large_what_was_sent_ahead_of_the_first():
     made.wait(500)
     assert strong(made.found()) == []
     made.new("BIG", "buy", 600, 159)
-    made.wait(100)
-    made.new("XM", "buy", 500, 130, on=PERP, tif="GTC")
-    made.new("C8", "buy", 5, 159, on=PERP)
-    made.later()
+    made.rise()
     (hit,) = strong(made.found())
     assert hit.features["parent"].value == 605
 
